@@ -1,0 +1,109 @@
+/*
+ * base.c - assertions, varints, allocation and hashing.
+ *
+ * Flow: used by every folder. Owner: any thread; no state.
+ */
+#include "base/base.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+void
+zp_assert_failed(const char *condition, const char *file, int line, const char *function)
+{
+	fprintf(stderr, "zpin: %s:%d: %s: assertion failed: %s\n", file, line, function, condition);
+	fflush(stderr);
+	abort();
+}
+
+size_t
+zp_varint_get(const uint8_t *from, size_t length, uint64_t *value_out)
+{
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < length && i < 10; i++) {
+		uint64_t bits = from[i] & 0x7f;
+
+		if (i == 9 && from[i] > 1)
+			return 0;
+		value |= bits << (7 * i);
+		if ((from[i] & 0x80) == 0) {
+			if (i > 0 && from[i] == 0)
+				return 0; /* not minimal: two encodings of one number */
+			*value_out = value;
+			return i + 1;
+		}
+	}
+	return 0;
+}
+
+size_t
+zp_varint_put(uint8_t *to, uint64_t value)
+{
+	size_t length = 0;
+
+	while (value >= 0x80) {
+		to[length++] = (uint8_t)(value | 0x80);
+		value >>= 7;
+	}
+	to[length++] = (uint8_t)value;
+	return length;
+}
+
+static void *
+checked(void *block, size_t bytes)
+{
+	if (block == NULL && bytes != 0) {
+		fprintf(stderr, "zpin: out of memory asking for %zu bytes\n", bytes);
+		abort();
+	}
+	return block;
+}
+
+void *
+zp_alloc(size_t bytes)
+{
+	return checked(malloc(bytes == 0 ? 1 : bytes), bytes);
+}
+
+void *
+zp_alloc_zero(size_t count, size_t bytes)
+{
+	return checked(calloc(count == 0 ? 1 : count, bytes == 0 ? 1 : bytes), bytes);
+}
+
+void *
+zp_realloc(void *block, size_t bytes)
+{
+	return checked(realloc(block, bytes == 0 ? 1 : bytes), bytes);
+}
+
+char *
+zp_strdup(const char *text)
+{
+	size_t bytes = strlen(text) + 1;
+
+	return memcpy(zp_alloc(bytes), text, bytes);
+}
+
+void
+zp_free(void *block)
+{
+	free(block);
+}
+
+uint64_t
+zp_hash64(const void *data, size_t length, uint64_t seed)
+{
+	return XXH3_64bits_withSeed(data, length, seed);
+}
+
+struct zp_hash128
+zp_hash128_of(const void *data, size_t length)
+{
+	XXH128_hash_t hash = XXH3_128bits(data, length);
+
+	return (struct zp_hash128){.low = hash.low64, .high = hash.high64};
+}

@@ -1,0 +1,39 @@
+/*
+ * limits.h - every fixed limit of zpin in one place, with its unit and its reason.
+ */
+#ifndef ZP_BASE_LIMITS_H
+#define ZP_BASE_LIMITS_H
+
+/* Pins. A record is one pin's encoded facts and texts, as the journal and the segments hold it. */
+#define ZP_RECORD_BYTES_MAX 65536u
+#define ZP_CID_BYTES_MAX 1024u	     /* binary; identity CIDs carry their data */
+#define ZP_CID_TEXT_MAX 2048u	     /* base58 and base32 of the above fit */
+#define ZP_METADATA_COUNT_MAX 1024u  /* entries of one pin */
+#define ZP_ORIGINS_COUNT_MAX 256u    /* multiaddresses of one pin */
+#define ZP_ALLOCATIONS_COUNT_MAX 1024u /* peers in one allocation list */
+#define ZP_PEER_ID_BYTES_MAX 128u    /* binary peer id */
+
+/* Shards and engine. */
+#define ZP_SHARDS_MAX 4096u	      /* per node */
+#define ZP_PEERS_MAX 65536u	      /* registered peers, u32 ids never reused */
+#define ZP_ALLOCATION_LISTS_MAX 1048576u
+#define ZP_SEGMENT_RECORDS_MAX 4294967295u
+#define ZP_FILE_NAME_MAX 120u	      /* names inside a store */
+
+/* Journal. */
+#define ZP_JOURNAL_BATCH_BYTES_MAX (8u << 20) /* one framed batch */
+#define ZP_JOURNAL_BATCH_RECORDS_MAX 1048576u
+
+/* HTTP. */
+#define ZP_HTTP_HEAD_BYTES_MAX 16384u  /* request line and headers */
+#define ZP_HTTP_HEADERS_MAX 100u
+#define ZP_HTTP_BODY_BYTES_MAX (1u << 20) /* of a request that is read whole */
+
+/* JSON. */
+#define ZP_JSON_DEPTH_MAX 64u
+
+/* Listing. */
+#define ZP_LIST_PAGE_MAX 10000u
+#define ZP_VIEW_AGE_SECONDS_MAX 60u
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * test_base.c - errors, buffers and varints.
+ */
+#include "base/base.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+/* A wrapped error reads from the outermost place to the first failure. */
+static void
+error_text_grows_outward(void **state)
+{
+	struct zp_err err = {0};
+	int rc = zp_fail(&err, ZP_E_CORRUPT, "checksum %d", 7);
+
+	(void)state;
+	rc = zp_wrap(&err, rc, "block %d", 3);
+	rc = zp_wrap(&err, rc, "segment %s", "a");
+	assert_int_equal(rc, ZP_E_CORRUPT);
+	assert_string_equal(err.text, "segment a: block 3: checksum 7");
+	assert_int_equal(zp_err_http_status(rc), 500);
+	assert_int_equal(zp_err_exit_code(ZP_E_NOT_FOUND), 3);
+}
+
+/* A buffer never grows past its maximum, and says so at the check. */
+static void
+buffer_refuses_past_its_maximum(void **state)
+{
+	ZP_AUTO_BUF(buf, 10);
+	struct zp_err err = {0};
+
+	(void)state;
+	zp_buf_append(&buf, "0123456789", 10);
+	assert_int_equal(zp_buf_check(&buf, "name", &err), ZP_OK);
+	zp_buf_append_byte(&buf, 'x');
+	assert_int_equal(buf.length, 10);
+	assert_int_equal(zp_buf_check(&buf, "name", &err), ZP_E_TOO_LARGE);
+}
+
+/* Every width of varint comes back; truncated, padded and over-long ones are refused. */
+static void
+varints_round_trip(void **state)
+{
+	uint8_t bytes[11];
+	uint64_t back;
+
+	(void)state;
+	for (unsigned shift = 0; shift < 64; shift++) {
+		uint64_t value = 1ull << shift;
+
+		for (int delta = -1; delta <= 1; delta++) {
+			uint64_t v = value + (uint64_t)delta;
+			size_t length = zp_varint_put(bytes, v);
+
+			assert_int_equal(zp_varint_get(bytes, length, &back), length);
+			assert_true(back == v);
+			assert_int_equal(zp_varint_get(bytes, length - 1, &back), 0);
+		}
+	}
+	assert_int_equal(zp_varint_get((const uint8_t *)"\x80\x00", 2, &back), 0);
+	memset(bytes, 0xff, sizeof(bytes));
+	assert_int_equal(zp_varint_get(bytes, sizeof(bytes), &back), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(error_text_grows_outward),
+	    cmocka_unit_test(buffer_refuses_past_its_maximum),
+	    cmocka_unit_test(varints_round_trip),
+	};
+
+	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}
