@@ -1,0 +1,168 @@
+/*
+ * segment.h - immutable sorted files of rows; private to engine/.
+ *
+ * Flow:    flush.c and merge.c write segments; view.c, scan.c and verify.c read them.
+ * Threads: one thread uses a writer or an iterator; a segment that is open may be read by any.
+ * Format:  docs/formats.md, "Segment".
+ * Errors:  damage is ZP_E_CORRUPT naming file, section or block; never asserted.
+ */
+#ifndef ZP_ENGINE_SEGMENT_H
+#define ZP_ENGINE_SEGMENT_H
+
+#include "pin/pin.h"
+#include "store/store.h"
+
+enum zp_family {
+	ZP_FAMILY_PIN = 1,
+	ZP_FAMILY_TRACK = 2,  /* reserved */
+	ZP_FAMILY_TIME = 3,
+	ZP_FAMILY_EXPIRE = 4,
+	ZP_FAMILY_ACCESS = 5, /* reserved */
+};
+
+enum zp_row_operation {
+	ZP_ROW_PUT = 0,
+	ZP_ROW_TOMBSTONE = 1,
+};
+
+#define SEGMENT_TIME_COLUMNS 3u	  /* key columns: namespace, created, digest prefix */
+#define SEGMENT_EXPIRE_COLUMNS 9u /* expire_at, 4 × digest, kind/version, codec, namespace, claim */
+#define SEGMENT_KEY_COLUMNS_MAX 9u
+
+struct segment_name {
+	uint64_t low; /* hash128 of the whole file: its name is high then low, 16 hex digits each */
+	uint64_t high;
+};
+
+/* One row of family pin. */
+struct segment_row {
+	struct zp_key key;
+	uint8_t operation; /* enum zp_row_operation */
+	struct zp_record record; /* all zero for a tombstone; texts borrowed */
+};
+
+/* One row of an ordered family. */
+struct segment_entry {
+	uint64_t columns[SEGMENT_KEY_COLUMNS_MAX];
+	uint8_t operation;
+};
+
+struct segment_info {
+	struct segment_name name;
+	struct zp_hash128 id;
+	uint64_t bytes;
+	uint64_t rows;
+	uint64_t tombstones;
+	uint8_t first_key[72];
+	uint8_t last_key[72];
+};
+
+/* ---- Writing -------------------------------------------------------------------------------- */
+
+struct segment_writer;
+
+/* What a writer must know before the first row. */
+struct segment_plan {
+	struct zp_hash128 id;
+	uint64_t shard_id;
+	enum zp_family family;
+	uint8_t prefix_bits;	/* leading digest bits that all keys of the shard share, 0 to 64 */
+	uint64_t rows_expected; /* an upper bound that is close: it decides the bucket bits */
+	bool with_filter;
+	int zstd_level;		/* of texts; 0: 3 */
+};
+
+ZP_MUST_CHECK int segment__writer_open(struct zp_store *store, const struct segment_plan *plan,
+    struct segment_writer **writer_out, struct zp_err *err);
+
+/*
+ * Shows the writer a row before the first is added, in any order, as often as the caller likes (a
+ * sample of a thousand is plenty): from these it chooses each column's encoder. Rows that do not
+ * fit get an encoding of their own in their block, so a bad sample costs bytes, never rows.
+ */
+void segment__writer_sample_row(struct segment_writer *writer, const struct segment_row *row);
+void segment__writer_sample_entry(struct segment_writer *writer, const struct segment_entry *entry);
+
+/* Adds the next row; keys must rise (ours to promise: asserted). */
+ZP_MUST_CHECK int segment__writer_add_row(struct segment_writer *writer,
+    const struct segment_row *row, struct zp_err *err);
+ZP_MUST_CHECK int segment__writer_add_entry(struct segment_writer *writer,
+    const struct segment_entry *entry, struct zp_err *err);
+
+/* Writes directory, fences, filter, columns and footer, publishes the file under its content's name.
+ * Ends the writer in every case. At least one row must have been added. */
+ZP_MUST_CHECK int segment__writer_finish(struct segment_writer *writer,
+    struct segment_info *info_out, struct zp_err *err);
+void segment__writer_discard(struct segment_writer *writer); /* NULL is allowed */
+
+/* ---- Reading -------------------------------------------------------------------------------- */
+
+struct segment; /* opaque, counted */
+
+/* Opens and checks footer, header and sections (not the blocks), against what the manifest says
+ * where `expected` is not NULL. Memory: directory, fences, filter. */
+ZP_MUST_CHECK int segment__open(struct zp_store *store, const struct segment_name *name,
+    const struct segment_info *expected, struct segment **segment_out, struct zp_err *err);
+struct segment *segment__hold(struct segment *segment); /* one more user; returns it */
+void segment__release(struct segment *segment);		 /* NULL is allowed; the last closes */
+
+const struct segment_info *segment__info(const struct segment *segment);
+enum zp_family segment__family(const struct segment *segment);
+uint64_t segment__memory_bytes(const struct segment *segment);
+
+/* What `segment__get` reads into; reuse it from call to call. */
+struct segment_scratch {
+	struct zp_buf block;
+	struct zp_buf texts_compressed;
+	struct zp_buf texts;
+	const struct segment *texts_of; /* which texts block is in `texts`, to not decompress it twice */
+	uint64_t texts_offset;
+};
+void segment__scratch_init(struct segment_scratch *scratch);
+void segment__scratch_done(struct segment_scratch *scratch);
+
+/* The hash that filters use, for this segment. False only when the key is surely not there. */
+bool segment__may_contain(const struct segment *segment, const struct zp_key *key);
+
+/* The row of `key` or ZP_E_NOT_FOUND. A tombstone is a row: the caller decides what it means. The row's
+ * texts live in `scratch` until its next use. The filter is not asked. */
+ZP_MUST_CHECK int segment__get(const struct segment *segment, const struct zp_key *key,
+    struct segment_scratch *scratch, struct segment_row *row_out, struct zp_err *err);
+
+struct segment_iterator;
+
+enum segment_read {
+	SEGMENT_READ_ALL = 0,
+	SEGMENT_READ_WITHOUT_TEXTS = 1, /* record.texts is empty: for counts and column filters */
+};
+
+/* Rows from the first at or after `from` (NULL: the first of all). The segment is held. */
+ZP_MUST_CHECK int segment__iterator_open(struct segment *segment, const struct zp_key *from,
+    enum segment_read read, struct segment_iterator **iterator_out, struct zp_err *err);
+/* 0 and a row valid until the next call, ZP_END, or damage (the iterator is then over). */
+ZP_MUST_CHECK int segment__iterator_next(struct segment_iterator *iterator,
+    struct segment_row *row_out, struct zp_err *err);
+/* The same for ordered families; `from` is a row of key columns or NULL. */
+ZP_MUST_CHECK int segment__entries_open(struct segment *segment, const uint64_t *from,
+    struct segment_iterator **iterator_out, struct zp_err *err);
+ZP_MUST_CHECK int segment__entries_next(struct segment_iterator *iterator,
+    struct segment_entry *entry_out, struct zp_err *err);
+void segment__iterator_close(struct segment_iterator *iterator);
+
+/*
+ * Reads everything: each block's checksum and order, texts (canonical form), counts, first and last
+ * key, column minima and maxima, filter (each key is in it), the whole content against the name.
+ * Calls `damage` for each fault found and goes on with the next block; returns 0 when there was
+ * none, ZP_E_CORRUPT otherwise.
+ */
+ZP_MUST_CHECK int segment__verify(struct segment *segment,
+    void (*damage)(void *context, const char *what), void *context, struct zp_err *err);
+
+/* The first and last columns of a family's key: time 3, expire 9. */
+size_t segment__key_columns(enum zp_family family);
+
+/* "<32 hex>.seg" for a name, and back (false when it is not one). `text` has ZP_FILE_NAME_MAX bytes. */
+void segment__name_format(const struct segment_name *name, char *text);
+bool segment__name_parse(const char *text, struct segment_name *name_out);
+
+#endif

@@ -1,0 +1,131 @@
+/*
+ * journal.h - the ordered, durable log of a node's writes.
+ *
+ * A write is acknowledged when the journal has it. Batches are gathered with zp_journal_append and
+ * made durable together by one zp_journal_commit: one write and one sync for all waiting writers,
+ * however many shards they touch.
+ *
+ * Flow:    command → journal → shard. The same calls will serve a replicated lane.
+ * Owner:   the commit thread writes; readers have their own zp_journal_reader and may run beside it.
+ * Format:  docs/formats.md, "Journal". The files are journal-<first batch>.log in the store.
+ * Errors:  after a failed append or commit the journal is broken: the outcome of what it held is
+ *          unknown, every later call says so, and only opening it again (which reads what is there)
+ *          tells. Damage before the end is ZP_E_CORRUPT with file and offset.
+ */
+#ifndef ZP_JOURNAL_JOURNAL_H
+#define ZP_JOURNAL_JOURNAL_H
+
+#include "base/base.h"
+#include "store/store.h"
+
+struct zp_journal;
+struct zp_journal_reader;
+
+enum zp_journal_kind {
+	ZP_JOURNAL_RECORDS = 0,
+	ZP_JOURNAL_OPEN = 1, /* an epoch opens */
+	ZP_JOURNAL_SEAL = 2, /* the lane is sealed: what follows of this epoch is void */
+};
+
+/* Operations of records; codes are final (docs/formats.md). */
+enum zp_journal_operation {
+	ZP_OP_PUT = 1,
+	ZP_OP_DELETE = 2,
+	ZP_OP_EXPIRE = 3,
+	ZP_OP_PEER = 16,
+	ZP_OP_ALLOCATION_LIST = 17,
+	ZP_OP_PEER_MOVED = 18,
+};
+
+#define ZP_JOURNAL_RECORD_HEADER_BYTES 16u
+
+struct zp_journal_record {
+	uint64_t shard_id;    /* 0: the node itself */
+	uint32_t incarnation; /* of the shard */
+	uint8_t operation;    /* enum zp_journal_operation; unknown ones are ZP_E_VERSION */
+	struct zp_slice payload;
+};
+
+struct zp_journal_origin {
+	uint8_t id[16];	   /* all 0: none */
+	uint64_t sequence; /* the client's own number of this batch */
+};
+
+struct zp_journal_batch {
+	enum zp_journal_kind kind;
+	uint32_t node;
+	uint64_t epoch;
+	uint64_t number;	    /* 1, 2, 3 … */
+	int64_t time_microseconds;  /* since 1970, never falling */
+	struct zp_journal_origin origin;
+	uint32_t record_count;
+	struct zp_slice records; /* encoded; walk with zp_journal_record_next */
+};
+
+struct zp_journal_options {
+	struct zp_store *store;	  /* borrowed; must outlive the journal */
+	uint8_t cluster_id[16];
+	uint32_t node;
+	uint64_t epoch;		  /* of new batches; at least that of the last batch found */
+	uint64_t file_bytes;	  /* a new file begins past this; 0: 64 MiB */
+	bool read_only;		  /* never repairs, never appends */
+	uint64_t first_batch;	  /* expected number of an empty journal's first batch, usually 1; after
+				   * everything was trimmed it is the position of the checkpoint + 1 */
+};
+
+struct zp_journal_facts {
+	uint64_t first_batch;	     /* oldest batch still there; last_batch + 1 when empty */
+	uint64_t last_batch;	     /* newest durable batch; 0 when there never was one */
+	int64_t last_time_microseconds;
+	uint64_t bytes;		     /* of all files */
+	uint64_t cut_bytes;	     /* of an unfinished write that opening cut off */
+	uint64_t syncs;		     /* since opening */
+	bool is_broken;
+};
+
+/*
+ * Opens the journal, checks every batch of every file (checksums, numbers, chain, cluster), cuts off
+ * an unfinished write at the end. ZP_E_CORRUPT where a valid batch stands behind damage or a file is
+ * missing in between; the text names file, offset and what to do.
+ */
+ZP_MUST_CHECK int zp_journal_open(const struct zp_journal_options *options,
+    struct zp_journal **journal_out, struct zp_err *err);
+void zp_journal_close(struct zp_journal *journal); /* NULL is allowed */
+
+void zp_journal_facts_get(const struct zp_journal *journal, struct zp_journal_facts *facts_out);
+
+/* Encodes one record at the end of `records`. ZP_E_TOO_LARGE past 24 bits of payload. */
+ZP_MUST_CHECK int zp_journal_record_append(struct zp_buf *records,
+    const struct zp_journal_record *record, struct zp_err *err);
+
+/*
+ * Gathers one batch; gives it the next number and `now_microseconds` (or the last time, when the clock
+ * went back). Nothing is durable until zp_journal_commit. `records` is copied.
+ */
+ZP_MUST_CHECK int zp_journal_append(struct zp_journal *journal, enum zp_journal_kind kind,
+    const struct zp_journal_origin *origin, struct zp_slice records, uint32_t record_count,
+    int64_t now_microseconds, uint64_t *number_out, struct zp_err *err);
+
+/* Writes all gathered batches with one write and one sync (one more where a new file begins). */
+ZP_MUST_CHECK int zp_journal_commit(struct zp_journal *journal, struct zp_err *err);
+
+/* Removes the files whose batches are all at or below `number`. The last file stays. */
+ZP_MUST_CHECK int zp_journal_trim(struct zp_journal *journal, uint64_t number, struct zp_err *err);
+
+/* Appends and commits a SEAL; appending afterwards is refused until the next epoch. */
+ZP_MUST_CHECK int zp_journal_seal(struct zp_journal *journal, int64_t now_microseconds,
+    struct zp_err *err);
+
+/* Reads committed batches from number `from` on; ZP_E_NOT_FOUND when it was trimmed. */
+ZP_MUST_CHECK int zp_journal_reader_open(struct zp_journal *journal, uint64_t from,
+    struct zp_journal_reader **reader_out, struct zp_err *err);
+/* 0 and a batch that is valid until the next call, ZP_END, or damage. */
+ZP_MUST_CHECK int zp_journal_reader_next(struct zp_journal_reader *reader,
+    struct zp_journal_batch *batch_out, struct zp_err *err);
+void zp_journal_reader_close(struct zp_journal_reader *reader);
+
+/* Walks the records of a batch: 0, ZP_END, or ZP_E_CORRUPT. *position starts at 0. */
+ZP_MUST_CHECK int zp_journal_record_next(struct zp_slice records, size_t *position,
+    struct zp_journal_record *record_out, struct zp_err *err);
+
+#endif

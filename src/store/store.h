@@ -1,0 +1,261 @@
+/*
+ * store.h - where the files of a shard, or of the journal, are: a directory, or a ZFS dataset's
+ * mount point.
+ *
+ * Flow:    engine and journal see the world only through this; store/ makes it real, and a test puts
+ *          a store with injected faults in its place.
+ * Threads: any thread may call anything; one writer object is used by one thread at a time.
+ * Names:   of files inside the store: [a-z0-9.-], at most ZP_FILE_NAME_MAX, no path.
+ * Errors:  ZP_E_IO, ZP_E_NO_SPACE, ZP_E_NOT_FOUND, ZP_E_EXISTS, ZP_E_LOCKED, ZP_E_TIMEOUT, always with
+ *          the path in the text. A failed sync is final for that writer or log: what it covered is
+ *          lost or unknown, and it is never retried into success.
+ */
+#ifndef ZP_STORE_STORE_H
+#define ZP_STORE_STORE_H
+
+#include "base/base.h"
+
+struct zp_store;
+struct zp_store_writer; /* a file being written under a temporary name */
+struct zp_store_file;	/* a finished file, open for reading */
+struct zp_store_log;	/* a file that is appended to and synced */
+
+struct zp_store_space {
+	uint64_t bytes_free;  /* for us, without the file system's reserve */
+	uint64_t bytes_total;
+};
+
+/* What a kind of store provides; the inline calls below are how it is used. */
+struct zp_store_ops {
+	int (*writer_open)(struct zp_store *store, const char *name,
+	    struct zp_store_writer **writer_out, struct zp_err *err);
+	int (*writer_append)(struct zp_store_writer *writer, const void *data, size_t length,
+	    struct zp_err *err);
+	int (*writer_publish)(struct zp_store_writer *writer, const char *name, struct zp_err *err);
+	void (*writer_discard)(struct zp_store_writer *writer);
+
+	int (*file_open)(struct zp_store *store, const char *name, struct zp_store_file **file_out,
+	    struct zp_err *err);
+	int (*file_read)(struct zp_store_file *file, uint64_t offset, void *to, size_t length,
+	    struct zp_err *err);
+	uint64_t (*file_bytes)(const struct zp_store_file *file);
+	void (*file_close)(struct zp_store_file *file);
+
+	int (*log_open)(struct zp_store *store, const char *name, bool create,
+	    struct zp_store_log **log_out, struct zp_err *err);
+	int (*log_append)(struct zp_store_log *log, const void *data, size_t length,
+	    struct zp_err *err);
+	int (*log_sync)(struct zp_store_log *log, struct zp_err *err);
+	int (*log_truncate)(struct zp_store_log *log, uint64_t bytes, struct zp_err *err);
+	uint64_t (*log_bytes)(const struct zp_store_log *log);
+	void (*log_close)(struct zp_store_log *log);
+
+	int (*list)(struct zp_store *store,
+	    int (*each)(void *context, const char *name, struct zp_err *err), void *context,
+	    struct zp_err *err);
+	int (*remove)(struct zp_store *store, const char *name, struct zp_err *err);
+	int (*sync_directory)(struct zp_store *store, struct zp_err *err);
+	int (*space)(struct zp_store *store, struct zp_store_space *space_out, struct zp_err *err);
+	void (*close)(struct zp_store *store);
+};
+
+/* The first member of every store, writer, file and log that a kind makes. */
+struct zp_store {
+	const struct zp_store_ops *ops;
+};
+struct zp_store_writer {
+	const struct zp_store_ops *ops;
+};
+struct zp_store_file {
+	const struct zp_store_ops *ops;
+};
+struct zp_store_log {
+	const struct zp_store_ops *ops;
+};
+
+/* ---- Writing a file once -------------------------------------------------------------------- */
+
+/* Begins "<name>.tmp", replacing a leftover of that name. */
+ZP_MUST_CHECK static inline int
+zp_store_writer_open(struct zp_store *store, const char *name, struct zp_store_writer **writer_out,
+    struct zp_err *err)
+{
+	return store->ops->writer_open(store, name, writer_out, err);
+}
+
+/* Appends; the store may gather small pieces. */
+ZP_MUST_CHECK static inline int
+zp_store_writer_append(struct zp_store_writer *writer, const void *data, size_t length,
+    struct zp_err *err)
+{
+	return writer->ops->writer_append(writer, data, length, err);
+}
+
+/*
+ * Writes what is left, syncs the file, renames it to `name` and syncs the directory: after 0 the file
+ * is there after a power cut. Ends the writer in every case; on failure nothing of that name was
+ * made (or, if only the last sync failed, its fate is unknown). An existing `name` is replaced, which is
+ * right because names are by content or by number.
+ */
+ZP_MUST_CHECK static inline int
+zp_store_writer_publish(struct zp_store_writer *writer, const char *name, struct zp_err *err)
+{
+	return writer->ops->writer_publish(writer, name, err);
+}
+
+/* Ends the writer and removes what it wrote. NULL is allowed. */
+static inline void
+zp_store_writer_discard(struct zp_store_writer *writer)
+{
+	if (writer != NULL)
+		writer->ops->writer_discard(writer);
+}
+
+/* ---- Reading -------------------------------------------------------------------------------- */
+
+ZP_MUST_CHECK static inline int
+zp_store_file_open(struct zp_store *store, const char *name, struct zp_store_file **file_out,
+    struct zp_err *err)
+{
+	return store->ops->file_open(store, name, file_out, err);
+}
+
+/* Reads exactly `length` bytes; an end of file before that is ZP_E_CORRUPT. */
+ZP_MUST_CHECK static inline int
+zp_store_file_read(struct zp_store_file *file, uint64_t offset, void *to, size_t length,
+    struct zp_err *err)
+{
+	return file->ops->file_read(file, offset, to, length, err);
+}
+
+static inline uint64_t
+zp_store_file_bytes(const struct zp_store_file *file)
+{
+	return file->ops->file_bytes(file);
+}
+
+static inline void
+zp_store_file_close(struct zp_store_file *file)
+{
+	if (file != NULL)
+		file->ops->file_close(file);
+}
+
+/* Reads a whole file of at most `bytes_max` into `to` (cleared first). */
+ZP_MUST_CHECK int zp_store_read_all(struct zp_store *store, const char *name, size_t bytes_max,
+    struct zp_buf *to, struct zp_err *err);
+
+/* Writes a whole small file and publishes it. */
+ZP_MUST_CHECK int zp_store_write_all(struct zp_store *store, const char *name,
+    struct zp_slice bytes, struct zp_err *err);
+
+/* ---- A log ---------------------------------------------------------------------------------- */
+
+/* Opens for appending. `create`: must not exist; the directory is synced, so that the name stays. */
+ZP_MUST_CHECK static inline int
+zp_store_log_open(struct zp_store *store, const char *name, bool create,
+    struct zp_store_log **log_out, struct zp_err *err)
+{
+	return store->ops->log_open(store, name, create, log_out, err);
+}
+
+/* Appends at the end, in one write where the system allows. After an error the end is unknown until
+ * zp_store_log_truncate. */
+ZP_MUST_CHECK static inline int
+zp_store_log_append(struct zp_store_log *log, const void *data, size_t length, struct zp_err *err)
+{
+	return log->ops->log_append(log, data, length, err);
+}
+
+/* fdatasync. After a failure every later append and sync fails too. */
+ZP_MUST_CHECK static inline int
+zp_store_log_sync(struct zp_store_log *log, struct zp_err *err)
+{
+	return log->ops->log_sync(log, err);
+}
+
+/* Cuts to `bytes` and syncs. */
+ZP_MUST_CHECK static inline int
+zp_store_log_truncate(struct zp_store_log *log, uint64_t bytes, struct zp_err *err)
+{
+	return log->ops->log_truncate(log, bytes, err);
+}
+
+static inline uint64_t
+zp_store_log_bytes(const struct zp_store_log *log)
+{
+	return log->ops->log_bytes(log);
+}
+
+static inline void
+zp_store_log_close(struct zp_store_log *log)
+{
+	if (log != NULL)
+		log->ops->log_close(log);
+}
+
+/* ---- The directory -------------------------------------------------------------------------- */
+
+/* Calls `each` for every file, in no order, "*.tmp" included; stops at its first non-zero answer and
+ * returns it. */
+ZP_MUST_CHECK static inline int
+zp_store_list(struct zp_store *store,
+    int (*each)(void *context, const char *name, struct zp_err *err), void *context,
+    struct zp_err *err)
+{
+	return store->ops->list(store, each, context, err);
+}
+
+/* Unlinks; the removal is durable only after zp_store_sync_directory. */
+ZP_MUST_CHECK static inline int
+zp_store_remove(struct zp_store *store, const char *name, struct zp_err *err)
+{
+	return store->ops->remove(store, name, err);
+}
+
+ZP_MUST_CHECK static inline int
+zp_store_sync_directory(struct zp_store *store, struct zp_err *err)
+{
+	return store->ops->sync_directory(store, err);
+}
+
+ZP_MUST_CHECK static inline int
+zp_store_space_get(struct zp_store *store, struct zp_store_space *space_out, struct zp_err *err)
+{
+	return store->ops->space(store, space_out, err);
+}
+
+static inline void
+zp_store_close(struct zp_store *store)
+{
+	if (store != NULL)
+		store->ops->close(store);
+}
+
+/* ---- The kinds ------------------------------------------------------------------------------ */
+
+struct zp_store_directory_options {
+	bool create;	/* make the directory (and sync its parent) when it is not there */
+	bool read_only; /* every change is refused with ZP_E_READ_ONLY */
+	bool no_sync;	/* syncs do nothing: for tests and throw-away imports only */
+};
+
+/* A store in the directory `path` of any file system. */
+ZP_MUST_CHECK int zp_store_directory_open(const char *path,
+    const struct zp_store_directory_options *options, struct zp_store **store_out,
+    struct zp_err *err);
+
+/*
+ * Hard-links the files that `names` lists into the directory `to_path` (made, must be empty or
+ * absent) and syncs it: a snapshot that later removals do not touch, since files never change.
+ */
+ZP_MUST_CHECK int zp_store_directory_link(const char *from_path, const char *const *names,
+    size_t names_count, const char *to_path, struct zp_err *err);
+
+/* A lock file held until closed; ZP_E_LOCKED names the process that holds it. */
+struct zp_store_lock;
+ZP_MUST_CHECK int zp_store_lock_take(const char *path, struct zp_store_lock **lock_out,
+    struct zp_err *err);
+void zp_store_lock_release(struct zp_store_lock *lock);
+
+#endif
