@@ -25,7 +25,7 @@ enum zp_row_operation {
 	ZP_ROW_TOMBSTONE = 1,
 };
 
-#define SEGMENT_TIME_COLUMNS 3u	  /* key columns: namespace, created, digest prefix */
+#define SEGMENT_TIME_COLUMNS 6u	  /* namespace, created, digest prefix, kind/version, codec, claim */
 #define SEGMENT_EXPIRE_COLUMNS 9u /* expire_at, 4 × digest, kind/version, codec, namespace, claim */
 #define SEGMENT_KEY_COLUMNS_MAX 9u
 
@@ -158,7 +158,7 @@ void segment__iterator_close(struct segment_iterator *iterator);
 ZP_MUST_CHECK int segment__verify(struct segment *segment,
     void (*damage)(void *context, const char *what), void *context, struct zp_err *err);
 
-/* The first and last columns of a family's key: time 3, expire 9. */
+/* The first and last columns of a family's key: time 6, expire 9. */
 size_t segment__key_columns(enum zp_family family);
 
 /* "<32 hex>.seg" for a name, and back (false when it is not one). `text` has ZP_FILE_NAME_MAX bytes. */
