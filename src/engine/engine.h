@@ -1,0 +1,267 @@
+/*
+ * engine.h - the store of one shard: a memtable over immutable runs, read through counted views.
+ *
+ * Flow:    shard → engine → store. The owner applies changes that the journal has made durable; the
+ *          maintenance thread flushes and merges; any thread reads.
+ * Threads: "owner" calls are made by one thread at a time (the commit thread), "maintenance" calls by
+ *          one thread at a time (which may be another), "any" calls by all at once.
+ * Format:  docs/formats.md, "Segment", "Manifest", "Tables".
+ * Errors:  a damaged segment is ZP_E_CORRUPT for the keys whose newest row could be in it; the rest
+ *          stays readable. A failed flush or merge leaves the shard as it was.
+ */
+#ifndef ZP_ENGINE_ENGINE_H
+#define ZP_ENGINE_ENGINE_H
+
+#include "pin/pin.h"
+#include "store/store.h"
+
+struct zp_engine;
+struct zp_view;
+struct zp_scan;
+struct zp_tables;
+
+/* ---- Opening -------------------------------------------------------------------------------- */
+
+/* How far a lane (a node's journal) is in the shard's files. */
+struct zp_lane {
+	uint64_t node;
+	uint64_t epoch;
+	uint64_t applied; /* number of the last batch that is in; 0 none */
+};
+
+struct zp_engine_options {
+	struct zp_store *store; /* borrowed; must outlive the engine */
+	uint64_t shard_id;
+	uint32_t incarnation;
+	uint8_t low[ZP_KEY_BYTES];  /* first key of the shard */
+	uint8_t high[ZP_KEY_BYTES]; /* first key behind it; all ff: the end */
+	bool read_only;		    /* opens any moment as it is: never repairs, writes nothing */
+	uint64_t manifest_max;	    /* take no manifest above this number; 0: the newest */
+	/* Where damage and fallbacks are told; may be NULL. Called by the opening thread. */
+	void (*warn)(void *context, const char *text);
+	void *warn_context;
+};
+
+/* Writes the first manifest of an empty store. ZP_E_EXISTS where there is one. */
+ZP_MUST_CHECK int zp_engine_create(const struct zp_engine_options *options, struct zp_err *err);
+
+/*
+ * Opens the newest manifest whose bytes are whole; a damaged one is skipped with a warning, and the
+ * caller decides by zp_engine_lane_get whether the journal still has what an older one lacks. A
+ * segment that is missing or damaged is told and its keys answer ZP_E_CORRUPT. Removes
+ * unfinished files. ZP_E_NOT_FOUND: no manifest; ZP_E_VERSION: a newer zpin's.
+ */
+ZP_MUST_CHECK int zp_engine_open(const struct zp_engine_options *options,
+    struct zp_engine **engine_out, struct zp_err *err);
+void zp_engine_close(struct zp_engine *engine); /* NULL is allowed; views must be released */
+
+uint64_t zp_engine_shard_id(const struct zp_engine *engine);
+uint32_t zp_engine_incarnation(const struct zp_engine *engine);
+uint64_t zp_engine_manifest_number(struct zp_engine *engine);
+uint64_t zp_engine_manifest_checksum(struct zp_engine *engine);
+
+/* ---- Writing: owner ------------------------------------------------------------------------- */
+
+/* One pin's change, with what was there before: counters and index entries follow from both. */
+struct zp_change {
+	struct zp_key key;
+	bool has_old;
+	bool has_new; /* false: delete */
+	struct zp_record old_record;
+	struct zp_record new_record;
+};
+
+/* Puts the change into the memtable. It must be in the journal. Copies what it keeps. */
+void zp_engine_apply(struct zp_engine *engine, const struct zp_change *change);
+
+/* The shard has everything of the lane up to `batch`. Rises only. */
+void zp_engine_applied_set(struct zp_engine *engine, uint64_t node, uint64_t epoch, uint64_t batch);
+
+/* Makes the memtable immutable and begins a new one; the frozen one is what the next flush writes.
+ * The previous frozen one must be flushed. An empty memtable is not frozen. */
+void zp_engine_freeze(struct zp_engine *engine);
+
+/* Bytes of both memtables. Any thread. */
+uint64_t zp_engine_memory_bytes(const struct zp_engine *engine);
+
+/* ---- Files: maintenance --------------------------------------------------------------------- */
+
+/*
+ * Writes the frozen memtable as one run per family and publishes a manifest that covers it. Nothing
+ * frozen: nothing is done. `tables` are written too when they are not the ones the shard has.
+ */
+ZP_MUST_CHECK int zp_engine_flush(struct zp_engine *engine, const struct zp_tables *tables,
+    struct zp_err *err);
+
+/* Does one merge if the policy wants one. *merged_out tells whether it did. `stop`: looked at between
+ * rows; a merge that is stopped leaves nothing behind. */
+ZP_MUST_CHECK int zp_engine_merge(struct zp_engine *engine, const volatile bool *stop,
+    bool *merged_out, struct zp_err *err);
+
+/* Merges each family to one run without tombstones or filter. */
+ZP_MUST_CHECK int zp_engine_seal(struct zp_engine *engine, const volatile bool *stop,
+    struct zp_err *err);
+
+/* Removes manifests below `manifest_min` and every file that no manifest from there on names. */
+ZP_MUST_CHECK int zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min,
+    struct zp_err *err);
+
+/* Publishes a manifest with a higher incarnation that says `applied` of the lane is in: what a
+ * rollback or a restore does, so that replay cannot undo it. */
+ZP_MUST_CHECK int zp_engine_incarnation_raise(struct zp_engine *engine, uint32_t incarnation,
+    const struct zp_lane *lane, struct zp_err *err);
+
+/* Files that make up the shard as its newest manifest says, for a snapshot: calls `each` with every
+ * name, the manifest's own included. */
+ZP_MUST_CHECK int zp_engine_files(struct zp_engine *engine,
+    int (*each)(void *context, const char *name, struct zp_err *err), void *context,
+    struct zp_err *err);
+
+struct zp_verify_report {
+	uint64_t segments;
+	uint64_t rows;
+	uint64_t bytes;
+	uint64_t pins;	  /* live, recounted */
+	uint64_t damages; /* told one by one to `damage` */
+};
+
+/* Reads every byte of every segment, checks it, and recounts the pins against the counters. */
+ZP_MUST_CHECK int zp_engine_verify(struct zp_engine *engine,
+    void (*damage)(void *context, const char *text), void *context,
+    struct zp_verify_report *report_out, struct zp_err *err);
+
+/* ---- Facts: any ----------------------------------------------------------------------------- */
+
+struct zp_engine_facts {
+	uint64_t pins[ZP_PIN_TYPE_COUNT]; /* live, all namespaces */
+	uint64_t size_bytes;		  /* sum of the pins' known sizes */
+	uint64_t manifest_number;
+	uint64_t runs;			  /* of family pin */
+	uint64_t segments;		  /* of all families */
+	uint64_t disk_bytes;		  /* of live segments */
+	uint64_t memtable_bytes;
+	uint64_t memtable_entries;
+	uint64_t resident_bytes;	  /* directories and filters */
+	uint64_t damaged_segments;
+	uint64_t flushed_bytes;		  /* written by flushes and */
+	uint64_t merged_bytes;		  /* by merges since opening */
+};
+void zp_engine_facts_get(struct zp_engine *engine, struct zp_engine_facts *facts_out);
+
+/* Live pins of a namespace and type; exact. */
+uint64_t zp_engine_count(struct zp_engine *engine, uint32_t namespace_id, enum zp_pin_type type);
+
+/* The position of a lane in the newest manifest (0 when it has none). */
+uint64_t zp_engine_lane_get(struct zp_engine *engine, uint64_t node);
+
+/* Reads the shard's tables as its manifest names them; ZP_E_NOT_FOUND when it has none yet. */
+ZP_MUST_CHECK int zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out,
+    struct zp_err *err);
+
+/* ---- Reading: any --------------------------------------------------------------------------- */
+
+/* What reads fill; one per thread or request, reused from call to call. */
+struct zp_read_scratch;
+struct zp_read_scratch *zp_read_scratch_new(void);
+void zp_read_scratch_free(struct zp_read_scratch *scratch);
+
+/* The shard as it is now: memtables and runs that stay as long as the view is held. Takes no lock that
+ * the owner holds while it works. */
+struct zp_view *zp_engine_view_get(struct zp_engine *engine);
+void zp_view_release(struct zp_view *view); /* NULL is allowed */
+
+/* The pin under `key`, or ZP_E_NOT_FOUND. Texts live in `scratch` or the view until the next call. */
+ZP_MUST_CHECK int zp_view_get(struct zp_view *view, const struct zp_key *key,
+    struct zp_read_scratch *scratch, struct zp_record *record_out, struct zp_err *err);
+
+/* One answer of a batch. Texts live in the batch's buffer. */
+struct zp_batch_answer {
+	int rc; /* 0, ZP_E_NOT_FOUND, or an error such as ZP_E_CORRUPT */
+	struct zp_record record;
+};
+
+/* Answers all keys, in the caller's order; sorts, filters and prefetches inside. Texts are copied
+ * into `texts` (which must have room enough to not overflow: ZP_E_TOO_LARGE then). */
+ZP_MUST_CHECK int zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys,
+    size_t count, struct zp_read_scratch *scratch, struct zp_buf *texts,
+    struct zp_batch_answer *answers_out, struct zp_err *err);
+
+struct zp_scan_options {
+	const struct zp_key *from; /* first key to give, NULL: the shard's first */
+	bool without_texts;	   /* for counts and column filters */
+};
+
+/* Live pins in key order, merged from all runs and memtables of the view as of now. Holds the view. */
+ZP_MUST_CHECK int zp_scan_open(struct zp_view *view, const struct zp_scan_options *options,
+    struct zp_scan **scan_out, struct zp_err *err);
+/* 0 and a pin valid until the next call, ZP_END, or an error (the scan is then over). */
+ZP_MUST_CHECK int zp_scan_next(struct zp_scan *scan, struct zp_key *key_out,
+    struct zp_record *record_out, struct zp_err *err);
+void zp_scan_close(struct zp_scan *scan);
+
+/* Keys whose expiry is at or before `now_seconds`, oldest first, at most `keys_max`; entries that no
+ * longer hold are left out by looking the pin up. */
+ZP_MUST_CHECK int zp_view_expired(struct zp_view *view, int64_t now_seconds,
+    struct zp_read_scratch *scratch, struct zp_key *keys_out, uint64_t *expire_facts_out,
+    size_t keys_max, size_t *count_out, struct zp_err *err);
+
+/* ---- Tables: peers and allocation lists by id ------------------------------------------------ */
+
+/*
+ * What record fact "allocations" means. The node has one set, kept by the commit thread; each shard's
+ * files carry a copy, so that a shard's snapshot stands alone. Ids begin at 1, rise, are never reused.
+ * Reading is for any thread while only one adds.
+ */
+struct zp_tables *zp_tables_new(void);
+void zp_tables_free(struct zp_tables *tables);
+
+uint32_t zp_tables_peer_find(const struct zp_tables *tables, struct zp_slice binary); /* 0: none */
+uint32_t zp_tables_list_find(const struct zp_tables *tables, const uint32_t *peers, size_t count);
+uint32_t zp_tables_peer_next(const struct zp_tables *tables); /* the id a new peer would get */
+uint32_t zp_tables_list_next(const struct zp_tables *tables);
+
+/* Adds under an id as the journal or a file says; an id that is there with the same content is
+ * fine. ZP_E_INVALID, ZP_E_FULL (limits.h). */
+ZP_MUST_CHECK int zp_tables_peer_add(struct zp_tables *tables, uint32_t id, struct zp_slice binary,
+    struct zp_err *err);
+ZP_MUST_CHECK int zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
+    size_t count, struct zp_err *err);
+ZP_MUST_CHECK int zp_tables_peer_move(struct zp_tables *tables, uint32_t from, uint32_t to,
+    struct zp_err *err);
+
+/* The list of fact "allocations" as a ready JSON array ("[]" for 0), moved peers replaced. Borrowed;
+ * lives as long as the tables. ZP_E_CORRUPT for an id that is not there. */
+ZP_MUST_CHECK int zp_tables_allocations_json(const struct zp_tables *tables, uint64_t allocations,
+    struct zp_slice *json_out, struct zp_err *err);
+
+/* Calls for every entry, ids rising: what a checkpoint's journal trim relies on. */
+uint64_t zp_tables_generation(const struct zp_tables *tables); /* rises with each addition */
+
+/* The file form. */
+void zp_tables_encode(const struct zp_tables *tables, struct zp_buf *file);
+ZP_MUST_CHECK int zp_tables_decode(struct zp_slice file, struct zp_tables **tables_out,
+    struct zp_err *err);
+
+/* ---- The envelope of small files: manifest, checkpoint, map, tables --------------------------- */
+
+/* Begins a file: header with room for checksum and length. */
+void zp_envelope_begin(struct zp_buf *file, const char magic[8]);
+/* Adds a field; tags must not fall. */
+void zp_envelope_field(struct zp_buf *file, uint16_t tag, const void *bytes, size_t length);
+/* Fills in length and checksum; returns the checksum. */
+uint64_t zp_envelope_end(struct zp_buf *file);
+
+struct zp_envelope_reader {
+	struct zp_slice body;
+	size_t position;
+	uint16_t last_tag;
+	uint64_t checksum;
+};
+/* Checks checksum first, then version and features. `what` names the file in errors. */
+ZP_MUST_CHECK int zp_envelope_open(struct zp_slice file, const char magic[8], const char *what,
+    struct zp_envelope_reader *reader_out, struct zp_err *err);
+/* 0 and a field, ZP_END, or ZP_E_CORRUPT. Tags of 0x8000 and above are skipped. */
+ZP_MUST_CHECK int zp_envelope_next(struct zp_envelope_reader *reader, uint16_t *tag_out,
+    struct zp_slice *field_out, struct zp_err *err);
+
+#endif
