@@ -5,16 +5,20 @@
  * Flow:    engine and journal see the world only through this; store/ makes it real, and a test puts
  *          a store with injected faults in its place.
  * Threads: any thread may call anything; one writer object is used by one thread at a time.
- * Names:   of files inside the store: [a-z0-9.-], at most ZP_FILE_NAME_MAX, no path.
+ * Names:   of files inside the store: [a-z0-9.-], not beginning with a dot, at most ZP_FILE_NAME_MAX,
+ *          no path; others are ZP_E_INVALID. "*.tmp" is for unfinished files only. One writer a name.
+ * Life:    writers, files and logs end before their store.
  * Errors:  ZP_E_IO, ZP_E_NO_SPACE, ZP_E_NOT_FOUND, ZP_E_EXISTS, ZP_E_LOCKED, ZP_E_TIMEOUT, always with
- *          the path in the text. A failed sync is final for that writer or log: what it covered is
- *          lost or unknown, and it is never retried into success.
+ *          the path in the text. A failed sync is final for that writer or log (and one of the
+ *          directory for every later publish, log creation and directory sync of the store): what it
+ *          covered is lost or unknown, and it is never retried into success.
  */
 #ifndef ZP_STORE_STORE_H
 #define ZP_STORE_STORE_H
 
 #include "base/base.h"
 
+struct zp_disk; /* os/disk.h */
 struct zp_store;
 struct zp_store_writer; /* a file being written under a temporary name */
 struct zp_store_file;	/* a finished file, open for reading */
@@ -45,6 +49,8 @@ struct zp_store_ops {
 	    struct zp_store_log **log_out, struct zp_err *err);
 	int (*log_append)(struct zp_store_log *log, const void *data, size_t length,
 	    struct zp_err *err);
+	int (*log_rewrite)(struct zp_store_log *log, uint64_t offset, const void *data,
+	    size_t length, struct zp_err *err);
 	int (*log_sync)(struct zp_store_log *log, struct zp_err *err);
 	int (*log_truncate)(struct zp_store_log *log, uint64_t bytes, struct zp_err *err);
 	uint64_t (*log_bytes)(const struct zp_store_log *log);
@@ -120,7 +126,8 @@ zp_store_file_open(struct zp_store *store, const char *name, struct zp_store_fil
 	return store->ops->file_open(store, name, file_out, err);
 }
 
-/* Reads exactly `length` bytes; an end of file before that is ZP_E_CORRUPT. */
+/* Reads exactly `length` bytes; an end of file before that is ZP_E_CORRUPT. Sees what a log has
+ * appended since this file was opened. */
 ZP_MUST_CHECK static inline int
 zp_store_file_read(struct zp_store_file *file, uint64_t offset, void *to, size_t length,
     struct zp_err *err)
@@ -128,6 +135,7 @@ zp_store_file_read(struct zp_store_file *file, uint64_t offset, void *to, size_t
 	return file->ops->file_read(file, offset, to, length, err);
 }
 
+/* Its length when it was opened. */
 static inline uint64_t
 zp_store_file_bytes(const struct zp_store_file *file)
 {
@@ -165,6 +173,18 @@ ZP_MUST_CHECK static inline int
 zp_store_log_append(struct zp_store_log *log, const void *data, size_t length, struct zp_err *err)
 {
 	return log->ops->log_append(log, data, length, err);
+}
+
+/*
+ * Writes bytes again that are there already. After a start nobody knows whether bytes that can be read
+ * are on the disk or only in the system's cache (after a failed sync they even count as clean there);
+ * written again and synced, they are on the disk.
+ */
+ZP_MUST_CHECK static inline int
+zp_store_log_rewrite(struct zp_store_log *log, uint64_t offset, const void *data, size_t length,
+    struct zp_err *err)
+{
+	return log->ops->log_rewrite(log, offset, data, length, err);
 }
 
 /* fdatasync. After a failure every later append and sync fails too. */
@@ -206,7 +226,7 @@ zp_store_list(struct zp_store *store,
 	return store->ops->list(store, each, context, err);
 }
 
-/* Unlinks; the removal is durable only after zp_store_sync_directory. */
+/* Unlinks; those who have it open keep it. The removal is durable only after zp_store_sync_directory. */
 ZP_MUST_CHECK static inline int
 zp_store_remove(struct zp_store *store, const char *name, struct zp_err *err)
 {
@@ -238,6 +258,7 @@ struct zp_store_directory_options {
 	bool create;	/* make the directory (and sync its parent) when it is not there */
 	bool read_only; /* every change is refused with ZP_E_READ_ONLY */
 	bool no_sync;	/* syncs do nothing: for tests and throw-away imports only */
+	struct zp_disk *disk; /* where the directory is; NULL: the machine's own. Borrowed */
 };
 
 /* A store in the directory `path` of any file system. */
