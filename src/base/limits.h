@@ -21,8 +21,8 @@
 #define ZP_FILE_NAME_MAX 120u	      /* names inside a store */
 
 /* Journal. */
-#define ZP_JOURNAL_BATCH_BYTES_MAX (8u << 20) /* one framed batch */
-#define ZP_JOURNAL_BATCH_RECORDS_MAX 1048576u
+#define ZP_JOURNAL_BATCH_BYTES_MAX ((1u << 20) - 4096u) /* framed; fits a message of a replicated lane */
+#define ZP_JOURNAL_BATCH_RECORDS_MAX 65536u
 
 /* HTTP. */
 #define ZP_HTTP_HEAD_BYTES_MAX 16384u  /* request line and headers */

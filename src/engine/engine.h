@@ -31,8 +31,10 @@ struct zp_lane {
 
 struct zp_engine_options {
 	struct zp_store *store; /* borrowed; must outlive the engine */
+	uint8_t cluster_id[16]; /* the lineage of the ids in the rows */
 	uint64_t shard_id;
 	uint32_t incarnation;
+	uint64_t hash_seed;	    /* secret, random: keeps memory tables safe from chosen keys */
 	uint8_t low[ZP_KEY_BYTES];  /* first key of the shard */
 	uint8_t high[ZP_KEY_BYTES]; /* first key behind it; all ff: the end */
 	bool read_only;		    /* opens any moment as it is: never repairs, writes nothing */
@@ -87,8 +89,9 @@ uint64_t zp_engine_memory_bytes(const struct zp_engine *engine);
 /* ---- Files: maintenance --------------------------------------------------------------------- */
 
 /*
- * Writes the frozen memtable as one run per family and publishes a manifest that covers it. Nothing
- * frozen: nothing is done. `tables` are written too when they are not the ones the shard has.
+ * Writes the frozen memtable as one run per family and publishes a manifest that covers it.
+ * `tables` are written too when they are not the ones the shard has, also when nothing is frozen.
+ * Neither: nothing is done.
  */
 ZP_MUST_CHECK int zp_engine_flush(struct zp_engine *engine, const struct zp_tables *tables,
     struct zp_err *err);

@@ -1,0 +1,65 @@
+/*
+ * bits.h - numbers of any width in a string of bits, least significant bit first.
+ *
+ * Flow: under the blocks of a segment (segment_block.c, column.c); private to engine/. Pure.
+ * Room: a read or a write touches up to BITS_SLACK bytes from the byte of its first bit on, so every
+ *       bit string has that many bytes of our own memory behind its end.
+ */
+#ifndef ZP_ENGINE_BITS_H
+#define ZP_ENGINE_BITS_H
+
+#include "base/base.h"
+
+#define BITS_SLACK 16u
+
+/* The lowest `width` bits set; 0 to 64. */
+static inline uint64_t
+bits_mask(unsigned width)
+{
+	return width >= 64 ? UINT64_MAX : (UINT64_C(1) << width) - 1;
+}
+
+/* How many bits `value` needs; 0 for 0. */
+static inline unsigned
+bits_needed(uint64_t value)
+{
+	return value == 0 ? 0 : 64 - (unsigned)__builtin_clzll(value);
+}
+
+static inline size_t
+bits_bytes(uint64_t bits)
+{
+	return (size_t)((bits + 7) / 8);
+}
+
+/* The number of `width` (0 to 64) bits at bit `position`. */
+static inline uint64_t
+bits_get(const uint8_t *bytes, uint64_t position, unsigned width)
+{
+	const uint8_t *from = bytes + position / 8;
+	unsigned shift = position % 8;
+	uint64_t value = zp_load_u64le(from) >> shift;
+
+	if (shift + width > 64)
+		value |= (uint64_t)from[8] << (64 - shift);
+	return value & bits_mask(width);
+}
+
+/* Puts it there; the bits must be 0 before and `value` must fit. */
+static inline void
+bits_put(uint8_t *bytes, uint64_t position, unsigned width, uint64_t value)
+{
+	uint8_t *to = bytes + position / 8;
+	unsigned shift = position % 8;
+
+	zp_store_u64le(to, zp_load_u64le(to) | value << shift);
+	if (shift + width > 64)
+		to[8] |= (uint8_t)(value >> (64 - shift));
+}
+
+/* The position of set bit number `rank` (0 is the lowest); the word must have that many. The fast
+ * form uses pdep where the processor has it; the plain one is there for the rest and for the test. */
+unsigned bits__select(uint64_t word, unsigned rank);
+unsigned bits__select_plain(uint64_t word, unsigned rank);
+
+#endif

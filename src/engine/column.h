@@ -1,0 +1,99 @@
+/*
+ * column.h - one column of numbers: how a segment chooses to store it, and storing it.
+ *
+ * Flow:    the writer samples rows and chooses a code for each column; segment_block.c packs and unpacks
+ *          the values of one block with it; private to engine/. Pure.
+ * Format:  docs/formats.md, "Columns".
+ */
+#ifndef ZP_ENGINE_COLUMN_H
+#define ZP_ENGINE_COLUMN_H
+
+#include "engine/bits.h"
+
+#define COLUMN_DICTIONARY_MAX 4096u /* entries; 12 bits a row is where a frame is as good */
+#define COLUMN_CLASSES_MAX 64u	    /* a table that stays in the first cache */
+#define COLUMN_SAMPLE_MAX 4096u	    /* values kept of what a writer is shown */
+
+enum column_encoder {
+	COLUMN_CONSTANT = 0,   /* base, no bits */
+	COLUMN_FRAME = 1,      /* base + number */
+	COLUMN_DICTIONARY = 2, /* entries[number] */
+	COLUMN_CLASSES = 3,    /* entries[number] + a payload of that class's width */
+};
+
+/* How the values of a column become bits. */
+struct column_code {
+	uint8_t encoder;      /* enum column_encoder */
+	uint8_t width;	      /* bits of each row's number */
+	uint16_t count;	      /* entries */
+	uint64_t base;
+	uint64_t *entries;    /* owned by column__code_done; NULL for constant and frame */
+	uint8_t *entry_widths; /* the same, of classes only */
+};
+
+/* The smallest and largest value of a column; smallest > largest when there was none. */
+struct column_range {
+	uint64_t smallest;
+	uint64_t largest;
+};
+#define COLUMN_RANGE_NONE ((struct column_range){UINT64_MAX, 0})
+
+/* Frees what a code of column__choose or column__section_decode owns. */
+void column__code_done(struct column_code *code);
+
+/* ---- Choosing ------------------------------------------------------------------------------- */
+
+/* Values the writer was shown, thinned evenly when they are too many. */
+struct column_sample {
+	uint64_t *values; /* owned, COLUMN_SAMPLE_MAX of them once there is one */
+	uint32_t count;
+	uint32_t stride;  /* every stride-th value shown is kept */
+	uint64_t shown;
+};
+
+void column__sample_init(struct column_sample *sample);
+void column__sample_done(struct column_sample *sample);
+void column__sample_add(struct column_sample *sample, uint64_t value);
+
+/* The code that should need the fewest bits for values like these in blocks of about 64 rows. The sample
+ * is sorted by this. Without values: constant 0. */
+void column__choose(struct column_sample *sample, struct column_code *code_out);
+
+/* ---- Packing the values of one block -------------------------------------------------------- */
+
+/* Bits of `count` values in this code, their payloads apart; false when one does not fit. */
+bool column__measure(const struct column_code *code, const uint64_t *values, size_t count,
+    struct column_range range, uint64_t *number_bits_out, uint64_t *payload_bits_out);
+
+/* Writes values that fit: numbers at bit `at`, payloads from bit `payload_at` on; the bits are 0 before.
+ * Returns the bit behind the last payload. */
+uint64_t column__pack(const struct column_code *code, const uint64_t *values, size_t count,
+    uint8_t *bits, uint64_t at, uint64_t payload_at);
+
+/* The frame of exactly these values: what a block uses for a column of its own. */
+struct column_code column__frame_of(struct column_range range);
+
+/* ---- Unpacking ------------------------------------------------------------------------------ */
+
+/* Reads all values. `bits_end` bounds the payloads. *payload_at moves behind this column's. False: the
+ * bits are damaged (a number without an entry, payloads past the end). */
+bool column__unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
+    uint64_t bits_end, uint64_t *payload_at, uint64_t *values_out);
+
+/* Reads the value of one row; `payload_at` is where the column's payloads begin. */
+bool column__get(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t row,
+    uint64_t bits_end, uint64_t payload_at, uint64_t *value_out);
+
+/* Bits of the payloads of the first `count` rows. */
+bool column__payload_bits(const struct column_code *code, const uint8_t *bits, uint64_t at,
+    size_t count, uint64_t *payload_bits_out);
+
+/* ---- The columns section -------------------------------------------------------------------- */
+
+void column__section_encode(const struct column_code *code, struct column_range range,
+    struct zp_buf *section);
+/* Reads one column and moves *section behind it. NULL, or what is wrong with it. */
+const char *column__section_decode(struct zp_slice *section, struct column_code *code_out,
+    struct column_range *range_out);
+
+#endif

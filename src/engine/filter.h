@@ -1,0 +1,32 @@
+/*
+ * filter.h - a blocked Bloom filter over the keys of a segment.
+ *
+ * Flow:    the writer adds each key; readers ask before they read. One cache line a question.
+ * Threads: a filter that is finished may be asked by any.
+ * Format:  docs/formats.md, "Filter".
+ */
+#ifndef ZP_ENGINE_FILTER_H
+#define ZP_ENGINE_FILTER_H
+
+#include "pin/pin.h"
+
+struct filter {
+	uint64_t seed;	      /* low half of the segment id */
+	uint64_t blocks_count; /* of 64 bytes; 0: there is no filter and every key may be there */
+	uint32_t hash_count;
+	uint8_t *blocks;      /* owned, cache-line aligned */
+};
+
+/* A filter with room for `keys` keys, empty. */
+void filter__init(struct filter *filter, uint64_t keys, uint64_t seed);
+void filter__done(struct filter *filter); /* a zeroed one is fine */
+
+void filter__add(struct filter *filter, const uint8_t key[ZP_KEY_BYTES]);
+/* False only when the key was never added. */
+bool filter__may_contain(const struct filter *filter, const uint8_t key[ZP_KEY_BYTES]);
+
+void filter__encode(const struct filter *filter, struct zp_buf *section);
+/* NULL, or what is wrong with the section. The filter copies what it needs. */
+const char *filter__decode(struct filter *filter, struct zp_slice section, uint64_t seed);
+
+#endif

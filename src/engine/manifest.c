@@ -1,0 +1,474 @@
+/*
+ * manifest.c - the manifest in memory and in bytes.
+ *
+ * Flow:  see manifest.h. Owner: the maintenance thread; a published manifest never changes.
+ */
+#include "engine/manifest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+	TAG_SHARD = 1,
+	TAG_NUMBER = 2,
+	TAG_INCARNATION = 3,
+	TAG_LOW = 4,
+	TAG_HIGH = 5,
+	TAG_KEY_TRANSFORM = 6,
+	TAG_LANE = 7,
+	TAG_COUNTER = 8,
+	TAG_RUN = 9,
+	TAG_TABLES = 10,
+	TAG_WRITER = 12,
+	TAG_MERGED = 13,
+	LANE_BYTES = 24,
+	COUNTER_BYTES = 24,
+	RUN_HEADER_BYTES = 16,
+	SEGMENT_BYTES = 160,
+	KEY_PREFIX_BYTES = 48, /* of first and last key in a segment entry */
+	RUN_ENCODER = 1,
+};
+
+static const char writer_name[] = "zpin 0.1.0";
+
+void
+manifest__init(struct manifest *manifest)
+{
+	*manifest = (struct manifest){0};
+}
+
+void
+manifest__run_done(struct manifest_run *run)
+{
+	zp_free(run->segments);
+	*run = (struct manifest_run){0};
+}
+
+void
+manifest__done(struct manifest *manifest)
+{
+	if (manifest == NULL)
+		return;
+	for (size_t i = 0; i < manifest->run_count; i++)
+		manifest__run_done(&manifest->runs[i]);
+	zp_free(manifest->runs);
+	zp_free(manifest->lanes);
+	zp_free(manifest->counters);
+	zp_free(manifest->merged);
+	manifest__init(manifest);
+}
+
+static void *
+copied(const void *from, size_t bytes)
+{
+	void *to = zp_alloc(bytes);
+
+	if (bytes != 0)
+		memcpy(to, from, bytes);
+	return to;
+}
+
+void
+manifest__next(const struct manifest *from, struct manifest *to)
+{
+	*to = *from;
+	to->number++;
+	to->checksum = 0;
+	to->lanes = copied(from->lanes, from->lane_count * sizeof(from->lanes[0]));
+	to->counters = copied(from->counters, from->counter_count * sizeof(from->counters[0]));
+	to->runs = copied(from->runs, from->run_count * sizeof(from->runs[0]));
+	for (size_t i = 0; i < from->run_count; i++)
+		to->runs[i].segments = copied(from->runs[i].segments,
+		    from->runs[i].segment_count * sizeof(struct segment_info));
+	to->merged = NULL;
+	to->merged_count = 0;
+}
+
+/* Families rising, within a family newest first. */
+static bool
+run_is_before(const struct manifest_run *a, const struct manifest_run *b)
+{
+	return a->family != b->family ? a->family < b->family : a->age > b->age;
+}
+
+void
+manifest__run_add(struct manifest *manifest, struct manifest_run run)
+{
+	size_t at = 0;
+
+	while (at < manifest->run_count && run_is_before(&manifest->runs[at], &run))
+		at++;
+	manifest->runs =
+	    zp_realloc(manifest->runs, (manifest->run_count + 1) * sizeof(manifest->runs[0]));
+	memmove(&manifest->runs[at + 1], &manifest->runs[at],
+	    (manifest->run_count - at) * sizeof(manifest->runs[0]));
+	manifest->runs[at] = run;
+	manifest->run_count++;
+}
+
+void
+manifest__run_remove(struct manifest *manifest, size_t at)
+{
+	ZP_ASSERT(at < manifest->run_count);
+	manifest__run_done(&manifest->runs[at]);
+	manifest->run_count--;
+	memmove(&manifest->runs[at], &manifest->runs[at + 1],
+	    (manifest->run_count - at) * sizeof(manifest->runs[0]));
+}
+
+void
+manifest__lane_set(struct manifest *manifest, const struct zp_lane *lane)
+{
+	size_t at = 0;
+
+	while (at < manifest->lane_count && manifest->lanes[at].node < lane->node)
+		at++;
+	if (at < manifest->lane_count && manifest->lanes[at].node == lane->node) {
+		ZP_ASSERT(manifest->lanes[at].applied <= lane->applied);
+		manifest->lanes[at] = *lane;
+		return;
+	}
+	ZP_ASSERT(manifest->lane_count < MANIFEST_LANES_MAX);
+	manifest->lanes =
+	    zp_realloc(manifest->lanes, (manifest->lane_count + 1) * sizeof(manifest->lanes[0]));
+	memmove(&manifest->lanes[at + 1], &manifest->lanes[at],
+	    (manifest->lane_count - at) * sizeof(manifest->lanes[0]));
+	manifest->lanes[at] = *lane;
+	manifest->lane_count++;
+}
+
+uint64_t
+manifest__lane_applied(const struct manifest *manifest, uint64_t node)
+{
+	for (size_t i = 0; i < manifest->lane_count; i++) {
+		if (manifest->lanes[i].node == node)
+			return manifest->lanes[i].applied;
+	}
+	return 0;
+}
+
+/* ---- Bytes ----------------------------------------------------------------------------------- */
+
+static void
+name_encode(uint8_t to[16], uint64_t low, uint64_t high)
+{
+	zp_store_u64le(to, low);
+	zp_store_u64le(to + 8, high);
+}
+
+static void
+run_encode(const struct manifest_run *run, struct zp_buf *field)
+{
+	uint8_t header[RUN_HEADER_BYTES] = {(uint8_t)run->family, run->level};
+
+	zp_store_u16le(header + 2, RUN_ENCODER);
+	zp_store_u32le(header + 4, (uint32_t)run->segment_count);
+	zp_store_u64le(header + 8, run->age);
+	zp_buf_clear(field);
+	zp_buf_append(field, header, sizeof(header));
+	for (size_t i = 0; i < run->segment_count; i++) {
+		const struct segment_info *segment = &run->segments[i];
+		uint8_t entry[SEGMENT_BYTES] = {0};
+
+		name_encode(entry, segment->name.low, segment->name.high);
+		name_encode(entry + 16, segment->id.low, segment->id.high);
+		zp_store_u64le(entry + 32, segment->bytes);
+		zp_store_u64le(entry + 40, segment->rows);
+		zp_store_u64le(entry + 48, segment->tombstones);
+		memcpy(entry + 64, segment->first_key, KEY_PREFIX_BYTES);
+		memcpy(entry + 112, segment->last_key, KEY_PREFIX_BYTES);
+		zp_buf_append(field, entry, sizeof(entry));
+	}
+}
+
+static void
+u64_field(struct zp_buf *file, uint16_t tag, uint64_t value)
+{
+	uint8_t bytes[8];
+
+	zp_store_u64le(bytes, value);
+	zp_envelope_field(file, tag, bytes, sizeof(bytes));
+}
+
+static void
+lists_encode(const struct manifest *manifest, struct zp_buf *file)
+{
+	ZP_AUTO_BUF(field, MANIFEST_BYTES_MAX);
+	uint8_t bytes[LANE_BYTES];
+
+	for (size_t i = 0; i < manifest->lane_count; i++) {
+		zp_store_u64le(bytes, manifest->lanes[i].node);
+		zp_store_u64le(bytes + 8, manifest->lanes[i].epoch);
+		zp_store_u64le(bytes + 16, manifest->lanes[i].applied);
+		zp_envelope_field(file, TAG_LANE, bytes, LANE_BYTES);
+	}
+	for (size_t i = 0; i < manifest->counter_count; i++) {
+		zp_store_u32le(bytes, manifest->counters[i].namespace_id);
+		zp_store_u32le(bytes + 4, manifest->counters[i].type);
+		zp_store_u64le(bytes + 8, manifest->counters[i].pins);
+		zp_store_u64le(bytes + 16, manifest->counters[i].size_bytes);
+		zp_envelope_field(file, TAG_COUNTER, bytes, COUNTER_BYTES);
+	}
+	for (size_t i = 0; i < manifest->run_count; i++) {
+		run_encode(&manifest->runs[i], &field);
+		zp_envelope_field(file, TAG_RUN, field.data, field.length);
+	}
+}
+
+void
+manifest__encode(struct manifest *manifest, struct zp_buf *file)
+{
+	uint8_t bytes[24];
+
+	zp_envelope_begin(file, "ZPINmani");
+	u64_field(file, TAG_SHARD, manifest->shard_id);
+	u64_field(file, TAG_NUMBER, manifest->number);
+	zp_store_u32le(bytes, manifest->incarnation);
+	zp_envelope_field(file, TAG_INCARNATION, bytes, 4);
+	zp_envelope_field(file, TAG_LOW, manifest->low, ZP_KEY_BYTES);
+	zp_envelope_field(file, TAG_HIGH, manifest->high, ZP_KEY_BYTES);
+	bytes[0] = 0;
+	zp_envelope_field(file, TAG_KEY_TRANSFORM, bytes, 1);
+	lists_encode(manifest, file);
+	if (manifest->has_tables) {
+		name_encode(bytes, manifest->tables.low, manifest->tables.high);
+		zp_store_u64le(bytes + 16, manifest->tables_bytes);
+		zp_envelope_field(file, TAG_TABLES, bytes, 24);
+	}
+	zp_envelope_field(file, TAG_WRITER, writer_name, sizeof(writer_name) - 1);
+	for (size_t i = 0; i < manifest->merged_count; i++) {
+		name_encode(bytes, manifest->merged[i].low, manifest->merged[i].high);
+		zp_envelope_field(file, TAG_MERGED, bytes, 16);
+	}
+	manifest->checksum = zp_envelope_end(file);
+}
+
+static int
+segment_decode(const uint8_t *entry, struct segment_info *info_out, struct zp_err *err)
+{
+	*info_out = (struct segment_info){
+	    .name = {.low = zp_load_u64le(entry), .high = zp_load_u64le(entry + 8)},
+	    .id = {.low = zp_load_u64le(entry + 16), .high = zp_load_u64le(entry + 24)},
+	    .bytes = zp_load_u64le(entry + 32),
+	    .rows = zp_load_u64le(entry + 40),
+	    .tombstones = zp_load_u64le(entry + 48),
+	};
+	memcpy(info_out->first_key, entry + 64, KEY_PREFIX_BYTES);
+	memcpy(info_out->last_key, entry + 112, KEY_PREFIX_BYTES);
+	if (zp_load_u64le(entry + 56) != 0 || info_out->rows == 0 ||
+	    info_out->tombstones > info_out->rows ||
+	    memcmp(info_out->first_key, info_out->last_key, KEY_PREFIX_BYTES) > 0)
+		return zp_fail(err, ZP_E_CORRUPT, "a segment entry contradicts itself");
+	return ZP_OK;
+}
+
+static int
+run_decode(struct zp_slice field, struct manifest *manifest, struct zp_err *err)
+{
+	struct manifest_run run = {0};
+	int rc = ZP_OK;
+
+	if (field.length < RUN_HEADER_BYTES || manifest->run_count >= MANIFEST_RUNS_MAX)
+		return zp_fail(err, ZP_E_CORRUPT, "run %zu is too short or too many",
+		    manifest->run_count);
+	run.family = field.data[0];
+	run.level = field.data[1];
+	run.segment_count = zp_load_u32le(field.data + 4);
+	run.age = zp_load_u64le(field.data + 8);
+	if (run.family != ZP_FAMILY_PIN && run.family != ZP_FAMILY_TIME &&
+	    run.family != ZP_FAMILY_EXPIRE)
+		return zp_fail(err, ZP_E_VERSION, "a run of family %u, which this zpin does not know",
+		    run.family);
+	if (zp_load_u16le(field.data + 2) != RUN_ENCODER)
+		return zp_fail(err, ZP_E_VERSION, "a run of encoder %u, which this zpin does not know",
+		    zp_load_u16le(field.data + 2));
+	if (run.segment_count == 0 || run.segment_count > MANIFEST_SEGMENTS_MAX ||
+	    field.length != RUN_HEADER_BYTES + run.segment_count * SEGMENT_BYTES)
+		return zp_fail(err, ZP_E_CORRUPT, "run %zu of %zu bytes has %zu segments",
+		    manifest->run_count, field.length, run.segment_count);
+	if (manifest->run_count > 0 &&
+	    !run_is_before(&manifest->runs[manifest->run_count - 1], &run))
+		return zp_fail(err, ZP_E_CORRUPT, "run %zu is out of order", manifest->run_count);
+	run.segments = zp_alloc(run.segment_count * sizeof(struct segment_info));
+	for (size_t i = 0; i < run.segment_count && rc == ZP_OK; i++)
+		rc = segment_decode(field.data + RUN_HEADER_BYTES + i * SEGMENT_BYTES,
+		    &run.segments[i], err);
+	if (rc < 0) {
+		manifest__run_done(&run);
+		return rc;
+	}
+	manifest__run_add(manifest, run);
+	return ZP_OK;
+}
+
+static int
+lane_decode(struct zp_slice field, struct manifest *manifest, struct zp_err *err)
+{
+	struct zp_lane lane;
+
+	if (field.length != LANE_BYTES || manifest->lane_count >= MANIFEST_LANES_MAX)
+		return zp_fail(err, ZP_E_CORRUPT, "lane %zu has a wrong length or is too many",
+		    manifest->lane_count);
+	lane = (struct zp_lane){
+	    .node = zp_load_u64le(field.data),
+	    .epoch = zp_load_u64le(field.data + 8),
+	    .applied = zp_load_u64le(field.data + 16),
+	};
+	if (manifest->lane_count > 0 &&
+	    manifest->lanes[manifest->lane_count - 1].node >= lane.node)
+		return zp_fail(err, ZP_E_CORRUPT, "lane %zu is out of order", manifest->lane_count);
+	manifest__lane_set(manifest, &lane);
+	return ZP_OK;
+}
+
+static int
+counter_decode(struct zp_slice field, struct manifest *manifest, struct zp_err *err)
+{
+	struct manifest_counter counter;
+
+	if (field.length != COUNTER_BYTES || manifest->counter_count >= MANIFEST_COUNTERS_MAX)
+		return zp_fail(err, ZP_E_CORRUPT, "counter %zu has a wrong length or is too many",
+		    manifest->counter_count);
+	counter = (struct manifest_counter){
+	    .namespace_id = zp_load_u32le(field.data),
+	    .type = zp_load_u32le(field.data + 4),
+	    .pins = zp_load_u64le(field.data + 8),
+	    .size_bytes = zp_load_u64le(field.data + 16),
+	};
+	if (counter.type >= ZP_PIN_TYPE_COUNT)
+		return zp_fail(err, ZP_E_VERSION, "a counter of pin type %u, which this zpin does not know",
+		    counter.type);
+	if ((manifest->counter_count & (manifest->counter_count - 1)) == 0)
+		manifest->counters = zp_realloc(manifest->counters,
+		    zp_max_u64(1, manifest->counter_count * 2) * sizeof(counter));
+	manifest->counters[manifest->counter_count++] = counter;
+	return ZP_OK;
+}
+
+static int
+merged_decode(struct zp_slice field, struct manifest *manifest, struct zp_err *err)
+{
+	if (field.length != 16 || manifest->merged_count >= MANIFEST_SEGMENTS_MAX)
+		return zp_fail(err, ZP_E_CORRUPT, "a merged segment has a wrong length or is too many");
+	if ((manifest->merged_count & (manifest->merged_count - 1)) == 0)
+		manifest->merged = zp_realloc(manifest->merged,
+		    zp_max_u64(1, manifest->merged_count * 2) * sizeof(struct segment_name));
+	manifest->merged[manifest->merged_count++] = (struct segment_name){
+	    .low = zp_load_u64le(field.data), .high = zp_load_u64le(field.data + 8)};
+	return ZP_OK;
+}
+
+static int
+scalar_decode(uint16_t tag, struct zp_slice field, struct manifest *manifest, struct zp_err *err)
+{
+	static const size_t lengths[] = {
+	    [TAG_SHARD] = 8, [TAG_NUMBER] = 8, [TAG_INCARNATION] = 4, [TAG_LOW] = ZP_KEY_BYTES,
+	    [TAG_HIGH] = ZP_KEY_BYTES, [TAG_KEY_TRANSFORM] = 1, [TAG_TABLES] = 24,
+	};
+
+	if (tag >= ZP_ARRAY_COUNT(lengths) || lengths[tag] == 0)
+		return zp_fail(err, ZP_E_CORRUPT, "field %u is not known", tag);
+	if (field.length != lengths[tag])
+		return zp_fail(err, ZP_E_CORRUPT, "field %u has %zu bytes", tag, field.length);
+	switch (tag) {
+	case TAG_SHARD:
+		manifest->shard_id = zp_load_u64le(field.data);
+		break;
+	case TAG_NUMBER:
+		manifest->number = zp_load_u64le(field.data);
+		break;
+	case TAG_INCARNATION:
+		manifest->incarnation = zp_load_u32le(field.data);
+		break;
+	case TAG_LOW:
+		memcpy(manifest->low, field.data, ZP_KEY_BYTES);
+		break;
+	case TAG_HIGH:
+		memcpy(manifest->high, field.data, ZP_KEY_BYTES);
+		break;
+	case TAG_KEY_TRANSFORM:
+		if (field.data[0] != 0)
+			return zp_fail(err, ZP_E_VERSION, "key transform %u, which this zpin does not know",
+			    field.data[0]);
+		break;
+	default:
+		manifest->has_tables = true;
+		manifest->tables = (struct segment_name){
+		    .low = zp_load_u64le(field.data), .high = zp_load_u64le(field.data + 8)};
+		manifest->tables_bytes = zp_load_u64le(field.data + 16);
+	}
+	return ZP_OK;
+}
+
+static int
+field_decode(uint16_t tag, struct zp_slice field, struct manifest *manifest, struct zp_err *err)
+{
+	switch (tag) {
+	case TAG_LANE:
+		return lane_decode(field, manifest, err);
+	case TAG_COUNTER:
+		return counter_decode(field, manifest, err);
+	case TAG_RUN:
+		return run_decode(field, manifest, err);
+	case TAG_WRITER:
+		return ZP_OK;
+	case TAG_MERGED:
+		return merged_decode(field, manifest, err);
+	default:
+		return scalar_decode(tag, field, manifest, err);
+	}
+}
+
+int
+manifest__decode(struct zp_slice file, struct manifest *manifest_out, struct zp_err *err)
+{
+	struct zp_envelope_reader reader;
+	struct manifest manifest = {0};
+	struct zp_slice field;
+	unsigned seen = 0; /* tags 1 to 6, each exactly once */
+	uint16_t tag;
+	int rc = zp_envelope_open(file, "ZPINmani", "manifest", &reader, err);
+
+	if (rc < 0)
+		return rc;
+	manifest.checksum = reader.checksum;
+	while ((rc = zp_envelope_next(&reader, &tag, &field, err)) == ZP_OK) {
+		if (tag <= TAG_KEY_TRANSFORM && (seen & (1u << tag)) != 0)
+			rc = zp_fail(err, ZP_E_CORRUPT, "field %u stands twice", tag);
+		else
+			rc = field_decode(tag, field, &manifest, err);
+		if (rc < 0)
+			break;
+		if (tag <= TAG_KEY_TRANSFORM)
+			seen |= 1u << tag;
+	}
+	if (rc == ZP_END && seen != 0x7e)
+		rc = zp_fail(err, ZP_E_CORRUPT, "a field is missing");
+	if (rc == ZP_END && memcmp(manifest.low, manifest.high, ZP_KEY_BYTES) >= 0)
+		rc = zp_fail(err, ZP_E_CORRUPT, "the low key is not below the high key");
+	if (rc < 0) {
+		manifest__done(&manifest);
+		return zp_wrap(err, rc, "manifest");
+	}
+	*manifest_out = manifest;
+	return ZP_OK;
+}
+
+void
+manifest__name_format(uint64_t number, char *text)
+{
+	snprintf(text, ZP_FILE_NAME_MAX, "manifest-%016llx", (unsigned long long)number);
+}
+
+bool
+manifest__name_parse(const char *text, uint64_t *number_out)
+{
+	char again[ZP_FILE_NAME_MAX];
+	char *end;
+
+	if (strncmp(text, "manifest-", 9) != 0 || strlen(text) != 25)
+		return false;
+	*number_out = strtoull(text + 9, &end, 16);
+	manifest__name_format(*number_out, again);
+	return *end == '\0' && strcmp(text, again) == 0;
+}

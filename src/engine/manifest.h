@@ -1,0 +1,78 @@
+/*
+ * manifest.h - the immutable numbered list of a shard's files; private to engine/.
+ *
+ * Flow:   flush and merge publish one, opening reads the newest whole one.
+ * Format: docs/formats.md, "Manifest".
+ */
+#ifndef ZP_ENGINE_MANIFEST_H
+#define ZP_ENGINE_MANIFEST_H
+
+#include "engine/engine.h"
+#include "engine/segment.h"
+
+#define MANIFEST_BYTES_MAX (64u << 20)
+#define MANIFEST_LANES_MAX 1024u
+#define MANIFEST_COUNTERS_MAX 1048576u
+#define MANIFEST_RUNS_MAX 4096u
+#define MANIFEST_SEGMENTS_MAX 262144u /* of one run */
+
+/* Live pins of one namespace and type. */
+struct manifest_counter {
+	uint32_t namespace_id;
+	uint32_t type; /* enum zp_pin_type */
+	uint64_t pins;
+	uint64_t size_bytes;
+};
+
+struct manifest_run {
+	enum zp_family family;
+	uint8_t level;
+	uint64_t age; /* rises with each flush; a merge has the highest of its inputs */
+	struct segment_info *segments; /* owned, in key order */
+	size_t segment_count;
+};
+
+struct manifest {
+	uint64_t shard_id;
+	uint64_t number;
+	uint64_t checksum; /* of the file, once encoded or decoded */
+	uint32_t incarnation;
+	uint8_t low[ZP_KEY_BYTES];
+	uint8_t high[ZP_KEY_BYTES]; /* all ff: the end */
+	struct zp_lane *lanes;	    /* owned, rising by node */
+	size_t lane_count;
+	struct manifest_counter *counters; /* owned, rising by namespace, type */
+	size_t counter_count;
+	struct manifest_run *runs; /* owned; families rising, newest first within one */
+	size_t run_count;
+	bool has_tables;
+	struct segment_name tables;
+	uint64_t tables_bytes;
+	struct segment_name *merged; /* owned: inputs of the merge that led here */
+	size_t merged_count;
+};
+
+void manifest__init(struct manifest *manifest);
+void manifest__done(struct manifest *manifest); /* NULL is allowed */
+
+/* A deep copy with the next number and no `merged`. */
+void manifest__next(const struct manifest *from, struct manifest *to);
+
+/* Puts a run (moved in) where it belongs. */
+void manifest__run_add(struct manifest *manifest, struct manifest_run run);
+void manifest__run_remove(struct manifest *manifest, size_t at);
+void manifest__run_done(struct manifest_run *run);
+
+/* Sets or raises the lane's applied batch. */
+void manifest__lane_set(struct manifest *manifest, const struct zp_lane *lane);
+uint64_t manifest__lane_applied(const struct manifest *manifest, uint64_t node);
+
+void manifest__encode(struct manifest *manifest, struct zp_buf *file); /* sets the checksum */
+ZP_MUST_CHECK int manifest__decode(struct zp_slice file, struct manifest *manifest_out,
+    struct zp_err *err);
+
+/* "manifest-<16 hex>" and back. `text` has ZP_FILE_NAME_MAX bytes. */
+void manifest__name_format(uint64_t number, char *text);
+bool manifest__name_parse(const char *text, uint64_t *number_out);
+
+#endif
