@@ -207,7 +207,20 @@ void zp_pin_done(struct zp_pin *pin);
  */
 ZP_MUST_CHECK int zp_pin_from_json(struct zp_slice json, struct zp_pin *pin, struct zp_err *err);
 
-/* The stored form. `texts` receives the encoded texts that record_out->texts then borrows.
+/*
+ * Members that have more than one value, for the JSON reader and for query parameters. `key` and
+ * `value` are borrowed and sorted in, a present key gets the new value; `text` is checked, brought
+ * into normal or binary form, and borrowed or copied. ZP_E_TOO_LARGE past the list's limit.
+ */
+ZP_MUST_CHECK int zp_pin_metadata_put(struct zp_pin *pin, struct zp_slice key,
+    struct zp_slice value, struct zp_err *err);
+ZP_MUST_CHECK int zp_pin_origin_add(struct zp_pin *pin, struct zp_slice text, struct zp_err *err);
+ZP_MUST_CHECK int zp_pin_allocation_add(struct zp_pin *pin, struct zp_slice text,
+    struct zp_err *err);
+ZP_MUST_CHECK int zp_pin_user_allocation_add(struct zp_pin *pin, struct zp_slice text,
+    struct zp_err *err);
+
+/* The stored form. `texts` is cleared, then receives the texts that record_out->texts borrows.
  * allocations is what the caller's peer registry made of pin->allocations.
  * ZP_E_TOO_LARGE when the encoded record would be over ZP_RECORD_BYTES_MAX. */
 ZP_MUST_CHECK int zp_pin_to_record(const struct zp_pin *pin, uint64_t allocations,
@@ -222,7 +235,8 @@ struct zp_pin_json_style {
 };
 
 /* Appends the pin object without a newline, fields in IPFS Cluster's order, Go's HTML escaping.
- * allocations_json is a ready JSON array. */
+ * allocations_json is a ready JSON array. A NULL style is that of reads. `size` comes last and only
+ * where it is known. ZP_E_CORRUPT where key and record do not fit together or break the form. */
 ZP_MUST_CHECK int zp_pin_to_json(const struct zp_key *key, const struct zp_record *record,
     struct zp_slice allocations_json, const struct zp_pin_json_style *style, struct zp_buf *json,
     struct zp_err *err);
@@ -243,7 +257,8 @@ bool zp_multiaddr_has_peer(struct zp_slice normal);
 /* RFC 3339 as Go's time.Parse(time.RFC3339Nano) takes it: any offset, 0 to 9 fraction digits. */
 ZP_MUST_CHECK int zp_time_parse(struct zp_slice text, int64_t *seconds_out,
     uint32_t *nanoseconds_out, struct zp_err *err);
-/* Prints in UTC with Z, fraction trimmed of trailing zeros, as Go does. Years 0000 to 9999. */
+/* Prints in UTC with Z, fraction trimmed of trailing zeros, as Go does. Years 0000 to 9999; a time
+ * outside is printed as the nearest second inside. */
 void zp_time_format(int64_t seconds, uint32_t nanoseconds, struct zp_buf *text);
 
 /* Go's time.ParseDuration: "240h", "1m30s", "-1.5h", "100ms". */
