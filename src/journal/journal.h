@@ -6,11 +6,14 @@
  * however many shards they touch.
  *
  * Flow:    command → journal → shard. The same calls will serve a replicated lane.
- * Owner:   the commit thread writes; readers have their own zp_journal_reader and may run beside it.
- * Format:  docs/formats.md, "Journal". The files are journal-<first batch>.log in the store.
- * Errors:  after a failed append or commit the journal is broken: the outcome of what it held is
- *          unknown, every later call says so, and only opening it again (which reads what is there)
- *          tells. Damage before the end is ZP_E_CORRUPT with file and offset.
+ * Owner:   one thread at a time appends, commits, trims and seals. Readers have their own
+ *          zp_journal_reader and may run beside it, as may zp_journal_facts_get; they end before it.
+ * Format:  docs/formats.md, "Journal". The files are journal-<first batch>.log in the store; other
+ *          files there are left alone.
+ * Errors:  after a failed commit the journal is broken: the outcome of what it held is unknown
+ *          (ZP_E_IO), every later append, commit and trim says so, and only opening it again (which
+ *          reads what is there) tells. An append that is refused (a limit, a wrong record, a sealed
+ *          epoch) changes nothing. Damage before the end is ZP_E_CORRUPT with file and offset.
  */
 #ifndef ZP_JOURNAL_JOURNAL_H
 #define ZP_JOURNAL_JOURNAL_H
@@ -23,8 +26,8 @@ struct zp_journal_reader;
 
 enum zp_journal_kind {
 	ZP_JOURNAL_RECORDS = 0,
-	ZP_JOURNAL_OPEN = 1, /* an epoch opens */
-	ZP_JOURNAL_SEAL = 2, /* the lane is sealed: what follows of this epoch is void */
+	ZP_JOURNAL_OPEN = 1, /* an epoch opens; no records */
+	ZP_JOURNAL_SEAL = 2, /* the lane is sealed: nothing of this epoch may follow; no records */
 };
 
 /* Operations of records; codes are final (docs/formats.md). */
@@ -38,6 +41,9 @@ enum zp_journal_operation {
 };
 
 #define ZP_JOURNAL_RECORD_HEADER_BYTES 16u
+#define ZP_JOURNAL_RECORD_PAYLOAD_MAX 0xffffffu
+#define ZP_JOURNAL_GATHER_BYTES_MAX (32u << 20) /* batches that wait for one commit */
+#define ZP_JOURNAL_FILES_MAX 65536u
 
 struct zp_journal_record {
 	uint64_t shard_id;    /* 0: the node itself */
@@ -66,17 +72,20 @@ struct zp_journal_options {
 	struct zp_store *store;	  /* borrowed; must outlive the journal */
 	uint8_t cluster_id[16];
 	uint32_t node;
-	uint64_t epoch;		  /* of new batches; at least that of the last batch found */
+	uint64_t epoch;		  /* of new batches; ZP_E_CONFLICT when a later one is found */
 	uint64_t file_bytes;	  /* a new file begins past this; 0: 64 MiB */
 	bool read_only;		  /* never repairs, never appends */
-	uint64_t first_batch;	  /* expected number of an empty journal's first batch, usually 1; after
-				   * everything was trimmed it is the position of the checkpoint + 1 */
+	uint64_t first_batch;	  /* 0: 1. What the checkpoint does not cover, its position + 1: the number
+				   * of an empty journal's first batch; ZP_E_CORRUPT when a journal that is
+				   * not empty ends before it, since numbers are never given twice */
 };
 
 struct zp_journal_facts {
 	uint64_t first_batch;	     /* oldest batch still there; last_batch + 1 when empty */
-	uint64_t last_batch;	     /* newest durable batch; 0 when there never was one */
-	int64_t last_time_microseconds;
+	uint64_t last_batch;	     /* newest durable batch; options.first_batch - 1 when none is there */
+	int64_t last_time_microseconds; /* INT64_MIN when there is no batch */
+	uint64_t last_epoch;	     /* of the newest durable batch; 0 when there is none */
+	bool is_sealed;		     /* the newest durable batch is a SEAL */
 	uint64_t bytes;		     /* of all files */
 	uint64_t cut_bytes;	     /* of an unfinished write that opening cut off */
 	uint64_t syncs;		     /* since opening */
@@ -84,9 +93,11 @@ struct zp_journal_facts {
 };
 
 /*
- * Opens the journal, checks every batch of every file (checksums, numbers, chain, cluster), cuts off
- * an unfinished write at the end. ZP_E_CORRUPT where a valid batch stands behind damage or a file is
- * missing in between; the text names file, offset and what to do.
+ * Opens the journal, checks every batch of every file (checksums, numbers, chain, times, epochs,
+ * records), cuts off an unfinished write at the end and makes durable what it accepts. ZP_E_CORRUPT
+ * where acknowledged batches are damaged or a file is missing in between: the text names file, offset
+ * and what to do. ZP_E_CONFLICT for another cluster's or node's files, ZP_E_VERSION for a newer zpin's.
+ * An empty journal has no file until the first commit.
  */
 ZP_MUST_CHECK int zp_journal_open(const struct zp_journal_options *options,
     struct zp_journal **journal_out, struct zp_err *err);
@@ -100,31 +111,38 @@ ZP_MUST_CHECK int zp_journal_record_append(struct zp_buf *records,
 
 /*
  * Gathers one batch; gives it the next number and `now_microseconds` (or the last time, when the clock
- * went back). Nothing is durable until zp_journal_commit. `records` is copied.
+ * went back). Nothing is durable until zp_journal_commit. `records` is copied; `origin` may be NULL
+ * (none), `number_out` too. ZP_E_TOO_LARGE over ZP_JOURNAL_BATCH_BYTES_MAX, ZP_E_FULL when
+ * ZP_JOURNAL_GATHER_BYTES_MAX wait already, ZP_E_INVALID when `records` is not `record_count` whole
+ * records, ZP_E_READ_ONLY behind a SEAL of this epoch.
  */
 ZP_MUST_CHECK int zp_journal_append(struct zp_journal *journal, enum zp_journal_kind kind,
     const struct zp_journal_origin *origin, struct zp_slice records, uint32_t record_count,
     int64_t now_microseconds, uint64_t *number_out, struct zp_err *err);
 
-/* Writes all gathered batches with one write and one sync (one more where a new file begins). */
+/* Writes all gathered batches with one write and one sync (two more where a new file begins: its
+ * header's and the directory's). Nothing gathered: does nothing. */
 ZP_MUST_CHECK int zp_journal_commit(struct zp_journal *journal, struct zp_err *err);
 
-/* Removes the files whose batches are all at or below `number`. The last file stays. */
+/* Removes the files whose batches are all at or below `number`, oldest first. The last file stays. */
 ZP_MUST_CHECK int zp_journal_trim(struct zp_journal *journal, uint64_t number, struct zp_err *err);
 
 /* Appends and commits a SEAL; appending afterwards is refused until the next epoch. */
 ZP_MUST_CHECK int zp_journal_seal(struct zp_journal *journal, int64_t now_microseconds,
     struct zp_err *err);
 
-/* Reads committed batches from number `from` on; ZP_E_NOT_FOUND when it was trimmed. */
+/* Reads committed batches from number `from` on; ZP_E_NOT_FOUND when it was trimmed, ZP_E_INVALID past
+ * the number after the last. */
 ZP_MUST_CHECK int zp_journal_reader_open(struct zp_journal *journal, uint64_t from,
     struct zp_journal_reader **reader_out, struct zp_err *err);
-/* 0 and a batch that is valid until the next call, ZP_END, or damage. */
+/* 0 and a batch that is valid until the next call; ZP_END when nothing more is committed, and a later
+ * call may find more; ZP_E_NOT_FOUND when it was trimmed meanwhile; or damage. */
 ZP_MUST_CHECK int zp_journal_reader_next(struct zp_journal_reader *reader,
     struct zp_journal_batch *batch_out, struct zp_err *err);
 void zp_journal_reader_close(struct zp_journal_reader *reader);
 
-/* Walks the records of a batch: 0, ZP_END, or ZP_E_CORRUPT. *position starts at 0. */
+/* Walks the records of a batch: 0, ZP_END, ZP_E_CORRUPT, or ZP_E_VERSION for an unknown operation.
+ * *position starts at 0. */
 ZP_MUST_CHECK int zp_journal_record_next(struct zp_slice records, size_t *position,
     struct zp_journal_record *record_out, struct zp_err *err);
 
