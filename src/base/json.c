@@ -3,16 +3,16 @@
  *
  * Flow: see json.h. Owner: whoever holds the reader; no state outside it.
  *
- * Strings are scanned eight bytes at a time, because pins are mostly strings and this is most of
- * what an import does.
+ * Pins are mostly strings, and finding their ends is most of what an import does: it goes sixteen
+ * bytes at a time, and a string without escapes is never looked at twice.
  */
 #include "base/json.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-#define EVERY_BYTE 0x0101010101010101u
-#define HIGH_BITS 0x8080808080808080u
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 /* Longer numbers are no doubles that anyone wrote on purpose. */
 #define NUMBER_BYTES_MAX 1024u
@@ -152,65 +152,28 @@ container_next(struct zp_json *json, char close, const char *wanted, struct zp_e
 	return ZP_OK;
 }
 
-int
-zp_json_object_begin(struct zp_json *json, struct zp_err *err)
-{
-	return container_begin(json, '{', "an object", err);
-}
-
-int
-zp_json_object_next(struct zp_json *json, struct zp_json_string *name_out, struct zp_err *err)
-{
-	int rc = container_next(json, '}', "expected ',' or '}'", err);
-
-	if (rc != ZP_OK)
-		return rc;
-	if (next_byte(json) != '"')
-		return fail_at(json, json->at, err, "expected a member's name");
-	rc = zp_json_read_string(json, name_out, err);
-	if (rc < 0)
-		return rc;
-	if (next_byte(json) != ':')
-		return fail_at(json, json->at, err, "expected ':'");
-	json->at++;
-	return ZP_OK;
-}
-
-int
-zp_json_array_begin(struct zp_json *json, struct zp_err *err)
-{
-	return container_begin(json, '[', "an array", err);
-}
-
-int
-zp_json_array_next(struct zp_json *json, struct zp_err *err)
-{
-	return container_next(json, ']', "expected ',' or ']'", err);
-}
-
-/* A bit in the lowest byte (and perhaps in some above it) that ends a run of plain ASCII: a quote,
- * a backslash, a control character or one of UTF-8's long forms. 0 where all eight are plain. */
-static inline uint64_t
-special_bytes(uint64_t eight)
-{
-	uint64_t quote = eight ^ (EVERY_BYTE * '"');
-	uint64_t backslash = eight ^ (EVERY_BYTE * '\\');
-
-	return (((quote - EVERY_BYTE) & ~quote) | ((backslash - EVERY_BYTE) & ~backslash) |
-		   ((eight - EVERY_BYTE * 0x20) & ~eight) | eight) &
-	       HIGH_BITS;
-}
-
-static const uint8_t *
+/*
+ * The first byte that ends a run of plain ASCII: a quote, a backslash, a control character or one
+ * of UTF-8's long forms; `end` where there is none.
+ */
+static inline const uint8_t *
 plain_end(const uint8_t *at, const uint8_t *end)
 {
-	while (end - at >= 8) {
-		uint64_t special = special_bytes(zp_load_u64le(at));
+#ifdef __SSE2__
+	while (end - at >= 16) {
+		__m128i bytes = _mm_loadu_si128((const __m128i *)at);
+		__m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+		__m128i backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+		/* Signed: bytes from 0x80 on are below zero. */
+		__m128i control_or_high = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
+		int special = _mm_movemask_epi8(
+		    _mm_or_si128(_mm_or_si128(quote, backslash), control_or_high));
 
 		if (special != 0)
-			return at + (__builtin_ctzll(special) >> 3);
-		at += 8;
+			return at + __builtin_ctz((unsigned)special);
+		at += 16;
 	}
+#endif
 	while (at < end && *at >= 0x20 && *at < 0x80 && *at != '"' && *at != '\\')
 		at++;
 	return at;
@@ -266,16 +229,13 @@ escape_length(const uint8_t *at, const uint8_t *end)
 	}
 }
 
-int
-zp_json_read_string(struct zp_json *json, struct zp_json_string *string_out, struct zp_err *err)
+/* The closing quote of a string, from the first byte on that is not plain. */
+static __attribute__((noinline)) int
+string_end(const struct zp_json *json, const uint8_t *at, bool *has_escapes_out,
+    const uint8_t **end_out, struct zp_err *err)
 {
-	const uint8_t *start, *at;
 	bool has_escapes = false;
 
-	if (next_byte(json) != '"')
-		return fail_type(json, "a string", err);
-	start = json->at + 1;
-	at = plain_end(start, json->end);
 	while (at < json->end && *at != '"') {
 		uint32_t character;
 		size_t length;
@@ -296,10 +256,73 @@ zp_json_read_string(struct zp_json *json, struct zp_json_string *string_out, str
 	}
 	if (at == json->end)
 		return fail_at(json, at, err, NULL);
-	*string_out = (struct zp_json_string){
-	    .raw = {.data = start, .length = (size_t)(at - start)}, .has_escapes = has_escapes};
-	json->at = at + 1;
+	*has_escapes_out = has_escapes;
+	*end_out = at;
 	return ZP_OK;
+}
+
+/* The string whose opening quote is the next byte. */
+static inline int
+read_string(struct zp_json *json, struct zp_json_string *string_out, struct zp_err *err)
+{
+	const uint8_t *start = json->at + 1;
+	const uint8_t *end = plain_end(start, json->end);
+	bool has_escapes = false;
+
+	if (end == json->end || *end != '"') {
+		int rc = string_end(json, end, &has_escapes, &end, err);
+
+		if (rc < 0)
+			return rc;
+	}
+	string_out->raw = (struct zp_slice){.data = start, .length = (size_t)(end - start)};
+	string_out->has_escapes = has_escapes;
+	json->at = end + 1;
+	return ZP_OK;
+}
+
+int
+zp_json_read_string(struct zp_json *json, struct zp_json_string *string_out, struct zp_err *err)
+{
+	if (next_byte(json) != '"')
+		return fail_type(json, "a string", err);
+	return read_string(json, string_out, err);
+}
+
+int
+zp_json_object_begin(struct zp_json *json, struct zp_err *err)
+{
+	return container_begin(json, '{', "an object", err);
+}
+
+int
+zp_json_object_next(struct zp_json *json, struct zp_json_string *name_out, struct zp_err *err)
+{
+	int rc = container_next(json, '}', "expected ',' or '}'", err);
+
+	if (rc != ZP_OK)
+		return rc;
+	if (next_byte(json) != '"')
+		return fail_at(json, json->at, err, "expected a member's name");
+	rc = read_string(json, name_out, err);
+	if (rc < 0)
+		return rc;
+	if (next_byte(json) != ':')
+		return fail_at(json, json->at, err, "expected ':'");
+	json->at++;
+	return ZP_OK;
+}
+
+int
+zp_json_array_begin(struct zp_json *json, struct zp_err *err)
+{
+	return container_begin(json, '[', "an array", err);
+}
+
+int
+zp_json_array_next(struct zp_json *json, struct zp_err *err)
+{
+	return container_next(json, ']', "expected ',' or ']'", err);
 }
 
 int

@@ -159,6 +159,10 @@ reader_check(const struct time_reader *reader, struct zp_err *err)
 {
 	int shown = pin__shown(reader->text);
 
+	/* A range is only looked at while nothing failed: it came first. */
+	if (reader->range != NULL)
+		return zp_fail(err, ZP_E_INVALID, "parsing time \"%.*s\": %s out of range", shown,
+		    reader->text.data, reader->range);
 	if (reader->failed != NULL)
 		return zp_fail(err, ZP_E_INVALID,
 		    "parsing time \"%.*s\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"%.*s\" "
@@ -166,9 +170,6 @@ reader_check(const struct time_reader *reader, struct zp_err *err)
 		    shown, reader->text.data,
 		    (int)zp_min_u64((size_t)(reader->end - reader->at), PIN__SHOWN_MAX), reader->at,
 		    reader->failed);
-	if (reader->range != NULL)
-		return zp_fail(err, ZP_E_INVALID, "parsing time \"%.*s\": %s out of range", shown,
-		    reader->text.data, reader->range);
 	if (reader->at != reader->end)
 		return zp_fail(err, ZP_E_INVALID, "parsing time \"%.*s\": extra text: \"%.*s\"",
 		    shown, reader->text.data,

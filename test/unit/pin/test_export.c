@@ -118,11 +118,45 @@ real_exports_come_back(void **state)
 	each_line("zcat '%s/%s'", "ipfs-cluster-1.1.6-export-mixed.ndjson.gz", check_line, 6000);
 }
 
+static void
+handmade_lines_come_back(void **state)
+{
+	(void)state;
+	each_line("cat '%s/%s'", "handmade.ndjson", check_line, 49);
+}
+
+/* Refused by the reader, or at the latest when the record is made; never without a message. */
+static void
+check_broken(struct round *round, struct zp_slice line)
+{
+	struct zp_err err = {0};
+	struct zp_record record;
+	int rc = zp_pin_from_json(line, &round->pin, &err);
+
+	round->lines++;
+	if (rc == ZP_OK)
+		rc = zp_pin_to_record(&round->pin, 0, &round->texts, &record, &err);
+	if (rc >= 0)
+		fail_msg("line %zu was taken: %.200s", round->lines, (const char *)line.data);
+	assert_true(rc == ZP_E_INVALID || rc == ZP_E_TOO_LARGE);
+	assert_int_equal(err.code, rc);
+	assert_true(strlen(err.text) > 0);
+}
+
+static void
+broken_lines_are_refused(void **state)
+{
+	(void)state;
+	each_line("cat '%s/%s'", "handmade-broken.ndjson", check_broken, 102);
+}
+
 int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(real_exports_come_back),
+	    cmocka_unit_test(handmade_lines_come_back),
+	    cmocka_unit_test(broken_lines_are_refused),
 	};
 
 	data_folder = argc > 1 ? argv[1] : "test/data";
