@@ -138,7 +138,8 @@ bool zp_http_query_get(struct zp_http_request *request, const char *key,
 /* ---- Body of the request: ask for it in the handler, at most once; unasked it is discarded ------ */
 
 /* `done` is called once: error 0 and the whole body; ZP_E_TOO_LARGE over `length_max` (answer 413),
- * ZP_E_INVALID (400), ZP_E_TIMEOUT (408), ZP_E_IO (client gone): answer in each case. */
+ * ZP_E_INVALID (400), ZP_E_TIMEOUT (408), ZP_E_IO (client gone): answer in each case. It may be
+ * called before _read returns. */
 typedef void (*zp_http_body_done)(struct zp_http_request *request, void *context, int error,
     struct zp_slice body);
 void zp_http_body_read(struct zp_http_request *request, size_t length_max, zp_http_body_done done,
@@ -182,8 +183,9 @@ struct zp_http_producer {
 	/* Appends to `out`, which is empty at each call. May add trailers. */
 	enum zp_http_produced (*produce)(struct zp_http_request *request, void *context,
 	    struct zp_buf *out);
-	/* Once, when the stream has ended in any way; frees the context. sent: all went to the socket. */
-	void (*end)(struct zp_http_request *request, void *context, bool sent);
+	/* Once, when the stream has ended in any way; frees the context. complete: nothing was cut off
+	 * by an abort, an error or the client going away. */
+	void (*end)(struct zp_http_request *request, void *context, bool complete);
 	void *context;
 };
 
