@@ -332,6 +332,8 @@ zp_json_read_bool(struct zp_json *json, bool *value_out, struct zp_err *err)
 		*value_out = true;
 	else if (take_literal(json, "false", 5))
 		*value_out = false;
+	else if (json->at < json->end && (*json->at == 't' || *json->at == 'f'))
+		return fail_at(json, json->at, err, "expected true or false");
 	else
 		return fail_type(json, "true or false", err);
 	return ZP_OK;
