@@ -20,8 +20,8 @@
 
 /* Where to listen. `*:9094` is every address of the machine: host "::", both families. */
 struct zp_config_address {
-	char host[46];	  /* numeric, IPv6 without brackets */
-	uint16_t port;	  /* 0: the kernel chooses; the log says which */
+	char host[46];    /* numeric, IPv6 without brackets */
+	uint16_t port;    /* 0: the kernel chooses; the log says which */
 	bool is_loopback; /* 127.0.0.0/8 or ::1 */
 };
 
@@ -49,7 +49,7 @@ struct zp_config_headers {
 struct zp_config_account {
 	char *name;
 	char *password_hash; /* argon2id, as `zpin account` prints it */
-	char *password;	     /* in clear; only with access.token_key: password */
+	char *password;      /* in clear; only with access.token_key: password */
 	char *token_secret;  /* signs this account's tokens with access.token_key: secret */
 };
 
@@ -82,22 +82,23 @@ enum zp_config_log_format {
 /* Members are named as the keys, with the unit they are held in. Durations are nanoseconds. */
 struct zp_config {
 	struct {
-		char *name;	/* shown as peername; empty: the host name */
-		char *data;	/* directory of everything the node keeps */
+		char *name;     /* shown as peername; empty: the host name */
+		char *data;     /* directory of everything the node keeps */
 		char *identity; /* identity file; empty: <data>/identity.json */
 		bool read_only; /* refuse writes, serve reads */
 	} node;
 	struct {
 		struct zp_config_addresses listen;
-		char *tls_certificate; /* PEM chain; empty: plain HTTP */
-		char *tls_key;	       /* PEM; given exactly when tls_certificate is */
-		bool allow_insecure;   /* public addresses without accounts */
+		char *tls_certificate;     /* PEM chain; empty: plain HTTP */
+		char *tls_key;             /* PEM; given exactly when tls_certificate is */
+		bool allow_insecure;       /* public addresses without accounts */
 		int64_t header_timeout_ns; /* for a whole request head */
 		int64_t read_timeout_ns;   /* without a byte of a body that is awaited */
 		int64_t write_timeout_ns;  /* without a byte taken of an answer */
 		int64_t idle_timeout_ns;   /* between requests */
 		uint64_t max_header_bytes;
-		uint64_t max_connections;
+		uint64_t max_connections;         /* of all listeners together */
+		uint64_t workers;                 /* threads; 0: one for each processor */
 		struct zp_config_headers headers; /* added to every answer */
 		struct zp_config_texts cors_allowed_origins;
 		struct zp_config_texts cors_allowed_methods;
@@ -113,20 +114,21 @@ struct zp_config {
 	} access;
 	struct {
 		struct zp_config_addresses listen; /* empty: none */
-		char *socket;			   /* Unix socket; empty: none */
+		char *socket;                      /* Unix socket; empty: none */
 	} management;
 	struct {
 		struct zp_config_addresses listen; /* empty: none */
 	} metrics;
 	struct {
-		int64_t kind; /* enum zp_config_storage_kind */
-		uint64_t shards; /* only used when the data directory is made */
-		bool sync;	 /* false: a crash may lose acknowledged writes */
+		int64_t kind;          /* enum zp_config_storage_kind */
+		uint64_t shards;       /* only used when the data directory is made */
+		bool sync;             /* false: a crash may lose acknowledged writes */
 		uint64_t memory_bytes; /* 0: a quarter of the machine */
 	} storage;
 	struct {
-		uint64_t size_max_bytes; /* a checkpoint begins when the journal has grown by this */
-		int64_t group_delay_ns;	 /* wait for more writers before a sync */
+		uint64_t
+		    size_max_bytes;     /* a checkpoint begins when the journal has grown by this */
+		int64_t group_delay_ns; /* wait for more writers before a sync */
 	} journal;
 	struct {
 		int64_t interval_ns; /* between checkpoints of a node that is written to */
@@ -139,7 +141,7 @@ struct zp_config {
 		int64_t scan_interval_ns; /* between looks for pins that have expired */
 	} expiry;
 	struct {
-		int64_t level;	/* enum zp_config_log_level */
+		int64_t level;  /* enum zp_config_log_level */
 		int64_t format; /* enum zp_config_log_format */
 	} log;
 };
@@ -154,23 +156,23 @@ void zp_config_done(struct zp_config *config); /* NULL and all-zero are fine */
  * ZP_CONFIG_PATH_DEFAULT if there is one, else no file. *config is initialised here; on failure it
  * is left ended.
  */
-ZP_MUST_CHECK int zp_config_load(const char *path, char *const *environment,
-    struct zp_config *config, struct zp_err *err);
+ZP_MUST_CHECK int zp_config_load(
+    const char *path, char *const *environment, struct zp_config *config, struct zp_err *err);
 
 /* The steps of load. `source` names the text in messages. A key in `yaml` replaces the whole value
  * that was there. On failure *config may hold part of what was read, and is still to be ended. */
-ZP_MUST_CHECK int zp_config_read(struct zp_slice yaml, const char *source,
-    struct zp_config *config, struct zp_err *err);
-ZP_MUST_CHECK int zp_config_override(char *const *environment, struct zp_config *config,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_config_read(
+    struct zp_slice yaml, const char *source, struct zp_config *config, struct zp_err *err);
+ZP_MUST_CHECK int zp_config_override(
+    char *const *environment, struct zp_config *config, struct zp_err *err);
 
 /*
- * What no single key can say: public addresses need accounts (unless allow_insecure), TLS needs both
- * files, replication factors fit each other, accounts are complete. Things that are allowed but
- * seldom meant are appended to `warnings`, a line each (NULL: not wanted).
+ * What no single key can say: public addresses need accounts (unless allow_insecure), TLS needs
+ * both files, replication factors fit each other, accounts are complete. Things that are allowed
+ * but seldom meant are appended to `warnings`, a line each (NULL: not wanted).
  */
-ZP_MUST_CHECK int zp_config_check(const struct zp_config *config, struct zp_buf *warnings,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_config_check(
+    const struct zp_config *config, struct zp_buf *warnings, struct zp_err *err);
 
 /* The whole config as YAML, secrets replaced by "(hidden)"; for `zpin config check --show`. */
 void zp_config_show(const struct zp_config *config, struct zp_buf *yaml);

@@ -1,0 +1,156 @@
+/*
+ * cli.c - the way of one call: parse, settle the settings, run, say what failed, exit code.
+ *
+ * Owner: the main thread.
+ */
+#include "cli/cli_internal.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "pin/pin.h"
+
+#define API_DEFAULT "http://127.0.0.1:9094"
+#define MANAGEMENT_DEFAULT "http://127.0.0.1:9098"
+
+/* ---- Output
+ * ------------------------------------------------------------------------------------------ */
+
+int
+cli__out_check(struct cli_call *call, struct zp_err *err)
+{
+	if (!ferror(call->out))
+		return 0;
+	call->is_out_closed = errno == EPIPE;
+	return zp_fail_errno(err, errno != 0 ? errno : EIO, "can't write the output");
+}
+
+int
+cli__print(struct cli_call *call, struct zp_slice text, struct zp_err *err)
+{
+	if (fwrite(text.data, 1, text.length, call->out) == text.length)
+		return 0;
+	return cli__out_check(call, err);
+}
+
+int
+cli__print_line(struct cli_call *call, struct zp_slice text, struct zp_err *err)
+{
+	int rc = cli__print(call, text, err);
+
+	return rc < 0 ? rc : cli__print(call, zp_slice_of("\n"), err);
+}
+
+void
+cli__note(struct cli_call *call, const char *format, ...)
+{
+	ZP_AUTO_BUF(shown, 8192);
+	char text[2048];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	cli__text_fit(zp_slice_of(text), 0, &shown);
+	fprintf(call->notes, "zpin: %.*s\n", (int)shown.length, (const char *)shown.data);
+}
+
+/* ---- Settings
+ * ------------------------------------------------------------------------------------------ */
+
+/* The option, else the variable, else `otherwise`; an empty variable is none. */
+static const char *
+setting(const struct cli_parsed *parsed, const char *option, const char *variable,
+    const char *otherwise)
+{
+	const char *value = cli__value(parsed, option);
+
+	if (value == NULL && variable != NULL)
+		value = getenv(variable);
+	return value == NULL || value[0] == '\0' ? otherwise : value;
+}
+
+static int
+settings_read(const struct cli_parsed *parsed, struct cli_settings *settings, struct zp_err *err)
+{
+	const char *timeout = cli__value(parsed, "timeout");
+
+	*settings = (struct cli_settings){
+	    .api = setting(parsed, "api", "ZPIN_API", API_DEFAULT),
+	    .credentials = setting(parsed, "credentials", "ZPIN_CREDENTIALS", NULL),
+	    .config_path = setting(parsed, "config", NULL, NULL),
+	    .ca_file = setting(parsed, "ca-file", NULL, NULL),
+	    .is_timeout_given = timeout != NULL,
+	    .no_certificate_check = cli__has(parsed, "no-check-certificate"),
+	    .is_json = cli__has(parsed, "json"),
+	    .is_quiet = cli__has(parsed, "quiet"),
+	};
+	/* A socket has both; a node elsewhere has its management where only its operator knows. */
+	settings->management = setting(parsed, "management", "ZPIN_MANAGEMENT",
+	    strncmp(settings->api, "unix:", 5) == 0   ? settings->api
+	    : strcmp(settings->api, API_DEFAULT) == 0 ? MANAGEMENT_DEFAULT
+						      : NULL);
+	if (settings->credentials != NULL && strchr(settings->credentials, ':') == NULL)
+		return zp_fail(err, ZP_E_INVALID, "credentials are USER:PASSWORD");
+	if (timeout != NULL)
+		return zp_duration_parse(zp_slice_of(timeout), &settings->timeout_ns, err);
+	return 0;
+}
+
+/* ---- The way of a call
+ * --------------------------------------------------------------------------------- */
+
+static int
+help_print(struct cli_call *call)
+{
+	ZP_AUTO_BUF(text, 1u << 20);
+
+	if (call->parsed->command == NULL)
+		cli__help_all(&text);
+	else
+		cli__help_command(call->parsed->command, &text);
+	return cli__print(call, zp_buf_slice(&text), &call->err);
+}
+
+static int
+call_run(struct cli_call *call, int argc, char **argv, struct cli_parsed *parsed)
+{
+	int rc = cli__parse(argc, argv, parsed, &call->err);
+
+	if (rc < 0)
+		return rc;
+	if (parsed->wants_help)
+		return help_print(call);
+	if (parsed->command == NULL)
+		return zp_fail(&call->err, ZP_E_INVALID, "which command? `zpin help` lists them");
+	rc = settings_read(parsed, &call->settings, &call->err);
+	if (rc == 0)
+		rc = parsed->command->run(call);
+	if (rc == 0 && fflush(call->out) != 0)
+		rc = cli__out_check(call, &call->err);
+	return rc;
+}
+
+int
+zp_cli_main(int argc, char **argv, const struct zp_cli_node_ops *ops)
+{
+	struct cli_parsed parsed = {0};
+	struct cli_call call = {.parsed = &parsed, .ops = ops, .out = stdout, .notes = stderr};
+	int rc;
+
+	/* wcwidth() needs to know that text is UTF-8; nothing else here depends on a locale. */
+	setlocale(LC_CTYPE, "C.UTF-8");
+	rc = call_run(&call, argc, argv, &parsed);
+	cli__client_free(call.client);
+	cli__parsed_done(&parsed);
+	if (call.is_out_closed) {
+		signal(SIGPIPE, SIG_DFL); /* `zpin pin ls | head`: end as any filter does */
+		raise(SIGPIPE);
+	}
+	if (rc < 0 && call.err.text[0] != '\0')
+		cli__note(&call, "%s", call.err.text);
+	return rc < 0 ? zp_err_exit_code(rc) : EXIT_SUCCESS;
+}

@@ -1,0 +1,109 @@
+/*
+ * cli.h - the `zpin` command line: every subcommand, most of them clients of a running node.
+ *
+ * Flow:   main.c calls zp_cli_main(); commands talk HTTP to the daemon. What needs a node inside
+ * this process (serve, init, offline import and export, verify, config) goes through struct
+ * zp_cli_node_ops, which main fills, so that this folder includes no daemon folder. Owner:  the
+ * main thread.
+ *
+ * Beyond IPFS Cluster's REST API the commands use, of the node:
+ *   GET /allocations, /pins  query limit, after, before, name, meta-<key>; the header or trailer
+ *                            X-Next-Cursor is the `after` of the next page.
+ *   POST /pins               NDJSON body, {"cid": …} a line with any members of a pin; query
+ * options as for POST /pins/{cid} hold for every line. Answers NDJSON in the body's order: the pin,
+ * or {"cid": …, "line": n, "code": n, "message": …}. POST /import             NDJSON or, with
+ * format=cids, a CID a line. Query: mode=merge|replace, allocations=keep|drop|map, map=OLD=NEW
+ * (repeated), skip-bad=true, stream=<id>, resume=true (go on behind the last line of that stream
+ * that is durable). Answers NDJSON while it reads:
+ *                            {"line":n,"imported":n,"skipped":n,"bytes":n} now and then,
+ *                            {"line":n,"bad":why,"text":…} for a line skipped, and last
+ *                            {"done":true,"line":n,"imported":n,"skipped":n,"bytes":n} or
+ *                            {"error":why,"line":n,"text":…,"imported":n}.
+ *   GET /export              NDJSON, a pin a line, as `ipfs-cluster-service state export` writes
+ * it. GET /info, /metrics      of the management address, or of the Unix socket.
+ */
+#ifndef ZP_CLI_CLI_H
+#define ZP_CLI_CLI_H
+
+#include "base/base.h"
+
+enum zp_cli_import_mode {
+	ZP_CLI_IMPORT_MERGE,   /* add and overwrite, keep the rest */
+	ZP_CLI_IMPORT_REPLACE, /* the pinset is the input afterwards */
+};
+
+enum zp_cli_allocations {
+	ZP_CLI_ALLOCATIONS_KEEP,
+	ZP_CLI_ALLOCATIONS_DROP,
+	ZP_CLI_ALLOCATIONS_MAP, /* by `maps`, others kept */
+};
+
+/* How far an import or export is. */
+struct zp_cli_counts {
+	uint64_t line;     /* the last line read or written, from 1 */
+	uint64_t imported; /* pins taken, or written by an export */
+	uint64_t skipped;  /* bad lines passed over */
+	uint64_t bytes;    /* of uncompressed text */
+};
+
+/* One import. All pointers are borrowed for the call. */
+struct zp_cli_import {
+	enum zp_cli_import_mode mode;
+	enum zp_cli_allocations allocations;
+	const char *const *maps; /* "OLD=NEW" peer ids */
+	size_t maps_count;
+	bool skip_bad;
+	bool resume;
+	bool is_cids;    /* a bare CID a line instead of JSON */
+	char stream[33]; /* names the input by its content: hex, the same for the same file */
+
+	/* The next uncompressed bytes; *length_out 0 at the end. */
+	int (*read)(
+	    void *context, uint8_t *to, size_t bytes, size_t *length_out, struct zp_err *err);
+	void (*progress)(void *context, const struct zp_cli_counts *counts);
+	/* A line that is skipped; `text` may be cut. */
+	void (*bad_line)(void *context, uint64_t line, struct zp_slice text, const char *why);
+	void *context; /* of the three */
+};
+
+/* One export. */
+struct zp_cli_export {
+	int (*write)(void *context, struct zp_slice text, struct zp_err *err);
+	void (*progress)(void *context, const struct zp_cli_counts *counts);
+	void *context;
+};
+
+struct zp_cli_verify {
+	struct zp_buf *report; /* lines for people: what was read and what is damaged */
+};
+
+/*
+ * What the program can do without another process. `config_path` is --config or NULL; the ops read
+ * the config themselves. An op that is NULL answers "not in this build".
+ */
+struct zp_cli_node_ops {
+	/* Runs until SIGTERM or SIGINT. */
+	int (*serve)(const char *config_path, struct zp_err *err);
+	/* Makes a data directory, its identity and, with `directory`, <directory>/zpin.yaml.
+	 * `report` takes lines for people. */
+	int (*init)(const char *config_path, const char *directory, struct zp_buf *report,
+	    struct zp_err *err);
+	/* On the data of a stopped node; ZP_E_LOCKED when one runs. *counts_out is also set on
+	 * failure. */
+	int (*import)(const char *config_path, const struct zp_cli_import *import,
+	    struct zp_cli_counts *counts_out, struct zp_err *err);
+	int (*export)(const char *config_path, const struct zp_cli_export *export,
+	    struct zp_cli_counts *counts_out, struct zp_err *err);
+	int (*verify)(
+	    const char *config_path, const struct zp_cli_verify *verify, struct zp_err *err);
+	/* Reads and checks the config; warnings and, with `show`, the values. */
+	int (*config_check)(const char *config_path, bool show, struct zp_buf *warnings,
+	    struct zp_buf *values, struct zp_err *err);
+	void (*config_example)(struct zp_buf *text);
+	void (*config_reference)(bool as_scdoc, struct zp_buf *text);
+};
+
+/* Runs the command that argv names and returns the exit code: 0, or that of base/err.def. */
+int zp_cli_main(int argc, char **argv, const struct zp_cli_node_ops *ops);
+
+#endif

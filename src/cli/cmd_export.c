@@ -1,0 +1,154 @@
+/*
+ * cmd_export.c - the pinset into a file or standard output, by the API or in this process.
+ *
+ * A file appears under its name only when it is complete and on the disk: half a pinset must never
+ * be taken for a whole one.
+ */
+#include "cli/cli_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct export
+{
+	struct cli_call *call;
+	struct cli_progress progress;
+	struct zp_cli_counts counts;
+	FILE *file;
+	char *path;         /* NULL: standard output */
+	char *path_partial; /* the same directory, so that a rename is enough */
+	uint8_t last;       /* byte written */
+};
+
+static int
+write_failed(struct export *export, struct zp_err *err)
+{
+	if (export->path == NULL)
+		return cli__out_check(export->call, err);
+	return zp_fail_errno(err, errno, "write %s", export->path_partial);
+}
+
+static int
+on_text(void *context, struct zp_slice text, struct zp_err *err)
+{
+	struct export *export = context;
+
+	if (text.length == 0)
+		return 0;
+	if (fwrite(text.data, 1, text.length, export->file) != text.length)
+		return write_failed(export, err);
+	export->counts.bytes += text.length;
+	export->last = text.data[text.length - 1];
+	for (const uint8_t *at = text.data, *end = at + text.length;
+	     (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
+		export->counts.imported++;
+	cli__progress_show(&export->progress, &export->counts, -1, cli__now_ns());
+	return 0;
+}
+
+static int
+file_open(struct export *export, const char *path, struct zp_err *err)
+{
+	int fd;
+
+	if (path == NULL || strcmp(path, "-") == 0) {
+		export->file = export->call->out;
+		return 0;
+	}
+	export->path = zp_strdup(path);
+	if (asprintf(&export->path_partial, "%s.partial", path) < 0) {
+		export->path_partial = NULL;
+		return zp_fail(err, ZP_E_MEMORY, "out of memory");
+	}
+	fd = open(export->path_partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return zp_fail_errno(err, errno, "write %s", export->path_partial);
+	export->file = fdopen(fd, "w");
+	if (export->file == NULL) {
+		close(fd);
+		return zp_fail_errno(err, errno, "write %s", export->path_partial);
+	}
+	return 0;
+}
+
+/* Makes the file last and gives it its name; or, after a failure, takes it away. */
+static int
+file_end(struct export *export, int rc, struct zp_err *err)
+{
+	if (export->path == NULL)
+		return rc;
+	if (export->file != NULL) {
+		if (rc == 0 && (fflush(export->file) != 0 || fsync(fileno(export->file)) != 0))
+			rc = write_failed(export, err);
+		if (fclose(export->file) != 0 && rc == 0)
+			rc = write_failed(export, err);
+		if (rc == 0 && rename(export->path_partial, export->path) != 0)
+			rc = zp_fail_errno(err, errno, "rename to %s", export->path);
+		if (rc < 0)
+			unlink(export->path_partial);
+	}
+	zp_free(export->path);
+	free(export->path_partial); /* of asprintf */
+	return rc;
+}
+
+static void
+on_progress(void *context, const struct zp_cli_counts *counts)
+{
+	(void)context; /* on_text counts what is really written */
+	(void)counts;
+}
+
+static int
+export_run(struct export *export)
+{
+	struct cli_call *call = export->call;
+	struct zp_cli_export job = {.write = on_text, .progress = on_progress, .context = export};
+	struct zp_cli_counts counts;
+	struct cli_request request = {
+	    .method = "GET",
+	    .path = "/export",
+	    .sink = on_text,
+	    .sink_context = export,
+	    .is_patient = true,
+	};
+	int rc;
+
+	if (!cli__has(call->parsed, "offline"))
+		rc = cli__request(call, &request);
+	else if (call->ops->export == NULL)
+		rc = zp_fail(&call->err, ZP_E_UNSUPPORTED, "--offline: not in this build");
+	else
+		rc = call->ops->export(call->settings.config_path, &job, &counts, &call->err);
+	if (rc == 0 && export->counts.bytes > 0 && export->last != '\n')
+		rc = zp_fail(&call->err, ZP_E_IO, "the node's answer ends within a line");
+	return rc;
+}
+
+int
+cli__cmd_export(struct cli_call *call)
+{
+	struct export export = {.call = call};
+	int64_t elapsed_ns;
+	int rc = file_open(&export, cli__value(call->parsed, "output"), &call->err);
+
+	cli__progress_begin(&export.progress, call->notes, call->settings.is_quiet, cli__now_ns());
+	if (rc == 0)
+		rc = export_run(&export);
+	rc = file_end(&export, rc, &call->err);
+	cli__progress_clear(&export.progress);
+	elapsed_ns = cli__now_ns() - export.progress.begin_ns;
+	if (rc == 0 && !call->settings.is_quiet) {
+		ZP_AUTO_BUF(text, 256);
+
+		zp_buf_printf(&text, "exported %" PRIu64 " pins, ", export.counts.imported);
+		cli__format_bytes(export.counts.bytes, &text);
+		zp_buf_append_text(&text, " in ");
+		cli__format_seconds(elapsed_ns / 1000000000, &text);
+		cli__note(call, "%.*s", (int)text.length, (const char *)text.data);
+	}
+	return rc;
+}

@@ -1,0 +1,220 @@
+/*
+ * commands.c - the table of every command and option.
+ *
+ * Parsing, --help, zpin(1) and the completions for three shells come from these rows. A test parses
+ * every example.
+ */
+#include "cli/cli_internal.h"
+
+#define OPTION_END           \
+	{                    \
+		.name = NULL \
+	}
+#define NO_LIMIT CLI_ARGUMENTS_MAX
+
+const struct cli_option cli__global_options[] = {
+    {"api", 0, CLI_TEXT, false, "URL", NULL, NULL,
+	"the node's API: http://…, https://… or unix:PATH (ZPIN_API; http://127.0.0.1:9094)"},
+    {"management", 0, CLI_TEXT, false, "URL", NULL, NULL,
+	"the node's management address (ZPIN_MANAGEMENT; http://127.0.0.1:9098)"},
+    {"credentials", 0, CLI_TEXT, false, "USER:PASSWORD", NULL, NULL,
+	"who asks; better given as ZPIN_CREDENTIALS, which `ps` does not show"},
+    {"ca-file", 0, CLI_FILE, false, "FILE", NULL, NULL,
+	"PEM file with the authorities to trust for https"},
+    {"no-check-certificate", 0, CLI_FLAG, false, NULL, NULL, NULL,
+	"take any certificate for https"},
+    {"timeout", 't', CLI_DURATION, false, "DURATION", NULL, NULL,
+	"give up when the node sends nothing for so long (1m; import and export wait)"},
+    {"config", 'c', CLI_FILE, false, "FILE", NULL, NULL,
+	"zpin.yaml of the commands that open a node themselves (ZPIN_CONFIG)"},
+    {"json", 'j', CLI_FLAG, false, NULL, NULL, NULL, "print the node's JSON as it came"},
+    {"quiet", 'q', CLI_FLAG, false, NULL, NULL, NULL, "print no progress and no summaries"},
+    {"help", 'h', CLI_FLAG, false, NULL, NULL, NULL, "explain a command"},
+    OPTION_END,
+};
+
+static const struct cli_option pin_add_options[] = {
+    {"name", 'n', CLI_TEXT, false, "NAME", NULL, "name", "name of the pin"},
+    {"expire-in", 0, CLI_DURATION, false, "DURATION", NULL, "expire-in",
+	"end the pin so long from now"},
+    {"expire-at", 0, CLI_TEXT, false, "TIME", NULL, "expire-at",
+	"end the pin at this time (RFC 3339)"},
+    {"mode", 0, CLI_CHOICE, false, "MODE", "recursive|direct", "mode",
+	"pin the whole DAG (the default) or its root only"},
+    {"replication", 'r', CLI_INTEGER, false, "N", NULL, "replication",
+	"copies, at least and at most; -1 is every peer"},
+    {"replication-min", 0, CLI_INTEGER, false, "N", NULL, "replication-min", "copies, at least"},
+    {"replication-max", 0, CLI_INTEGER, false, "N", NULL, "replication-max", "copies, at most"},
+    {"allocations", 0, CLI_TEXT, false, "PEER,…", NULL, "user-allocations", "peers to prefer"},
+    {"metadata", 'm', CLI_PAIR, true, "KEY=VALUE", NULL, "meta-", "metadata of the pin"},
+    {"origins", 0, CLI_TEXT, false, "ADDRESS,…", NULL, "origins",
+	"multiaddresses, with /p2p/, that have the content"},
+    {"pin-update", 0, CLI_TEXT, false, "CID", NULL, "pin-update", "take the options of this pin"},
+    OPTION_END,
+};
+
+static const struct cli_option pin_update_options[] = {
+    {"name", 'n', CLI_TEXT, false, "NAME", NULL, "name", "name of the pin"},
+    {"expire-in", 0, CLI_DURATION, false, "DURATION", NULL, "expire-in",
+	"end the pin so long from now"},
+    {"expire-at", 0, CLI_TEXT, false, "TIME", NULL, "expire-at",
+	"end the pin at this time (RFC 3339)"},
+    OPTION_END,
+};
+
+static const struct cli_option pin_ls_options[] = {
+    {"limit", 'l', CLI_COUNT, false, "N", NULL, NULL, "print at most N pins"},
+    {"name", 'n', CLI_TEXT, false, "NAME", NULL, "name", "only pins of this name"},
+    {"meta", 'm', CLI_PAIR, true, "KEY=VALUE", NULL, "meta-", "only pins with this metadata"},
+    {"type", 0, CLI_TEXT, false, "TYPE,…", NULL, "filter",
+	"all, pin, meta-pin, clusterdag-pin, shard-pin"},
+    {"before", 0, CLI_TEXT, false, "CURSOR", NULL, "before", "only what stands before"},
+    {"after", 0, CLI_TEXT, false, "CURSOR", NULL, NULL,
+	"go on behind a cursor that an earlier call printed"},
+    OPTION_END,
+};
+
+static const struct cli_option pin_status_options[] = {
+    {"filter", 'f', CLI_TEXT, false, "STATUS,…", NULL, "filter",
+	"only these: pinned, pinning, pin_queued, pin_error, error, …"},
+    {"local", 0, CLI_FLAG, false, NULL, NULL, "local", "only what the asked node says"},
+    OPTION_END,
+};
+
+static const struct cli_option pin_recover_options[] = {
+    {"all", 'a', CLI_FLAG, false, NULL, NULL, NULL, "every pin that failed"},
+    {"local", 0, CLI_FLAG, false, NULL, NULL, "local", "only on the asked node"},
+    OPTION_END,
+};
+
+static const struct cli_option import_options[] = {
+    {"mode", 0, CLI_CHOICE, false, "MODE", "merge|replace", "mode",
+	"add to the pinset (the default), or make it exactly the input"},
+    {"allocations", 0, CLI_CHOICE, false, "WHAT", "keep|drop|map", "allocations",
+	"keep the peers of each pin (the default), forget them, or rename them by --map"},
+    {"map", 0, CLI_PAIR, true, "OLD=NEW", NULL, NULL, "peer NEW takes the place of OLD"},
+    {"skip-bad", 0, CLI_FLAG, false, NULL, NULL, "skip-bad",
+	"report lines that are wrong and go on"},
+    {"resume", 0, CLI_FLAG, false, NULL, NULL, "resume",
+	"go on where an import of the same input stopped"},
+    {"from-cids", 0, CLI_FLAG, false, NULL, NULL, NULL,
+	"a bare CID a line; seen by itself when the first line is one"},
+    {"offline", 0, CLI_FLAG, false, NULL, NULL, NULL,
+	"open the data of a stopped node instead of asking a running one"},
+    OPTION_END,
+};
+
+static const struct cli_option export_options[] = {
+    {"output", 'o', CLI_FILE, false, "FILE", NULL, NULL,
+	"write here, in place only when complete; - is standard output (the default)"},
+    {"offline", 0, CLI_FLAG, false, NULL, NULL, NULL,
+	"open the data of a stopped node instead of asking a running one"},
+    OPTION_END,
+};
+
+static const struct cli_option config_check_options[] = {
+    {"show", 0, CLI_FLAG, false, NULL, NULL, NULL, "print every value, secrets hidden"},
+    OPTION_END,
+};
+
+static const struct cli_option scdoc_options[] = {
+    {"scdoc", 0, CLI_FLAG, false, NULL, NULL, NULL, "as a part of the manual page's source"},
+    OPTION_END,
+};
+
+static const struct cli_option metrics_options[] = {
+    {"prometheus", 'p', CLI_FLAG, false, NULL, NULL, NULL,
+	"the page for Prometheus, from the management address"},
+    OPTION_END,
+};
+
+const struct cli_command cli__commands[] = {
+    {NULL, "serve", "", 0, 0, "run the node",
+	"Runs until SIGTERM or SIGINT, then writes a checkpoint and ends. Tells systemd when it is "
+	"ready.",
+	NULL, "zpin serve\nzpin serve --config ./zpin-data/zpin.yaml\n", "", cli__cmd_serve},
+    {NULL, "init", "[DIRECTORY]", 0, 1, "make a node's data directory, identity and config",
+	"With DIRECTORY, everything goes there and the config is DIRECTORY/zpin.yaml. Without, the "
+	"config says where.",
+	NULL, "zpin init ./zpin-data\nsudo -u zpin zpin init\n", NULL, cli__cmd_init},
+    {"config", "check", "", 0, 0, "say whether the config is good",
+	"Reads the file and the environment as `serve` would. What is wrong is named with file, "
+	"line "
+	"and column; what is allowed but seldom meant is a warning.",
+	config_check_options, "zpin config check\nzpin config check --show --config zpin.yaml\n",
+	"", cli__cmd_config_check},
+    {"config", "example", "", 0, 0, "print a config with every key and its default", "", NULL,
+	"zpin config example\n", "", cli__cmd_config_example},
+    {"config", "reference", "", 0, 0, "print the manual of every key as Markdown", "",
+	scdoc_options, "zpin config reference\n", "", cli__cmd_config_reference},
+    {NULL, "account", "NAME", 1, 1, "make an account for the API",
+	"Reads a password from the terminal or from standard input and prints the account for "
+	"access.accounts or access.accounts_file. The password itself is not kept.",
+	NULL, "zpin account alice\n", "", cli__cmd_account},
+    {"pin", "add", "CID…", 1, NO_LIMIT, "pin CIDs or IPFS paths",
+	"`-` reads them from standard input, a CID or a JSON object a line, and sends them as one "
+	"request.",
+	pin_add_options,
+	"zpin pin add QmShXmqvCjdTRe6CG44PdpJ6SnrRGE58jmyXpgcmQB3amL --name report\n"
+	"zpin pin add --expire-in 24h --metadata app=web "
+	"bafkreic26i4svfepsuhd7e7j6fy5uyr74zrjiqf4rv7cp6t3hflt4qhoom\n"
+	"zpin pin add --replication 2 - < cids.txt\n",
+	"", cli__cmd_pin_add},
+    {"pin", "rm", "CID…", 1, NO_LIMIT, "unpin CIDs or IPFS paths",
+	"`-` reads them from standard input, one a line.", NULL,
+	"zpin pin rm QmShXmqvCjdTRe6CG44PdpJ6SnrRGE58jmyXpgcmQB3amL\n", "", cli__cmd_pin_rm},
+    {"pin", "ls", "[CID…]", 0, NO_LIMIT, "list pins",
+	"Without --limit the whole pinset is streamed. With it, a cursor for the rest is printed "
+	"on "
+	"standard error.",
+	pin_ls_options,
+	"zpin pin ls --limit 100\nzpin pin ls --name report --meta app=web --json\n", "",
+	cli__cmd_pin_ls},
+    {"pin", "get", "CID", 1, 1, "show everything about a pin", "", NULL,
+	"zpin pin get QmShXmqvCjdTRe6CG44PdpJ6SnrRGE58jmyXpgcmQB3amL\n", "", cli__cmd_pin_get},
+    {"pin", "update", "FROM TO", 2, 2, "pin TO with the options of FROM",
+	"FROM stays pinned. Content that both share is not fetched again.", pin_update_options,
+	"zpin pin update QmShXmqvCjdTRe6CG44PdpJ6SnrRGE58jmyXpgcmQB3amL "
+	"QmZULkCELmmk5XNfCgTnCyFgAVxBRBXyDHGGMVoLFLiXEN\n",
+	"", cli__cmd_pin_update},
+    {"pin", "status", "[CID…]", 0, NO_LIMIT, "show where pins are and how they fare", "",
+	pin_status_options, "zpin pin status --filter error\n", "", cli__cmd_pin_status},
+    {"pin", "recover", "[CID…]", 0, NO_LIMIT, "try failed pins again", "", pin_recover_options,
+	"zpin pin recover --all\nzpin pin recover QmShXmqvCjdTRe6CG44PdpJ6SnrRGE58jmyXpgcmQB3amL\n",
+	"", cli__cmd_pin_recover},
+    {NULL, "import", "FILE", 1, 1, "read a pinset",
+	"FILE is what `ipfs-cluster-service state export` or `zpin export` wrote, or a list of "
+	"CIDs; "
+	"gzip and zstd are seen by themselves; - is standard input. The first wrong line is "
+	"reported "
+	"with its number and ends the import, unless --skip-bad.",
+	import_options,
+	"zpin import state.ndjson.zst\n"
+	"zpin import --allocations map --map 12D3KooWA=12D3KooWB state.ndjson\n"
+	"zpin import --offline --mode replace state.ndjson.gz\n",
+	NULL, cli__cmd_import},
+    {NULL, "export", "", 0, 0, "write the pinset",
+	"One pin a line, in the form of `ipfs-cluster-service state export`.", export_options,
+	"zpin export -o state.ndjson\nzpin export | zstd > state.ndjson.zst\n", "",
+	cli__cmd_export},
+    {NULL, "verify", "", 0, 0, "read all data of a stopped node and check it",
+	"Exits with 4 when something is damaged.", NULL, "zpin verify\n", "", cli__cmd_verify},
+    {NULL, "info", "", 0, 0, "show who the node is and how it is", "", NULL, "zpin info\n", "",
+	cli__cmd_info},
+    {NULL, "peers", "", 0, 0, "list the cluster's peers", "", NULL, "zpin peers\n", "",
+	cli__cmd_peers},
+    {NULL, "metrics", "[NAME]", 0, 1, "list the cluster's metrics, or one's values", "",
+	metrics_options, "zpin metrics\nzpin metrics freespace\nzpin metrics --prometheus\n", "",
+	cli__cmd_metrics},
+    {NULL, "health", "", 0, 0, "say whether the node answers, and its alerts", "", NULL,
+	"zpin health\n", "", cli__cmd_health},
+    {NULL, "version", "", 0, 0, "print the versions of this program and of the node", "", NULL,
+	"zpin version\n", "", cli__cmd_version},
+    {NULL, "completion", "SHELL", 1, 1, "print completions for bash, zsh or fish", "", NULL,
+	"zpin completion bash > /etc/bash_completion.d/zpin\n", "bash|zsh|fish",
+	cli__cmd_completion},
+    {NULL, "help", "[COMMAND]", 0, 2, "explain a command", "", scdoc_options, "zpin help pin add\n",
+	"", cli__cmd_help},
+};
+
+const size_t cli__commands_count = ZP_ARRAY_COUNT(cli__commands);
