@@ -202,8 +202,8 @@ ZP_MUST_CHECK int zp_scan_next(struct zp_scan *scan, struct zp_key *key_out,
     struct zp_record *record_out, struct zp_err *err);
 void zp_scan_close(struct zp_scan *scan);
 
-/* Keys whose expiry is at or before `now_seconds`, oldest first, at most `keys_max`; entries that no
- * longer hold are left out by looking the pin up. */
+/* Keys whose expiry is at or before `now_seconds`, in no order, at most `keys_max`, perhaps one twice.
+ * Entries that no longer hold are left out by looking the pin up. One caller at a time. */
 ZP_MUST_CHECK int zp_view_expired(struct zp_view *view, int64_t now_seconds,
     struct zp_read_scratch *scratch, struct zp_key *keys_out, uint64_t *expire_facts_out,
     size_t keys_max, size_t *count_out, struct zp_err *err);

@@ -21,6 +21,7 @@ enum {
 	TAG_TABLES = 10,
 	TAG_WRITER = 12,
 	TAG_MERGED = 13,
+	TAG_CLUSTER = 14,
 	LANE_BYTES = 24,
 	COUNTER_BYTES = 24,
 	RUN_HEADER_BYTES = 16,
@@ -240,6 +241,7 @@ manifest__encode(struct manifest *manifest, struct zp_buf *file)
 		name_encode(bytes, manifest->merged[i].low, manifest->merged[i].high);
 		zp_envelope_field(file, TAG_MERGED, bytes, 16);
 	}
+	zp_envelope_field(file, TAG_CLUSTER, manifest->cluster_id, 16);
 	manifest->checksum = zp_envelope_end(file);
 }
 
@@ -364,6 +366,7 @@ scalar_decode(uint16_t tag, struct zp_slice field, struct manifest *manifest, st
 	static const size_t lengths[] = {
 	    [TAG_SHARD] = 8, [TAG_NUMBER] = 8, [TAG_INCARNATION] = 4, [TAG_LOW] = ZP_KEY_BYTES,
 	    [TAG_HIGH] = ZP_KEY_BYTES, [TAG_KEY_TRANSFORM] = 1, [TAG_TABLES] = 24,
+	    [TAG_CLUSTER] = 16,
 	};
 
 	if (tag >= ZP_ARRAY_COUNT(lengths) || lengths[tag] == 0)
@@ -390,6 +393,9 @@ scalar_decode(uint16_t tag, struct zp_slice field, struct manifest *manifest, st
 		if (field.data[0] != 0)
 			return zp_fail(err, ZP_E_VERSION, "key transform %u, which this zpin does not know",
 			    field.data[0]);
+		break;
+	case TAG_CLUSTER:
+		memcpy(manifest->cluster_id, field.data, 16);
 		break;
 	default:
 		manifest->has_tables = true;

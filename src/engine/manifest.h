@@ -37,6 +37,7 @@ struct manifest {
 	uint64_t number;
 	uint64_t checksum; /* of the file, once encoded or decoded */
 	uint32_t incarnation;
+	uint8_t cluster_id[16];
 	uint8_t low[ZP_KEY_BYTES];
 	uint8_t high[ZP_KEY_BYTES]; /* all ff: the end */
 	struct zp_lane *lanes;	    /* owned, rising by node */

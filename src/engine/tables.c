@@ -351,29 +351,35 @@ void
 zp_tables_encode(const struct zp_tables *tables, struct zp_buf *file)
 {
 	ZP_AUTO_BUF(field, (ZP_ALLOCATIONS_COUNT_MAX + 1) * sizeof(uint32_t));
+	/* Lists first: every peer that a list names was there before the list. */
+	uint32_t list_count = tables->list_count;
+	uint32_t peer_count = tables->peer_count;
 
 	zp_envelope_begin(file, "ZPINtabl");
-	for (uint32_t id = 1; id <= tables->peer_count; id++) {
+	for (uint32_t id = 1; id <= peer_count; id++) {
 		zp_buf_clear(&field);
 		zp_buf_append_u32le(&field, id);
 		zp_buf_append_slice(&field, peer_content(tables, id));
 		zp_envelope_field(file, TAG_PEER, field.data, field.length);
 	}
-	for (uint32_t id = 1; id <= tables->list_count; id++) {
+	for (uint32_t id = 1; id <= list_count; id++) {
 		zp_buf_clear(&field);
 		zp_buf_append_u32le(&field, id);
 		zp_buf_append_slice(&field, list_content(tables, id));
 		zp_envelope_field(file, TAG_LIST, field.data, field.length);
 	}
-	for (uint32_t id = 1; id <= tables->peer_count; id++) {
-		if (peer_at(tables, id)->moved_to == 0)
+	for (uint32_t id = 1; id <= peer_count; id++) {
+		uint32_t to = peer_at(tables, id)->moved_to;
+
+		if (to == 0 || to > peer_count) /* later than this copy: in the next */
 			continue;
 		zp_buf_clear(&field);
 		zp_buf_append_u32le(&field, id);
-		zp_buf_append_u32le(&field, peer_at(tables, id)->moved_to);
+		zp_buf_append_u32le(&field, to);
 		zp_envelope_field(file, TAG_MOVED, field.data, field.length);
 	}
-	zp_envelope_end(file);
+	if (!file->overflow) /* the caller checks */
+		zp_envelope_end(file);
 }
 
 static int

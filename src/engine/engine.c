@@ -1,0 +1,717 @@
+/*
+ * engine.c - opening a shard's store, its present view, and what the owner does to it.
+ *
+ * Flow:   shard → here → memtable; files come and go through flush.c and merge.c.
+ * Owner:  see engine.h for which thread may call what.
+ */
+#include "engine/engine_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void
+engine__warn(struct zp_engine *engine, const char *format, ...)
+{
+	char text[ZP_ERR_TEXT_BYTES];
+	va_list args;
+
+	if (engine->options.warn == NULL)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	engine->options.warn(engine->options.warn_context, text);
+}
+
+/* ---- Versions -------------------------------------------------------------------------------- */
+
+struct version *
+version__hold(struct version *version)
+{
+	atomic_fetch_add_explicit(&version->holds, 1, memory_order_relaxed);
+	return version;
+}
+
+void
+version__release(struct version *version)
+{
+	if (version == NULL ||
+	    atomic_fetch_sub_explicit(&version->holds, 1, memory_order_acq_rel) != 1)
+		return;
+	for (size_t i = 0; i < version->manifest.run_count; i++) {
+		for (size_t j = 0; j < version->manifest.runs[i].segment_count; j++)
+			segment__release(version->runs[i][j]);
+		zp_free(version->runs[i]);
+	}
+	zp_free(version->runs);
+	manifest__done(&version->manifest);
+	zp_free(version);
+}
+
+/* Where the version has that file open (NULL in it: damaged), or NULL. */
+static struct segment **
+version_find(const struct version *version, const struct segment_name *name)
+{
+	for (size_t i = 0; version != NULL && i < version->manifest.run_count; i++) {
+		const struct manifest_run *run = &version->manifest.runs[i];
+
+		for (size_t j = 0; j < run->segment_count; j++) {
+			if (run->segments[j].name.low == name->low &&
+			    run->segments[j].name.high == name->high)
+				return &version->runs[i][j];
+		}
+	}
+	return NULL;
+}
+
+/* What the manifest says of a segment must be what its file says. */
+static int
+segment_check(const struct segment *segment, const struct segment_info *expected,
+    enum zp_family family, struct zp_err *err)
+{
+	const struct segment_info *found = segment__info(segment);
+
+	if (segment__family(segment) != family || found->bytes != expected->bytes ||
+	    found->rows != expected->rows || found->tombstones != expected->tombstones ||
+	    found->id.low != expected->id.low || found->id.high != expected->id.high ||
+	    memcmp(found->first_key, expected->first_key, 48) != 0 ||
+	    memcmp(found->last_key, expected->last_key, 48) != 0)
+		return zp_fail(err, ZP_E_CORRUPT, "the file is not what the manifest says");
+	return ZP_OK;
+}
+
+static int
+segment_open(struct zp_engine *engine, struct segment_info *info, enum zp_family family,
+    struct segment **segment_out, struct zp_err *err)
+{
+	char name[ZP_FILE_NAME_MAX];
+	struct segment *segment;
+	int rc = segment__open(engine->options.store, &info->name, NULL, &segment, err);
+
+	if (rc == ZP_OK) {
+		rc = segment_check(segment, info, family, err);
+		if (rc < 0)
+			segment__release(segment);
+	}
+	if (rc < 0) {
+		segment__name_format(&info->name, name);
+		/* A name in a manifest is a promise: a file that is not there is damage. */
+		return zp_wrap(err, rc == ZP_E_NOT_FOUND ? ZP_E_CORRUPT : rc, "segment %s", name);
+	}
+	*info = *segment__info(segment); /* whole keys, where the manifest has their beginning */
+	*segment_out = segment;
+	return ZP_OK;
+}
+
+/* A run's segments: taken from `old`, else opened. With `old` a file that does not open is an error,
+ * because it has just been written; without, it is told and its place stays NULL. */
+static int
+run_open(struct zp_engine *engine, struct manifest_run *run, const struct version *old,
+    struct segment **segments, struct zp_err *err)
+{
+	for (size_t j = 0; j < run->segment_count; j++) {
+		struct segment **open = version_find(old, &run->segments[j].name);
+		struct zp_err why = {0};
+		int rc;
+
+		if (open != NULL) {
+			segments[j] = *open == NULL ? NULL : segment__hold(*open);
+			continue;
+		}
+		rc = segment_open(engine, &run->segments[j], run->family, &segments[j], &why);
+		if (rc == ZP_OK)
+			continue;
+		if (old != NULL || rc == ZP_E_VERSION)
+			return zp_fail(err, rc, "%s", why.text);
+		engine__warn(engine,
+		    "shard %016llx: %s; its pins cannot be read: restore the file from a snapshot or replica",
+		    (unsigned long long)engine->options.shard_id, why.text);
+	}
+	return ZP_OK;
+}
+
+int
+version__open(struct zp_engine *engine, struct manifest *manifest, const struct version *old,
+    struct version **version_out, struct zp_err *err)
+{
+	struct version *version = zp_alloc_zero(1, sizeof(*version));
+	int rc = ZP_OK;
+
+	version->holds = 1;
+	version->manifest = *manifest;
+	manifest__init(manifest);
+	version->runs = zp_alloc_zero(version->manifest.run_count, sizeof(version->runs[0]));
+	for (size_t i = 0; i < version->manifest.run_count; i++)
+		version->runs[i] = zp_alloc_zero(version->manifest.runs[i].segment_count,
+		    sizeof(version->runs[i][0]));
+	for (size_t i = 0; i < version->manifest.run_count && rc == ZP_OK; i++)
+		rc = run_open(engine, &version->manifest.runs[i], old, version->runs[i], err);
+	if (rc < 0) {
+		version__release(version);
+		return rc;
+	}
+	*version_out = version;
+	return ZP_OK;
+}
+
+/* ---- Views ----------------------------------------------------------------------------------- */
+
+static struct zp_view *
+view_new(struct zp_engine *engine, struct version *version, struct memtable *active,
+    struct memtable *frozen)
+{
+	struct zp_view *view = zp_alloc_zero(1, sizeof(*view));
+
+	view->holds = 1;
+	view->engine = engine;
+	view->version = version__hold(version);
+	view->active = active == NULL ? NULL : memtable__hold(active);
+	view->frozen = frozen == NULL ? NULL : memtable__hold(frozen);
+	return view;
+}
+
+struct zp_view *
+view__of_version(struct zp_engine *engine, struct version *version)
+{
+	return view_new(engine, version, NULL, NULL);
+}
+
+struct zp_view *
+zp_engine_view_get(struct zp_engine *engine)
+{
+	struct zp_view *view;
+
+	pthread_mutex_lock(&engine->view_lock);
+	view = engine->view;
+	atomic_fetch_add_explicit(&view->holds, 1, memory_order_relaxed);
+	pthread_mutex_unlock(&engine->view_lock);
+	return view;
+}
+
+void
+zp_view_release(struct zp_view *view)
+{
+	if (view == NULL || atomic_fetch_sub_explicit(&view->holds, 1, memory_order_acq_rel) != 1)
+		return;
+	memtable__release(view->active);
+	memtable__release(view->frozen);
+	version__release(view->version);
+	zp_free(view);
+}
+
+/* Makes the present view from its parts. `version`: NULL keeps it; `freeze`: active becomes frozen. */
+static void
+view_change(struct zp_engine *engine, struct version *version, bool freeze, bool drop_frozen)
+{
+	struct memtable *fresh = freeze ? memtable__new(engine->options.hash_seed) : NULL;
+	struct zp_view *old, *new;
+
+	pthread_mutex_lock(&engine->view_lock);
+	old = engine->view;
+	new = view_new(engine, version != NULL ? version : old->version,
+	    freeze ? fresh : old->active,
+	    freeze ? old->active : (drop_frozen ? NULL : old->frozen));
+	engine->view = new;
+	pthread_mutex_unlock(&engine->view_lock);
+	if (freeze) {
+		memtable__release(engine->active);
+		engine->active = fresh;
+	}
+	zp_view_release(old);
+}
+
+struct version *
+engine__version_get(struct zp_engine *engine)
+{
+	struct version *version;
+
+	pthread_mutex_lock(&engine->view_lock);
+	version = version__hold(engine->view->version);
+	pthread_mutex_unlock(&engine->view_lock);
+	return version;
+}
+
+int
+engine__publish(struct zp_engine *engine, struct manifest *manifest, bool drop_frozen,
+    struct zp_err *err)
+{
+	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
+	struct version *old = engine__version_get(engine);
+	struct version *version;
+	char name[ZP_FILE_NAME_MAX];
+	int rc;
+
+	manifest->number = engine->number_next++;
+	manifest__encode(manifest, &file);
+	manifest__name_format(manifest->number, name);
+	/* Opened before it is published: a file that cannot be read back must not become the truth. */
+	rc = version__open(engine, manifest, old, &version, err);
+	if (rc == ZP_OK) {
+		rc = zp_store_write_all(engine->options.store, name, zp_buf_slice(&file), err);
+		if (rc == ZP_OK)
+			view_change(engine, version, false, drop_frozen);
+		version__release(version);
+	}
+	version__release(old);
+	manifest__done(manifest);
+	return rc < 0 ? zp_wrap(err, rc, "%s", name) : ZP_OK;
+}
+
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+int
+zp_engine_create(const struct zp_engine_options *options, struct zp_err *err)
+{
+	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
+	struct manifest manifest = {
+	    .shard_id = options->shard_id, .number = 1, .incarnation = options->incarnation};
+	struct zp_store_file *there;
+	char name[ZP_FILE_NAME_MAX];
+	int rc;
+
+	memcpy(manifest.cluster_id, options->cluster_id, sizeof(manifest.cluster_id));
+	memcpy(manifest.low, options->low, ZP_KEY_BYTES);
+	memcpy(manifest.high, options->high, ZP_KEY_BYTES);
+	manifest__name_format(manifest.number, name);
+	rc = zp_store_file_open(options->store, name, &there, NULL);
+	if (rc == ZP_OK) {
+		zp_store_file_close(there);
+		return zp_fail(err, ZP_E_EXISTS, "%s is there already", name);
+	}
+	manifest__encode(&manifest, &file);
+	return zp_store_write_all(options->store, name, zp_buf_slice(&file), err);
+}
+
+/* The names in the store that opening cares about. */
+struct listing {
+	uint64_t *numbers; /* of manifests */
+	size_t number_count;
+	char (*unfinished)[ZP_FILE_NAME_MAX];
+	size_t unfinished_count;
+};
+
+static int
+listing_add(void *context, const char *name, struct zp_err *err)
+{
+	struct listing *listing = context;
+	size_t length = strlen(name);
+	uint64_t number;
+
+	(void)err;
+	if (manifest__name_parse(name, &number)) {
+		listing->numbers = zp_realloc(listing->numbers,
+		    (listing->number_count + 1) * sizeof(listing->numbers[0]));
+		listing->numbers[listing->number_count++] = number;
+	} else if (length > 4 && length < ZP_FILE_NAME_MAX &&
+	    strcmp(name + length - 4, ".tmp") == 0) {
+		listing->unfinished = zp_realloc(listing->unfinished,
+		    (listing->unfinished_count + 1) * sizeof(listing->unfinished[0]));
+		strcpy(listing->unfinished[listing->unfinished_count++], name);
+	}
+	return ZP_OK;
+}
+
+static void
+listing_done(struct listing *listing)
+{
+	zp_free(listing->numbers);
+	zp_free(listing->unfinished);
+}
+
+static int
+number_compare_falling(const void *left, const void *right)
+{
+	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+
+	return a > b ? -1 : a < b;
+}
+
+/* Whole, and of this shard as the map has it. */
+static int
+manifest_fits(const struct zp_engine_options *options, const struct manifest *manifest,
+    uint64_t number, struct zp_err *err)
+{
+	static const uint8_t no_cluster[16];
+
+	if (manifest->number != number || manifest->shard_id != options->shard_id)
+		return zp_fail(err, ZP_E_CORRUPT,
+		    "manifest %llu is of shard %016llx, not of %016llx: files were moved",
+		    (unsigned long long)manifest->number, (unsigned long long)manifest->shard_id,
+		    (unsigned long long)options->shard_id);
+	if (memcmp(options->cluster_id, no_cluster, 16) != 0 &&
+	    memcmp(options->cluster_id, manifest->cluster_id, 16) != 0)
+		return zp_fail(err, ZP_E_CORRUPT, "the manifest is of another cluster");
+	if (options->incarnation != 0 && manifest->incarnation != options->incarnation)
+		return zp_fail(err, ZP_E_CORRUPT,
+		    "the manifest has incarnation %u, the map says %u: repeat the restore that raised it",
+		    manifest->incarnation, options->incarnation);
+	if (memcmp(manifest->low, options->low, ZP_KEY_BYTES) != 0 ||
+	    memcmp(manifest->high, options->high, ZP_KEY_BYTES) != 0)
+		return zp_fail(err, ZP_E_CORRUPT, "the manifest has other bounds than the map");
+	return ZP_OK;
+}
+
+static int
+manifest_read(struct zp_engine *engine, uint64_t number, struct manifest *manifest_out,
+    struct zp_err *err)
+{
+	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
+	char name[ZP_FILE_NAME_MAX];
+	int rc;
+
+	manifest__name_format(number, name);
+	rc = zp_store_read_all(engine->options.store, name, MANIFEST_BYTES_MAX, &file, err);
+	if (rc == ZP_OK)
+		rc = manifest__decode(zp_buf_slice(&file), manifest_out, err);
+	return rc < 0 ? zp_wrap(err, rc, "%s", name) : ZP_OK;
+}
+
+/* The newest manifest that is whole; damaged ones are told and passed over, anything else that
+ * is wrong with one is an error. */
+static int
+manifest_choose(struct zp_engine *engine, const struct listing *listing,
+    struct manifest *manifest_out, struct zp_err *err)
+{
+	struct zp_err why = {0};
+
+	for (size_t i = 0; i < listing->number_count; i++) {
+		uint64_t number = listing->numbers[i];
+		int rc;
+
+		if (engine->options.manifest_max != 0 && number > engine->options.manifest_max)
+			continue;
+		rc = manifest_read(engine, number, manifest_out, &why);
+		if (rc == ZP_OK) {
+			rc = manifest_fits(&engine->options, manifest_out, number, err);
+			if (rc < 0)
+				manifest__done(manifest_out);
+			return rc;
+		}
+		if (rc != ZP_E_CORRUPT)
+			return zp_fail(err, rc, "%s", why.text);
+		engine__warn(engine, "shard %016llx: %s; looking for an older one",
+		    (unsigned long long)engine->options.shard_id, why.text);
+	}
+	if (why.code != ZP_OK)
+		return zp_fail(err, ZP_E_CORRUPT,
+		    "no manifest is whole (%s): restore the shard from a snapshot or replica", why.text);
+	return zp_fail(err, ZP_E_NOT_FOUND, "no manifest: is the dataset mounted?");
+}
+
+static int
+engine_load(struct zp_engine *engine, struct zp_err *err)
+{
+	struct listing listing = {0};
+	struct manifest manifest = {0};
+	struct version *version;
+	int rc = zp_store_list(engine->options.store, listing_add, &listing, err);
+
+	if (rc == ZP_OK) {
+		if (listing.number_count > 1)
+			qsort(listing.numbers, listing.number_count, sizeof(listing.numbers[0]),
+			    number_compare_falling);
+		rc = manifest_choose(engine, &listing, &manifest, err);
+	}
+	for (size_t i = 0; rc == ZP_OK && !engine->options.read_only && i < listing.unfinished_count;
+	     i++)
+		rc = zp_store_remove(engine->options.store, listing.unfinished[i], err);
+	if (rc == ZP_OK) {
+		engine->number_next = listing.numbers[0] + 1;
+		rc = version__open(engine, &manifest, NULL, &version, err);
+	}
+	listing_done(&listing);
+	if (rc < 0) {
+		manifest__done(&manifest);
+		return rc;
+	}
+	engine->active = memtable__new(engine->options.hash_seed);
+	engine->view = view_new(engine, version, engine->active, NULL);
+	version__release(version);
+	return ZP_OK;
+}
+
+static void *
+copied(const void *from, size_t bytes)
+{
+	return bytes == 0 ? NULL : memcpy(zp_alloc(bytes), from, bytes);
+}
+
+int
+zp_engine_open(const struct zp_engine_options *options, struct zp_engine **engine_out,
+    struct zp_err *err)
+{
+	struct zp_engine *engine = zp_alloc_zero(1, sizeof(*engine));
+	const struct manifest *manifest;
+	int rc;
+
+	engine->options = *options;
+	engine->tables_generation = UINT64_MAX;
+	pthread_mutex_init(&engine->view_lock, NULL);
+	pthread_mutex_init(&engine->facts_lock, NULL);
+	rc = engine_load(engine, err);
+	if (rc < 0) {
+		zp_engine_close(engine);
+		return zp_wrap(err, rc, "shard %016llx", (unsigned long long)options->shard_id);
+	}
+	manifest = &engine->view->version->manifest;
+	engine->options.incarnation = manifest->incarnation;
+	engine->counter_count = manifest->counter_count;
+	engine->counters =
+	    copied(manifest->counters, manifest->counter_count * sizeof(manifest->counters[0]));
+	engine->lane_count = manifest->lane_count;
+	engine->lanes = copied(manifest->lanes, manifest->lane_count * sizeof(manifest->lanes[0]));
+	*engine_out = engine;
+	return ZP_OK;
+}
+
+void
+zp_engine_close(struct zp_engine *engine)
+{
+	if (engine == NULL)
+		return;
+	zp_view_release(engine->view);
+	memtable__release(engine->active);
+	zp_free(engine->counters);
+	zp_free(engine->lanes);
+	zp_free(engine->frozen_counters);
+	zp_free(engine->frozen_lanes);
+	pthread_mutex_destroy(&engine->view_lock);
+	pthread_mutex_destroy(&engine->facts_lock);
+	zp_free(engine);
+}
+
+uint64_t
+zp_engine_shard_id(const struct zp_engine *engine)
+{
+	return engine->options.shard_id;
+}
+
+uint32_t
+zp_engine_incarnation(const struct zp_engine *engine)
+{
+	return engine->options.incarnation;
+}
+
+uint8_t
+engine__prefix_bits(const struct zp_engine *engine)
+{
+	uint64_t low = zp_load_u64be(engine->options.low);
+	uint64_t last = zp_load_u64be(engine->options.high);
+	bool high_is_start = true; /* high begins a prefix: the last key in the shard is below it */
+
+	for (size_t i = 8; i < ZP_KEY_BYTES; i++)
+		high_is_start = high_is_start && engine->options.high[i] == 0;
+	if (high_is_start)
+		last--;
+	return low == last ? 64 : (uint8_t)__builtin_clzll(low ^ last);
+}
+
+/* ---- Owner ----------------------------------------------------------------------------------- */
+
+/* Under facts_lock. */
+static struct manifest_counter *
+counter_of(struct zp_engine *engine, uint32_t namespace_id, uint32_t type)
+{
+	size_t at = 0, end = engine->counter_count;
+
+	while (at < end) {
+		size_t middle = at + (end - at) / 2;
+		const struct manifest_counter *counter = &engine->counters[middle];
+
+		if (counter->namespace_id == namespace_id && counter->type == type)
+			return &engine->counters[middle];
+		if (counter->namespace_id < namespace_id ||
+		    (counter->namespace_id == namespace_id && counter->type < type))
+			at = middle + 1;
+		else
+			end = middle;
+	}
+	engine->counters = zp_realloc(engine->counters,
+	    (engine->counter_count + 1) * sizeof(engine->counters[0]));
+	memmove(&engine->counters[at + 1], &engine->counters[at],
+	    (engine->counter_count - at) * sizeof(engine->counters[0]));
+	engine->counters[at] =
+	    (struct manifest_counter){.namespace_id = namespace_id, .type = type};
+	engine->counter_count++;
+	return &engine->counters[at];
+}
+
+static void
+count_change(struct zp_engine *engine, const struct zp_change *change)
+{
+	struct manifest_counter *counter;
+
+	pthread_mutex_lock(&engine->facts_lock);
+	if (change->has_old) {
+		counter = counter_of(engine, change->key.namespace_id,
+		    (uint32_t)change->old_record.facts[ZP_FACT_TYPE]);
+		ZP_ASSERT(counter->pins > 0);
+		counter->pins--;
+		counter->size_bytes -= change->old_record.facts[ZP_FACT_SIZE];
+	}
+	if (change->has_new) {
+		counter = counter_of(engine, change->key.namespace_id,
+		    (uint32_t)change->new_record.facts[ZP_FACT_TYPE]);
+		counter->pins++;
+		counter->size_bytes += change->new_record.facts[ZP_FACT_SIZE];
+	}
+	pthread_mutex_unlock(&engine->facts_lock);
+}
+
+/* Scans for due pins begin here or earlier (scan.c). */
+static void
+expire_floor_lower(struct zp_engine *engine, const struct zp_change *change)
+{
+	uint64_t floor, column;
+
+	if (!change->has_new || change->new_record.facts[ZP_FACT_EXPIRE_AT] == 0)
+		return;
+	column = index__time_column(
+	    zp_unzigzag(change->new_record.facts[ZP_FACT_EXPIRE_AT] - 1));
+	floor = engine->expire_floor;
+	while (column < floor &&
+	    !atomic_compare_exchange_weak(&engine->expire_floor, &floor, column))
+		;
+}
+
+void
+zp_engine_apply(struct zp_engine *engine, const struct zp_change *change)
+{
+	ZP_ASSERT(!engine->options.read_only);
+	ZP_ASSERT(change->has_old || change->has_new);
+	memtable__put(engine->active, &change->key, change->has_new ? &change->new_record : NULL);
+	index__apply(engine->active, change);
+	expire_floor_lower(engine, change);
+	count_change(engine, change);
+}
+
+void
+zp_engine_applied_set(struct zp_engine *engine, uint64_t node, uint64_t epoch, uint64_t batch)
+{
+	struct manifest lanes = {.lanes = engine->lanes, .lane_count = engine->lane_count};
+
+	pthread_mutex_lock(&engine->facts_lock);
+	manifest__lane_set(&lanes,
+	    &(struct zp_lane){.node = node, .epoch = epoch, .applied = batch});
+	engine->lanes = lanes.lanes;
+	engine->lane_count = lanes.lane_count;
+	pthread_mutex_unlock(&engine->facts_lock);
+}
+
+void
+zp_engine_freeze(struct zp_engine *engine)
+{
+	ZP_ASSERT(engine->frozen_lanes == NULL);
+	if (memtable__is_empty(engine->active))
+		return;
+	engine->frozen_counter_count = engine->counter_count;
+	engine->frozen_counters =
+	    copied(engine->counters, engine->counter_count * sizeof(engine->counters[0]));
+	engine->frozen_lane_count = engine->lane_count;
+	engine->frozen_lanes =
+	    copied(engine->lanes, engine->lane_count * sizeof(engine->lanes[0]));
+	view_change(engine, NULL, true, false);
+}
+
+/* ---- Facts ----------------------------------------------------------------------------------- */
+
+uint64_t
+zp_engine_memory_bytes(const struct zp_engine *engine)
+{
+	struct zp_view *view = zp_engine_view_get((struct zp_engine *)engine);
+	uint64_t bytes = memtable__bytes(view->active);
+
+	if (view->frozen != NULL)
+		bytes += memtable__bytes(view->frozen);
+	zp_view_release(view);
+	return bytes;
+}
+
+uint64_t
+zp_engine_manifest_number(struct zp_engine *engine)
+{
+	struct version *version = engine__version_get(engine);
+	uint64_t number = version->manifest.number;
+
+	version__release(version);
+	return number;
+}
+
+uint64_t
+zp_engine_manifest_checksum(struct zp_engine *engine)
+{
+	struct version *version = engine__version_get(engine);
+	uint64_t checksum = version->manifest.checksum;
+
+	version__release(version);
+	return checksum;
+}
+
+uint64_t
+zp_engine_lane_get(struct zp_engine *engine, uint64_t node)
+{
+	struct version *version = engine__version_get(engine);
+	uint64_t applied = manifest__lane_applied(&version->manifest, node);
+
+	version__release(version);
+	return applied;
+}
+
+uint64_t
+zp_engine_count(struct zp_engine *engine, uint32_t namespace_id, enum zp_pin_type type)
+{
+	uint64_t pins = 0;
+
+	pthread_mutex_lock(&engine->facts_lock);
+	for (size_t i = 0; i < engine->counter_count; i++) {
+		if (engine->counters[i].namespace_id == namespace_id &&
+		    engine->counters[i].type == (uint32_t)type)
+			pins = engine->counters[i].pins;
+	}
+	pthread_mutex_unlock(&engine->facts_lock);
+	return pins;
+}
+
+static void
+facts_of_version(const struct version *version, struct zp_engine_facts *facts)
+{
+	facts->manifest_number = version->manifest.number;
+	for (size_t i = 0; i < version->manifest.run_count; i++) {
+		const struct manifest_run *run = &version->manifest.runs[i];
+
+		facts->runs += run->family == ZP_FAMILY_PIN;
+		facts->segments += run->segment_count;
+		for (size_t j = 0; j < run->segment_count; j++) {
+			facts->disk_bytes += run->segments[j].bytes;
+			if (version->runs[i][j] == NULL)
+				facts->damaged_segments++;
+			else
+				facts->resident_bytes += segment__memory_bytes(version->runs[i][j]);
+		}
+	}
+}
+
+void
+zp_engine_facts_get(struct zp_engine *engine, struct zp_engine_facts *facts_out)
+{
+	struct zp_view *view = zp_engine_view_get(engine);
+
+	*facts_out = (struct zp_engine_facts){0};
+	facts_of_version(view->version, facts_out);
+	facts_out->memtable_bytes = memtable__bytes(view->active);
+	facts_out->memtable_entries = memtable__entries(view->active);
+	if (view->frozen != NULL) {
+		facts_out->memtable_bytes += memtable__bytes(view->frozen);
+		facts_out->memtable_entries += memtable__entries(view->frozen);
+	}
+	zp_view_release(view);
+	pthread_mutex_lock(&engine->facts_lock);
+	for (size_t i = 0; i < engine->counter_count; i++) {
+		facts_out->pins[engine->counters[i].type] += engine->counters[i].pins;
+		facts_out->size_bytes += engine->counters[i].size_bytes;
+	}
+	facts_out->flushed_bytes = engine->flushed_bytes;
+	facts_out->merged_bytes = engine->merged_bytes;
+	pthread_mutex_unlock(&engine->facts_lock);
+}

@@ -1,0 +1,121 @@
+/*
+ * engine_internal.h - what the files of engine/ share: version, view, engine.
+ *
+ * A *version* is one manifest with its segments open; it never changes and is counted. A *view* is a
+ * version with the memtables of that moment; the engine's present view is swapped under view_lock,
+ * which nobody holds longer than a few instructions.
+ */
+#ifndef ZP_ENGINE_INTERNAL_H
+#define ZP_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine/engine.h"
+#include "engine/manifest.h"
+#include "engine/memtable.h"
+#include "engine/segment.h"
+
+#define MERGE_RUNS 8u	      /* K: so many runs of a level become one of the next */
+#define SAMPLE_ROWS 1024u     /* shown to a segment writer before it chooses encoders */
+#define TABLES_BYTES_MAX (256u << 20)
+
+struct version {
+	_Atomic(uint64_t) holds;
+	struct manifest manifest;
+	/* For each run of the manifest its segments, NULL where one is damaged or missing. */
+	struct segment ***runs;
+};
+
+struct zp_view {
+	_Atomic(uint64_t) holds;
+	struct zp_engine *engine; /* outlives its views */
+	struct version *version;
+	struct memtable *active; /* NULL in a view of files only */
+	struct memtable *frozen; /* NULL: none */
+};
+
+struct zp_engine {
+	struct zp_engine_options options;
+	pthread_mutex_t view_lock; /* guards `view` */
+	struct zp_view *view;	   /* the present one, held */
+	struct memtable *active;   /* owner only, held: the view's */
+
+	pthread_mutex_t facts_lock; /* guards counters, lanes and the sums below */
+	struct manifest_counter *counters; /* live; rising by namespace, type */
+	size_t counter_count;
+	struct zp_lane *lanes; /* applied to memory */
+	size_t lane_count;
+	uint64_t flushed_bytes;
+	uint64_t merged_bytes;
+
+	/* Of the frozen memtable, from freeze to flush; lanes are NULL when nothing is frozen. */
+	struct manifest_counter *frozen_counters;
+	size_t frozen_counter_count;
+	struct zp_lane *frozen_lanes;
+	size_t frozen_lane_count;
+
+	_Atomic(uint64_t) expire_floor; /* no live expiry entry is below this column value */
+
+	/* Maintenance only. */
+	uint64_t number_next;	     /* of the next manifest: above every one ever seen here */
+	uint64_t tables_generation;  /* of the tables that the version has; ~0: not known */
+};
+
+/* ---- engine.c -------------------------------------------------------------------------------- */
+
+struct version *version__hold(struct version *version);
+void version__release(struct version *version); /* NULL is allowed */
+
+/* Opens the segments of `manifest` (moved in) that `old` does not have open already. Without `old` (at
+ * start) damaged ones are told and stay NULL; with it, a new one that does not open is the error. */
+ZP_MUST_CHECK int version__open(struct zp_engine *engine, struct manifest *manifest,
+    const struct version *old, struct version **version_out, struct zp_err *err);
+
+/* The present version, held. */
+struct version *engine__version_get(struct zp_engine *engine);
+
+/* Writes `manifest` (moved in, number set here) and makes it the present version. `drop_frozen`: its rows
+ * are in the files now. */
+ZP_MUST_CHECK int engine__publish(struct zp_engine *engine, struct manifest *manifest,
+    bool drop_frozen, struct zp_err *err);
+
+/* A view of a version alone, without memory: for verify. */
+struct zp_view *view__of_version(struct zp_engine *engine, struct version *version);
+
+void engine__warn(struct zp_engine *engine, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Leading digest bits that all keys of the shard share. */
+uint8_t engine__prefix_bits(const struct zp_engine *engine);
+
+/* ---- index.c: rows of the ordered families ----------------------------------------------------- */
+
+/* Order-preserving form of signed seconds. */
+uint64_t index__time_column(int64_t seconds);
+void index__time_entry(const struct zp_key *key, const struct zp_record *record,
+    struct segment_entry *entry_out);
+void index__expire_entry(const struct zp_key *key, const struct zp_record *record,
+    struct segment_entry *entry_out);
+ZP_MUST_CHECK int index__expire_key(const struct segment_entry *entry, struct zp_key *key_out,
+    struct zp_err *err);
+/* Adds what the change means for the ordered families to the memtable. */
+void index__apply(struct memtable *memtable, const struct zp_change *change);
+
+/* ---- merge.c --------------------------------------------------------------------------------- */
+
+/* Which runs of one family to merge: `levels` newest first. count 0: nothing. Pure. */
+struct merge_choice {
+	size_t first; /* index of the newest input */
+	size_t count;
+	uint8_t level; /* of the output */
+};
+struct merge_choice merge__choose(const uint8_t *levels, size_t count);
+
+/* The id of a segment that is made from the given things; docs/formats.md, "Segment". */
+enum segment_maker { SEGMENT_BY_FLUSH = 1, SEGMENT_BY_MERGE = 2 };
+struct zp_hash128 merge__segment_id(const struct zp_engine *engine, enum zp_family family,
+    enum segment_maker maker, bool drops_tombstones, const struct zp_lane *lanes,
+    size_t lane_count, const struct segment_name *inputs, size_t input_count);
+
+#endif

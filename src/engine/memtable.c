@@ -1,0 +1,499 @@
+/*
+ * memtable.c - see memtable.h.
+ *
+ * Owner: the commit thread adds, any thread reads. What readers follow is published with release
+ * stores: a slot of the hash table, the table itself when it grew, and the counts of the logs.
+ */
+#include "engine/memtable.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum {
+	CHUNK_FIRST = 256,   /* entries of the first chunk; each next one is twice as large */
+	CHUNKS_MAX = 24,     /* 256 × (2^24 − 1) entries: over any budget */
+	ARENA_FIRST = 16384, /* bytes */
+	ARENA_MAX = 1 << 20,
+	TABLE_FIRST = 512,   /* slots */
+};
+
+/* One cache line. The value is a u32 length and that many bytes of canonical record; NULL: tombstone. */
+struct entry {
+	uint8_t key[ZP_KEY_BYTES];
+	uint8_t reserved[2];
+	const uint8_t *value;
+};
+_Static_assert(sizeof(struct entry) == 64, "an entry is one cache line");
+
+/* Entry number + 1 in the low half, hash bits in the high half; 0 is empty. */
+struct table {
+	struct table *older; /* readers may still be in it: freed with the memtable */
+	uint64_t mask;
+	_Atomic(uint64_t) slots[];
+};
+
+struct arena_block {
+	struct arena_block *older;
+	uint8_t bytes[];
+};
+
+/* A log of fixed-size rows in chunks that never move. */
+struct log {
+	uint8_t *chunks[CHUNKS_MAX];
+	_Atomic(uint64_t) count;
+	size_t row_bytes;
+};
+
+struct memtable {
+	_Atomic(uint64_t) holds;
+	_Atomic(uint64_t) bytes;
+	uint64_t seed;
+	_Atomic(struct table *) table;
+	uint64_t slots_used;
+	struct log entries;
+	struct log times;
+	struct log expiries;
+	struct arena_block *arena;
+	size_t arena_used;
+	size_t arena_bytes;
+};
+
+/* ---- Logs ------------------------------------------------------------------------------------ */
+
+/* Row `at` is in chunk c = floor(log2(at / CHUNK_FIRST + 1)), which begins at CHUNK_FIRST × (2^c − 1). */
+static uint8_t *
+log_at(const struct log *log, uint64_t at)
+{
+	unsigned chunk = 63u - (unsigned)__builtin_clzll(at / CHUNK_FIRST + 1);
+	uint64_t first = ((1ull << chunk) - 1) * CHUNK_FIRST;
+
+	return log->chunks[chunk] + (at - first) * log->row_bytes;
+}
+
+static uint64_t
+log_count(const struct log *log)
+{
+	return atomic_load_explicit(&log->count, memory_order_acquire);
+}
+
+/* Where the next row goes; it counts only after log_publish. */
+static uint8_t *
+log_reserve(struct memtable *memtable, struct log *log)
+{
+	uint64_t at = atomic_load_explicit(&log->count, memory_order_relaxed);
+	unsigned chunk = 63u - (unsigned)__builtin_clzll(at / CHUNK_FIRST + 1);
+
+	ZP_ASSERT(chunk < CHUNKS_MAX);
+	if (log->chunks[chunk] == NULL) {
+		size_t bytes = ((size_t)CHUNK_FIRST << chunk) * log->row_bytes;
+
+		log->chunks[chunk] = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+		ZP_ASSERT(log->chunks[chunk] != NULL);
+		memtable->bytes += bytes;
+	}
+	return log_at(log, at);
+}
+
+static void
+log_publish(struct log *log)
+{
+	uint64_t at = atomic_load_explicit(&log->count, memory_order_relaxed);
+
+	atomic_store_explicit(&log->count, at + 1, memory_order_release);
+}
+
+static void
+log_done(struct log *log)
+{
+	for (unsigned i = 0; i < CHUNKS_MAX; i++)
+		free(log->chunks[i]);
+}
+
+/* ---- Life ------------------------------------------------------------------------------------ */
+
+static struct table *
+table_new(uint64_t slots)
+{
+	struct table *table = zp_alloc_zero(1, sizeof(*table) + slots * sizeof(table->slots[0]));
+
+	table->mask = slots - 1;
+	return table;
+}
+
+struct memtable *
+memtable__new(uint64_t hash_seed)
+{
+	struct memtable *memtable = zp_alloc_zero(1, sizeof(*memtable));
+
+	memtable->holds = 1;
+	/* The address adds what a caller without randomness lacks. */
+	memtable->seed = hash_seed ^ (uint64_t)(uintptr_t)memtable;
+	memtable->entries.row_bytes = sizeof(struct entry);
+	memtable->times.row_bytes = sizeof(struct segment_entry);
+	memtable->expiries.row_bytes = sizeof(struct segment_entry);
+	return memtable;
+}
+
+struct memtable *
+memtable__hold(struct memtable *memtable)
+{
+	atomic_fetch_add_explicit(&memtable->holds, 1, memory_order_relaxed);
+	return memtable;
+}
+
+void
+memtable__release(struct memtable *memtable)
+{
+	struct arena_block *block;
+	struct table *table;
+
+	if (memtable == NULL ||
+	    atomic_fetch_sub_explicit(&memtable->holds, 1, memory_order_acq_rel) != 1)
+		return;
+	for (table = memtable->table; table != NULL;) {
+		struct table *older = table->older;
+
+		zp_free(table);
+		table = older;
+	}
+	for (block = memtable->arena; block != NULL;) {
+		struct arena_block *older = block->older;
+
+		zp_free(block);
+		block = older;
+	}
+	log_done(&memtable->entries);
+	log_done(&memtable->times);
+	log_done(&memtable->expiries);
+	zp_free(memtable);
+}
+
+uint64_t
+memtable__bytes(const struct memtable *memtable)
+{
+	return atomic_load_explicit(&memtable->bytes, memory_order_relaxed);
+}
+
+uint64_t
+memtable__entries(const struct memtable *memtable)
+{
+	return log_count(&memtable->entries);
+}
+
+bool
+memtable__is_empty(const struct memtable *memtable)
+{
+	return log_count(&memtable->entries) == 0;
+}
+
+/* ---- Adding ---------------------------------------------------------------------------------- */
+
+static uint8_t *
+arena_take(struct memtable *memtable, size_t bytes)
+{
+	uint8_t *at;
+
+	if (memtable->arena == NULL || bytes > memtable->arena_bytes - memtable->arena_used) {
+		struct arena_block *block;
+
+		memtable->arena_bytes = memtable->arena == NULL
+		    ? ARENA_FIRST
+		    : zp_min_u64(memtable->arena_bytes * 2, ARENA_MAX);
+		memtable->arena_bytes = zp_max_u64(memtable->arena_bytes, bytes);
+		block = zp_alloc(sizeof(*block) + memtable->arena_bytes);
+		block->older = memtable->arena;
+		memtable->arena = block;
+		memtable->arena_used = 0;
+		memtable->bytes += memtable->arena_bytes;
+	}
+	at = memtable->arena->bytes + memtable->arena_used;
+	memtable->arena_used += bytes;
+	return at;
+}
+
+static uint64_t
+key_hash(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES])
+{
+	return zp_hash64(key, ZP_KEY_BYTES, memtable->seed);
+}
+
+static const struct entry *
+entry_at(const struct memtable *memtable, uint64_t slot)
+{
+	return (const struct entry *)log_at(&memtable->entries, (slot & UINT32_MAX) - 1);
+}
+
+/* The slot that holds the key, or the empty one where it would go. */
+static uint64_t
+slot_find(const struct memtable *memtable, const struct table *table,
+    const uint8_t key[ZP_KEY_BYTES], uint64_t hash)
+{
+	for (uint64_t at = hash & table->mask;; at = (at + 1) & table->mask) {
+		uint64_t slot = atomic_load_explicit(&table->slots[at], memory_order_acquire);
+
+		if (slot == 0)
+			return at;
+		if (slot >> 32 == hash >> 32 &&
+		    memcmp(entry_at(memtable, slot)->key, key, ZP_KEY_BYTES) == 0)
+			return at;
+	}
+}
+
+/* Doubles the table, keeping at most half of it in use. */
+static void
+table_grow(struct memtable *memtable)
+{
+	struct table *old = memtable->table;
+	struct table *table = table_new(old == NULL ? TABLE_FIRST : (old->mask + 1) * 2);
+
+	for (uint64_t i = 0; old != NULL && i <= old->mask; i++) {
+		uint64_t slot = atomic_load_explicit(&old->slots[i], memory_order_relaxed);
+		uint64_t at;
+
+		if (slot == 0)
+			continue;
+		at = key_hash(memtable, entry_at(memtable, slot)->key) & table->mask;
+		while (table->slots[at] != 0)
+			at = (at + 1) & table->mask;
+		atomic_store_explicit(&table->slots[at], slot, memory_order_relaxed);
+	}
+	table->older = old;
+	memtable->bytes += (table->mask + 1) * sizeof(table->slots[0]);
+	atomic_store_explicit(&memtable->table, table, memory_order_release);
+}
+
+static const uint8_t *
+value_store(struct memtable *memtable, const struct zp_record *record)
+{
+	ZP_AUTO_BUF(bytes, ZP_RECORD_BYTES_MAX);
+	uint8_t *value;
+
+	zp_record_encode(record, &bytes);
+	ZP_ASSERT(!bytes.overflow); /* what is in the journal fits */
+	value = arena_take(memtable, sizeof(uint32_t) + bytes.length);
+	zp_store_u32le(value, (uint32_t)bytes.length);
+	memcpy(value + sizeof(uint32_t), bytes.data, bytes.length);
+	return value;
+}
+
+void
+memtable__put(struct memtable *memtable, const struct zp_key *key,
+    const struct zp_record *record)
+{
+	uint64_t number = atomic_load_explicit(&memtable->entries.count, memory_order_relaxed);
+	struct entry *entry;
+	struct table *table;
+	uint64_t hash, at;
+
+	ZP_ASSERT(number < UINT32_MAX - 1);
+	entry = (struct entry *)log_reserve(memtable, &memtable->entries);
+	zp_key_encode(key, entry->key);
+	memset(entry->reserved, 0, sizeof(entry->reserved));
+	entry->value = record == NULL ? NULL : value_store(memtable, record);
+	log_publish(&memtable->entries);
+
+	table = memtable->table;
+	if (table == NULL || memtable->slots_used * 2 > table->mask) {
+		table_grow(memtable);
+		table = memtable->table;
+	}
+	hash = key_hash(memtable, entry->key);
+	at = slot_find(memtable, table, entry->key, hash);
+	if (table->slots[at] == 0)
+		memtable->slots_used++;
+	atomic_store_explicit(&table->slots[at], (hash >> 32) << 32 | (number + 1),
+	    memory_order_release);
+}
+
+void
+memtable__entry_add(struct memtable *memtable, enum zp_family family,
+    const struct segment_entry *entry)
+{
+	struct log *log = family == ZP_FAMILY_TIME ? &memtable->times : &memtable->expiries;
+
+	ZP_ASSERT(family == ZP_FAMILY_TIME || family == ZP_FAMILY_EXPIRE);
+	memcpy(log_reserve(memtable, log), entry, sizeof(*entry));
+	log_publish(log);
+}
+
+/* ---- Reading --------------------------------------------------------------------------------- */
+
+/* Ours, so it decodes; a record that does not is a bug, not damage. */
+static void
+row_of_entry(const struct entry *entry, struct segment_row *row_out)
+{
+	struct zp_slice bytes;
+
+	*row_out = (struct segment_row){.operation = ZP_ROW_TOMBSTONE};
+	ZP_ASSERT(zp_key_decode(entry->key, &row_out->key, NULL) == ZP_OK);
+	if (entry->value == NULL)
+		return;
+	bytes.length = zp_load_u32le(entry->value);
+	bytes.data = entry->value + sizeof(uint32_t);
+	row_out->operation = ZP_ROW_PUT;
+	ZP_ASSERT(zp_record_decode(bytes, &row_out->record, NULL) == ZP_OK);
+}
+
+bool
+memtable__get(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES],
+    struct segment_row *row_out)
+{
+	const struct table *table = atomic_load_explicit(
+	    (_Atomic(struct table *) *)&memtable->table, memory_order_acquire);
+	uint64_t slot;
+
+	if (table == NULL)
+		return false;
+	slot = table->slots[slot_find(memtable, table, key, key_hash(memtable, key))];
+	if (slot == 0)
+		return false;
+	row_of_entry(entry_at(memtable, slot), row_out);
+	return true;
+}
+
+void
+memtable__prefetch(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES])
+{
+	const struct table *table = atomic_load_explicit(
+	    (_Atomic(struct table *) *)&memtable->table, memory_order_acquire);
+
+	if (table != NULL)
+		__builtin_prefetch(&table->slots[key_hash(memtable, key) & table->mask]);
+}
+
+/* ---- Sorted ---------------------------------------------------------------------------------- */
+
+struct sort_item {
+	uint64_t prefix; /* first 8 bytes of the key, as a number */
+	const struct entry *entry;
+	uint64_t number;
+};
+
+struct memtable_rows {
+	struct memtable *memtable; /* held */
+	struct sort_item *items;
+	size_t count;
+	size_t at;
+};
+
+/* By key; of equal keys the newest first. */
+static int
+sort_item_compare(const void *left, const void *right)
+{
+	const struct sort_item *a = left, *b = right;
+	int order;
+
+	if (a->prefix != b->prefix)
+		return a->prefix < b->prefix ? -1 : 1;
+	order = memcmp(a->entry->key, b->entry->key, ZP_KEY_BYTES);
+	if (order != 0)
+		return order;
+	return a->number > b->number ? -1 : 1;
+}
+
+/* Keeps the first of equal keys. */
+static size_t
+items_unique(struct sort_item *items, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (kept > 0 && memcmp(items[kept - 1].entry->key, items[i].entry->key,
+				    ZP_KEY_BYTES) == 0)
+			continue;
+		items[kept++] = items[i];
+	}
+	return kept;
+}
+
+struct memtable_rows *
+memtable__rows_open(struct memtable *memtable, const uint8_t *from)
+{
+	struct memtable_rows *rows = zp_alloc_zero(1, sizeof(*rows));
+	uint64_t count = log_count(&memtable->entries);
+
+	rows->memtable = memtable__hold(memtable);
+	rows->items = zp_alloc(count * sizeof(rows->items[0]));
+	for (uint64_t i = 0; i < count; i++) {
+		const struct entry *entry = (const struct entry *)log_at(&memtable->entries, i);
+
+		if (from != NULL && memcmp(entry->key, from, ZP_KEY_BYTES) < 0)
+			continue;
+		rows->items[rows->count++] = (struct sort_item){
+		    .prefix = zp_load_u64be(entry->key), .entry = entry, .number = i};
+	}
+	qsort(rows->items, rows->count, sizeof(rows->items[0]), sort_item_compare);
+	rows->count = items_unique(rows->items, rows->count);
+	return rows;
+}
+
+size_t
+memtable__rows_count(const struct memtable_rows *rows)
+{
+	return rows->count;
+}
+
+int
+memtable__rows_next(struct memtable_rows *rows, struct segment_row *row_out)
+{
+	if (rows->at == rows->count)
+		return ZP_END;
+	row_of_entry(rows->items[rows->at++].entry, row_out);
+	return ZP_OK;
+}
+
+void
+memtable__rows_close(struct memtable_rows *rows)
+{
+	if (rows == NULL)
+		return;
+	memtable__release(rows->memtable);
+	zp_free(rows->items);
+	zp_free(rows);
+}
+
+struct entry_item {
+	struct segment_entry entry;
+	uint64_t number;
+};
+
+static int
+entry_item_compare(const void *left, const void *right)
+{
+	const struct entry_item *a = left, *b = right;
+
+	for (size_t i = 0; i < SEGMENT_KEY_COLUMNS_MAX; i++) {
+		if (a->entry.columns[i] != b->entry.columns[i])
+			return a->entry.columns[i] < b->entry.columns[i] ? -1 : 1;
+	}
+	return a->number > b->number ? -1 : 1;
+}
+
+size_t
+memtable__entries_sorted(const struct memtable *memtable, enum zp_family family,
+    uint64_t first_max, struct segment_entry **entries_out)
+{
+	const struct log *log =
+	    family == ZP_FAMILY_TIME ? &memtable->times : &memtable->expiries;
+	uint64_t count = log_count(log);
+	struct entry_item *items = zp_alloc(count * sizeof(*items));
+	struct segment_entry *entries = zp_alloc(count * sizeof(*entries));
+	size_t wanted = 0, kept = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		const struct segment_entry *entry = (const struct segment_entry *)log_at(log, i);
+
+		if (entry->columns[0] <= first_max)
+			items[wanted++] = (struct entry_item){.entry = *entry, .number = i};
+	}
+	qsort(items, wanted, sizeof(*items), entry_item_compare);
+	for (size_t i = 0; i < wanted; i++) {
+		if (kept > 0 && memcmp(entries[kept - 1].columns, items[i].entry.columns,
+				    sizeof(entries[0].columns)) == 0)
+			continue;
+		entries[kept++] = items[i].entry;
+	}
+	zp_free(items);
+	*entries_out = entries;
+	return kept;
+}

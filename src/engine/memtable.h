@@ -1,0 +1,54 @@
+/*
+ * memtable.h - a shard's newest rows in memory; private to engine/.
+ *
+ * Flow:    zp_engine_apply adds, views read, flush writes it out as a run.
+ * Threads: the owner adds; any thread reads what was complete when it looked. Nothing that a reader can
+ *          see moves or is freed before the last hold is released.
+ * Shape:   an append-only log of 64-byte entries in chunks, found through a hash table (so chosen keys
+ *          cost no more than random ones), and one append-only log of index rows per ordered family. A
+ *          newer entry of a key takes over its slot; the older one stays in the log, unseen.
+ */
+#ifndef ZP_ENGINE_MEMTABLE_H
+#define ZP_ENGINE_MEMTABLE_H
+
+#include "engine/segment.h"
+
+struct memtable;
+
+struct memtable *memtable__new(uint64_t hash_seed);
+struct memtable *memtable__hold(struct memtable *memtable);
+void memtable__release(struct memtable *memtable); /* NULL is allowed */
+
+/* Owner: the key now has this record; NULL: a tombstone. Copies. */
+void memtable__put(struct memtable *memtable, const struct zp_key *key,
+    const struct zp_record *record);
+/* Owner: one row of an ordered family. */
+void memtable__entry_add(struct memtable *memtable, enum zp_family family,
+    const struct segment_entry *entry);
+
+/* Bytes in use and entries of family pin. Any thread. */
+uint64_t memtable__bytes(const struct memtable *memtable);
+uint64_t memtable__entries(const struct memtable *memtable);
+bool memtable__is_empty(const struct memtable *memtable);
+
+/* The key's row, whose texts live as long as the memtable, or false. */
+bool memtable__get(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES],
+    struct segment_row *row_out);
+/* Brings the slot that a later get will look at nearer. */
+void memtable__prefetch(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES]);
+
+/* The newest row of each key, sorted, as of now: from the first at or after `from` (encoded; NULL:
+ * all). Holds the memtable. */
+struct memtable_rows;
+struct memtable_rows *memtable__rows_open(struct memtable *memtable, const uint8_t *from);
+size_t memtable__rows_count(const struct memtable_rows *rows);
+/* 0 and a row, or ZP_END. */
+int memtable__rows_next(struct memtable_rows *rows, struct segment_row *row_out);
+void memtable__rows_close(struct memtable_rows *rows);
+
+/* The same for an ordered family: sorted, the newest of equal columns. *entries_out is the caller's
+ * to free. Only entries whose first column is at or below `first_max`. */
+size_t memtable__entries_sorted(const struct memtable *memtable, enum zp_family family,
+    uint64_t first_max, struct segment_entry **entries_out);
+
+#endif

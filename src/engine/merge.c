@@ -1,0 +1,404 @@
+/*
+ * merge.c - many runs of a family become one.
+ *
+ * Flow:   maintenance → choose (pure) → merge rows, newest first → manifest. Deterministic: the same inputs
+ *         give the same bytes, so that a merge can be repeated elsewhere instead of sent.
+ * Rule:   inputs are consecutive in age; tombstones go only when the oldest run is among them; damage
+ *         in an input stops the merge, so that it is never spread.
+ */
+#include "engine/engine_internal.h"
+
+struct merge_choice
+merge__choose(const uint8_t *levels, size_t count)
+{
+	/* Newest first, levels never fall with age: so the runs of one level stand together. */
+	for (size_t first = 0; first < count;) {
+		size_t end = first;
+
+		while (end < count && levels[end] == levels[first])
+			end++;
+		if (end - first >= MERGE_RUNS)
+			return (struct merge_choice){.first = end - MERGE_RUNS,
+			    .count = MERGE_RUNS,
+			    .level = (uint8_t)(levels[first] + 1)};
+		first = end;
+	}
+	return (struct merge_choice){0};
+}
+
+struct zp_hash128
+merge__segment_id(const struct zp_engine *engine, enum zp_family family,
+    enum segment_maker maker, bool drops_tombstones, const struct zp_lane *lanes,
+    size_t lane_count, const struct segment_name *inputs, size_t input_count)
+{
+	ZP_AUTO_BUF(made_from, 256 + MANIFEST_LANES_MAX * 24 + MANIFEST_SEGMENTS_MAX * 16);
+	const struct zp_engine_options *options = &engine->options;
+	const uint8_t kinds[] = {(uint8_t)family, (uint8_t)maker, drops_tombstones, 0};
+
+	zp_buf_append_u64le(&made_from, options->shard_id);
+	zp_buf_append_u32le(&made_from, options->incarnation);
+	zp_buf_append(&made_from, kinds, sizeof(kinds));
+	zp_buf_append_u16le(&made_from, 1); /* encoder */
+	zp_buf_append_u16le(&made_from, 0);
+	zp_buf_append_u32le(&made_from, 0); /* part: runs are one file yet */
+	zp_buf_append(&made_from, options->low, ZP_KEY_BYTES);
+	zp_buf_append(&made_from, options->high, ZP_KEY_BYTES);
+	zp_buf_append_u32le(&made_from, 0);
+	for (size_t i = 0; i < lane_count; i++) {
+		zp_buf_append_u64le(&made_from, lanes[i].node);
+		zp_buf_append_u64le(&made_from, lanes[i].epoch);
+		zp_buf_append_u64le(&made_from, lanes[i].applied);
+	}
+	for (size_t i = 0; i < input_count; i++) {
+		zp_buf_append_u64le(&made_from, inputs[i].low);
+		zp_buf_append_u64le(&made_from, inputs[i].high);
+	}
+	ZP_ASSERT(!made_from.overflow);
+	return zp_hash128_of(made_from.data, made_from.length);
+}
+
+/* ---- Inputs ---------------------------------------------------------------------------------- */
+
+/* One input run: its segments one after the other. */
+struct input {
+	struct segment **segments;
+	size_t segment_count;
+	size_t at;
+	struct segment_iterator *iterator;
+	bool over;
+	struct segment_row row;	    /* the present one, family pin */
+	struct segment_entry entry; /* likewise, ordered families */
+};
+
+struct merge {
+	struct zp_engine *engine;
+	enum zp_family family;
+	struct input *inputs; /* newest first */
+	size_t input_count;
+	size_t key_columns; /* of ordered families */
+	bool drop_tombstones;
+	const volatile bool *stop;
+	uint64_t rows_in;
+	uint64_t rows_hidden; /* an input's newer row of the same key came first */
+	uint64_t rows_dropped; /* tombstones with nothing to hide */
+};
+
+static bool
+is_pin(const struct merge *merge)
+{
+	return merge->family == ZP_FAMILY_PIN;
+}
+
+static int
+input_next(struct merge *merge, struct input *input, struct zp_err *err)
+{
+	for (;;) {
+		int rc;
+
+		if (input->iterator == NULL) {
+			if (input->at == input->segment_count) {
+				input->over = true;
+				return ZP_OK;
+			}
+			rc = is_pin(merge)
+			    ? segment__iterator_open(input->segments[input->at++], NULL,
+				  SEGMENT_READ_ALL, &input->iterator, err)
+			    : segment__entries_open(input->segments[input->at++], NULL,
+				  &input->iterator, err);
+			if (rc < 0)
+				return rc;
+		}
+		rc = is_pin(merge) ? segment__iterator_next(input->iterator, &input->row, err)
+				   : segment__entries_next(input->iterator, &input->entry, err);
+		if (rc == ZP_OK)
+			merge->rows_in++;
+		if (rc != ZP_END)
+			return rc;
+		segment__iterator_close(input->iterator);
+		input->iterator = NULL;
+	}
+}
+
+static int
+input_compare(const struct merge *merge, const struct input *a, const struct input *b)
+{
+	if (is_pin(merge))
+		return zp_key_compare(&a->row.key, &b->row.key);
+	for (size_t i = 0; i < merge->key_columns; i++) {
+		if (a->entry.columns[i] != b->entry.columns[i])
+			return a->entry.columns[i] < b->entry.columns[i] ? -1 : 1;
+	}
+	return 0;
+}
+
+static void
+inputs_close(struct merge *merge)
+{
+	for (size_t i = 0; i < merge->input_count; i++) {
+		segment__iterator_close(merge->inputs[i].iterator);
+		merge->inputs[i].iterator = NULL;
+		merge->inputs[i].at = 0;
+		merge->inputs[i].over = false;
+	}
+}
+
+/* Shows the beginning of each input to the writer; digests are uniform, so that is a fair sample. */
+static int
+inputs_sample(struct merge *merge, struct segment_writer *writer, struct zp_err *err)
+{
+	int rc = ZP_OK;
+
+	for (size_t i = 0; i < merge->input_count; i++) {
+		struct input *input = &merge->inputs[i];
+
+		for (size_t n = 0; n < SAMPLE_ROWS / 2 && rc == ZP_OK; n++) {
+			rc = input_next(merge, input, err);
+			if (rc < 0 || input->over)
+				break;
+			if (is_pin(merge))
+				segment__writer_sample_row(writer, &input->row);
+			else
+				segment__writer_sample_entry(writer, &input->entry);
+		}
+	}
+	inputs_close(merge);
+	merge->rows_in = 0;
+	return rc;
+}
+
+/* ---- The merge ------------------------------------------------------------------------------- */
+
+/* The input with the smallest key; of equal ones the newest. NULL: all are over. */
+static struct input *
+input_smallest(struct merge *merge)
+{
+	struct input *smallest = NULL;
+
+	for (size_t i = 0; i < merge->input_count; i++) {
+		struct input *input = &merge->inputs[i];
+
+		if (!input->over &&
+		    (smallest == NULL || input_compare(merge, input, smallest) < 0))
+			smallest = input;
+	}
+	return smallest;
+}
+
+static int
+row_write(struct merge *merge, const struct input *input, struct segment_writer *writer,
+    uint64_t *written, struct zp_err *err)
+{
+	uint8_t operation = is_pin(merge) ? input->row.operation : input->entry.operation;
+
+	if (merge->drop_tombstones && operation == ZP_ROW_TOMBSTONE) {
+		merge->rows_dropped++;
+		return ZP_OK;
+	}
+	(*written)++;
+	return is_pin(merge) ? segment__writer_add_row(writer, &input->row, err)
+			     : segment__writer_add_entry(writer, &input->entry, err);
+}
+
+static int
+rows_merge(struct merge *merge, struct segment_writer *writer, uint64_t *written,
+    struct zp_err *err)
+{
+	struct input *smallest;
+	int rc = ZP_OK;
+
+	for (size_t i = 0; i < merge->input_count && rc == ZP_OK; i++)
+		rc = input_next(merge, &merge->inputs[i], err);
+	while (rc == ZP_OK && (smallest = input_smallest(merge)) != NULL) {
+		if (merge->stop != NULL && *merge->stop)
+			return zp_fail(err, ZP_E_STOPPING, "the merge was stopped");
+		rc = row_write(merge, smallest, writer, written, err);
+		for (size_t i = 0; i < merge->input_count && rc == ZP_OK; i++) {
+			struct input *input = &merge->inputs[i];
+
+			if (input == smallest || input->over ||
+			    input_compare(merge, input, smallest) != 0)
+				continue;
+			merge->rows_hidden++;
+			rc = input_next(merge, input, err);
+		}
+		if (rc == ZP_OK)
+			rc = input_next(merge, smallest, err);
+	}
+	return rc;
+}
+
+/* Merges and fills *info_out; info_out->rows is 0 when nothing was left. */
+static int
+merge_run(struct merge *merge, const struct segment_plan *plan, struct segment_info *info_out,
+    struct zp_err *err)
+{
+	struct segment_writer *writer;
+	uint64_t written = 0;
+	int rc = segment__writer_open(merge->engine->options.store, plan, &writer, err);
+
+	if (rc < 0)
+		return rc;
+	rc = inputs_sample(merge, writer, err);
+	if (rc == ZP_OK)
+		rc = rows_merge(merge, writer, &written, err);
+	inputs_close(merge);
+	*info_out = (struct segment_info){0};
+	if (rc < 0 || written == 0) {
+		segment__writer_discard(writer);
+		return rc;
+	}
+	ZP_ASSERT(merge->rows_in == written + merge->rows_hidden + merge->rows_dropped);
+	rc = segment__writer_finish(writer, info_out, err);
+	ZP_ASSERT(rc < 0 || info_out->rows == written);
+	return rc;
+}
+
+/* Takes the inputs' names in, and refuses where one is damaged. */
+static int
+inputs_take(struct merge *merge, const struct version *version, size_t first_run,
+    struct manifest *manifest, uint64_t *rows_out, struct zp_err *err)
+{
+	*rows_out = 0;
+	for (size_t i = 0; i < merge->input_count; i++) {
+		const struct manifest_run *run = &version->manifest.runs[first_run + i];
+
+		merge->inputs[i] = (struct input){.segments = version->runs[first_run + i],
+		    .segment_count = run->segment_count};
+		for (size_t j = 0; j < run->segment_count; j++) {
+			if (version->runs[first_run + i][j] == NULL)
+				return zp_fail(err, ZP_E_CORRUPT,
+				    "a segment of the runs to merge is damaged");
+			*rows_out += run->segments[j].rows;
+			manifest->merged = zp_realloc(manifest->merged,
+			    (manifest->merged_count + 1) * sizeof(manifest->merged[0]));
+			manifest->merged[manifest->merged_count++] = run->segments[j].name;
+		}
+	}
+	return ZP_OK;
+}
+
+/* Replaces runs [first, first + count) of the version by their merge. */
+static int
+runs_merge(struct zp_engine *engine, const struct version *version, size_t first, size_t count,
+    uint8_t level, bool seal, const volatile bool *stop, struct zp_err *err)
+{
+	const struct manifest *old = &version->manifest;
+	enum zp_family family = old->runs[first].family;
+	bool oldest = first + count == old->run_count || old->runs[first + count].family != family;
+	struct merge merge = {.engine = engine, .family = family, .input_count = count,
+	    .drop_tombstones = oldest, .stop = stop};
+	struct manifest_run output = {.family = family, .level = level, .age = old->runs[first].age};
+	struct manifest manifest;
+	struct segment_info info = {0};
+	uint64_t rows;
+	int rc;
+
+	manifest__next(old, &manifest);
+	merge.key_columns = is_pin(&merge) ? 0 : segment__key_columns(family);
+	merge.inputs = zp_alloc_zero(count, sizeof(merge.inputs[0]));
+	rc = inputs_take(&merge, version, first, &manifest, &rows, err);
+	if (rc == ZP_OK) {
+		struct segment_plan plan = {
+		    .id = merge__segment_id(engine, family, SEGMENT_BY_MERGE, oldest, NULL, 0,
+			manifest.merged, manifest.merged_count),
+		    .shard_id = engine->options.shard_id,
+		    .family = family,
+		    .prefix_bits = engine__prefix_bits(engine),
+		    .rows_expected = rows,
+		    .with_filter = is_pin(&merge) && !seal,
+		};
+
+		rc = merge_run(&merge, &plan, &info, err);
+	}
+	zp_free(merge.inputs);
+	if (rc < 0) {
+		manifest__done(&manifest);
+		return rc;
+	}
+	for (size_t i = 0; i < count; i++)
+		manifest__run_remove(&manifest, first);
+	if (info.rows > 0) {
+		output.segment_count = 1;
+		output.segments = zp_alloc(sizeof(info));
+		output.segments[0] = info;
+		manifest__run_add(&manifest, output);
+	}
+	rc = engine__publish(engine, &manifest, false, err);
+	if (rc == ZP_OK) {
+		pthread_mutex_lock(&engine->facts_lock);
+		engine->merged_bytes += info.bytes;
+		pthread_mutex_unlock(&engine->facts_lock);
+	}
+	return rc;
+}
+
+/* The runs of the family that run `first` begins. */
+static size_t
+family_runs(const struct manifest *manifest, size_t first)
+{
+	size_t end = first;
+
+	while (end < manifest->run_count &&
+	    manifest->runs[end].family == manifest->runs[first].family)
+		end++;
+	return end - first;
+}
+
+int
+zp_engine_merge(struct zp_engine *engine, const volatile bool *stop, bool *merged_out,
+    struct zp_err *err)
+{
+	struct version *version = engine__version_get(engine);
+	const struct manifest *manifest = &version->manifest;
+	int rc = ZP_OK;
+
+	*merged_out = false;
+	for (size_t first = 0; first < manifest->run_count && !*merged_out && rc == ZP_OK;) {
+		size_t count = family_runs(manifest, first);
+		uint8_t levels[MANIFEST_RUNS_MAX];
+		struct merge_choice choice;
+
+		for (size_t i = 0; i < count; i++)
+			levels[i] = manifest->runs[first + i].level;
+		choice = merge__choose(levels, count);
+		if (choice.count > 0) {
+			rc = runs_merge(engine, version, first + choice.first, choice.count,
+			    choice.level, false, stop, err);
+			*merged_out = rc == ZP_OK;
+		}
+		first += count;
+	}
+	version__release(version);
+	return rc < 0 ? zp_wrap(err, rc, "merge in shard %016llx",
+			    (unsigned long long)engine->options.shard_id)
+		      : ZP_OK;
+}
+
+int
+zp_engine_seal(struct zp_engine *engine, const volatile bool *stop, struct zp_err *err)
+{
+	bool again = true;
+	int rc = ZP_OK;
+
+	while (again && rc == ZP_OK) {
+		struct version *version = engine__version_get(engine);
+		const struct manifest *manifest = &version->manifest;
+
+		again = false;
+		for (size_t first = 0; first < manifest->run_count && !again;) {
+			size_t count = family_runs(manifest, first);
+
+			if (count > 1) {
+				rc = runs_merge(engine, version, first, count,
+				    (uint8_t)(manifest->runs[first + count - 1].level + 1), true,
+				    stop, err);
+				again = true; /* the version is another one now */
+			}
+			first += count;
+		}
+		version__release(version);
+	}
+	return rc < 0 ? zp_wrap(err, rc, "seal shard %016llx",
+			    (unsigned long long)engine->options.shard_id)
+		      : ZP_OK;
+}

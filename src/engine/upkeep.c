@@ -1,0 +1,402 @@
+/*
+ * upkeep.c - files that nobody needs any more, snapshots' file lists, incarnations, verify.
+ *
+ * Flow:  checkpoint and operator commands. Owner: the maintenance thread.
+ */
+#include "engine/engine_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- Collecting ------------------------------------------------------------------------------ */
+
+struct found_file {
+	char name[ZP_FILE_NAME_MAX];
+	bool stays;
+};
+
+struct found_files {
+	struct found_file *items; /* owned */
+	size_t count;
+};
+
+struct collecting {
+	uint64_t manifest_min;
+	struct found_files manifests; /* below manifest_min: to go */
+	struct found_files files;     /* segments and tables, all */
+	uint64_t *kept;		      /* numbers of the manifests that stay */
+	size_t kept_count;
+};
+
+static void
+found_add(struct found_files *files, const char *name)
+{
+	if ((files->count & (files->count - 1)) == 0)
+		files->items = zp_realloc(files->items,
+		    zp_max_u64(1, files->count * 2) * sizeof(files->items[0]));
+	files->items[files->count] = (struct found_file){0};
+	snprintf(files->items[files->count++].name, ZP_FILE_NAME_MAX, "%s", name);
+}
+
+static bool
+ends_with(const char *name, const char *end)
+{
+	size_t length = strlen(name), end_length = strlen(end);
+
+	return length > end_length && strcmp(name + length - end_length, end) == 0;
+}
+
+static int
+collecting_add(void *context, const char *name, struct zp_err *err)
+{
+	struct collecting *collecting = context;
+	uint64_t number;
+
+	(void)err;
+	if (manifest__name_parse(name, &number) && number < collecting->manifest_min) {
+		found_add(&collecting->manifests, name);
+	} else if (manifest__name_parse(name, &number)) {
+		collecting->kept = zp_realloc(collecting->kept,
+		    (collecting->kept_count + 1) * sizeof(collecting->kept[0]));
+		collecting->kept[collecting->kept_count++] = number;
+	} else if (ends_with(name, ".seg") || ends_with(name, ".tab")) {
+		found_add(&collecting->files, name);
+	}
+	return ZP_OK;
+}
+
+static int
+found_compare(const void *left, const void *right)
+{
+	const struct found_file *a = left, *b = right;
+
+	return strcmp(a->name, b->name);
+}
+
+static void
+tables_name(const struct manifest *manifest, char *name)
+{
+	snprintf(name, ZP_FILE_NAME_MAX, "%016llx%016llx.tab",
+	    (unsigned long long)manifest->tables.high, (unsigned long long)manifest->tables.low);
+}
+
+/* Calls for the name of every segment and tables file of a manifest. */
+static int
+manifest_files(const struct manifest *manifest,
+    int (*each)(void *context, const char *name, struct zp_err *err), void *context,
+    struct zp_err *err)
+{
+	char name[ZP_FILE_NAME_MAX];
+	int rc = ZP_OK;
+
+	for (size_t i = 0; i < manifest->run_count; i++) {
+		for (size_t j = 0; j < manifest->runs[i].segment_count && rc == ZP_OK; j++) {
+			segment__name_format(&manifest->runs[i].segments[j].name, name);
+			rc = each(context, name, err);
+		}
+	}
+	if (rc == ZP_OK && manifest->has_tables) {
+		tables_name(manifest, name);
+		rc = each(context, name, err);
+	}
+	return rc;
+}
+
+static int
+file_keep(void *context, const char *name, struct zp_err *err)
+{
+	struct collecting *collecting = context;
+	struct found_file wanted = {0}, *found;
+
+	(void)err;
+	snprintf(wanted.name, sizeof(wanted.name), "%s", name);
+	found = bsearch(&wanted, collecting->files.items, collecting->files.count,
+	    sizeof(wanted), found_compare);
+	if (found != NULL)
+		found->stays = true;
+	return ZP_OK;
+}
+
+static int
+files_keep(struct zp_engine *engine, struct collecting *collecting, struct zp_err *err)
+{
+	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
+
+	for (size_t i = 0; i < collecting->kept_count; i++) {
+		struct manifest manifest = {0};
+		char name[ZP_FILE_NAME_MAX];
+		int rc;
+
+		manifest__name_format(collecting->kept[i], name);
+		rc = zp_store_read_all(engine->options.store, name, MANIFEST_BYTES_MAX, &file, err);
+		if (rc == ZP_OK)
+			rc = manifest__decode(zp_buf_slice(&file), &manifest, err);
+		if (rc == ZP_OK)
+			rc = manifest_files(&manifest, file_keep, collecting, err);
+		manifest__done(&manifest);
+		if (rc < 0)
+			return zp_wrap(err, rc, "no file is removed while %s cannot be read", name);
+	}
+	return ZP_OK;
+}
+
+static int
+found_remove(struct zp_engine *engine, const struct found_files *files, struct zp_err *err)
+{
+	size_t removed = 0;
+	int rc = ZP_OK;
+
+	for (size_t i = 0; i < files->count && rc == ZP_OK; i++) {
+		if (files->items[i].stays)
+			continue;
+		rc = zp_store_remove(engine->options.store, files->items[i].name, err);
+		removed++;
+	}
+	if (rc == ZP_OK && removed > 0)
+		rc = zp_store_sync_directory(engine->options.store, err);
+	return rc;
+}
+
+int
+zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min, struct zp_err *err)
+{
+	struct collecting collecting = {
+	    .manifest_min = zp_min_u64(manifest_min, zp_engine_manifest_number(engine))};
+	int rc = zp_store_list(engine->options.store, collecting_add, &collecting, err);
+
+	if (collecting.files.count > 1)
+		qsort(collecting.files.items, collecting.files.count,
+		    sizeof(collecting.files.items[0]), found_compare);
+	if (rc == ZP_OK)
+		rc = files_keep(engine, &collecting, err);
+	/* Manifests first, durably: one that is still there must have its files. */
+	if (rc == ZP_OK)
+		rc = found_remove(engine, &collecting.manifests, err);
+	if (rc == ZP_OK)
+		rc = found_remove(engine, &collecting.files, err);
+	zp_free(collecting.manifests.items);
+	zp_free(collecting.files.items);
+	zp_free(collecting.kept);
+	return rc < 0 ? zp_wrap(err, rc, "collect in shard %016llx",
+			    (unsigned long long)engine->options.shard_id)
+		      : ZP_OK;
+}
+
+/* ---- Snapshots, incarnations, tables --------------------------------------------------------- */
+
+int
+zp_engine_files(struct zp_engine *engine,
+    int (*each)(void *context, const char *name, struct zp_err *err), void *context,
+    struct zp_err *err)
+{
+	struct version *version = engine__version_get(engine);
+	char name[ZP_FILE_NAME_MAX];
+	int rc;
+
+	manifest__name_format(version->manifest.number, name);
+	rc = each(context, name, err);
+	if (rc == ZP_OK)
+		rc = manifest_files(&version->manifest, each, context, err);
+	version__release(version);
+	return rc;
+}
+
+int
+zp_engine_incarnation_raise(struct zp_engine *engine, uint32_t incarnation,
+    const struct zp_lane *lane, struct zp_err *err)
+{
+	struct version *version = engine__version_get(engine);
+	struct manifest manifest;
+	int rc;
+
+	ZP_ASSERT(incarnation > version->manifest.incarnation);
+	manifest__next(&version->manifest, &manifest);
+	version__release(version);
+	manifest.incarnation = incarnation;
+	manifest__lane_set(&manifest, lane);
+	rc = engine__publish(engine, &manifest, false, err);
+	if (rc < 0)
+		return rc;
+	engine->options.incarnation = incarnation;
+	zp_engine_applied_set(engine, lane->node, lane->epoch, lane->applied);
+	return ZP_OK;
+}
+
+int
+zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out,
+    struct zp_err *err)
+{
+	ZP_AUTO_BUF(file, TABLES_BYTES_MAX);
+	struct version *version = engine__version_get(engine);
+	char name[ZP_FILE_NAME_MAX];
+	int rc;
+
+	if (!version->manifest.has_tables) {
+		version__release(version);
+		return zp_fail(err, ZP_E_NOT_FOUND, "the shard has no tables yet");
+	}
+	tables_name(&version->manifest, name);
+	version__release(version);
+	rc = zp_store_read_all(engine->options.store, name, TABLES_BYTES_MAX, &file, err);
+	if (rc == ZP_E_NOT_FOUND)
+		rc = zp_fail(err, ZP_E_CORRUPT, "%s is missing", name);
+	if (rc == ZP_OK)
+		rc = zp_tables_decode(zp_buf_slice(&file), tables_out, err);
+	return rc < 0 ? zp_wrap(err, rc, "shard %016llx: %s",
+			    (unsigned long long)engine->options.shard_id, name)
+		      : ZP_OK;
+}
+
+/* ---- Verify ---------------------------------------------------------------------------------- */
+
+struct verifying {
+	void (*damage)(void *context, const char *text);
+	void *context;
+	const char *file;
+	struct zp_verify_report *report;
+};
+
+static void
+damage_tell(struct verifying *verifying, const char *what)
+{
+	char text[ZP_ERR_TEXT_BYTES];
+
+	verifying->report->damages++;
+	snprintf(text, sizeof(text), "%s: %s", verifying->file, what);
+	if (verifying->damage != NULL)
+		verifying->damage(verifying->context, text);
+}
+
+static void
+segment_damage(void *context, const char *what)
+{
+	damage_tell(context, what);
+}
+
+static int
+segments_verify(const struct version *version, struct verifying *verifying, struct zp_err *err)
+{
+	for (size_t i = 0; i < version->manifest.run_count; i++) {
+		const struct manifest_run *run = &version->manifest.runs[i];
+
+		for (size_t j = 0; j < run->segment_count; j++) {
+			char name[ZP_FILE_NAME_MAX];
+			int rc;
+
+			segment__name_format(&run->segments[j].name, name);
+			verifying->file = name;
+			verifying->report->segments++;
+			if (version->runs[i][j] == NULL) {
+				damage_tell(verifying, "missing or damaged: it could not be opened");
+				continue;
+			}
+			rc = segment__verify(version->runs[i][j], segment_damage, verifying, err);
+			if (rc < 0 && rc != ZP_E_CORRUPT)
+				return zp_wrap(err, rc, "verify %s", name);
+			verifying->report->rows += run->segments[j].rows;
+			verifying->report->bytes += run->segments[j].bytes;
+		}
+	}
+	return ZP_OK;
+}
+
+/* The counter of the namespace and type, made when it is not there. */
+static struct manifest_counter *
+recount_of(struct manifest *recount, uint32_t namespace_id, uint32_t type)
+{
+	for (size_t i = 0; i < recount->counter_count; i++) {
+		if (recount->counters[i].namespace_id == namespace_id &&
+		    recount->counters[i].type == type)
+			return &recount->counters[i];
+	}
+	recount->counters = zp_realloc(recount->counters,
+	    (recount->counter_count + 1) * sizeof(recount->counters[0]));
+	recount->counters[recount->counter_count] =
+	    (struct manifest_counter){.namespace_id = namespace_id, .type = type};
+	return &recount->counters[recount->counter_count++];
+}
+
+static void
+counters_compare(const struct manifest *manifest, struct manifest *recount,
+    struct verifying *verifying)
+{
+	char text[160];
+
+	for (size_t i = 0; i < manifest->counter_count; i++) {
+		const struct manifest_counter *said = &manifest->counters[i];
+		struct manifest_counter *found =
+		    recount_of(recount, said->namespace_id, said->type);
+
+		if (found->pins != said->pins || found->size_bytes != said->size_bytes) {
+			snprintf(text, sizeof(text),
+			    "namespace %u type %u: the manifest counts %llu pins, there are %llu",
+			    said->namespace_id, said->type, (unsigned long long)said->pins,
+			    (unsigned long long)found->pins);
+			damage_tell(verifying, text);
+		}
+		*found = (struct manifest_counter){0};
+	}
+	for (size_t i = 0; i < recount->counter_count; i++) {
+		if (recount->counters[i].pins != 0)
+			damage_tell(verifying, "there are pins of a type that the manifest does not count");
+	}
+}
+
+/* Counts the live pins of the files alone, as the manifest's counters do. */
+static int
+pins_recount(struct zp_engine *engine, struct version *version, struct verifying *verifying,
+    struct zp_err *err)
+{
+	struct zp_view *view = view__of_version(engine, version);
+	struct zp_scan_options options = {.without_texts = true};
+	struct manifest recount = {0};
+	struct zp_record record;
+	struct zp_scan *scan;
+	struct zp_key key;
+	int rc = zp_scan_open(view, &options, &scan, err);
+
+	while (rc == ZP_OK && (rc = zp_scan_next(scan, &key, &record, err)) == ZP_OK) {
+		struct manifest_counter *counter =
+		    recount_of(&recount, key.namespace_id, (uint32_t)record.facts[ZP_FACT_TYPE]);
+
+		counter->pins++;
+		counter->size_bytes += record.facts[ZP_FACT_SIZE];
+		verifying->report->pins++;
+	}
+	zp_scan_close(scan);
+	zp_view_release(view);
+	verifying->file = "manifest";
+	if (rc == ZP_END)
+		counters_compare(&version->manifest, &recount, verifying);
+	manifest__done(&recount);
+	return rc == ZP_END || rc == ZP_E_CORRUPT ? ZP_OK : rc;
+}
+
+int
+zp_engine_verify(struct zp_engine *engine, void (*damage)(void *context, const char *text),
+    void *context, struct zp_verify_report *report_out, struct zp_err *err)
+{
+	struct version *version = engine__version_get(engine);
+	struct verifying verifying = {.damage = damage, .context = context, .report = report_out};
+	struct zp_tables *tables = NULL;
+	struct zp_err why = {0};
+	int rc;
+
+	*report_out = (struct zp_verify_report){0};
+	rc = segments_verify(version, &verifying, err);
+	if (rc == ZP_OK)
+		rc = pins_recount(engine, version, &verifying, err);
+	if (rc == ZP_OK && version->manifest.has_tables &&
+	    zp_engine_tables_read(engine, &tables, &why) < 0) {
+		verifying.file = "tables";
+		damage_tell(&verifying, why.text);
+	}
+	zp_tables_free(tables);
+	version__release(version);
+	if (rc < 0)
+		return rc;
+	if (report_out->damages > 0)
+		return zp_fail(err, ZP_E_CORRUPT, "%llu damages",
+		    (unsigned long long)report_out->damages);
+	return ZP_OK;
+}
