@@ -1,0 +1,60 @@
+# The one door for people; meson does the work. `make help` lists everything.
+
+.PHONY: help run build test check check-long check-interop fuzz bench-node install format clean setup setup-check
+
+BUILD ?= build
+ASAN ?= build-asan
+DATA ?= zpin-data
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+run: build ## install what is missing, build, and start a node on ./zpin-data
+	@exec $(BUILD)/zpin serve --data $(DATA)
+
+build: setup $(BUILD)/build.ninja ## build/zpin
+	@ninja -C $(BUILD) --quiet zpin
+
+test: setup-check $(BUILD)/build.ninja ## the quick tests
+	@ninja -C $(BUILD) --quiet
+	@scripts/check.py $(BUILD):unit,corpus,rules
+
+check: setup-check $(BUILD)/build.ninja $(ASAN)/build.ninja ## all tests, also under the sanitizers
+	@ninja -C $(BUILD) --quiet
+	@ninja -C $(ASAN) --quiet
+	@scripts/check.py $(BUILD) $(ASAN)
+
+check-long: setup-check $(BUILD)/build.ninja ## random tests until one fails or you stop it
+	@ninja -C $(BUILD) --quiet
+	@scripts/check-long.sh $(BUILD)
+
+check-interop: build ## against the real ipfs-cluster-ctl and -service, which must be on PATH
+	@test/interop/run.sh $(BUILD)/zpin
+
+bench-node: build ## what a node costs, beside IPFS Cluster where it is on PATH
+	@bench/node.py $(BUILD)/zpin
+
+fuzz: setup-check ## every decoder, FUZZ_SECONDS (60) each
+	@scripts/fuzz.sh build-fuzz
+
+install: build ## to DESTDIR and /usr, with man pages, completions and the systemd unit
+	@meson install -C $(BUILD) --no-rebuild
+
+setup:
+	@scripts/setup.sh build
+
+setup-check:
+	@scripts/setup.sh check
+
+$(BUILD)/build.ninja:
+	@meson setup $(BUILD) --prefix=/usr --sysconfdir=/etc --localstatedir=/var --buildtype=debugoptimized >$(BUILD).log 2>&1 \
+	    || { cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+
+$(ASAN)/build.ninja:
+	@meson setup $(ASAN) --buildtype=debugoptimized -Db_sanitize=address,undefined >$(ASAN).log 2>&1 \
+	    || { cat $(ASAN).log; exit 1; }
+	@rm -f $(ASAN).log
+
+clean: ## remove what was built
+	rm -rf $(BUILD) $(ASAN) build-fuzz

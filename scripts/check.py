@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Runs the tests of one or more build folders and prints the sum as 'N passed, N failed'.
+
+Usage: check.py FOLDER[:SUITE,SUITE…] …   A test that is skipped is named, with its reason.
+"""
+import json
+import pathlib
+import subprocess
+import sys
+
+
+def run(folder, suites):
+    command = ["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs"]
+    for suite in suites:
+        command += ["--suite", suite]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    log = pathlib.Path(folder) / "meson-logs" / "testlog.json"
+    results = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    for result in results:
+        if result["result"] in ("OK", "EXPECTEDFAIL"):
+            counts["passed"] += 1
+        elif result["result"] == "SKIP":
+            counts["skipped"] += 1
+            print(f"skipped: {result['name']}: {result['stdout'].strip().splitlines()[-1:]}")
+        else:
+            counts["failed"] += 1
+            print(f"FAILED ({folder}): {result['name']}")
+    if counts["failed"] or done.returncode != 0 or not results:
+        print(done.stdout[-20000:])
+        counts["failed"] = max(counts["failed"], 1)
+    print(f"{folder}: {counts['passed']} of {len(results)} tests passed")
+    return counts
+
+
+def main():
+    total = {"passed": 0, "failed": 0, "skipped": 0}
+    for argument in sys.argv[1:]:
+        folder, _, suites = argument.partition(":")
+        for key, value in run(folder, suites.split(",") if suites else []).items():
+            total[key] += value
+    skipped = f", {total['skipped']} skipped" if total["skipped"] else ""
+    print(f"{total['passed']} passed, {total['failed']} failed{skipped}")
+    return 1 if total["failed"] or not total["passed"] else 0
+
+
+sys.exit(main())
