@@ -30,30 +30,43 @@ bits_of(uint64_t hash)
 	return hash * UINT64_C(0x9E3779B97F4A7C15);
 }
 
-static void
-blocks_allocate(struct filter *filter)
+/* One block's room in front, so that the header ends where the aligned blocks begin. */
+uint8_t *
+filter__section_room(struct filter *filter, size_t length)
 {
-	size_t bytes = filter->blocks_count * FILTER_BLOCK_BYTES;
+	size_t blocks_bytes = length > FILTER_HEADER_BYTES ? length - FILTER_HEADER_BYTES : 0;
+	size_t bytes = FILTER_BLOCK_BYTES * (2 + blocks_bytes / FILTER_BLOCK_BYTES);
 
-	filter->blocks = aligned_alloc(FILTER_BLOCK_BYTES, bytes);
-	ZP_ASSERT(filter->blocks != NULL);
-	memset(filter->blocks, 0, bytes);
+	filter->memory = aligned_alloc(FILTER_BLOCK_BYTES, bytes);
+	ZP_ASSERT(filter->memory != NULL);
+	filter->blocks = filter->memory + FILTER_BLOCK_BYTES;
+	return filter->blocks - FILTER_HEADER_BYTES;
 }
 
 void
 filter__init(struct filter *filter, uint64_t keys, uint64_t seed)
 {
 	uint64_t bits = zp_min_u64(keys, ZP_SEGMENT_RECORDS_MAX) * FILTER_BITS_PER_KEY;
+	uint64_t blocks_count = bits / (FILTER_BLOCK_BYTES * 8) + 1;
+	size_t length = FILTER_HEADER_BYTES + blocks_count * FILTER_BLOCK_BYTES;
+	uint8_t *section;
 
-	*filter = (struct filter){.seed = seed, .hash_count = FILTER_HASHES};
-	filter->blocks_count = bits / (FILTER_BLOCK_BYTES * 8) + 1;
-	blocks_allocate(filter);
+	*filter = (struct filter){
+	    .seed = seed,
+	    .hash_count = FILTER_HASHES,
+	    .blocks_count = blocks_count,
+	};
+	section = filter__section_room(filter, length);
+	memset(section, 0, length);
+	zp_store_u32le(section, FILTER_KIND_BLOCKED_BLOOM);
+	zp_store_u32le(section + 4, FILTER_HASHES);
+	zp_store_u64le(section + 8, blocks_count);
 }
 
 void
 filter__done(struct filter *filter)
 {
-	free(filter->blocks);
+	free(filter->memory);
 	*filter = (struct filter){0};
 }
 
@@ -86,41 +99,32 @@ filter__may_contain(const struct filter *filter, const uint8_t key[ZP_KEY_BYTES]
 	return true;
 }
 
-void
-filter__encode(const struct filter *filter, struct zp_buf *section)
+struct zp_slice
+filter__section(const struct filter *filter)
 {
 	if (filter->blocks_count == 0)
-		return;
-	zp_buf_append_u32le(section, FILTER_KIND_BLOCKED_BLOOM);
-	zp_buf_append_u32le(section, filter->hash_count);
-	zp_buf_append_u64le(section, filter->blocks_count);
-	zp_buf_append(section, filter->blocks, filter->blocks_count * FILTER_BLOCK_BYTES);
+		return (struct zp_slice){0};
+	return (struct zp_slice){filter->blocks - FILTER_HEADER_BYTES,
+	    FILTER_HEADER_BYTES + filter->blocks_count * FILTER_BLOCK_BYTES};
 }
 
 const char *
-filter__decode(struct filter *filter, struct zp_slice section, uint64_t seed)
+filter__section_adopt(struct filter *filter, size_t length, uint64_t seed)
 {
-	struct filter found = {.seed = seed};
+	const uint8_t *section = filter->blocks - FILTER_HEADER_BYTES;
+	size_t blocks_bytes = length - FILTER_HEADER_BYTES;
 
-	if (section.length == 0) {
-		*filter = found;
-		return NULL;
-	}
-	if (section.length < FILTER_HEADER_BYTES)
+	if (length < FILTER_HEADER_BYTES)
 		return "the filter is too short";
-	if (zp_load_u32le(section.data) != FILTER_KIND_BLOCKED_BLOOM)
+	if (zp_load_u32le(section) != FILTER_KIND_BLOCKED_BLOOM)
 		return "the filter is of an unknown kind";
-	found.hash_count = zp_load_u32le(section.data + 4);
-	found.blocks_count = zp_load_u64le(section.data + 8);
-	if (found.hash_count == 0 || found.hash_count > FILTER_HASHES_MAX)
+	filter->hash_count = zp_load_u32le(section + 4);
+	if (filter->hash_count == 0 || filter->hash_count > FILTER_HASHES_MAX)
 		return "the filter has no or too many hashes";
-	if ((section.length - FILTER_HEADER_BYTES) % FILTER_BLOCK_BYTES != 0 ||
-	    found.blocks_count == 0 ||
-	    found.blocks_count != (section.length - FILTER_HEADER_BYTES) / FILTER_BLOCK_BYTES)
+	if (blocks_bytes == 0 || blocks_bytes % FILTER_BLOCK_BYTES != 0 ||
+	    zp_load_u64le(section + 8) != blocks_bytes / FILTER_BLOCK_BYTES)
 		return "the filter's block count and its length disagree";
-	blocks_allocate(&found);
-	memcpy(found.blocks, section.data + FILTER_HEADER_BYTES,
-	    section.length - FILTER_HEADER_BYTES);
-	*filter = found;
+	filter->blocks_count = blocks_bytes / FILTER_BLOCK_BYTES;
+	filter->seed = seed;
 	return NULL;
 }

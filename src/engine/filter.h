@@ -11,10 +11,11 @@
 #include "pin/pin.h"
 
 struct filter {
-	uint64_t seed;	      /* low half of the segment id */
+	uint64_t seed;	       /* low half of the segment id */
 	uint64_t blocks_count; /* of 64 bytes; 0: there is no filter and every key may be there */
 	uint32_t hash_count;
-	uint8_t *blocks;      /* owned, cache-line aligned */
+	uint8_t *blocks;       /* cache-line aligned */
+	uint8_t *memory;       /* owned: the section as it is in the file, its blocks aligned */
 };
 
 /* A filter with room for `keys` keys, empty. */
@@ -25,8 +26,12 @@ void filter__add(struct filter *filter, const uint8_t key[ZP_KEY_BYTES]);
 /* False only when the key was never added. */
 bool filter__may_contain(const struct filter *filter, const uint8_t key[ZP_KEY_BYTES]);
 
-void filter__encode(const struct filter *filter, struct zp_buf *section);
-/* NULL, or what is wrong with the section. The filter copies what it needs. */
-const char *filter__decode(struct filter *filter, struct zp_slice section, uint64_t seed);
+/* The filter as the section of a segment, without a copy; empty for none. */
+struct zp_slice filter__section(const struct filter *filter);
+
+/* Memory for a section of `length` bytes to be read into, and then: NULL, or what is wrong with it. After
+ * either the filter is to be ended with filter__done. */
+uint8_t *filter__section_room(struct filter *filter, size_t length);
+const char *filter__section_adopt(struct filter *filter, size_t length, uint64_t seed);
 
 #endif

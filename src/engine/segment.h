@@ -110,13 +110,14 @@ const struct segment_info *segment__info(const struct segment *segment);
 enum zp_family segment__family(const struct segment *segment);
 uint64_t segment__memory_bytes(const struct segment *segment);
 
-/* What `segment__get` reads into; reuse it from call to call. */
+/* What `segment__get` reads into; reuse it from call to call, by one thread. */
 struct segment_scratch {
 	struct zp_buf block;
 	struct zp_buf texts_compressed;
 	struct zp_buf texts;
-	const struct segment *texts_of; /* which texts block is in `texts`, to not decompress it twice */
-	uint64_t texts_offset;
+	void *decompressor;    /* made when first needed */
+	uint64_t texts_serial; /* of the open segment whose texts block is in `texts`; 0 none */
+	uint64_t texts_offset; /* and which: so that neighbours don't decompress it twice */
 };
 void segment__scratch_init(struct segment_scratch *scratch);
 void segment__scratch_done(struct segment_scratch *scratch);

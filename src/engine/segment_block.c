@@ -1,0 +1,465 @@
+/*
+ * segment_block.c - rows to the bytes of one block and back. Pure.
+ *
+ * Flow: segment_internal.h. Format: docs/formats.md, "Block".
+ */
+#include "engine/segment_internal.h"
+
+#define FLAG_OWN_COLUMNS 1u
+#define FLAG_TEXTS 2u
+#define DIGEST_WORDS_WHOLE 3u /* of a digest's four words: all but the first are stored whole */
+#define OWN_COLUMN_BITS 24u   /* what a column of its own costs besides its base and rows: about */
+
+/* ---- Encoding ------------------------------------------------------------------------------- */
+
+/* How one block stores its columns, and how long that is. */
+struct block_shape {
+	struct column_code codes[SEGMENT_COLUMNS_MAX]; /* borrowed entries */
+	uint64_t own_mask;
+	uint64_t number_bits[SEGMENT_COLUMNS_MAX];
+	uint64_t payload_bits; /* of all */
+};
+
+static struct column_range
+range_of(const uint64_t *values, size_t count)
+{
+	struct column_range range = COLUMN_RANGE_NONE;
+
+	for (size_t i = 0; i < count; i++) {
+		range.smallest = zp_min_u64(range.smallest, values[i]);
+		range.largest = zp_max_u64(range.largest, values[i]);
+	}
+	return range;
+}
+
+/* The segment's code, unless the values don't fit it or a frame of their own is shorter by more than
+ * it costs to say so. */
+static void
+shape_column(struct block_shape *shape, size_t column, const struct column_code *code,
+    const uint64_t *values, size_t count, struct column_range range)
+{
+	struct column_code own = column__frame_of(range);
+	uint8_t varint[10];
+	uint64_t own_bits = (uint64_t)own.width * count + 8 * zp_varint_put(varint, own.base) +
+			    OWN_COLUMN_BITS;
+	uint64_t number_bits, payload_bits;
+
+	if (column__measure(code, values, count, range, &number_bits, &payload_bits) &&
+	    number_bits + payload_bits <= own_bits) {
+		shape->codes[column] = *code;
+		shape->number_bits[column] = number_bits;
+		shape->payload_bits += payload_bits;
+		return;
+	}
+	shape->codes[column] = own;
+	shape->number_bits[column] = (uint64_t)own.width * count;
+	shape->own_mask |= UINT64_C(1) << column;
+}
+
+static void
+range_widen(struct column_range *range, struct column_range with)
+{
+	range->smallest = zp_min_u64(range->smallest, with.smallest);
+	range->largest = zp_max_u64(range->largest, with.largest);
+}
+
+static bool
+is_fact(const struct segment_layout *layout, size_t column)
+{
+	return layout->is_bucketed && column >= PIN_FACTS && column < PIN_TEXTS;
+}
+
+/*
+ * The facts of a tombstone are read as 0 whatever is stored, so they take the value of the row before
+ * (or the first put behind), which costs least. False when all rows are tombstones: then they take
+ * what number 0 of the segment's code stands for.
+ */
+static bool
+facts_fill(const struct column_code *code, const uint64_t *operations, uint64_t *values,
+    uint32_t count)
+{
+	uint64_t value = code->count > 0 ? code->entries[0] : code->base;
+	uint32_t first = 0;
+
+	while (first < count && operations[first] == ZP_ROW_TOMBSTONE)
+		first++;
+	if (first < count)
+		value = values[first];
+	for (uint32_t i = 0; i < count; i++) {
+		if (operations[i] == ZP_ROW_TOMBSTONE)
+			values[i] = value;
+		else
+			value = values[i];
+	}
+	return first < count;
+}
+
+static void
+shape_of(const struct segment_layout *layout, struct block_rows *rows,
+    struct block_shape *shape_out, struct column_range *ranges)
+{
+	memset(shape_out, 0, sizeof(*shape_out));
+	for (size_t i = 0; i < layout->columns_count; i++) {
+		uint64_t *values = rows->columns[i];
+		struct column_range range;
+		bool counts = true;
+
+		if (is_fact(layout, i) && rows->tombstones > 0)
+			counts = facts_fill(&layout->codes[i], rows->columns[PIN_OPERATION], values,
+			    rows->count);
+		range = range_of(values, rows->count);
+		shape_column(shape_out, i, &layout->codes[i], values, rows->count, range);
+		if (counts)
+			range_widen(&ranges[i], range);
+	}
+}
+
+static void
+head_encode(const struct block_shape *shape, const struct segment_layout *layout, uint32_t rows,
+    const struct texts_place *texts, uint64_t offset, struct zp_buf *to)
+{
+	zp_buf_append_byte(to, (uint8_t)(rows - 1));
+	zp_buf_append_byte(to, (uint8_t)((shape->own_mask != 0 ? FLAG_OWN_COLUMNS : 0) |
+					 (texts != NULL ? FLAG_TEXTS : 0)));
+	if (shape->own_mask != 0)
+		zp_buf_append_varint(to, shape->own_mask);
+	for (size_t i = 0; i < layout->columns_count; i++) {
+		if ((shape->own_mask >> i & 1) != 0) {
+			zp_buf_append_byte(to, shape->codes[i].width);
+			zp_buf_append_varint(to, shape->codes[i].base);
+		}
+	}
+	if (texts != NULL) {
+		zp_buf_append_varint(to, offset - texts->offset);
+		zp_buf_append_varint(to, texts->compressed_length);
+		zp_buf_append_varint(to, texts->length);
+		zp_buf_append_varint(to, texts->begin);
+	}
+}
+
+/* Slots and remainders; returns the bit behind them. */
+static uint64_t
+digests_pack(const struct segment_layout *layout, const struct block_rows *rows, uint8_t *bits)
+{
+	uint64_t at = rows->count + SEGMENT_SLOTS;
+
+	for (uint32_t i = 0; i < rows->count; i++) {
+		const uint8_t *digest = rows->digests[i];
+		uint64_t head = zp_load_u64be(digest);
+
+		bits_put(bits, i + segment__slot_of(layout, head), 1, 1);
+		for (size_t word = DIGEST_WORDS_WHOLE; word > 0; word--, at += 64)
+			bits_put(bits, at, 64, zp_load_u64be(digest + 8 * word));
+		bits_put(bits, at, layout->remainder_bits,
+		    head & bits_mask(layout->remainder_bits));
+		at += layout->remainder_bits;
+	}
+	return at;
+}
+
+static uint64_t
+digests_bits(const struct segment_layout *layout, uint64_t rows)
+{
+	return layout->is_bucketed
+		   ? rows + SEGMENT_SLOTS +
+			 rows * (64 * DIGEST_WORDS_WHOLE + layout->remainder_bits)
+		   : 0;
+}
+
+void
+block__encode(const struct segment_layout *layout, struct block_rows *rows,
+    const struct texts_place *texts, uint64_t offset, uint64_t number, struct zp_buf *to,
+    struct column_range *ranges)
+{
+	struct block_shape shape;
+	size_t begin = to->length, length;
+	uint64_t at = 0, payload_at = digests_bits(layout, rows->count);
+	uint8_t *bits;
+
+	ZP_ASSERT(rows->count > 0 && rows->count <= BLOCK_ROWS_MAX);
+	shape_of(layout, rows, &shape, ranges);
+	head_encode(&shape, layout, rows->count, texts, offset, to);
+	for (size_t i = 0; i < layout->columns_count; i++)
+		payload_at += shape.number_bits[i];
+	length = bits_bytes(payload_at + shape.payload_bits);
+	bits = zp_buf_reserve(to, length + BITS_SLACK);
+	ZP_ASSERT(bits != NULL);
+	memset(bits, 0, length + BITS_SLACK);
+	if (layout->is_bucketed)
+		at = digests_pack(layout, rows, bits);
+	for (size_t i = 0; i < layout->columns_count; i++) {
+		payload_at = column__pack(&shape.codes[i], rows->columns[i], rows->count, bits, at,
+		    payload_at);
+		at += shape.number_bits[i];
+	}
+	ZP_ASSERT(bits_bytes(payload_at) == length);
+	to->length += length;
+	zp_buf_append_u32le(to, (uint32_t)zp_hash64(to->data + begin, to->length - begin,
+				    layout->seed + number));
+	ZP_ASSERT(to->length - begin <= BLOCK_BYTES_MAX);
+}
+
+/* ---- Taking apart --------------------------------------------------------------------------- */
+
+static bool
+varint_next(struct zp_slice *from, uint64_t *value_out)
+{
+	size_t bytes = zp_varint_get(from->data, from->length, value_out);
+
+	from->data += bytes;
+	from->length -= bytes;
+	return bytes != 0;
+}
+
+static const char *
+own_columns_parse(struct zp_slice *from, struct block_view *view)
+{
+	size_t columns = view->layout->columns_count;
+	uint64_t mask;
+
+	if (!varint_next(from, &mask) || mask == 0 || mask > bits_mask((unsigned)columns))
+		return "its mask of columns is impossible";
+	memcpy(view->own, view->layout->codes, columns * sizeof(view->own[0]));
+	view->codes = view->own;
+	for (size_t i = 0; i < columns; i++) {
+		struct column_code code = {.encoder = COLUMN_FRAME};
+
+		if ((mask >> i & 1) == 0)
+			continue;
+		if (from->length == 0 || from->data[0] > 64)
+			return "a column of its own is over 64 bits wide";
+		code.width = from->data[0];
+		from->data++;
+		from->length--;
+		if (!varint_next(from, &code.base))
+			return "a column of its own has no base";
+		view->own[i] = code;
+	}
+	return NULL;
+}
+
+static const char *
+texts_parse(struct zp_slice *from, uint64_t offset, struct texts_place *texts_out)
+{
+	uint64_t distance, compressed_length, length, begin;
+
+	if (!varint_next(from, &distance) || !varint_next(from, &compressed_length) ||
+	    !varint_next(from, &length) || !varint_next(from, &begin))
+		return "its texts have no address";
+	if (length == 0 || length > TEXTS_BLOCK_MAX || compressed_length == 0 ||
+	    compressed_length > length || begin >= length)
+		return "the lengths of its texts are impossible";
+	if (offset < SEGMENT_HEADER_BYTES || distance > offset - SEGMENT_HEADER_BYTES ||
+	    distance < compressed_length + CHECKSUM_BYTES)
+		return "the address of its texts is outside";
+	*texts_out = (struct texts_place){
+	    .offset = offset - distance,
+	    .compressed_length = (uint32_t)compressed_length,
+	    .length = (uint32_t)length,
+	    .begin = (uint32_t)begin,
+	};
+	return NULL;
+}
+
+/* Exactly one 1 a row, and the last bit is the 0 that ends the last slot. */
+static bool
+slots_check(const struct block_view *view)
+{
+	uint32_t bits = view->rows + SEGMENT_SLOTS, ones = 0;
+
+	for (uint32_t at = 0; at < bits; at += 64)
+		ones += (uint32_t)__builtin_popcountll(
+		    bits_get(view->bits, at, (unsigned)zp_min_u64(64, bits - at)));
+	return ones == view->rows && bits_get(view->bits, bits - 1, 1) == 0;
+}
+
+/* Where each column begins; the fixed parts must be there, payloads may follow. */
+static const char *
+columns_place(struct block_view *view, size_t bits_length)
+{
+	uint64_t at = digests_bits(view->layout, view->rows);
+	bool has_payloads = false;
+
+	view->remainders_at = view->rows + SEGMENT_SLOTS;
+	for (size_t i = 0; i < view->layout->columns_count; i++) {
+		view->columns_at[i] = at;
+		at += (uint64_t)view->codes[i].width * view->rows;
+		has_payloads |= view->codes[i].encoder == COLUMN_CLASSES;
+	}
+	view->payloads_at = at;
+	view->bits_end = 8 * (uint64_t)bits_length;
+	if (bits_bytes(at) > bits_length || (!has_payloads && bits_bytes(at) != bits_length))
+		return "its length is not that of its rows";
+	if (view->layout->is_bucketed && !slots_check(view))
+		return "its slots and rows disagree";
+	return NULL;
+}
+
+const char *
+block__parse(const struct segment_layout *layout, const uint8_t *bytes, size_t length,
+    uint64_t offset, uint64_t number, struct block_view *view_out)
+{
+	struct zp_slice from;
+	struct block_view *view = view_out;
+	const char *fault = NULL;
+	uint8_t flags;
+
+	if (length < BLOCK_BYTES_MIN || length > BLOCK_BYTES_MAX)
+		return "its length is impossible";
+	if ((uint32_t)zp_hash64(bytes, length - CHECKSUM_BYTES, layout->seed + number) !=
+	    zp_load_u32le(bytes + length - CHECKSUM_BYTES))
+		return "its checksum is wrong, or it is not the block of this place";
+	view->layout = layout;
+	view->codes = layout->codes;
+	view->rows = bytes[0] + 1u;
+	view->bucket = number & bits_mask(40);
+	flags = bytes[1];
+	from = (struct zp_slice){bytes + 2, length - 2 - CHECKSUM_BYTES};
+	view->has_texts = (flags & FLAG_TEXTS) != 0;
+	if (view->rows > (layout->is_bucketed ? BLOCK_ROWS_MAX : BLOCK_ROWS_ORDERED))
+		return "it has too many rows";
+	if ((flags & ~(FLAG_OWN_COLUMNS | FLAG_TEXTS)) != 0 ||
+	    (view->has_texts && !layout->is_bucketed))
+		return "its flags are unknown";
+	if ((flags & FLAG_OWN_COLUMNS) != 0)
+		fault = own_columns_parse(&from, view);
+	if (fault == NULL && view->has_texts)
+		fault = texts_parse(&from, offset, &view->texts);
+	if (fault != NULL)
+		return fault;
+	view->bits = from.data;
+	return columns_place(view, from.length);
+}
+
+/* ---- Looking up one row --------------------------------------------------------------------- */
+
+/* The position of the 0 that ends slot `slot`. */
+static uint32_t
+slot_end(const struct block_view *view, unsigned slot)
+{
+	for (uint32_t at = 0;; at += 64) {
+		uint64_t zeros = ~bits_get(view->bits, at, 64);
+		unsigned count = (unsigned)__builtin_popcountll(zeros);
+
+		if (slot < count)
+			return at + bits__select(zeros, slot);
+		slot -= count;
+		ZP_ASSERT(at <= BLOCK_ROWS_MAX + SEGMENT_SLOTS); /* block__parse counted them */
+	}
+}
+
+void
+block__slot_rows(const struct block_view *view, unsigned slot, uint32_t *first_out,
+    uint32_t *end_out)
+{
+	*first_out = slot == 0 ? 0 : slot_end(view, slot - 1) + 1 - slot;
+	*end_out = slot_end(view, slot) - slot;
+}
+
+void
+block__digest(const struct block_view *view, uint32_t row, unsigned slot, uint8_t digest_out[32])
+{
+	const struct segment_layout *layout = view->layout;
+	uint64_t at = view->remainders_at +
+		      row * (uint64_t)(64 * DIGEST_WORDS_WHOLE + layout->remainder_bits);
+	uint64_t head = layout->prefix | (uint64_t)slot << layout->remainder_bits;
+
+	for (size_t word = DIGEST_WORDS_WHOLE; word > 0; word--, at += 64)
+		zp_store_u64be(digest_out + 8 * word, bits_get(view->bits, at, 64));
+	if (layout->bucket_bits > 0)
+		head |= view->bucket << (layout->remainder_bits + SEGMENT_SLOT_BITS);
+	zp_store_u64be(digest_out, head | bits_get(view->bits, at, layout->remainder_bits));
+}
+
+/* Where the payloads of a class column begin: behind those of the class columns before it. */
+static bool
+payloads_of(const struct block_view *view, unsigned column, uint64_t *payload_at_out)
+{
+	uint64_t payload_at = view->payloads_at;
+
+	if (view->codes[column].encoder == COLUMN_CLASSES) {
+		for (unsigned i = 0; i < column; i++) {
+			uint64_t payload_bits;
+
+			if (!column__payload_bits(&view->codes[i], view->bits, view->columns_at[i],
+				view->rows, &payload_bits))
+				return false;
+			payload_at += payload_bits;
+		}
+	}
+	*payload_at_out = payload_at;
+	return payload_at <= view->bits_end;
+}
+
+bool
+block__column_get(const struct block_view *view, unsigned column, uint32_t row, uint64_t *value_out)
+{
+	uint64_t payload_at;
+
+	return payloads_of(view, column, &payload_at) &&
+	       column__get(&view->codes[column], view->bits, view->columns_at[column], row,
+		   view->bits_end, payload_at, value_out);
+}
+
+bool
+block__texts_of(const struct block_view *view, uint32_t row, uint64_t *begin_out,
+    uint64_t *length_out)
+{
+	uint64_t lengths[BLOCK_ROWS_MAX];
+	uint64_t payload_at, begin = view->texts.begin;
+
+	if (!payloads_of(view, PIN_TEXTS, &payload_at) ||
+	    !column__unpack(&view->codes[PIN_TEXTS], view->bits, view->columns_at[PIN_TEXTS],
+		row + 1, view->bits_end, &payload_at, lengths))
+		return false;
+	for (uint32_t i = 0; i < row; i++) {
+		if (lengths[i] > view->texts.length - begin)
+			return false;
+		begin += lengths[i];
+	}
+	*begin_out = begin;
+	*length_out = lengths[row];
+	return lengths[row] <= view->texts.length - begin;
+}
+
+/* ---- All rows ------------------------------------------------------------------------------- */
+
+static void
+digests_decode(const struct block_view *view, struct block_decoded *decoded)
+{
+	uint32_t bits = view->rows + SEGMENT_SLOTS, row = 0;
+
+	for (uint32_t at = 0; at < bits; at += 64) {
+		uint64_t ones = bits_get(view->bits, at, (unsigned)zp_min_u64(64, bits - at));
+
+		for (; ones != 0; ones &= ones - 1, row++) {
+			uint32_t position = at + (uint32_t)__builtin_ctzll(ones);
+
+			block__digest(view, row, position - row, decoded->digests[row]);
+		}
+	}
+	ZP_ASSERT(row == view->rows); /* block__parse counted them */
+}
+
+const char *
+block__decode(const struct block_view *view, struct block_decoded *decoded_out)
+{
+	struct block_decoded *decoded = decoded_out;
+	uint64_t payload_at = view->payloads_at;
+
+	decoded->count = view->rows;
+	if (view->layout->is_bucketed)
+		digests_decode(view, decoded);
+	for (size_t i = 0; i < view->layout->columns_count; i++) {
+		const struct column_code *code = &view->codes[i];
+
+		decoded->steps[i] = code->width > 0 || code->encoder == COLUMN_CLASSES;
+		if (!column__unpack(code, view->bits, view->columns_at[i],
+			decoded->steps[i] != 0 ? view->rows : 1, view->bits_end, &payload_at,
+			decoded->columns[i]))
+			return "a column's bits are damaged";
+	}
+	if (8 * bits_bytes(payload_at) != view->bits_end)
+		return "its length is not that of its rows";
+	return NULL;
+}

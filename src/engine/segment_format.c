@@ -1,0 +1,331 @@
+/*
+ * segment_format.c - header, footer, names, and rows as columns.
+ *
+ * Flow: segment_internal.h. Format: docs/formats.md, "Segment".
+ */
+#include "engine/segment_internal.h"
+
+#include <stdio.h>
+
+static const char header_magic[8] = "ZPINsegm";
+static const char footer_magic[8] = "ZPINsegf";
+
+/* ---- Families ------------------------------------------------------------------------------- */
+
+bool
+segment__family_known(unsigned family)
+{
+	return family == ZP_FAMILY_PIN || family == ZP_FAMILY_TIME || family == ZP_FAMILY_EXPIRE;
+}
+
+bool
+segment__is_bucketed(enum zp_family family)
+{
+	return family == ZP_FAMILY_PIN;
+}
+
+size_t
+segment__key_columns(enum zp_family family)
+{
+	return family == ZP_FAMILY_TIME ? SEGMENT_TIME_COLUMNS : SEGMENT_EXPIRE_COLUMNS;
+}
+
+size_t
+segment__columns(enum zp_family family)
+{
+	/* behind the key columns of an ordered family stands the operation */
+	return segment__is_bucketed(family) ? SEGMENT_COLUMNS_MAX : segment__key_columns(family) + 1;
+}
+
+void
+segment__layout_init(struct segment_layout *layout, enum zp_family family, uint8_t prefix_bits,
+    uint8_t bucket_bits, uint64_t head, uint64_t seed)
+{
+	*layout = (struct segment_layout){
+	    .family = family,
+	    .is_bucketed = segment__is_bucketed(family),
+	    .columns_count = (uint8_t)segment__columns(family),
+	    .seed = seed,
+	};
+	layout->operation_column =
+	    layout->is_bucketed ? PIN_OPERATION : (uint8_t)(layout->columns_count - 1);
+	for (size_t i = 0; i < layout->columns_count; i++)
+		layout->ranges[i] = COLUMN_RANGE_NONE;
+	if (!layout->is_bucketed)
+		return;
+	ZP_ASSERT(prefix_bits + bucket_bits + SEGMENT_SLOT_BITS <= SEGMENT_HEAD_BITS);
+	layout->prefix_bits = prefix_bits;
+	layout->bucket_bits = bucket_bits;
+	layout->remainder_bits = SEGMENT_HEAD_BITS - prefix_bits - bucket_bits - SEGMENT_SLOT_BITS;
+	layout->prefix = head & ~bits_mask(SEGMENT_HEAD_BITS - prefix_bits);
+}
+
+void
+segment__layout_done(struct segment_layout *layout)
+{
+	for (size_t i = 0; i < SEGMENT_COLUMNS_MAX; i++)
+		column__code_done(&layout->codes[i]);
+}
+
+/* ---- Header --------------------------------------------------------------------------------- */
+
+void
+segment__header_encode(const struct segment_footer *footer, uint8_t bytes_out[SEGMENT_HEADER_BYTES])
+{
+	memset(bytes_out, 0, SEGMENT_HEADER_BYTES);
+	memcpy(bytes_out, header_magic, sizeof(header_magic));
+	zp_store_u32le(bytes_out + 16, SEGMENT_VERSION);
+	bytes_out[20] = (uint8_t)footer->family;
+	bytes_out[21] = segment__is_bucketed(footer->family) ? LAYOUT_BUCKETED : LAYOUT_ORDERED;
+	zp_store_u64le(bytes_out + 24, footer->id.low);
+	zp_store_u64le(bytes_out + 32, footer->id.high);
+	zp_store_u64le(bytes_out + 40, footer->shard_id);
+	zp_store_u64le(bytes_out + 8, zp_hash64(bytes_out + 16, SEGMENT_HEADER_BYTES - 16, 0));
+}
+
+/* All of a version 1 header is in its footer too, so it is right when it is what we would write. */
+int
+segment__header_check(const uint8_t bytes[SEGMENT_HEADER_BYTES],
+    const struct segment_footer *footer, struct zp_err *err)
+{
+	uint8_t expected[SEGMENT_HEADER_BYTES];
+
+	segment__header_encode(footer, expected);
+	if (memcmp(bytes, expected, SEGMENT_HEADER_BYTES) != 0)
+		return zp_fail(err, ZP_E_CORRUPT, "the header is damaged or not this footer's");
+	return 0;
+}
+
+/* ---- Footer --------------------------------------------------------------------------------- */
+
+void
+segment__footer_encode(const struct segment_footer *footer, uint8_t bytes_out[SEGMENT_FOOTER_BYTES])
+{
+	uint8_t *to = bytes_out;
+
+	memset(to, 0, SEGMENT_FOOTER_BYTES);
+	memcpy(to, footer_magic, sizeof(footer_magic));
+	zp_store_u32le(to + 16, SEGMENT_VERSION);
+	to[20] = (uint8_t)footer->family;
+	to[21] = segment__is_bucketed(footer->family) ? LAYOUT_BUCKETED : LAYOUT_ORDERED;
+	to[22] = footer->prefix_bits;
+	to[23] = footer->bucket_bits;
+	zp_store_u64le(to + 24, footer->id.low);
+	zp_store_u64le(to + 32, footer->id.high);
+	zp_store_u64le(to + 40, footer->shard_id);
+	zp_store_u64le(to + 48, footer->features_compatible);
+	zp_store_u64le(to + 56, footer->features_read_only);
+	zp_store_u64le(to + 64, footer->features_incompatible);
+	zp_store_u64le(to + 72, footer->rows);
+	zp_store_u64le(to + 80, footer->tombstones);
+	zp_store_u64le(to + 88, footer->blocks);
+	zp_store_u64le(to + 96, footer->texts_bytes);
+	memcpy(to + 112, footer->first_key, SEGMENT_KEY_FIELD_BYTES);
+	memcpy(to + 184, footer->last_key, SEGMENT_KEY_FIELD_BYTES);
+	for (size_t i = 0; i < SECTION_COUNT; i++) {
+		zp_store_u64le(to + 256 + 24 * i, footer->sections[i].offset);
+		zp_store_u64le(to + 264 + 24 * i, footer->sections[i].length);
+		zp_store_u64le(to + 272 + 24 * i, footer->sections[i].checksum);
+	}
+	zp_store_u16le(to + 354, (uint16_t)segment__columns(footer->family));
+	zp_store_u64le(to + 8, zp_hash64(to + 16, SEGMENT_FOOTER_BYTES - 16, 0));
+}
+
+/* Magic, checksum, version and features, in this order: see the rules at the top of formats.md. */
+static int
+footer_believe(const uint8_t *from, struct zp_err *err)
+{
+	if (memcmp(from, footer_magic, sizeof(footer_magic)) != 0)
+		return zp_fail(err, ZP_E_CORRUPT, "there is no footer: the file is cut short or not a "
+						  "segment");
+	if (zp_load_u64le(from + 8) != zp_hash64(from + 16, SEGMENT_FOOTER_BYTES - 16, 0))
+		return zp_fail(err, ZP_E_CORRUPT, "the footer's checksum is wrong");
+	if (zp_load_u32le(from + 16) != SEGMENT_VERSION)
+		return zp_fail(err, ZP_E_VERSION, "version %u was written by a newer zpin",
+		    zp_load_u32le(from + 16));
+	if (zp_load_u64le(from + 64) != 0)
+		return zp_fail(err, ZP_E_VERSION, "a feature (mask %llx) of a newer zpin is used",
+		    (unsigned long long)zp_load_u64le(from + 64));
+	if (from[352] != 0 || zp_load_u32le(from + 356) != 0)
+		return zp_fail(err, ZP_E_VERSION,
+		    "a key transform or texts dictionary of a newer zpin is used");
+	return 0;
+}
+
+static bool
+is_zero(const uint8_t *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if (bytes[i] != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Numbers that contradict each other, whatever the rest of the file says. */
+static const char *
+footer_contradiction(const struct segment_footer *footer)
+{
+	bool is_bucketed = segment__is_bucketed(footer->family);
+
+	if (footer->rows == 0 || footer->rows > ZP_SEGMENT_RECORDS_MAX ||
+	    footer->tombstones > footer->rows || footer->blocks == 0 ||
+	    footer->blocks > footer->rows || footer->rows > footer->blocks * BLOCK_ROWS_MAX)
+		return "the counts of the footer contradict each other";
+	if (is_bucketed
+		? footer->prefix_bits + footer->bucket_bits + SEGMENT_SLOT_BITS > SEGMENT_HEAD_BITS ||
+		      footer->bucket_bits > 32
+		: footer->prefix_bits != 0 || footer->bucket_bits != 0 || footer->texts_bytes != 0)
+		return "prefix or bucket bits of the footer are impossible";
+	if (memcmp(footer->first_key, footer->last_key, SEGMENT_KEY_FIELD_BYTES) > 0)
+		return "the first key is above the last";
+	return NULL;
+}
+
+int
+segment__footer_decode(const uint8_t bytes[SEGMENT_FOOTER_BYTES], struct segment_footer *footer_out,
+    struct zp_err *err)
+{
+	const uint8_t *from = bytes;
+	struct segment_footer footer = {0};
+	const char *fault = NULL;
+	int rc = footer_believe(from, err);
+
+	if (rc != 0)
+		return rc;
+	if (!segment__family_known(from[20]))
+		return zp_fail(err, ZP_E_CORRUPT, "family %u is unknown", from[20]);
+	footer.family = (enum zp_family)from[20];
+	footer.prefix_bits = from[22];
+	footer.bucket_bits = from[23];
+	footer.id = (struct zp_hash128){zp_load_u64le(from + 24), zp_load_u64le(from + 32)};
+	footer.shard_id = zp_load_u64le(from + 40);
+	footer.features_compatible = zp_load_u64le(from + 48);
+	footer.features_read_only = zp_load_u64le(from + 56);
+	footer.rows = zp_load_u64le(from + 72);
+	footer.tombstones = zp_load_u64le(from + 80);
+	footer.blocks = zp_load_u64le(from + 88);
+	footer.texts_bytes = zp_load_u64le(from + 96);
+	memcpy(footer.first_key, from + 112, SEGMENT_KEY_FIELD_BYTES);
+	memcpy(footer.last_key, from + 184, SEGMENT_KEY_FIELD_BYTES);
+	for (size_t i = 0; i < SECTION_COUNT; i++) {
+		footer.sections[i].offset = zp_load_u64le(from + 256 + 24 * i);
+		footer.sections[i].length = zp_load_u64le(from + 264 + 24 * i);
+		footer.sections[i].checksum = zp_load_u64le(from + 272 + 24 * i);
+	}
+	if (from[21] != (segment__is_bucketed(footer.family) ? LAYOUT_BUCKETED : LAYOUT_ORDERED))
+		fault = "the layout is not that of the family";
+	else if (!is_zero(from + 104, 8) || from[353] != 0 || !is_zero(from + 360, 24))
+		fault = "reserved bytes of the footer are not 0";
+	else if (zp_load_u16le(from + 354) != segment__columns(footer.family))
+		fault = "the number of columns is not that of the family";
+	else
+		fault = footer_contradiction(&footer);
+	if (fault != NULL)
+		return zp_fail(err, ZP_E_CORRUPT, "%s", fault);
+	*footer_out = footer;
+	return 0;
+}
+
+/* ---- Rows as columns ------------------------------------------------------------------------ */
+
+void
+segment__row_columns(const struct segment_row *row, uint64_t columns_out[SEGMENT_COLUMNS_MAX])
+{
+	columns_out[PIN_KIND] = row->key.kind;
+	columns_out[PIN_VERSION] = row->key.version;
+	columns_out[PIN_CODEC] = row->key.codec;
+	columns_out[PIN_NAMESPACE] = row->key.namespace_id;
+	columns_out[PIN_CLAIM] = row->key.claim;
+	columns_out[PIN_OPERATION] = row->operation;
+	memcpy(columns_out + PIN_FACTS, row->record.facts, sizeof(row->record.facts));
+	columns_out[PIN_TEXTS] = row->record.texts.length;
+}
+
+const char *
+segment__row_of_columns(const uint64_t columns[SEGMENT_COLUMNS_MAX], struct segment_row *row_out)
+{
+	if (columns[PIN_KIND] > ZP_KIND_OTHER || columns[PIN_VERSION] > 1 ||
+	    columns[PIN_NAMESPACE] > UINT32_MAX)
+		return "a row's key is impossible";
+	if (columns[PIN_OPERATION] > ZP_ROW_TOMBSTONE)
+		return "a row's operation is unknown";
+	row_out->key.kind = (uint8_t)columns[PIN_KIND];
+	row_out->key.version = (uint8_t)columns[PIN_VERSION];
+	row_out->key.codec = columns[PIN_CODEC];
+	row_out->key.namespace_id = (uint32_t)columns[PIN_NAMESPACE];
+	row_out->key.claim = columns[PIN_CLAIM];
+	row_out->operation = (uint8_t)columns[PIN_OPERATION];
+	row_out->record.texts = (struct zp_slice){0};
+	if (row_out->operation == ZP_ROW_TOMBSTONE) {
+		if (columns[PIN_TEXTS] != 0)
+			return "a tombstone has texts";
+		memset(row_out->record.facts, 0, sizeof(row_out->record.facts));
+		return NULL;
+	}
+	if (columns[PIN_FACTS + ZP_FACT_TYPE] >= ZP_PIN_TYPE_COUNT)
+		return "a row's pin type is unknown";
+	memcpy(row_out->record.facts, columns + PIN_FACTS, sizeof(row_out->record.facts));
+	return NULL;
+}
+
+void
+segment__columns_key_encode(const uint64_t *columns, size_t count,
+    uint8_t key_out[SEGMENT_KEY_FIELD_BYTES])
+{
+	memset(key_out, 0, SEGMENT_KEY_FIELD_BYTES);
+	for (size_t i = 0; i < count; i++)
+		zp_store_u64be(key_out + 8 * i, columns[i]);
+}
+
+int
+segment__columns_compare(const uint64_t *a, const uint64_t *b, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (a[i] != b[i])
+			return a[i] < b[i] ? -1 : 1;
+	}
+	return 0;
+}
+
+/* ---- Names ---------------------------------------------------------------------------------- */
+
+#define NAME_DIGITS 32u
+
+void
+segment__name_format(const struct segment_name *name, char *text)
+{
+	snprintf(text, ZP_FILE_NAME_MAX, "%016llx%016llx.seg", (unsigned long long)name->high,
+	    (unsigned long long)name->low);
+}
+
+static bool
+hex_parse(const char *text, uint64_t *value_out)
+{
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < 16; i++) {
+		char c = text[i];
+
+		if (c >= '0' && c <= '9')
+			value = value << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			value = value << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return false;
+	}
+	*value_out = value;
+	return true;
+}
+
+bool
+segment__name_parse(const char *text, struct segment_name *name_out)
+{
+	struct segment_name name;
+
+	if (!hex_parse(text, &name.high) || !hex_parse(text + NAME_DIGITS / 2, &name.low) ||
+	    strcmp(text + NAME_DIGITS, ".seg") != 0)
+		return false;
+	*name_out = name;
+	return true;
+}

@@ -1,0 +1,294 @@
+/*
+ * segment_internal.h - what the files of the segment share: layout, blocks, texts, the open file.
+ *
+ * Flow:   segment_writer.c → segment_pack.c → segment_block.c write; segment_open.c, segment_get.c,
+ *         segment_iterate.c, segment_verify.c → segment_block.c, segment_texts.c read.
+ * Faults: functions that read bytes and know no file return NULL or a sentence that says what is
+ *         wrong; the caller that knows which file and block makes the error of it.
+ */
+#ifndef ZP_ENGINE_SEGMENT_INTERNAL_H
+#define ZP_ENGINE_SEGMENT_INTERNAL_H
+
+#include "engine/column.h"
+#include "engine/filter.h"
+#include "engine/segment.h"
+
+#include <stdatomic.h>
+
+#define SEGMENT_VERSION 1u
+#define SEGMENT_HEADER_BYTES 64u
+#define SEGMENT_FOOTER_BYTES 384u
+#define SEGMENT_KEY_FIELD_BYTES 72u
+#define SEGMENT_COLUMNS_MAX 16u
+#define SEGMENT_HEAD_BITS 64u /* prefix, bucket and slot lie in the first 64 bits of a digest */
+#define SEGMENT_SLOT_BITS 6u
+#define SEGMENT_SLOTS 64u
+#define SEGMENT_GROUP_BLOCKS 16u
+#define SEGMENT_GROUP_ENTRY_BYTES 44u
+#define SEGMENT_FENCED 65535u /* instead of a block's length: look in the fences */
+#define SEGMENT_FENCE_BYTES 72u
+#define BLOCK_ROWS_MAX 255u
+#define BLOCK_ROWS_ORDERED 128u
+#define BLOCK_BYTES_MAX 65534u
+#define BLOCK_BYTES_MIN 6u
+#define BLOCK_TEXTS_MAX 65536u	/* raw texts of one block: a record always fits alone */
+#define TEXTS_BLOCK_TARGET 4096u /* raw bytes at which a texts block is closed */
+#define TEXTS_BLOCK_MAX (TEXTS_BLOCK_TARGET + BLOCK_TEXTS_MAX)
+#define CHECKSUM_BYTES 4u
+
+enum segment_layout_kind {
+	LAYOUT_BUCKETED = 1,
+	LAYOUT_ORDERED = 2,
+};
+
+/* Columns of family pin besides the facts, which are 6 to 14. */
+enum pin_column {
+	PIN_KIND = 0,
+	PIN_VERSION = 1,
+	PIN_CODEC = 2,
+	PIN_NAMESPACE = 3,
+	PIN_CLAIM = 4,
+	PIN_OPERATION = 5,
+	PIN_FACTS = 6,
+	PIN_TEXTS = 15,
+};
+#define PIN_KEY_COLUMNS 5u
+_Static_assert(PIN_FACTS + ZP_FACT_COUNT == PIN_TEXTS, "the facts fill their columns");
+_Static_assert(PIN_TEXTS + 1 == SEGMENT_COLUMNS_MAX, "family pin has the most columns");
+
+enum segment_section {
+	SECTION_DIRECTORY = 0,
+	SECTION_FENCES = 1,
+	SECTION_FILTER = 2,
+	SECTION_COLUMNS = 3,
+	SECTION_COUNT = 4,
+};
+
+struct segment_section_place {
+	uint64_t offset;
+	uint64_t length;
+	uint64_t checksum;
+};
+
+/* Header and footer, decoded. */
+struct segment_footer {
+	enum zp_family family;
+	uint8_t prefix_bits;
+	uint8_t bucket_bits;
+	struct zp_hash128 id;
+	uint64_t shard_id;
+	uint64_t features_compatible;
+	uint64_t features_read_only;
+	uint64_t features_incompatible;
+	uint64_t rows;
+	uint64_t tombstones;
+	uint64_t blocks;
+	uint64_t texts_bytes; /* uncompressed */
+	uint8_t first_key[SEGMENT_KEY_FIELD_BYTES];
+	uint8_t last_key[SEGMENT_KEY_FIELD_BYTES];
+	struct segment_section_place sections[SECTION_COUNT];
+};
+
+/* All that is needed to understand a block's bytes. */
+struct segment_layout {
+	enum zp_family family;
+	bool is_bucketed;
+	uint8_t prefix_bits;
+	uint8_t bucket_bits;
+	uint8_t columns_count;
+	uint8_t operation_column;
+	unsigned remainder_bits; /* of a digest's first 64 bits: what prefix, bucket and slot leave */
+	uint64_t prefix;	 /* the shared bits, at the top */
+	uint64_t seed;		 /* low half of the segment id */
+	struct column_code codes[SEGMENT_COLUMNS_MAX];
+	struct column_range ranges[SEGMENT_COLUMNS_MAX];
+};
+
+/* ---- segment_format.c ----------------------------------------------------------------------- */
+
+size_t segment__columns(enum zp_family family);
+bool segment__is_bucketed(enum zp_family family);
+bool segment__family_known(unsigned family);
+/* `seed` is the low half of the id, `head` the first 64 bits of any digest (0 for ordered). */
+void segment__layout_init(struct segment_layout *layout, enum zp_family family, uint8_t prefix_bits,
+    uint8_t bucket_bits, uint64_t head, uint64_t seed);
+void segment__layout_done(struct segment_layout *layout);
+
+void segment__header_encode(const struct segment_footer *footer,
+    uint8_t bytes_out[SEGMENT_HEADER_BYTES]);
+int segment__header_check(const uint8_t bytes[SEGMENT_HEADER_BYTES],
+    const struct segment_footer *footer, struct zp_err *err);
+void segment__footer_encode(const struct segment_footer *footer,
+    uint8_t bytes_out[SEGMENT_FOOTER_BYTES]);
+int segment__footer_decode(const uint8_t bytes[SEGMENT_FOOTER_BYTES],
+    struct segment_footer *footer_out, struct zp_err *err);
+
+void segment__row_columns(const struct segment_row *row, uint64_t columns_out[SEGMENT_COLUMNS_MAX]);
+/* Key columns and facts; the digest and the texts are the caller's. NULL, or what is wrong. */
+const char *segment__row_of_columns(const uint64_t columns[SEGMENT_COLUMNS_MAX],
+    struct segment_row *row_out);
+void segment__columns_key_encode(const uint64_t *columns, size_t count,
+    uint8_t key_out[SEGMENT_KEY_FIELD_BYTES]);
+int segment__columns_compare(const uint64_t *a, const uint64_t *b, size_t count);
+
+/* Where a digest's first 64 bits say its row is. */
+static inline uint64_t
+segment__bucket_of(const struct segment_layout *layout, uint64_t head)
+{
+	return layout->bucket_bits == 0
+		   ? 0
+		   : head << layout->prefix_bits >> (SEGMENT_HEAD_BITS - layout->bucket_bits);
+}
+
+static inline unsigned
+segment__slot_of(const struct segment_layout *layout, uint64_t head)
+{
+	return (unsigned)(head >> layout->remainder_bits & (SEGMENT_SLOTS - 1));
+}
+
+static inline bool
+segment__prefix_matches(const struct segment_layout *layout, uint64_t head)
+{
+	return layout->prefix_bits == 0 ||
+	       (head ^ layout->prefix) >> (SEGMENT_HEAD_BITS - layout->prefix_bits) == 0;
+}
+
+/* ---- segment_block.c ------------------------------------------------------------------------ */
+
+/* Where the texts of a block are. */
+struct texts_place {
+	uint64_t offset;	    /* of the texts block in the file */
+	uint32_t compressed_length; /* without its checksum */
+	uint32_t length;	    /* uncompressed */
+	uint32_t begin;		    /* of this block's texts in it */
+};
+
+/* The rows of one block, a column at a time. */
+struct block_rows {
+	uint32_t count;
+	uint32_t tombstones;
+	uint8_t digests[BLOCK_ROWS_MAX][32]; /* bucketed */
+	uint64_t columns[SEGMENT_COLUMNS_MAX][BLOCK_ROWS_MAX];
+};
+
+/* Appends the block that will stand at `offset`. `texts` is NULL for none. Widens the ranges. The facts
+ * of tombstones in `rows` are overwritten. */
+void block__encode(const struct segment_layout *layout, struct block_rows *rows,
+    const struct texts_place *texts, uint64_t offset, uint64_t number, struct zp_buf *to,
+    struct column_range *ranges);
+
+/* A block whose checksum was right, taken apart as far as one lookup needs. */
+struct block_view {
+	const struct segment_layout *layout;
+	const struct column_code *codes; /* the layout's, or own[] */
+	const uint8_t *bits;
+	uint64_t bits_end;
+	uint64_t remainders_at;
+	uint64_t columns_at[SEGMENT_COLUMNS_MAX];
+	uint64_t payloads_at; /* of the first class column */
+	uint64_t bucket;
+	uint32_t rows;
+	bool has_texts;
+	struct texts_place texts;
+	struct column_code own[SEGMENT_COLUMNS_MAX];
+};
+
+/* `bytes` have BITS_SLACK readable bytes behind them. The block's place in the file is `offset`. */
+const char *block__parse(const struct segment_layout *layout, const uint8_t *bytes, size_t length,
+    uint64_t offset, uint64_t number, struct block_view *view_out);
+
+/* The rows of a slot: from *first_out up to but not *end_out. */
+void block__slot_rows(const struct block_view *view, unsigned slot, uint32_t *first_out,
+    uint32_t *end_out);
+void block__digest(const struct block_view *view, uint32_t row, unsigned slot,
+    uint8_t digest_out[32]);
+bool block__column_get(const struct block_view *view, unsigned column, uint32_t row,
+    uint64_t *value_out);
+/* Where in their texts block the texts of `row` are; false when damaged. Only when it has texts. */
+bool block__texts_of(const struct block_view *view, uint32_t row, uint64_t *begin_out,
+    uint64_t *length_out);
+
+/* All rows. NULL, or what is wrong. Constant columns have one value and step 0. */
+struct block_decoded {
+	uint32_t count;
+	uint8_t steps[SEGMENT_COLUMNS_MAX]; /* 0: columns[i][0] is every row's value */
+	uint8_t digests[BLOCK_ROWS_MAX][32];
+	uint64_t columns[SEGMENT_COLUMNS_MAX][BLOCK_ROWS_MAX];
+};
+const char *block__decode(const struct block_view *view, struct block_decoded *decoded_out);
+
+/* ---- segment_texts.c ------------------------------------------------------------------------ */
+
+uint32_t texts__checksum(uint64_t seed, uint64_t offset, const uint8_t *bytes, size_t length);
+
+/* Compresses `raw` onto `to`, or copies it when that is no longer; followed by the checksum for
+ * `offset`. The compressed length is what was added without the checksum. */
+struct ZSTD_CCtx_s;
+int texts__compress(struct ZSTD_CCtx_s *compressor, uint64_t seed, uint64_t offset,
+    struct zp_slice raw, struct zp_buf *to, struct zp_err *err);
+
+/* Makes scratch->texts the texts block at `place`; `compressed` are its bytes and checksum, or NULL:
+ * then they are read. */
+int texts__load(const struct segment *segment, const struct texts_place *place,
+    const uint8_t *compressed, struct segment_scratch *scratch, struct zp_err *err);
+
+/* ---- segment_hash.c ------------------------------------------------------------------------- */
+
+/* hash128 of bytes that come in pieces. */
+struct segment_hash;
+struct segment_hash *segment__hash_new(void);
+void segment__hash_free(struct segment_hash *hash);
+void segment__hash_update(struct segment_hash *hash, const void *data, size_t length);
+struct zp_hash128 segment__hash_end(const struct segment_hash *hash);
+
+/* ---- segment_open.c ------------------------------------------------------------------------- */
+
+struct segment {
+	struct zp_store_file *file;
+	struct segment_info info;
+	struct segment_footer footer;
+	struct segment_layout layout;
+	struct filter filter;
+	uint8_t *directory;	/* owned; checked at open */
+	uint8_t *fences;	/* owned; checked at open */
+	uint64_t fences_count;
+	uint64_t blocks_end;	/* where groups end and the directory begins */
+	uint64_t serial;	/* unique in this process */
+	char label[ZP_FILE_NAME_MAX + 16]; /* for errors */
+	atomic_uint users;
+};
+
+/* One block's place. */
+struct block_place {
+	uint64_t offset;
+	uint32_t length;
+	uint64_t number;
+};
+
+struct group_entry {
+	uint64_t offset; /* of its first block */
+	uint32_t bytes;	 /* of all its blocks */
+	const uint8_t *lengths; /* SEGMENT_GROUP_BLOCKS × u16 */
+};
+struct group_entry segment__group(const struct segment *segment, uint64_t group);
+uint64_t segment__groups_count(const struct segment_layout *layout);
+
+/* The fence at or before `key` of a fenced bucket; its blocks are first_out … first_out + count − 1. */
+void segment__fences_of(const struct segment *segment, uint64_t bucket, uint64_t *first_out,
+    uint64_t *end_out);
+const uint8_t *segment__fence_key(const struct segment *segment, uint64_t index);
+struct block_place segment__fence_place(const struct segment *segment, uint64_t index,
+    uint64_t first);
+/* The fence to look behind for `key` among first … end − 1: the last whose key is not above it. */
+uint64_t segment__fence_find(const struct segment *segment, uint64_t first, uint64_t end,
+    const uint8_t key[ZP_KEY_BYTES]);
+
+/* The directory of an ordered segment. */
+struct block_place segment__ordered_place(const struct segment *segment, uint64_t block);
+void segment__ordered_first(const struct segment *segment, uint64_t block, uint64_t *columns_out);
+
+/* Makes the error for a fault of block `number`. */
+int segment__block_fault(const struct segment *segment, uint64_t number, const char *fault,
+    struct zp_err *err);
+
+#endif

@@ -1,0 +1,516 @@
+/*
+ * segment_open.c - opens a segment: footer, header and sections, each offset and length checked against
+ * the file before it is used; then answers where a block is.
+ *
+ * Flow:    view.c opens; get, iterate and verify ask for places.
+ * Threads: nothing changes after open but the count of users.
+ */
+#include "engine/segment_internal.h"
+
+#include <stdio.h>
+
+static atomic_uint_fast64_t serial_last;
+
+/* ---- Places of blocks ----------------------------------------------------------------------- */
+
+uint64_t
+segment__groups_count(const struct segment_layout *layout)
+{
+	uint64_t buckets = UINT64_C(1) << layout->bucket_bits;
+
+	return (buckets + SEGMENT_GROUP_BLOCKS - 1) / SEGMENT_GROUP_BLOCKS;
+}
+
+struct group_entry
+segment__group(const struct segment *segment, uint64_t group)
+{
+	const uint8_t *entry = segment->directory + group * SEGMENT_GROUP_ENTRY_BYTES;
+
+	return (struct group_entry){
+	    .offset = zp_load_u64le(entry),
+	    .bytes = zp_load_u32le(entry + 8),
+	    .lengths = entry + 12,
+	};
+}
+
+const uint8_t *
+segment__fence_key(const struct segment *segment, uint64_t index)
+{
+	return segment->fences + index * SEGMENT_FENCE_BYTES + 16;
+}
+
+static uint32_t
+fence_bucket(const struct segment *segment, uint64_t index)
+{
+	return zp_load_u32le(segment->fences + index * SEGMENT_FENCE_BYTES);
+}
+
+struct block_place
+segment__fence_place(const struct segment *segment, uint64_t index, uint64_t first)
+{
+	const uint8_t *entry = segment->fences + index * SEGMENT_FENCE_BYTES;
+
+	return (struct block_place){
+	    .offset = zp_load_u64le(entry + 8),
+	    .length = zp_load_u32le(entry + 4),
+	    .number = zp_load_u32le(entry) | (index - first) << 40,
+	};
+}
+
+/* The first fence of a bucket at or above `bucket`. */
+static uint64_t
+fence_of_bucket(const struct segment *segment, uint64_t bucket)
+{
+	uint64_t low = 0, high = segment->fences_count;
+
+	while (low < high) {
+		uint64_t middle = (low + high) / 2;
+
+		if (fence_bucket(segment, middle) < bucket)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+void
+segment__fences_of(const struct segment *segment, uint64_t bucket, uint64_t *first_out,
+    uint64_t *end_out)
+{
+	*first_out = fence_of_bucket(segment, bucket);
+	*end_out = fence_of_bucket(segment, bucket + 1);
+}
+
+uint64_t
+segment__fence_find(const struct segment *segment, uint64_t first, uint64_t end,
+    const uint8_t key[ZP_KEY_BYTES])
+{
+	uint64_t low = first + 1;
+
+	while (low < end) {
+		uint64_t middle = (low + end) / 2;
+
+		if (memcmp(segment__fence_key(segment, middle), key, ZP_KEY_BYTES) <= 0)
+			low = middle + 1;
+		else
+			end = middle;
+	}
+	return low - 1;
+}
+
+static size_t
+ordered_entry_bytes(const struct segment *segment)
+{
+	return 16 + 8 * segment__key_columns(segment->layout.family);
+}
+
+struct block_place
+segment__ordered_place(const struct segment *segment, uint64_t block)
+{
+	const uint8_t *entry = segment->directory + block * ordered_entry_bytes(segment);
+
+	return (struct block_place){
+	    .offset = zp_load_u64le(entry),
+	    .length = zp_load_u32le(entry + 8),
+	    .number = block,
+	};
+}
+
+void
+segment__ordered_first(const struct segment *segment, uint64_t block, uint64_t *columns_out)
+{
+	memcpy(columns_out, segment->directory + block * ordered_entry_bytes(segment) + 16,
+	    8 * segment__key_columns(segment->layout.family));
+}
+
+int
+segment__block_fault(const struct segment *segment, uint64_t number, const char *fault,
+    struct zp_err *err)
+{
+	return zp_fail(err, ZP_E_CORRUPT, "%s: block %llu part %llu: %s", segment->label,
+	    (unsigned long long)(number & bits_mask(40)), (unsigned long long)(number >> 40), fault);
+}
+
+/* ---- Checks of sections --------------------------------------------------------------------- */
+
+/* Sections stand back to back between the groups and the footer. */
+static const char *
+sections_check(const struct segment_footer *footer, uint64_t bytes)
+{
+	uint64_t at = footer->sections[SECTION_DIRECTORY].offset;
+	uint64_t end = bytes - SEGMENT_FOOTER_BYTES;
+
+	if (at < SEGMENT_HEADER_BYTES + BLOCK_BYTES_MIN || at > end)
+		return "the directory is outside the file";
+	for (size_t i = 0; i < SECTION_COUNT; i++) {
+		if (footer->sections[i].offset != at || footer->sections[i].length > end - at)
+			return "the sections do not follow each other";
+		at += footer->sections[i].length;
+	}
+	return at == end ? NULL : "there are bytes between the sections and the footer";
+}
+
+/* The lengths of one group's blocks; counts what it finds. */
+static const char *
+group_check(const struct group_entry *group, uint64_t *blocks, uint64_t *fenced)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < SEGMENT_GROUP_BLOCKS; i++) {
+		uint16_t length = zp_load_u16le(group->lengths + 2 * i);
+
+		if (length == SEGMENT_FENCED) {
+			++*fenced;
+		} else if (length > 0) {
+			if (length < BLOCK_BYTES_MIN)
+				return "a block is too short";
+			sum += length;
+			++*blocks;
+		}
+	}
+	return sum == group->bytes ? NULL : "the lengths of a group's blocks disagree";
+}
+
+static const char *
+directory_check(const struct segment *segment, uint64_t *blocks, uint64_t *fenced)
+{
+	uint64_t groups = segment__groups_count(&segment->layout);
+	uint64_t at = SEGMENT_HEADER_BYTES;
+
+	if (segment->footer.sections[SECTION_DIRECTORY].length !=
+	    groups * SEGMENT_GROUP_ENTRY_BYTES + 8)
+		return "the directory's length is not that of its buckets";
+	for (uint64_t i = 0; i < groups; i++) {
+		struct group_entry group = segment__group(segment, i);
+		const char *fault = group_check(&group, blocks, fenced);
+
+		if (fault != NULL)
+			return fault;
+		if (group.offset < at || group.offset > segment->blocks_end ||
+		    group.bytes > segment->blocks_end - group.offset)
+			return "a group is outside the file";
+		at = group.offset + group.bytes;
+	}
+	if (zp_load_u64le(segment->directory + groups * SEGMENT_GROUP_ENTRY_BYTES) !=
+	    segment->blocks_end)
+		return "the directory's end is not where it is";
+	return NULL;
+}
+
+static uint16_t
+directory_length(const struct segment *segment, uint64_t bucket)
+{
+	struct group_entry group = segment__group(segment, bucket / SEGMENT_GROUP_BLOCKS);
+
+	return zp_load_u16le(group.lengths + 2 * (bucket % SEGMENT_GROUP_BLOCKS));
+}
+
+static const char *
+fence_check(const struct segment *segment, uint64_t index)
+{
+	struct block_place place = segment__fence_place(segment, index, index);
+	const uint8_t *key = segment__fence_key(segment, index);
+	uint64_t head = zp_load_u64be(key);
+
+	if (place.number >> segment->layout.bucket_bits != 0 ||
+	    directory_length(segment, place.number) != SEGMENT_FENCED ||
+	    segment__bucket_of(&segment->layout, head) != place.number ||
+	    !segment__prefix_matches(&segment->layout, head))
+		return "a fence is not of its bucket";
+	if (index > 0 && memcmp(key - SEGMENT_FENCE_BYTES, key, ZP_KEY_BYTES) >= 0)
+		return "the fences are out of order";
+	if (place.length < BLOCK_BYTES_MIN || place.length > BLOCK_BYTES_MAX ||
+	    place.offset < SEGMENT_HEADER_BYTES || place.offset > segment->blocks_end ||
+	    place.length > segment->blocks_end - place.offset)
+		return "a fence points outside the file";
+	return NULL;
+}
+
+static const char *
+bucketed_check(struct segment *segment)
+{
+	uint64_t blocks = 0, fenced = 0, buckets_with_fences = 0;
+	uint64_t length = segment->footer.sections[SECTION_FENCES].length;
+	const char *fault = directory_check(segment, &blocks, &fenced);
+
+	if (fault != NULL)
+		return fault;
+	if (length % SEGMENT_FENCE_BYTES != 0)
+		return "the fences end early";
+	segment->fences_count = length / SEGMENT_FENCE_BYTES;
+	for (uint64_t i = 0; i < segment->fences_count; i++) {
+		fault = fence_check(segment, i);
+		if (fault != NULL)
+			return fault;
+		buckets_with_fences +=
+		    i == 0 || fence_bucket(segment, i - 1) != fence_bucket(segment, i);
+	}
+	return blocks + segment->fences_count == segment->footer.blocks &&
+		       buckets_with_fences == fenced
+		   ? NULL
+		   : "footer, directory and fences count different blocks";
+}
+
+static const char *
+ordered_check(struct segment *segment)
+{
+	uint64_t at = SEGMENT_HEADER_BYTES, blocks = segment->footer.blocks;
+	uint64_t length = segment->footer.sections[SECTION_DIRECTORY].length;
+	size_t columns = segment__key_columns(segment->layout.family);
+	uint64_t last[SEGMENT_KEY_COLUMNS_MAX];
+
+	if (segment->footer.sections[SECTION_FENCES].length != 0 ||
+	    segment->footer.sections[SECTION_FILTER].length != 0)
+		return "an ordered segment has fences or a filter";
+	if (length % ordered_entry_bytes(segment) != 0 ||
+	    length / ordered_entry_bytes(segment) != blocks)
+		return "footer and directory count different blocks";
+	for (uint64_t i = 0; i < blocks; i++) {
+		struct block_place place = segment__ordered_place(segment, i);
+		uint64_t first[SEGMENT_KEY_COLUMNS_MAX];
+
+		segment__ordered_first(segment, i, first);
+		if (place.offset != at || place.length < BLOCK_BYTES_MIN ||
+		    place.length > BLOCK_BYTES_MAX || place.length > segment->blocks_end - at)
+			return "a block is outside the file";
+		if (i > 0 && segment__columns_compare(last, first, columns) >= 0)
+			return "the directory is out of order";
+		memcpy(last, first, sizeof(last[0]) * columns);
+		at += place.length;
+	}
+	return at == segment->blocks_end ? NULL : "there are bytes behind the last block";
+}
+
+/* ---- Reading -------------------------------------------------------------------------------- */
+
+static int
+section_read(struct segment *segment, enum segment_section section, uint8_t *to, struct zp_err *err)
+{
+	const struct segment_section_place *place = &segment->footer.sections[section];
+	int rc = 0;
+
+	if (place->length > 0)
+		rc = zp_store_file_read(segment->file, place->offset, to, place->length, err);
+	if (rc != 0)
+		return zp_wrap(err, rc, "section %d", (int)section);
+	if (zp_hash64(to, place->length, segment->layout.seed + 1 + section) != place->checksum)
+		return zp_fail(err, ZP_E_CORRUPT, "the checksum of section %d is wrong", (int)section);
+	return 0;
+}
+
+static const char *
+columns_decode(struct segment *segment, struct zp_slice section)
+{
+	struct segment_layout *layout = &segment->layout;
+
+	for (size_t i = 0; i < layout->columns_count; i++) {
+		const char *fault = column__section_decode(&section, &layout->codes[i],
+		    &layout->ranges[i]);
+
+		if (fault != NULL)
+			return fault;
+	}
+	return section.length == 0 ? NULL : "there are bytes behind the columns";
+}
+
+static int
+columns_read(struct segment *segment, struct zp_err *err)
+{
+	size_t length = segment->footer.sections[SECTION_COLUMNS].length;
+	struct zp_slice section = {.length = length};
+	const char *fault;
+	uint8_t *bytes;
+	int rc;
+
+	/* the largest that version 1 can make; before anything is allocated for it */
+	if (length > SEGMENT_COLUMNS_MAX * (32 + COLUMN_DICTIONARY_MAX * (size_t)8))
+		return zp_fail(err, ZP_E_CORRUPT, "the columns section is too long");
+	bytes = zp_alloc(length + 1);
+	section.data = bytes;
+	rc = section_read(segment, SECTION_COLUMNS, bytes, err);
+	if (rc == 0) {
+		fault = columns_decode(segment, section);
+		if (fault != NULL)
+			rc = zp_fail(err, ZP_E_CORRUPT, "%s", fault);
+	}
+	zp_free(bytes);
+	return rc;
+}
+
+static int
+filter_read(struct segment *segment, struct zp_err *err)
+{
+	size_t length = segment->footer.sections[SECTION_FILTER].length;
+	const char *fault;
+	int rc;
+
+	if (length == 0)
+		return 0;
+	rc = section_read(segment, SECTION_FILTER, filter__section_room(&segment->filter, length),
+	    err);
+	if (rc != 0)
+		return rc;
+	fault = filter__section_adopt(&segment->filter, length, segment->layout.seed);
+	return fault == NULL ? 0 : zp_fail(err, ZP_E_CORRUPT, "%s", fault);
+}
+
+static int
+sections_read(struct segment *segment, struct zp_err *err)
+{
+	const struct segment_section_place *places = segment->footer.sections;
+	const char *fault = sections_check(&segment->footer, segment->info.bytes);
+	int rc;
+
+	if (fault != NULL)
+		return zp_fail(err, ZP_E_CORRUPT, "%s", fault);
+	segment->blocks_end = places[SECTION_DIRECTORY].offset;
+	segment->directory = zp_alloc(places[SECTION_DIRECTORY].length + 1);
+	segment->fences = zp_alloc(places[SECTION_FENCES].length + 1);
+	rc = section_read(segment, SECTION_DIRECTORY, segment->directory, err);
+	if (rc == 0)
+		rc = section_read(segment, SECTION_FENCES, segment->fences, err);
+	if (rc == 0)
+		rc = filter_read(segment, err);
+	if (rc == 0)
+		rc = columns_read(segment, err);
+	if (rc != 0)
+		return rc;
+	fault = segment->layout.is_bucketed ? bucketed_check(segment) : ordered_check(segment);
+	return fault == NULL ? 0 : zp_fail(err, ZP_E_CORRUPT, "%s", fault);
+}
+
+static int
+footer_read(struct segment *segment, struct zp_err *err)
+{
+	uint8_t header[SEGMENT_HEADER_BYTES], footer[SEGMENT_FOOTER_BYTES];
+	struct segment_info *info = &segment->info;
+	int rc;
+
+	info->bytes = zp_store_file_bytes(segment->file);
+	if (info->bytes < SEGMENT_HEADER_BYTES + BLOCK_BYTES_MIN + SEGMENT_FOOTER_BYTES)
+		return zp_fail(err, ZP_E_CORRUPT, "%llu bytes are too few",
+		    (unsigned long long)info->bytes);
+	rc = zp_store_file_read(segment->file, info->bytes - sizeof(footer), footer, sizeof(footer),
+	    err);
+	if (rc == 0)
+		rc = segment__footer_decode(footer, &segment->footer, err);
+	if (rc == 0)
+		rc = zp_store_file_read(segment->file, 0, header, sizeof(header), err);
+	if (rc == 0)
+		rc = segment__header_check(header, &segment->footer, err);
+	if (rc != 0)
+		return rc;
+	info->id = segment->footer.id;
+	info->rows = segment->footer.rows;
+	info->tombstones = segment->footer.tombstones;
+	memcpy(info->first_key, segment->footer.first_key, sizeof(info->first_key));
+	memcpy(info->last_key, segment->footer.last_key, sizeof(info->last_key));
+	segment__layout_init(&segment->layout, segment->footer.family, segment->footer.prefix_bits,
+	    segment->footer.bucket_bits, zp_load_u64be(segment->footer.first_key),
+	    segment->footer.id.low);
+	return 0;
+}
+
+/* Of the keys the manifest keeps the first 48 bytes. */
+static int
+expected_check(const struct segment_info *info, const struct segment_info *expected,
+    struct zp_err *err)
+{
+	if (info->id.low != expected->id.low || info->id.high != expected->id.high)
+		return zp_fail(err, ZP_E_CORRUPT, "it is another segment than the manifest names");
+	if (info->bytes != expected->bytes || info->rows != expected->rows ||
+	    info->tombstones != expected->tombstones ||
+	    memcmp(info->first_key, expected->first_key, 48) != 0 ||
+	    memcmp(info->last_key, expected->last_key, 48) != 0)
+		return zp_fail(err, ZP_E_CORRUPT, "it is not as the manifest describes it");
+	return 0;
+}
+
+static void
+segment_free(struct segment *segment)
+{
+	zp_store_file_close(segment->file);
+	segment__layout_done(&segment->layout);
+	filter__done(&segment->filter);
+	zp_free(segment->directory);
+	zp_free(segment->fences);
+	zp_free(segment);
+}
+
+int
+segment__open(struct zp_store *store, const struct segment_name *name,
+    const struct segment_info *expected, struct segment **segment_out, struct zp_err *err)
+{
+	struct segment *segment = zp_alloc_zero(1, sizeof(*segment));
+	char file_name[ZP_FILE_NAME_MAX];
+	int rc;
+
+	segment__name_format(name, file_name);
+	snprintf(segment->label, sizeof(segment->label), "segment %s", file_name);
+	segment->info.name = *name;
+	segment->serial = atomic_fetch_add(&serial_last, 1) + 1;
+	atomic_init(&segment->users, 1);
+	rc = zp_store_file_open(store, file_name, &segment->file, err);
+	if (rc == 0)
+		rc = footer_read(segment, err);
+	if (rc == 0 && expected != NULL)
+		rc = expected_check(&segment->info, expected, err);
+	if (rc == 0)
+		rc = sections_read(segment, err);
+	if (rc != 0) {
+		rc = zp_wrap(err, rc, "%s", segment->label);
+		segment_free(segment);
+		return rc;
+	}
+	*segment_out = segment;
+	return 0;
+}
+
+struct segment *
+segment__hold(struct segment *segment)
+{
+	atomic_fetch_add_explicit(&segment->users, 1, memory_order_relaxed);
+	return segment;
+}
+
+void
+segment__release(struct segment *segment)
+{
+	if (segment != NULL &&
+	    atomic_fetch_sub_explicit(&segment->users, 1, memory_order_acq_rel) == 1)
+		segment_free(segment);
+}
+
+const struct segment_info *
+segment__info(const struct segment *segment)
+{
+	return &segment->info;
+}
+
+enum zp_family
+segment__family(const struct segment *segment)
+{
+	return segment->layout.family;
+}
+
+uint64_t
+segment__memory_bytes(const struct segment *segment)
+{
+	return sizeof(*segment) + segment->footer.sections[SECTION_DIRECTORY].length +
+	       segment->footer.sections[SECTION_FENCES].length +
+	       segment->footer.sections[SECTION_FILTER].length +
+	       segment->footer.sections[SECTION_COLUMNS].length;
+}
+
+bool
+segment__may_contain(const struct segment *segment, const struct zp_key *key)
+{
+	uint8_t bytes[ZP_KEY_BYTES];
+
+	ZP_ASSERT(segment->layout.is_bucketed);
+	if (segment->filter.blocks_count == 0)
+		return true;
+	zp_key_encode(key, bytes);
+	return filter__may_contain(&segment->filter, bytes);
+}

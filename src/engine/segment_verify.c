@@ -1,0 +1,246 @@
+/*
+ * segment_verify.c - reads a whole segment and says all that is wrong with it.
+ *
+ * Flow: `zpin verify`, the scrubber, and tests. Damage is told to the caller one fault at a time; the
+ *       check goes on with the next block.
+ */
+#include "engine/segment_iterate.h"
+
+#include <stdio.h>
+
+#define VERIFY_READ_BYTES (256u << 10)
+
+struct verification {
+	struct segment *segment;
+	void (*damage)(void *context, const char *what);
+	void *context;
+	uint64_t faults;
+	uint64_t rows;
+	uint64_t tombstones;
+	bool blocks_missing; /* some block was damaged, so counts and ends can't be compared */
+	uint8_t first_key[SEGMENT_KEY_FIELD_BYTES];
+	uint8_t last_key[SEGMENT_KEY_FIELD_BYTES];
+	struct column_range ranges[SEGMENT_COLUMNS_MAX];
+};
+
+static void
+fault_tell(struct verification *verification, const char *what)
+{
+	verification->faults++;
+	if (verification->damage != NULL)
+		verification->damage(verification->context, what);
+}
+
+static void
+range_note(struct column_range *range, uint64_t value)
+{
+	range->smallest = zp_min_u64(range->smallest, value);
+	range->largest = zp_max_u64(range->largest, value);
+}
+
+static void
+key_note(struct verification *verification, const uint8_t *key, size_t length)
+{
+	if (verification->rows == 0)
+		memcpy(verification->first_key, key, length);
+	memcpy(verification->last_key, key, length);
+	verification->rows++;
+}
+
+static void
+row_note(struct verification *verification, const struct segment_row *row)
+{
+	const struct segment_layout *layout = &verification->segment->layout;
+	bool is_tombstone = row->operation == ZP_ROW_TOMBSTONE;
+	uint64_t columns[SEGMENT_COLUMNS_MAX];
+	uint8_t key[ZP_KEY_BYTES];
+
+	zp_key_encode(&row->key, key);
+	key_note(verification, key, sizeof(key));
+	verification->tombstones += is_tombstone;
+	segment__row_columns(row, columns);
+	for (size_t i = 0; i < SEGMENT_COLUMNS_MAX; i++) {
+		if (!is_tombstone || i < PIN_FACTS || i == PIN_TEXTS)
+			range_note(&verification->ranges[i], columns[i]);
+	}
+	if (!segment__prefix_matches(layout, zp_load_u64be(row->key.digest)))
+		fault_tell(verification, "a row is outside the segment's prefix");
+	if (!filter__may_contain(&verification->segment->filter, key))
+		fault_tell(verification, "a row's key is not in the filter");
+	if (!is_tombstone && zp_texts_check(row->record.texts, row->key.kind, NULL) != 0)
+		fault_tell(verification, "a row's texts are damaged");
+}
+
+static void
+entry_note(struct verification *verification, const struct segment_entry *entry)
+{
+	size_t keys = segment__key_columns(verification->segment->layout.family);
+	uint8_t key[SEGMENT_KEY_FIELD_BYTES];
+
+	segment__columns_key_encode(entry->columns, keys, key);
+	key_note(verification, key, sizeof(key));
+	verification->tombstones += entry->operation == ZP_ROW_TOMBSTONE;
+	for (size_t i = 0; i < keys; i++)
+		range_note(&verification->ranges[i], entry->columns[i]);
+	range_note(&verification->ranges[keys], entry->operation);
+}
+
+/* The first row of a block with a fence, or of an ordered block, is the one its directory says. */
+static void
+first_check(struct verification *verification, const struct segment_iterator *iterator)
+{
+	const struct segment *segment = verification->segment;
+	const struct block_decoded *rows = &iterator->rows;
+	uint64_t columns[SEGMENT_COLUMNS_MAX], first[SEGMENT_KEY_COLUMNS_MAX];
+	struct segment_row row = {0};
+	uint8_t key[ZP_KEY_BYTES];
+	bool is_right = true;
+
+	for (size_t c = 0; c < segment->layout.columns_count; c++)
+		columns[c] = rows->columns[c][0];
+	if (!segment->layout.is_bucketed) {
+		segment__ordered_first(segment, iterator->place.number, first);
+		is_right = segment__columns_compare(columns, first,
+			       segment__key_columns(segment->layout.family)) == 0;
+	} else if (iterator->place_first != NULL) {
+		memcpy(row.key.digest, rows->digests[0], sizeof(row.key.digest));
+		is_right = segment__row_of_columns(columns, &row) == NULL;
+		zp_key_encode(&row.key, key);
+		is_right = is_right && memcmp(key, iterator->place_first, sizeof(key)) == 0;
+	}
+	if (!is_right)
+		fault_tell(verification, "a block does not begin where the directory says");
+}
+
+/* All rows of the block that the iterator has decoded. */
+static void
+block_verify(struct verification *verification, struct segment_iterator *iterator)
+{
+	int rc = 0;
+
+	first_check(verification, iterator);
+	while (rc == 0) {
+		struct zp_err fault = {0};
+
+		if (verification->segment->layout.is_bucketed) {
+			struct segment_row row;
+
+			rc = iterator__row(iterator, &row, &fault);
+			if (rc == 0)
+				row_note(verification, &row);
+		} else {
+			struct segment_entry entry;
+
+			rc = iterator__entry(iterator, &entry, &fault);
+			if (rc == 0)
+				entry_note(verification, &entry);
+		}
+		if (rc == ZP_E_CORRUPT) {
+			/* the iterator has stepped over the row already */
+			fault_tell(verification, fault.text);
+			verification->blocks_missing = true;
+			rc = 0;
+		}
+	}
+}
+
+static int
+blocks_verify(struct verification *verification, struct zp_err *err)
+{
+	struct segment_iterator *iterator = NULL;
+	int rc;
+
+	if (verification->segment->layout.is_bucketed)
+		rc = segment__iterator_open(verification->segment, NULL, SEGMENT_READ_ALL, &iterator,
+		    err);
+	else
+		rc = segment__entries_open(verification->segment, NULL, &iterator, err);
+	while (rc == 0) {
+		struct zp_err fault = {0};
+
+		rc = iterator__block(iterator, &fault);
+		if (rc == 0) {
+			block_verify(verification, iterator);
+		} else if (rc == ZP_E_CORRUPT) {
+			fault_tell(verification, fault.text);
+			verification->blocks_missing = true;
+			rc = 0;
+		} else if (rc < 0) {
+			rc = zp_fail(err, rc, "%s", fault.text);
+		}
+	}
+	segment__iterator_close(iterator);
+	return rc == ZP_END ? 0 : rc;
+}
+
+/* Footer and columns section against what the rows were. */
+static void
+totals_verify(struct verification *verification)
+{
+	const struct segment *segment = verification->segment;
+
+	if (verification->blocks_missing)
+		return;
+	if (verification->rows != segment->footer.rows ||
+	    verification->tombstones != segment->footer.tombstones)
+		fault_tell(verification, "the footer counts other rows than there are");
+	if (memcmp(verification->first_key, segment->footer.first_key, SEGMENT_KEY_FIELD_BYTES) != 0 ||
+	    memcmp(verification->last_key, segment->footer.last_key, SEGMENT_KEY_FIELD_BYTES) != 0)
+		fault_tell(verification, "first or last key of the footer is not the rows'");
+	for (size_t i = 0; i < segment->layout.columns_count; i++) {
+		if (verification->ranges[i].smallest != segment->layout.ranges[i].smallest ||
+		    verification->ranges[i].largest != segment->layout.ranges[i].largest)
+			fault_tell(verification, "a column's smallest or largest value is wrong");
+	}
+}
+
+/* The whole file is what its name says. */
+static int
+content_verify(struct verification *verification, struct zp_err *err)
+{
+	const struct segment *segment = verification->segment;
+	uint8_t *bytes = zp_alloc(VERIFY_READ_BYTES);
+	struct segment_hash *hash = segment__hash_new();
+	struct zp_hash128 content;
+	int rc = 0;
+
+	for (uint64_t at = 0; rc == 0 && at < segment->info.bytes; at += VERIFY_READ_BYTES) {
+		size_t length = zp_min_u64(VERIFY_READ_BYTES, segment->info.bytes - at);
+
+		rc = zp_store_file_read(segment->file, at, bytes, length, err);
+		if (rc == 0)
+			segment__hash_update(hash, bytes, length);
+	}
+	content = segment__hash_end(hash);
+	if (rc == 0 && (content.low != segment->info.name.low || content.high != segment->info.name.high))
+		fault_tell(verification, "the content is not what the name says");
+	segment__hash_free(hash);
+	zp_free(bytes);
+	return rc;
+}
+
+int
+segment__verify(struct segment *segment, void (*damage)(void *context, const char *what),
+    void *context, struct zp_err *err)
+{
+	struct verification verification = {
+	    .segment = segment,
+	    .damage = damage,
+	    .context = context,
+	};
+	int rc;
+
+	for (size_t i = 0; i < SEGMENT_COLUMNS_MAX; i++)
+		verification.ranges[i] = COLUMN_RANGE_NONE;
+	rc = blocks_verify(&verification, err);
+	if (rc == 0) {
+		totals_verify(&verification);
+		rc = content_verify(&verification, err);
+	}
+	if (rc != 0)
+		return zp_wrap(err, rc, "%s", segment->label);
+	if (verification.faults > 0)
+		return zp_fail(err, ZP_E_CORRUPT, "%s: %llu faults", segment->label,
+		    (unsigned long long)verification.faults);
+	return 0;
+}
