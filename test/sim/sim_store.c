@@ -1,0 +1,248 @@
+/*
+ * sim_store.c - making a simulated disk, setting its faults, and hands on its files.
+ */
+#include "sim_internal.h"
+
+struct sim_store *
+sim_store_new(uint64_t seed)
+{
+	struct sim_store *sim = zp_alloc_zero(1, sizeof(*sim));
+
+	sim->disk.ops = &sim__disk_ops;
+	sim->random = seed;
+	zp_mutex_init(&sim->lock);
+	return sim;
+}
+
+void
+sim_store_free(struct sim_store *sim)
+{
+	if (sim == NULL)
+		return;
+	for (size_t i = 0; i < sim->handles_count; i++)
+		ZP_ASSERT(!sim->handles[i].is_used);
+	for (size_t i = 0; i < sim->files_count; i++)
+		sim__file_free(sim->files[i]);
+	for (size_t i = 0; i < sim->directories_count; i++)
+		sim__directory_free(sim->directories[i]);
+	zp_free(sim->files);
+	zp_free(sim->directories);
+	zp_free(sim->handles);
+	zp_mutex_done(&sim->lock);
+	zp_free(sim);
+}
+
+struct zp_disk *
+sim_store_disk(struct sim_store *sim)
+{
+	return &sim->disk;
+}
+
+int
+sim_store_open(
+    struct sim_store *sim, const char *path, struct zp_store **store_out, struct zp_err *err)
+{
+	struct zp_store_directory_options options = {.create = true, .disk = &sim->disk};
+
+	return zp_store_directory_open(path, &options, store_out, err);
+}
+
+struct sim_file *
+sim__file_new(struct sim_store *sim)
+{
+	struct sim_file *file = zp_alloc_zero(1, sizeof(*file));
+
+	sim->files =
+	    sim__grow(sim->files, sim->files_count, &sim->files_capacity, sizeof(sim->files[0]));
+	sim->files[sim->files_count++] = file;
+	return file;
+}
+
+struct sim_directory *
+sim__directory_find(struct sim_store *sim, const char *path, bool create)
+{
+	struct sim_directory *directory;
+
+	for (size_t i = 0; i < sim->directories_count; i++) {
+		if (strcmp(sim->directories[i]->path, path) == 0)
+			return sim->directories[i];
+	}
+	if (!create)
+		return NULL;
+	directory = zp_alloc_zero(1, sizeof(*directory));
+	directory->path = zp_strdup(path);
+	sim->directories_count++;
+	sim->directories =
+	    zp_realloc(sim->directories, sim->directories_count * sizeof(sim->directories[0]));
+	sim->directories[sim->directories_count - 1] = directory;
+	return directory;
+}
+
+/* ---- Faults --------------------------------------------------------------------------------- */
+
+void
+sim_store_fail(struct sim_store *sim, unsigned calls, uint64_t nth, int errno_value)
+{
+	zp_mutex_lock(&sim->lock);
+	sim->fail_calls = calls;
+	sim->fail_in = nth;
+	sim->fail_errno = errno_value;
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_die_at(struct sim_store *sim, uint64_t nth)
+{
+	zp_mutex_lock(&sim->lock);
+	sim->die_in = nth;
+	zp_mutex_unlock(&sim->lock);
+}
+
+bool
+sim_store_is_dead(const struct sim_store *sim)
+{
+	struct zp_mutex *lock = (struct zp_mutex *)&sim->lock;
+	bool is_dead;
+
+	zp_mutex_lock(lock);
+	is_dead = sim->is_dead;
+	zp_mutex_unlock(lock);
+	return is_dead;
+}
+
+void
+sim_store_skip_sync(struct sim_store *sim, unsigned sites, uint64_t nth)
+{
+	zp_mutex_lock(&sim->lock);
+	sim->skip_sites = sites;
+	sim->skip_in = nth;
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_space_set(struct sim_store *sim, uint64_t bytes)
+{
+	zp_mutex_lock(&sim->lock);
+	sim->space_bytes = bytes;
+	zp_mutex_unlock(&sim->lock);
+}
+
+uint64_t
+sim_store_calls(const struct sim_store *sim, unsigned calls)
+{
+	struct zp_mutex *lock = (struct zp_mutex *)&sim->lock;
+	uint64_t total = 0;
+
+	zp_mutex_lock(lock);
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(sim->calls); i++) {
+		if ((calls & (1u << i)) != 0)
+			total += sim->calls[i];
+	}
+	zp_mutex_unlock(lock);
+	return total;
+}
+
+/* ---- Hands on the disk ---------------------------------------------------------------------- */
+
+static struct sim_file *
+file_find(struct sim_store *sim, const char *path, const char *name)
+{
+	struct sim_directory *directory = sim__directory_find(sim, path, false);
+	struct sim_entry *entry =
+	    directory != NULL ? sim__names_find(&directory->cache, name) : NULL;
+
+	return entry != NULL ? entry->file : NULL;
+}
+
+/* The file, which must be there: a test that flips bits of nothing tests nothing. */
+static struct sim_file *
+file_must(struct sim_store *sim, const char *path, const char *name)
+{
+	struct sim_file *file = file_find(sim, path, name);
+
+	ZP_ASSERT(file != NULL);
+	return file;
+}
+
+void
+sim_store_read_error(
+    struct sim_store *sim, const char *path, const char *name, uint64_t offset, uint64_t length)
+{
+	struct sim_file *file;
+
+	zp_mutex_lock(&sim->lock);
+	file = file_must(sim, path, name);
+	file->error_offset = offset;
+	file->error_length = length;
+	zp_mutex_unlock(&sim->lock);
+}
+
+size_t
+sim_store_file_bytes(struct sim_store *sim, const char *path, const char *name)
+{
+	struct sim_file *file;
+	size_t bytes;
+
+	zp_mutex_lock(&sim->lock);
+	file = file_find(sim, path, name);
+	bytes = file != NULL ? file->cache.bytes : SIZE_MAX;
+	zp_mutex_unlock(&sim->lock);
+	return bytes;
+}
+
+void
+sim_store_file_flip(
+    struct sim_store *sim, const char *path, const char *name, uint64_t offset, uint8_t mask)
+{
+	struct sim_file *file;
+
+	zp_mutex_lock(&sim->lock);
+	file = file_must(sim, path, name);
+	ZP_ASSERT(offset < file->cache.bytes);
+	file->cache.data[offset] ^= mask;
+	if (offset < file->disk.bytes)
+		file->disk.data[offset] ^= mask;
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_file_put(
+    struct sim_store *sim, const char *path, const char *name, const void *data, size_t bytes)
+{
+	struct sim_directory *directory;
+	struct sim_file *file;
+
+	zp_mutex_lock(&sim->lock);
+	directory = sim__directory_find(sim, path, true);
+	file = sim__file_new(sim);
+	sim__file_write(file, 0, data, bytes);
+	sim__file_sync(file);
+	sim__names_set(&directory->cache, name, file);
+	sim__names_set(&directory->disk, name, file);
+	sim__sweep(sim);
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_file_remove(struct sim_store *sim, const char *path, const char *name)
+{
+	struct sim_directory *directory;
+
+	zp_mutex_lock(&sim->lock);
+	directory = sim__directory_find(sim, path, true);
+	sim__names_drop(&directory->cache, name);
+	sim__names_drop(&directory->disk, name);
+	sim__sweep(sim);
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_file_get(struct sim_store *sim, const char *path, const char *name, struct zp_buf *to)
+{
+	struct sim_file *file;
+
+	zp_mutex_lock(&sim->lock);
+	file = file_must(sim, path, name);
+	zp_buf_append(to, file->cache.data, file->cache.bytes);
+	zp_mutex_unlock(&sim->lock);
+}
