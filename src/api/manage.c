@@ -1,0 +1,433 @@
+/*
+ * manage.c - what only the operator sees and does: info, checkpoint, verify, snapshots, peers.
+ *
+ * Flow:  management listener → here, or on to the REST API. Threads: workers answer; long work runs on
+ *        one thread of its own and posts its answer back to the request's.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "api/api.h"
+#include "api/metrics_page.h"
+#include "base/json.h"
+#include "os/os.h"
+
+#define ANSWER_BYTES_MAX (1u << 20)
+#define DAMAGES_SHOWN_MAX 1000u
+
+struct zp_manage {
+	struct zp_manage_options options;
+	struct zp_http_listen rest; /* the REST API's handlers */
+	struct zp_mutex lock;	    /* guards the next two */
+	struct zp_thread *worker;   /* of the job under way or the last one; joined by the next */
+	bool is_busy;
+};
+
+/* One long piece of work. */
+struct job {
+	struct zp_manage *manage;
+	struct zp_http_request *request;
+	int (*run)(struct job *job, struct zp_err *err);
+	char argument[2][512];
+	struct zp_buf answer; /* JSON */
+	unsigned status;
+	uint64_t damages;
+	struct zp_task task;
+};
+
+static void
+answer_json(struct zp_http_request *request, unsigned status, struct zp_buf *body)
+{
+	zp_buf_append_byte(body, '\n');
+	zp_http_answer_header_text(request, "Content-Type", "application/json");
+	zp_http_answer(request, status, zp_buf_slice(body));
+}
+
+static void
+answer_error(struct zp_http_request *request, unsigned status, const char *text)
+{
+	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
+
+	zp_buf_printf(&body, "{\"code\":%u,\"message\":", status);
+	zp_json_put_text(&body, text);
+	zp_buf_append_byte(&body, '}');
+	answer_json(request, status, &body);
+}
+
+/* ---- Info ------------------------------------------------------------------------------------ */
+
+static void
+put_u64(struct zp_buf *body, const char *name, uint64_t value)
+{
+	zp_json_put_name(body, name);
+	zp_buf_append_decimal_u64(body, value);
+}
+
+static void
+put_text(struct zp_buf *body, const char *name, const char *value)
+{
+	zp_json_put_name(body, name);
+	zp_json_put_text(body, value);
+}
+
+static void
+info_answer(struct zp_manage *manage, struct zp_http_request *request)
+{
+	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
+	struct zp_node_facts facts;
+	uint64_t pins = 0;
+
+	zp_node_facts_get(manage->options.node, &facts);
+	for (unsigned type = 0; type < ZP_PIN_TYPE_COUNT; type++)
+		pins += facts.engines.pins[type];
+	zp_buf_append_byte(&body, '{');
+	put_text(&body, "root", manage->options.root);
+	put_text(&body, "version", manage->options.version);
+	put_u64(&body, "pins", pins);
+	put_u64(&body, "size_bytes", facts.engines.size_bytes);
+	put_u64(&body, "shards", facts.shards);
+	put_u64(&body, "runs", facts.engines.runs);
+	put_u64(&body, "segments", facts.engines.segments);
+	put_u64(&body, "damaged_segments", facts.engines.damaged_segments);
+	put_u64(&body, "disk_bytes", facts.engines.disk_bytes);
+	put_u64(&body, "journal_bytes", facts.journal.bytes);
+	put_u64(&body, "memtable_bytes", facts.engines.memtable_bytes);
+	put_u64(&body, "resident_bytes", facts.engines.resident_bytes);
+	put_u64(&body, "last_batch", facts.journal.last_batch);
+	put_u64(&body, "checkpoint_number", facts.checkpoint_number);
+	put_u64(&body, "checkpoint_batch", facts.checkpoint_batch);
+	zp_json_put_name(&body, "checkpoint_time");
+	zp_buf_append_byte(&body, '"');
+	zp_time_format(facts.checkpoint_time_microseconds / 1000000, 0, &body);
+	zp_buf_append_byte(&body, '"');
+	put_u64(&body, "replayed_records", facts.replayed_records);
+	zp_json_put_name(&body, "read_only");
+	zp_json_put_bool(&body, facts.read_only);
+	zp_json_put_name(&body, "broken");
+	if (facts.is_broken)
+		zp_json_put_text(&body, facts.broken_text);
+	else
+		zp_buf_append_text(&body, "null");
+	zp_buf_append_byte(&body, '}');
+	answer_json(request, 200, &body);
+}
+
+/* 204, or 503 when the node can take no writes although it should. */
+static void
+health_answer(struct zp_manage *manage, struct zp_http_request *request)
+{
+	struct zp_node_facts facts;
+
+	zp_node_facts_get(manage->options.node, &facts);
+	if (facts.is_broken)
+		answer_error(request, 503, facts.broken_text);
+	else
+		zp_http_answer(request, 204, (struct zp_slice){0});
+}
+
+/* ---- Jobs ------------------------------------------------------------------------------------ */
+
+static void
+job_answer(struct zp_task *task)
+{
+	struct job *job = (struct job *)((char *)task - offsetof(struct job, task));
+
+	answer_json(job->request, job->status, &job->answer);
+	zp_buf_done(&job->answer);
+	zp_free(job);
+}
+
+static void
+job_run(void *context)
+{
+	struct job *job = context;
+	struct zp_manage *manage = job->manage;
+	struct zp_err err = {0};
+	int rc;
+
+	zp_buf_append_byte(&job->answer, '{');
+	rc = job->run(job, &err);
+	if (rc == ZP_OK) {
+		zp_buf_append_byte(&job->answer, '}');
+		job->status = 200;
+	} else {
+		/* What the job said so far (a verify's damages) stays beside the error. */
+		job->status = (unsigned)zp_err_http_status(rc);
+		put_u64(&job->answer, "code", job->status);
+		put_text(&job->answer, "message", err.text);
+		zp_buf_append_byte(&job->answer, '}');
+	}
+	zp_mutex_lock(&manage->lock);
+	manage->is_busy = false;
+	zp_mutex_unlock(&manage->lock);
+	job->task.run = job_answer;
+	zp_http_post(job->request, &job->task); /* the job is the request's thread's from here */
+}
+
+/* Waits for the thread of a job that has given its answer. Under the lock. */
+static void
+worker_join(struct zp_manage *manage)
+{
+	zp_thread_join(manage->worker);
+	manage->worker = NULL;
+}
+
+static void
+job_start(struct zp_manage *manage, struct zp_http_request *request,
+    int (*run)(struct job *job, struct zp_err *err), const char *first, const char *second)
+{
+	struct job *job = zp_alloc_zero(1, sizeof(*job));
+	struct zp_slice value;
+	struct zp_err err = {0};
+	const char *names[] = {first, second};
+	int rc;
+
+	job->manage = manage;
+	job->request = request;
+	job->run = run;
+	zp_buf_init(&job->answer, ANSWER_BYTES_MAX);
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(names); i++) {
+		if (names[i] != NULL && zp_http_query_get(request, names[i], &value))
+			snprintf(job->argument[i], sizeof(job->argument[i]), "%.*s",
+			    (int)zp_min_u64(value.length, sizeof(job->argument[i])), value.data);
+	}
+	zp_mutex_lock(&manage->lock);
+	if (manage->is_busy) {
+		rc = zp_fail(&err, ZP_E_FULL, "other long work is under way: try again later");
+	} else {
+		worker_join(manage);
+		rc = zp_thread_start("zp-manage", job_run, job, &manage->worker, &err);
+		manage->is_busy = rc == ZP_OK;
+	}
+	zp_mutex_unlock(&manage->lock);
+	if (rc < 0) {
+		zp_buf_done(&job->answer);
+		zp_free(job);
+		answer_error(request, (unsigned)zp_err_http_status(rc), err.text);
+	}
+}
+
+static int
+checkpoint_run(struct job *job, struct zp_err *err)
+{
+	struct zp_node_facts facts;
+	int rc = zp_command_checkpoint(job->manage->options.node, err);
+
+	if (rc < 0)
+		return rc;
+	zp_node_facts_get(job->manage->options.node, &facts);
+	put_u64(&job->answer, "checkpoint_number", facts.checkpoint_number);
+	put_u64(&job->answer, "checkpoint_batch", facts.checkpoint_batch);
+	return ZP_OK;
+}
+
+static int
+settle_run(struct job *job, struct zp_err *err)
+{
+	return zp_command_settle(job->manage->options.node, err);
+}
+
+static int
+snapshot_run(struct job *job, struct zp_err *err)
+{
+	int rc = zp_command_snapshot(job->manage->options.node, job->argument[0], err);
+
+	if (rc == ZP_OK)
+		put_text(&job->answer, "snapshot", job->argument[0]);
+	return rc;
+}
+
+static void
+damage_add(void *context, const char *text)
+{
+	struct job *job = context;
+
+	if (job->damages++ >= DAMAGES_SHOWN_MAX)
+		return;
+	zp_json_put_comma(&job->answer);
+	zp_json_put_text(&job->answer, text);
+}
+
+static int
+verify_run(struct job *job, struct zp_err *err)
+{
+	struct zp_verify_report report = {0};
+	int rc;
+
+	zp_json_put_name(&job->answer, "damages");
+	zp_buf_append_byte(&job->answer, '[');
+	rc = zp_command_verify(job->manage->options.node, damage_add, job, &report, err);
+	zp_buf_append_byte(&job->answer, ']');
+	put_u64(&job->answer, "damage_count", report.damages);
+	put_u64(&job->answer, "segments", report.segments);
+	put_u64(&job->answer, "rows", report.rows);
+	put_u64(&job->answer, "bytes", report.bytes);
+	put_u64(&job->answer, "pins", report.pins);
+	return rc;
+}
+
+static int
+peer_move_run(struct job *job, struct zp_err *err)
+{
+	ZP_AUTO_BUF(from, ZP_PEER_ID_BYTES_MAX);
+	ZP_AUTO_BUF(to, ZP_PEER_ID_BYTES_MAX);
+	int rc = zp_peer_id_parse(zp_slice_of(job->argument[0]), &from, err);
+
+	if (rc == ZP_OK)
+		rc = zp_peer_id_parse(zp_slice_of(job->argument[1]), &to, err);
+	if (rc < 0)
+		return rc;
+	rc = zp_command_peer_move(job->manage->options.node, zp_buf_slice(&from),
+	    zp_buf_slice(&to), err);
+	if (rc == ZP_OK) {
+		put_text(&job->answer, "from", job->argument[0]);
+		put_text(&job->answer, "to", job->argument[1]);
+	}
+	return rc;
+}
+
+static void
+read_only_set(struct zp_manage *manage, struct zp_http_request *request)
+{
+	ZP_AUTO_BUF(body, 100);
+	struct zp_slice on;
+
+	if (!zp_http_query_get(request, "on", &on) ||
+	    !(zp_slice_is(on, "true") || zp_slice_is(on, "false"))) {
+		answer_error(request, 400, "say on=true or on=false");
+		return;
+	}
+	zp_node_read_only_set(manage->options.node, zp_slice_is(on, "true"));
+	zp_buf_printf(&body, "{\"read_only\":%.*s}", (int)on.length, on.data);
+	answer_json(request, 200, &body);
+}
+
+/* ---- Routes ---------------------------------------------------------------------------------- */
+
+static void
+metrics_answer(struct zp_manage *manage, struct zp_http_request *request)
+{
+	ZP_AUTO_BUF(page, ANSWER_BYTES_MAX);
+
+	api__metrics_page(&manage->options, &page);
+	zp_http_answer_header_text(request, "Content-Type", "text/plain; version=0.0.4");
+	zp_http_answer(request, 200, zp_buf_slice(&page));
+}
+
+static bool
+get_route(struct zp_manage *manage, struct zp_http_request *request, struct zp_slice path)
+{
+	if (zp_slice_is(path, "/metrics"))
+		metrics_answer(manage, request);
+	else if (zp_slice_is(path, "/health"))
+		health_answer(manage, request);
+	else if (zp_slice_is(path, "/info"))
+		info_answer(manage, request);
+	else
+		return false;
+	return true;
+}
+
+static bool
+post_route(struct zp_manage *manage, struct zp_http_request *request, struct zp_slice path)
+{
+	if (zp_slice_is(path, "/checkpoint"))
+		job_start(manage, request, checkpoint_run, NULL, NULL);
+	else if (zp_slice_is(path, "/settle"))
+		job_start(manage, request, settle_run, NULL, NULL);
+	else if (zp_slice_is(path, "/verify"))
+		job_start(manage, request, verify_run, NULL, NULL);
+	else if (zp_slice_is(path, "/snapshot"))
+		job_start(manage, request, snapshot_run, "name", NULL);
+	else if (zp_slice_is(path, "/peers/move"))
+		job_start(manage, request, peer_move_run, "from", "to");
+	else if (zp_slice_is(path, "/read-only"))
+		read_only_set(manage, request);
+	else
+		return false;
+	return true;
+}
+
+static void
+manage_handle(struct zp_http_request *request, void *context)
+{
+	struct zp_manage *manage = context;
+	enum zp_http_method method = zp_http_method(request);
+	struct zp_slice path = zp_http_path(request);
+	bool taken = false;
+
+	if (method == ZP_HTTP_GET || method == ZP_HTTP_HEAD)
+		taken = get_route(manage, request, path);
+	else if (method == ZP_HTTP_POST)
+		taken = post_route(manage, request, path);
+	if (!taken)
+		manage->rest.handler(request, manage->rest.context);
+}
+
+static void
+manage_finished(struct zp_http_request *request, void *context)
+{
+	struct zp_manage *manage = context;
+
+	if (manage->rest.finished != NULL)
+		manage->rest.finished(request, manage->rest.context);
+}
+
+static void
+metrics_handle(struct zp_http_request *request, void *context)
+{
+	struct zp_manage *manage = context;
+	enum zp_http_method method = zp_http_method(request);
+	struct zp_slice path = zp_http_path(request);
+
+	if (method != ZP_HTTP_GET && method != ZP_HTTP_HEAD)
+		answer_error(request, 405, "only GET");
+	else if (zp_slice_is(path, "/metrics"))
+		metrics_answer(manage, request);
+	else if (zp_slice_is(path, "/health"))
+		health_answer(manage, request);
+	else
+		answer_error(request, 404, "not found");
+}
+
+struct zp_manage *
+zp_manage_new(const struct zp_manage_options *options)
+{
+	struct zp_manage *manage = zp_alloc_zero(1, sizeof(*manage));
+
+	manage->options = *options;
+	manage->options.root = zp_strdup(options->root);
+	manage->options.version = zp_strdup(options->version);
+	zp_mutex_init(&manage->lock);
+	zp_api_listen(options->api, &manage->rest);
+	return manage;
+}
+
+void
+zp_manage_free(struct zp_manage *manage)
+{
+	if (manage == NULL)
+		return;
+	worker_join(manage);
+	zp_mutex_done(&manage->lock);
+	zp_free((char *)manage->options.root);
+	zp_free((char *)manage->options.version);
+	zp_free(manage);
+}
+
+void
+zp_manage_listen(struct zp_manage *manage, struct zp_http_listen *listen)
+{
+	listen->handler = manage_handle;
+	listen->finished = manage_finished;
+	listen->context = manage;
+}
+
+void
+zp_manage_listen_metrics(struct zp_manage *manage, struct zp_http_listen *listen)
+{
+	listen->handler = metrics_handle;
+	listen->finished = NULL;
+	listen->context = manage;
+}
