@@ -1,0 +1,167 @@
+/*
+ * fuzz_journal.c - arbitrary bytes as a journal's only file, and as the last of two.
+ *
+ * Opening never crashes, and changes nothing where it refuses. What it accepts is what zpin writes:
+ * every header, batch and record that it read, encoded again, gives the bytes of the file.
+ *
+ * The first byte of the input says how: bit 0, the last of two files rather than the only one; bit
+ * 1, numbers, chain and checksums are set right before, so that the fuzzer gets past them.
+ */
+#include "journal/journal_internal.h"
+#include "sim_store.h"
+
+#define PATH "journal"
+#define FIRST_FILE_BATCHES 3u
+#define FILE_BYTES_MAX (2u << 20)
+
+static struct zp_journal_options
+options_of(struct zp_store *store)
+{
+	return (struct zp_journal_options){
+	    .store = store,
+	    .cluster_id = "the-cluster-0001",
+	    .node = 7,
+	    .epoch = UINT64_MAX,
+	};
+}
+
+/* Writes the first of two files; returns what the second must follow. */
+static struct journal_chain
+first_file_write(struct zp_store *store)
+{
+	struct zp_journal_options options = options_of(store);
+	struct zp_journal *journal = NULL;
+	struct journal_chain chain;
+
+	options.epoch = 1;
+	ZP_ASSERT(zp_journal_open(&options, &journal, NULL) == 0);
+	for (unsigned i = 0; i < FIRST_FILE_BATCHES; i++) {
+		ZP_ASSERT(zp_journal_append(journal, ZP_JOURNAL_RECORDS, NULL, (struct zp_slice){0},
+			      0, 1000, NULL, NULL) == 0);
+		ZP_ASSERT(zp_journal_commit(journal, NULL) == 0);
+	}
+	chain = journal->committed;
+	zp_journal_close(journal);
+	return chain;
+}
+
+/* Sets right what a fuzzer can't guess, in whatever looks like a header and batches. */
+static void
+make_whole(struct zp_buf *file, const struct journal_chain *before)
+{
+	uint64_t number = before->number + 1;
+	uint64_t previous = before->checksum;
+	size_t offset = JOURNAL_HEADER_BYTES;
+
+	if (file->length < JOURNAL_HEADER_BYTES)
+		return;
+	zp_store_u64le(file->data + 40, number);
+	zp_store_u64le(file->data + 48, previous);
+	zp_store_u64le(file->data + 8, zp_hash64(file->data + 16, JOURNAL_HEADER_BYTES - 16, 0));
+	while (file->length - offset >= JOURNAL_BATCH_HEADER_BYTES) {
+		uint8_t *batch = file->data + offset;
+		size_t length = journal__frame_length(batch);
+
+		if (length == 0 || length > file->length - offset)
+			return;
+		zp_store_u64le(batch + 56, number);
+		zp_store_u64le(batch + 96, previous);
+		previous = zp_hash64(batch + 16, length - 16, number++);
+		zp_store_u64le(batch + 8, previous);
+		offset += length;
+	}
+}
+
+static void
+records_encode(struct zp_slice records, struct zp_buf *to)
+{
+	struct zp_journal_record record;
+	size_t position = 0;
+	int rc;
+
+	while ((rc = zp_journal_record_next(records, &position, &record, NULL)) == 0)
+		ZP_ASSERT(zp_journal_record_append(to, &record, NULL) == 0);
+	ZP_ASSERT(rc == ZP_END);
+}
+
+/* Encodes the accepted file anew and compares. */
+static void
+expect_same(struct zp_store *store, const struct journal_chain *before, struct zp_slice file)
+{
+	ZP_AUTO_BUF(again, FILE_BYTES_MAX);
+	struct journal_header header;
+	struct journal_scan scan;
+	struct journal_frame frame;
+	uint64_t number = before->number + 1;
+	int rc;
+
+	ZP_ASSERT(journal__header_decode(file.data, &header, NULL) == 0);
+	journal__header_encode(&header, zp_buf_reserve(&again, JOURNAL_HEADER_BYTES));
+	again.length = JOURNAL_HEADER_BYTES;
+	ZP_ASSERT(journal__scan_open(&scan, store, number, NULL) == 0);
+	while ((rc = journal__scan_next(&scan, number++, &frame, NULL)) == 0) {
+		ZP_AUTO_BUF(records, ZP_JOURNAL_BATCH_BYTES_MAX);
+		size_t length = JOURNAL_BATCH_HEADER_BYTES + frame.batch.records.length;
+		uint8_t *to = zp_buf_reserve(&again, length);
+
+		records_encode(frame.batch.records, &records);
+		ZP_ASSERT(records.length == frame.batch.records.length);
+		if (records.length > 0)
+			memcpy(to + JOURNAL_BATCH_HEADER_BYTES, records.data, records.length);
+		journal__frame_encode(&frame, to);
+		again.length += length;
+	}
+	ZP_ASSERT(rc == ZP_END); /* an unfinished end was cut */
+	journal__scan_close(&scan);
+	ZP_ASSERT(zp_slice_equal(zp_buf_slice(&again), file));
+}
+
+/* Opens the journal whose last file is `file`. */
+static void
+check(struct sim_store *sim, struct zp_store *store, const struct journal_chain *before,
+    struct zp_slice file)
+{
+	struct zp_journal_options options = options_of(store);
+	struct zp_journal *journal = NULL;
+	char name[JOURNAL_NAME_BYTES];
+	ZP_AUTO_BUF(after, FILE_BYTES_MAX);
+	int rc;
+
+	journal__name_format(before->number + 1, name);
+	sim_store_file_put(sim, PATH, name, file.data, file.length);
+	rc = zp_journal_open(&options, &journal, NULL);
+	sim_store_file_get(sim, PATH, name, &after);
+	if (rc < 0) {
+		ZP_ASSERT(zp_slice_equal(zp_buf_slice(&after), file));
+		return;
+	}
+	ZP_ASSERT(after.length <= file.length);
+	ZP_ASSERT(memcmp(after.data, file.data, after.length) == 0);
+	expect_same(store, before, zp_buf_slice(&after));
+	zp_journal_close(journal);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct journal_chain before = {0};
+	struct zp_store *store = NULL;
+	struct sim_store *sim;
+	ZP_AUTO_BUF(file, FILE_BYTES_MAX);
+
+	if (size < 1 || size > FILE_BYTES_MAX / 2)
+		return 0;
+	sim = sim_store_new(1);
+	ZP_ASSERT(sim_store_open(sim, PATH, &store, NULL) == 0);
+	if ((data[0] & 1) != 0)
+		before = first_file_write(store);
+	zp_buf_append(&file, data + 1, size - 1);
+	if ((data[0] & 2) != 0)
+		make_whole(&file, &before);
+	check(sim, store, &before, zp_buf_slice(&file));
+	zp_store_close(store);
+	sim_store_free(sim);
+	return 0;
+}

@@ -1,0 +1,345 @@
+/*
+ * test_journal_damage.c - damage is cut where it can only be an unfinished write, and refused
+ * everywhere else; nothing damaged is ever read as something else.
+ */
+#include "journal_fixture.h"
+
+/* Two files: batches 1 … 6 (singly) in the first, 7 … 9 in the second, 8 and 9 in one write. */
+#define BATCHES 9u
+#define FIRST_OF_LAST_FILE 7u
+#define FIRST_OF_LAST_WRITE 8u
+#define RECORDS 6u
+
+struct fixture {
+	struct sim_store *sim;
+	struct zp_store *store;
+	char first_file[40];
+	char last_file[40];
+	uint64_t last_write_offset; /* in the last file */
+};
+
+static int
+open_journal(struct fixture *fixture, struct zp_journal **journal_out, struct zp_err *err)
+{
+	struct zp_journal_options options = fixture_options(fixture->store);
+
+	return zp_journal_open(&options, journal_out, err);
+}
+
+static void
+append(struct zp_journal *journal, uint64_t number)
+{
+	uint64_t given = 0;
+
+	assert_int_equal(fixture_append(journal, number, RECORDS, &given), 0);
+	assert_int_equal(given, number);
+}
+
+static int
+setup(void **state)
+{
+	struct fixture *fixture = zp_alloc_zero(1, sizeof(*fixture));
+	struct zp_journal_options options;
+	struct zp_journal *journal = NULL;
+
+	fixture->sim = sim_store_new(3);
+	assert_int_equal(sim_store_open(fixture->sim, FIXTURE_PATH, &fixture->store, NULL), 0);
+	fixture_name(1, fixture->first_file);
+	fixture_name(FIRST_OF_LAST_FILE, fixture->last_file);
+	options = fixture_options(fixture->store);
+	options.file_bytes = 1u << 20;
+	assert_int_equal(zp_journal_open(&options, &journal, NULL), 0);
+	for (uint64_t number = 1; number < FIRST_OF_LAST_FILE; number++) {
+		append(journal, number);
+		assert_int_equal(zp_journal_commit(journal, NULL), 0);
+	}
+	zp_journal_close(journal);
+	options.file_bytes = 1; /* the next commit begins a file */
+	assert_int_equal(zp_journal_open(&options, &journal, NULL), 0);
+	append(journal, FIRST_OF_LAST_FILE);
+	assert_int_equal(zp_journal_commit(journal, NULL), 0);
+	zp_journal_close(journal);
+	options.file_bytes = 1u << 20;
+	assert_int_equal(zp_journal_open(&options, &journal, NULL), 0);
+	fixture->last_write_offset =
+	    sim_store_file_bytes(fixture->sim, FIXTURE_PATH, fixture->last_file);
+	append(journal, 8);
+	append(journal, 9);
+	assert_int_equal(zp_journal_commit(journal, NULL), 0);
+	zp_journal_close(journal);
+	*state = fixture;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *fixture = *state;
+
+	zp_store_close(fixture->store);
+	sim_store_free(fixture->sim);
+	zp_free(fixture);
+	return 0;
+}
+
+/* Reads all and says how many batches there are, each being what was written. */
+static uint64_t
+batches_intact(struct zp_journal *journal)
+{
+	struct zp_journal_reader *reader = NULL;
+	struct zp_journal_batch batch;
+	uint64_t number = 0;
+	int rc;
+
+	assert_int_equal(zp_journal_reader_open(journal, 1, &reader, NULL), 0);
+	while ((rc = zp_journal_reader_next(reader, &batch, NULL)) == 0) {
+		number++;
+		assert_int_equal(batch.number, number);
+		assert_true(fixture_batch_is(&batch, number, RECORDS));
+	}
+	assert_int_equal(rc, ZP_END);
+	zp_journal_reader_close(reader);
+	return number;
+}
+
+/* Opens what is there and checks the one rule: the right answer, or all before the last write. */
+static void
+expect(struct fixture *fixture, int rc_expected, uint64_t batches_min)
+{
+	struct zp_journal *journal = NULL;
+	struct zp_err err = {0};
+	int rc = open_journal(fixture, &journal, &err);
+
+	assert_int_equal(rc, rc_expected);
+	if (rc < 0) {
+		assert_null(journal);
+		return;
+	}
+	assert_in_range(batches_intact(journal), batches_min, BATCHES - 1);
+	zp_journal_close(journal);
+}
+
+/* Each bit of the journal flipped in turn: damage to the last write is cut, all other is refused.
+ */
+static void
+any_flipped_bit_is_found(void **state)
+{
+	struct fixture *fixture = *state;
+	ZP_AUTO_BUF(last, 1u << 20);
+	size_t bytes = sim_store_file_bytes(fixture->sim, FIXTURE_PATH, fixture->first_file);
+
+	for (size_t offset = 0; offset < bytes; offset++) {
+		uint8_t mask = (uint8_t)(1u << offset % 8);
+
+		sim_store_file_flip(fixture->sim, FIXTURE_PATH, fixture->first_file, offset, mask);
+		expect(fixture, ZP_E_CORRUPT, 0);
+		sim_store_file_flip(fixture->sim, FIXTURE_PATH, fixture->first_file, offset, mask);
+	}
+	sim_store_file_get(fixture->sim, FIXTURE_PATH, fixture->last_file, &last);
+	for (size_t offset = 0; offset < last.length; offset++) {
+		for (unsigned bit = 0; bit < 8; bit++) {
+			bool is_last_write = offset >= fixture->last_write_offset;
+
+			last.data[offset] ^= (uint8_t)(1u << bit);
+			sim_store_file_put(
+			    fixture->sim, FIXTURE_PATH, fixture->last_file, last.data, last.length);
+			expect(fixture, is_last_write ? 0 : ZP_E_CORRUPT, FIRST_OF_LAST_WRITE - 1);
+			last.data[offset] ^= (uint8_t)(1u << bit);
+		}
+	}
+}
+
+/* The last file cut at any length: an unfinished write goes, and appending goes on behind it. */
+static void
+any_cut_is_repaired_or_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	ZP_AUTO_BUF(last, 1u << 20);
+
+	sim_store_file_get(fixture->sim, FIXTURE_PATH, fixture->last_file, &last);
+	for (size_t length = 0; length < last.length; length++) {
+		struct zp_journal *journal = NULL;
+		struct zp_journal_facts facts;
+		int rc;
+
+		sim_store_file_put(
+		    fixture->sim, FIXTURE_PATH, fixture->last_file, last.data, length);
+		rc = open_journal(fixture, &journal, NULL);
+		if (length < 64) {
+			assert_int_equal(rc, ZP_E_CORRUPT);
+			continue;
+		}
+		assert_int_equal(rc, 0);
+		zp_journal_facts_get(journal, &facts);
+		assert_int_equal(batches_intact(journal), facts.last_batch);
+		assert_true(facts.last_batch >= FIRST_OF_LAST_FILE - 1);
+		assert_int_equal(facts.cut_bytes,
+		    length - sim_store_file_bytes(fixture->sim, FIXTURE_PATH, fixture->last_file));
+		append(journal, facts.last_batch + 1);
+		assert_int_equal(zp_journal_commit(journal, NULL), 0);
+		zp_journal_close(journal);
+	}
+}
+
+/* The second half of an unfinished write, whole, does not make its lost first half damage. */
+static void
+half_of_the_last_write_is_cut(void **state)
+{
+	struct fixture *fixture = *state;
+	ZP_AUTO_BUF(last, 1u << 20);
+
+	sim_store_file_get(fixture->sim, FIXTURE_PATH, fixture->last_file, &last);
+	memset(last.data + fixture->last_write_offset, 0, 100);
+	sim_store_file_put(fixture->sim, FIXTURE_PATH, fixture->last_file, last.data, last.length);
+	expect(fixture, 0, FIRST_OF_LAST_WRITE - 1);
+}
+
+/* The error says which file, which batch, where, and what to do. */
+static void
+damage_is_named(void **state)
+{
+	struct fixture *fixture = *state;
+	struct zp_journal *journal = NULL;
+	struct zp_err err = {0};
+
+	sim_store_file_flip(fixture->sim, FIXTURE_PATH, fixture->last_file, 100, 1);
+	assert_int_equal(open_journal(fixture, &journal, &err), ZP_E_CORRUPT);
+	assert_non_null(strstr(err.text, fixture->last_file));
+	assert_non_null(strstr(err.text, "batch 7 at offset 64"));
+	assert_non_null(strstr(err.text, "restore the file"));
+}
+
+static void
+missing_files_are_found(void **state)
+{
+	struct fixture *fixture = *state;
+	struct zp_journal_options options = fixture_options(fixture->store);
+	struct zp_journal *journal = NULL;
+	struct zp_err err = {0};
+
+	options.file_bytes = 1;
+	assert_int_equal(zp_journal_open(&options, &journal, NULL), 0);
+	append(journal, 10);
+	assert_int_equal(zp_journal_commit(journal, NULL), 0);
+	zp_journal_close(journal);
+	journal = NULL;
+	sim_store_file_remove(fixture->sim, FIXTURE_PATH, fixture->last_file);
+	assert_int_equal(open_journal(fixture, &journal, &err), ZP_E_CORRUPT);
+	assert_non_null(strstr(err.text, "batches 7 to 9 are missing"));
+}
+
+/* A file that is whole but belongs elsewhere is refused and never cut. */
+static void
+foreign_files_are_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	struct zp_journal_options options = fixture_options(fixture->store);
+	struct zp_journal *journal = NULL;
+	ZP_AUTO_BUF(bytes, 1u << 20);
+	char wrong_name[40];
+
+	options.cluster_id[0] ^= 1;
+	assert_int_equal(zp_journal_open(&options, &journal, NULL), ZP_E_CONFLICT);
+	options.cluster_id[0] ^= 1;
+	options.node++;
+	assert_int_equal(zp_journal_open(&options, &journal, NULL), ZP_E_CONFLICT);
+	sim_store_file_get(fixture->sim, FIXTURE_PATH, fixture->last_file, &bytes);
+	fixture_name(BATCHES + 1, wrong_name);
+	sim_store_file_put(fixture->sim, FIXTURE_PATH, wrong_name, bytes.data, bytes.length);
+	assert_int_equal(open_journal(fixture, &journal, NULL), ZP_E_CORRUPT);
+}
+
+/* Writes a checksum over what was changed, as the newer zpin would have. */
+static void
+batch_reseal(uint8_t *batch)
+{
+	uint32_t length = zp_load_u32le(batch + 4);
+	uint64_t number = zp_load_u64le(batch + 56);
+
+	zp_store_u64le(batch + 8, zp_hash64(batch + 16, length - 16, number));
+}
+
+/* What a newer zpin wrote is refused as such, even as the very last batch, and never cut. */
+static void
+newer_versions_are_refused(void **state)
+{
+	static const struct {
+		size_t offset; /* in the file header, or from the last write on */
+		bool is_header;
+	} changes[] = {{16, true}, {56, true}, {16, false}, {17, false}, {112 + 12, false}};
+	struct fixture *fixture = *state;
+	ZP_AUTO_BUF(good, 1u << 20);
+
+	sim_store_file_get(fixture->sim, FIXTURE_PATH, fixture->last_file, &good);
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(changes); i++) {
+		size_t start = changes[i].is_header ? 0 : fixture->last_write_offset;
+		ZP_AUTO_BUF(bytes, 1u << 20);
+
+		zp_buf_append(&bytes, good.data, good.length);
+		bytes.data[start + changes[i].offset] = 77;
+		if (changes[i].is_header)
+			zp_store_u64le(bytes.data + 8, zp_hash64(bytes.data + 16, 48, 0));
+		else
+			batch_reseal(bytes.data + start);
+		sim_store_file_put(
+		    fixture->sim, FIXTURE_PATH, fixture->last_file, bytes.data, bytes.length);
+		expect(fixture, ZP_E_VERSION, 0);
+		assert_int_equal(
+		    sim_store_file_bytes(fixture->sim, FIXTURE_PATH, fixture->last_file),
+		    good.length);
+	}
+}
+
+/* A whole batch that does not follow is refused: chain, durable, time, epoch, cluster, reserved. */
+static void
+batches_that_do_not_follow_are_refused(void **state)
+{
+	static const size_t offsets[] = {18, 24, 40, 44, 71, 96, 104};
+	struct fixture *fixture = *state;
+	ZP_AUTO_BUF(good, 1u << 20);
+
+	sim_store_file_get(fixture->sim, FIXTURE_PATH, fixture->last_file, &good);
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(offsets); i++) {
+		ZP_AUTO_BUF(bytes, 1u << 20);
+
+		zp_buf_append(&bytes, good.data, good.length);
+		bytes.data[fixture->last_write_offset + offsets[i]] ^= 0x80;
+		batch_reseal(bytes.data + fixture->last_write_offset);
+		sim_store_file_put(
+		    fixture->sim, FIXTURE_PATH, fixture->last_file, bytes.data, bytes.length);
+		expect(fixture, ZP_E_CORRUPT, 0);
+	}
+}
+
+/* A disk that can't be read is an error of the disk, and nothing is cut for it. */
+static void
+read_errors_cut_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	size_t bytes = sim_store_file_bytes(fixture->sim, FIXTURE_PATH, fixture->last_file);
+
+	sim_store_read_error(fixture->sim, FIXTURE_PATH, fixture->last_file, bytes - 1, 1);
+	expect(fixture, ZP_E_IO, 0);
+	assert_int_equal(
+	    sim_store_file_bytes(fixture->sim, FIXTURE_PATH, fixture->last_file), bytes);
+}
+
+#define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    WITH(any_flipped_bit_is_found),
+	    WITH(any_cut_is_repaired_or_refused),
+	    WITH(half_of_the_last_write_is_cut),
+	    WITH(damage_is_named),
+	    WITH(missing_files_are_found),
+	    WITH(foreign_files_are_refused),
+	    WITH(newer_versions_are_refused),
+	    WITH(batches_that_do_not_follow_are_refused),
+	    WITH(read_errors_cut_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
