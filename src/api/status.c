@@ -1,0 +1,145 @@
+/*
+ * status.c - what has become of pins, for one, some or all.
+ */
+#include "api/api_internal.h"
+
+static int
+allocations_of(struct api_call *call, const struct zp_record *record, struct zp_slice *json_out,
+    struct zp_err *err)
+{
+	return zp_tables_allocations_json(
+	    zp_node_tables(call->api->node), record->facts[ZP_FACT_ALLOCATIONS], json_out, err);
+}
+
+/* Appends the status of call->pin.cid, which may be in the pinset or not. */
+static int
+status_of_cid(struct api_call *call, bool local)
+{
+	struct api_status_pin pin = {
+	    .cid = &call->pin.cid, .local = local, .now_us = api__now_us()};
+	struct zp_record record;
+	struct zp_key key;
+	int rc;
+
+	zp_key_of_cid(&call->pin.cid, 0, 0, &key);
+	rc =
+	    zp_command_get(call->api->node, &key, call->scratch, &call->texts, &record, &call->err);
+	if (rc == 0) {
+		pin.record = &record;
+		rc = allocations_of(call, &record, &pin.allocations, &call->err);
+	} else if (rc == ZP_E_NOT_FOUND) {
+		zp_err_clear(&call->err);
+		rc = 0;
+	}
+	return rc < 0 ? rc : api__status_json(&call->api->self, &pin, &call->json, &call->err);
+}
+
+void
+api__status(struct api_call *call)
+{
+	int rc;
+
+	if (!api__cid_take(call))
+		return;
+	rc = status_of_cid(call, api__query_is_true(&call->query, "local"));
+	if (rc < 0)
+		api__answer_failure(call, rc);
+	else
+		api__answer_json(call);
+}
+
+/* Nothing can be tried again without a Kubo: the status is all there is to tell. */
+void
+api__recover(struct api_call *call)
+{
+	api__status(call);
+}
+
+/* Only what was queued again is listed, and nothing was. */
+void
+api__recover_all(struct api_call *call)
+{
+	api__answer_lines(call);
+}
+
+/* ---- Some: ?cids=a,b ------------------------------------------------------------------------ */
+
+static void
+statuses_of_cids(struct api_call *call)
+{
+	bool local = api__query_is_true(&call->query, "local");
+	struct zp_slice list = api__query_get(&call->query, "cids"), rest = list, item;
+	int rc = 0;
+
+	/* All must be good before one is answered. */
+	while (api__list_next(&rest, &item)) {
+		if (zp_cid_parse(item, &call->pin.cid, &call->err) == 0)
+			continue;
+		api__answer_error(call, 400, "error decoding Cid: %s", call->err.text);
+		return;
+	}
+	while (rc == 0 && api__list_next(&list, &item)) {
+		rc = zp_cid_parse(item, &call->pin.cid, &call->err);
+		if (rc == 0)
+			rc = status_of_cid(call, local);
+		zp_buf_append_byte(&call->json, '\n');
+	}
+	if (rc < 0)
+		api__answer_failure(call, rc);
+	else
+		api__answer_lines(call);
+}
+
+/* ---- All ------------------------------------------------------------------------------------ */
+
+static int
+status_print(struct api_call *call, const struct api_filter *filter, const struct zp_key *key,
+    const struct zp_record *record, struct zp_buf *out, struct zp_err *err)
+{
+	struct api_status_pin pin = {
+	    .cid = &call->pin.cid,
+	    .record = record,
+	    .local = api__query_is_true(&call->query, "local"),
+	};
+	int rc;
+
+	if (!api__filter_matches(filter, record))
+		return 0;
+	rc = allocations_of(call, record, &pin.allocations, err);
+	if (rc < 0)
+		return rc;
+	if (filter->statuses != 0 &&
+	    (api__status_bits(&call->api->self, &pin) & filter->statuses) == 0)
+		return 0;
+	rc = zp_cid_of_record(key, record, &call->pin.cid, err);
+	if (rc < 0)
+		return rc;
+	pin.now_us = api__now_us();
+	rc = api__status_json(&call->api->self, &pin, out, err);
+	if (rc < 0)
+		return rc;
+	zp_buf_append_byte(out, '\n');
+	return 1;
+}
+
+void
+api__statuses(struct api_call *call)
+{
+	static const struct api_list_options options = {
+	    .print = status_print, .content_type = "application/json"};
+	struct api_filter filter = {0};
+	int rc;
+
+	if (api__query_get(&call->query, "cids").length > 0) {
+		statuses_of_cids(call);
+		return;
+	}
+	rc = api__status_filter_parse(
+	    api__query_get(&call->query, "filter"), &filter.statuses, &call->err);
+	if (rc == 0)
+		rc = api__filter_read(&call->query, &filter, &call->err);
+	if (rc < 0)
+		api__answer_failure(call, rc);
+	else
+		api__list(call, &filter, &options);
+}
