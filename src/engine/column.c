@@ -72,8 +72,14 @@ column__measure(const struct column_code *code, const uint64_t *values, size_t c
 	uint64_t payload_bits = 0;
 
 	if (code->encoder == COLUMN_CONSTANT || code->encoder == COLUMN_FRAME) {
+		uint64_t odd = 0;
+
 		if (range.smallest < code->base ||
-		    range.largest - code->base > bits_mask(code->width))
+		    (range.largest - code->base) >> code->shift > bits_mask(code->width))
+			return false;
+		for (size_t i = 0; i < count && code->shift > 0; i++)
+			odd |= values[i] - code->base;
+		if ((odd & bits_mask(code->shift)) != 0)
 			return false;
 	} else {
 		for (size_t i = 0; i < count; i++) {
@@ -99,7 +105,7 @@ column__pack(const struct column_code *code, const uint64_t *values, size_t coun
 		bool fits;
 
 		if (code->encoder == COLUMN_FRAME) {
-			bits_put(bits, at, code->width, values[i] - code->base);
+			bits_put(bits, at, code->width, (values[i] - code->base) >> code->shift);
 			continue;
 		}
 		fits = number_of(code, values[i], &number);
@@ -133,10 +139,12 @@ frame_unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, s
 	if (code->width <= 56) { /* one load holds it, at any of the 8 shifts */
 		for (size_t i = 0; i < count; i++, at += code->width)
 			values_out[i] =
-			    code->base + (zp_load_u64le(bits + at / 8) >> (at % 8) & mask);
+			    code->base +
+			    ((zp_load_u64le(bits + at / 8) >> (at % 8) & mask) << code->shift);
 	} else {
 		for (size_t i = 0; i < count; i++, at += code->width)
-			values_out[i] = code->base + bits_get(bits, at, code->width);
+			values_out[i] =
+			    code->base + (bits_get(bits, at, code->width) << code->shift);
 	}
 }
 
@@ -192,7 +200,7 @@ column__get(const struct column_code *code, const uint8_t *bits, uint64_t at, si
 	unsigned width;
 
 	if (code->encoder == COLUMN_CONSTANT || code->encoder == COLUMN_FRAME) {
-		*value_out = code->base + number;
+		*value_out = code->base + (number << code->shift);
 		return true;
 	}
 	if (number >= code->count)
@@ -215,7 +223,8 @@ column__section_encode(const struct column_code *code, struct column_range range
 {
 	zp_buf_append_byte(section, code->encoder);
 	zp_buf_append_byte(section, code->width);
-	zp_buf_append_u16le(section, 0);
+	zp_buf_append_byte(section, code->shift);
+	zp_buf_append_byte(section, 0);
 	zp_buf_append_u32le(section, code->count);
 	zp_buf_append_u64le(section, code->base);
 	zp_buf_append_u64le(section, range.smallest);
@@ -230,11 +239,15 @@ column__section_encode(const struct column_code *code, struct column_range range
 static const char *
 header_check(const struct column_code *code, uint32_t count)
 {
+	if (code->shift != 0 && code->encoder != COLUMN_FRAME)
+		return "a column that is no frame has a shift";
 	switch (code->encoder) {
 	case COLUMN_CONSTANT:
 		return code->width == 0 && count == 0 ? NULL : "a constant column has bits";
 	case COLUMN_FRAME:
-		return code->width <= 64 && count == 0 ? NULL : "a frame is over 64 bits wide";
+		return code->width + code->shift <= 64 && code->shift < 64 && count == 0
+			   ? NULL
+			   : "a frame is over 64 bits wide";
 	case COLUMN_DICTIONARY:
 	case COLUMN_CLASSES:
 		if (count == 0 || code->base != 0 ||
@@ -280,10 +293,11 @@ column__section_decode(struct zp_slice *section, struct column_code *code_out,
 		return "the columns end early";
 	code.encoder = from[0];
 	code.width = from[1];
+	code.shift = from[2];
 	count = zp_load_u32le(from + 4);
 	code.base = zp_load_u64le(from + 8);
 	fault = header_check(&code, count);
-	if (fault == NULL && zp_load_u16le(from + 2) != 0)
+	if (fault == NULL && from[3] != 0)
 		fault = "a reserved field of a column is not 0";
 	if (fault != NULL)
 		return fault;

@@ -16,7 +16,7 @@
 
 enum column_encoder {
 	COLUMN_CONSTANT = 0,   /* base, no bits */
-	COLUMN_FRAME = 1,      /* base + number */
+	COLUMN_FRAME = 1,      /* base + (number << shift) */
 	COLUMN_DICTIONARY = 2, /* entries[number] */
 	COLUMN_CLASSES = 3,    /* entries[number] + a payload of that class's width */
 };
@@ -25,6 +25,7 @@ enum column_encoder {
 struct column_code {
 	uint8_t encoder;      /* enum column_encoder */
 	uint8_t width;	      /* bits of each row's number */
+	uint8_t shift;	      /* of a frame: low bits in which all values are like the base */
 	uint16_t count;	      /* entries */
 	uint64_t base;
 	uint64_t *entries;    /* owned by column__code_done; NULL for constant and frame */

@@ -106,9 +106,27 @@ try_constant(const struct distinct *distinct, size_t distinct_count, uint64_t co
 }
 
 /*
- * Frames over the values between two percentiles. What is left of a width is shared between below and
- * above: the sample's smallest and largest are rarely those of all rows.
+ * The frame of rising values. Low bits that never differ are not stored: zigzag leaves one, sizes in
+ * whole blocks more. What is left of the width is shared between below and above, for the sample's
+ * smallest and largest are rarely those of all rows.
  */
+static struct column_code
+frame_for(const uint64_t *values, uint32_t count)
+{
+	struct column_code code = column__frame_of(
+	    (struct column_range){values[0], values[count - 1]});
+	uint64_t differing = 0, range = values[count - 1] - values[0], slack;
+
+	for (uint32_t i = 1; i < count; i++)
+		differing |= values[i] - values[0];
+	code.shift = (uint8_t)(differing == 0 ? 0 : __builtin_ctzll(differing));
+	code.width = (uint8_t)bits_needed(range >> code.shift);
+	slack = bits_mask(code.width) - (range >> code.shift);
+	code.base -= zp_min_u64(slack / 2, code.base >> code.shift) << code.shift;
+	return code;
+}
+
+/* Frames over the values between two percentiles. */
 static void
 try_frames(const struct column_sample *sample, unsigned whole_width, struct candidate *best)
 {
@@ -117,13 +135,9 @@ try_frames(const struct column_sample *sample, unsigned whole_width, struct cand
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(trims) * ZP_ARRAY_COUNT(trims); i++) {
 		uint32_t low = trims[i / ZP_ARRAY_COUNT(trims)];
 		uint32_t high = trims[i % ZP_ARRAY_COUNT(trims)];
-		uint64_t smallest = sample->values[low];
-		uint64_t largest = sample->values[sample->count - 1 - high];
-		struct column_code code = column__frame_of(
-		    (struct column_range){smallest, largest});
-		uint64_t slack = bits_mask(code.width) - (largest - smallest);
+		struct column_code code =
+		    frame_for(sample->values + low, sample->count - low - high);
 
-		code.base -= zp_min_u64(slack / 2, code.base);
 		keep_cheaper(best, code,
 		    price((uint64_t)code.width * sample->count, low + high, sample->count,
 			whole_width));

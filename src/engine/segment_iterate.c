@@ -9,6 +9,7 @@
 #include "engine/segment_iterate.h"
 
 #define WINDOW_BYTES (256u << 10)
+#define WINDOW_BYTES_SEEK (16u << 10) /* of the first read behind a seek */
 #define WINDOW_BYTES_MAX (SEGMENT_GROUP_BLOCKS * BLOCK_BYTES_MAX) /* a group always fits */
 _Static_assert(WINDOW_BYTES <= WINDOW_BYTES_MAX, "a window holds what is read ahead");
 
@@ -21,9 +22,12 @@ window_has(const struct read_window *window, uint64_t offset, uint64_t length)
 	       length <= window->length - (offset - window->offset);
 }
 
-/* Makes the window hold these bytes, and what follows them while that is worth a read. */
+/*
+ * Makes the window hold these bytes, and when `go_on` is set what follows them too. A seek begins with
+ * a short read, for many want one page only; each further read doubles.
+ */
 static int
-window_fill(struct segment_iterator *iterator, uint64_t offset, uint64_t length, uint64_t ahead,
+window_fill(struct segment_iterator *iterator, uint64_t offset, uint64_t length, bool go_on,
     struct zp_err *err)
 {
 	struct read_window *window = &iterator->window;
@@ -32,12 +36,20 @@ window_fill(struct segment_iterator *iterator, uint64_t offset, uint64_t length,
 	ZP_ASSERT(length <= WINDOW_BYTES_MAX);
 	if (window_has(window, offset, length))
 		return 0;
-	length = zp_max_u64(length, ahead);
+	if (go_on)
+		length = zp_max_u64(length, window->ahead);
+	window->ahead = zp_min_u64(2 * window->ahead, WINDOW_BYTES);
 	length = zp_min_u64(length, iterator->segment->blocks_end - offset);
 	window->length = 0;
+	if (length > window->capacity) {
+		zp_free(window->bytes);
+		window->capacity = length;
+		window->bytes = zp_alloc(length + BITS_SLACK);
+	}
 	rc = zp_store_file_read(iterator->segment->file, offset, window->bytes, length, err);
 	if (rc != 0)
 		return zp_wrap(err, rc, "%s", iterator->segment->label);
+	memset(window->bytes + length, 0, BITS_SLACK);
 	window->offset = offset;
 	window->length = length;
 	return 0;
@@ -60,8 +72,7 @@ group_fill(struct segment_iterator *iterator, uint64_t bucket, struct zp_err *er
 	}
 	if (!texts_between || iterator->without_texts || end - begin > WINDOW_BYTES_MAX)
 		begin = group.offset;
-	return window_fill(iterator, begin, end - begin,
-	    texts_between && begin == group.offset ? 0 : WINDOW_BYTES, err);
+	return window_fill(iterator, begin, end - begin, !texts_between || begin < group.offset, err);
 }
 
 /* ---- The next block ------------------------------------------------------------------------- */
@@ -102,7 +113,7 @@ place_next_bucketed(struct segment_iterator *iterator, struct zp_err *err)
 	iterator->place_first = segment__fence_key(segment, iterator->fence);
 	iterator->place = segment__fence_place(segment, iterator->fence++, iterator->fence_first);
 	return window_fill(iterator, iterator->place.offset, iterator->place.length,
-	    segment->footer.texts_bytes > 0 ? 0 : WINDOW_BYTES, err);
+	    segment->footer.texts_bytes == 0, err);
 }
 
 static int
@@ -115,8 +126,7 @@ place_next(struct segment_iterator *iterator, struct zp_err *err)
 	if (iterator->bucket == segment->footer.blocks)
 		return ZP_END;
 	iterator->place = segment__ordered_place(segment, iterator->bucket++);
-	return window_fill(iterator, iterator->place.offset, iterator->place.length, WINDOW_BYTES,
-	    err);
+	return window_fill(iterator, iterator->place.offset, iterator->place.length, true, err);
 }
 
 /* Loads the texts of the block and sees that the rows' lengths stay inside. */
@@ -282,7 +292,7 @@ segment__entries_next(struct segment_iterator *iterator, struct segment_entry *e
 /* ---- Open and seek -------------------------------------------------------------------------- */
 
 static struct segment_iterator *
-iterator_new(struct segment *segment)
+iterator_new(struct segment *segment, bool is_seek)
 {
 	struct segment_iterator *iterator = zp_alloc(sizeof(*iterator));
 
@@ -292,8 +302,7 @@ iterator_new(struct segment *segment)
 	iterator->texts_at = 0;
 	iterator->has_last = false;
 	iterator->segment = segment__hold(segment);
-	iterator->window.bytes = zp_alloc(WINDOW_BYTES_MAX + BITS_SLACK);
-	memset(iterator->window.bytes, 0, WINDOW_BYTES_MAX + BITS_SLACK);
+	iterator->window.ahead = is_seek ? WINDOW_BYTES_SEEK : WINDOW_BYTES;
 	segment__scratch_init(&iterator->scratch);
 	return iterator;
 }
@@ -377,7 +386,7 @@ segment__iterator_open(struct segment *segment, const struct zp_key *from, enum 
 	int rc = 0;
 
 	ZP_ASSERT(segment->layout.is_bucketed);
-	iterator = iterator_new(segment);
+	iterator = iterator_new(segment, from != NULL);
 	iterator->without_texts = read == SEGMENT_READ_WITHOUT_TEXTS;
 	if (from != NULL) {
 		seek_bucket(iterator, from);
@@ -422,7 +431,7 @@ segment__entries_open(struct segment *segment, const uint64_t *from,
 
 	ZP_ASSERT(!segment->layout.is_bucketed);
 	keys = segment__key_columns(segment->layout.family);
-	iterator = iterator_new(segment);
+	iterator = iterator_new(segment, from != NULL);
 	if (from != NULL)
 		iterator->bucket = ordered_find(segment, from);
 	while (from != NULL && rc == 0 && iterator->next_row == iterator->rows.count) {

@@ -8,9 +8,11 @@
 
 /* Bytes of the file that were read ahead. */
 struct read_window {
-	uint8_t *bytes; /* owned, WINDOW_BYTES_MAX + BITS_SLACK */
+	uint8_t *bytes;	 /* owned; BITS_SLACK zeros behind the length */
+	size_t capacity; /* without the slack */
 	uint64_t offset;
 	uint64_t length;
+	uint64_t ahead;	 /* how much the next read is to bring at least */
 };
 
 struct segment_iterator {

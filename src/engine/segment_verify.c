@@ -54,8 +54,11 @@ row_note(struct verification *verification, const struct segment_row *row)
 	bool is_tombstone = row->operation == ZP_ROW_TOMBSTONE;
 	uint64_t columns[SEGMENT_COLUMNS_MAX];
 	uint8_t key[ZP_KEY_BYTES];
+	struct zp_key decoded;
 
 	zp_key_encode(&row->key, key);
+	if (zp_key_decode(key, &decoded, NULL) != 0)
+		fault_tell(verification, "a row's key is impossible");
 	key_note(verification, key, sizeof(key));
 	verification->tombstones += is_tombstone;
 	segment__row_columns(row, columns);

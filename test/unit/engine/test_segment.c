@@ -30,7 +30,7 @@ rows_of(size_t count, enum shape shape, unsigned prefix_bits, uint64_t seed)
 			memset(row->key.digest, shape == SHAPE_FEW_HOT ? (int)(i % 3) * 50 : 9, 32);
 			row->key.codec = random_next(&state) % 50;
 			row->key.claim = random_next(&state) % 3 == 0 ? 0 : i;
-			row->key.namespace_id = (uint32_t)(random_next(&state) % 7);
+			row->key.namespace_id = (uint32_t)(1 + random_next(&state) % 7);
 		}
 		if (shape == SHAPE_ARITHMETIC) {
 			memset(row->key.digest, 0, 32);
@@ -98,6 +98,181 @@ skewed_sets_come_back(void **state)
 	}
 }
 
+/* A tombstone is a row: its facts are 0 and it costs its neighbours' columns nothing. */
+static void
+tombstones_come_back(void **state)
+{
+	for (unsigned every = 1; every <= 64; every *= 4) {
+		struct rows *rows = rows_of(3000, SHAPE_RANDOM, 0, every);
+
+		for (size_t i = 0; i < rows->count; i += every) {
+			rows->rows[i].operation = ZP_ROW_TOMBSTONE;
+			rows->rows[i].record = (struct zp_record){0};
+		}
+		round_trip(rows, 0);
+	}
+	(void)state;
+}
+
+/* Names of every length from none to the longest record, some that no compressor shortens. */
+static void
+texts_come_back(void **state)
+{
+	const size_t lengths[] = {0, 1, 14, 500, 4096, 65000, 65532};
+	uint64_t seed = 5;
+
+	for (size_t kind = 0; kind < 3; kind++) {
+		struct rows *rows = rows_of(700, kind == 2 ? SHAPE_ONE_BUCKET : SHAPE_RANDOM, 0, kind);
+
+		for (size_t i = 0; i < rows->count; i++) {
+			size_t length = lengths[random_next(&seed) % ZP_ARRAY_COUNT(lengths)];
+			char *name = zp_alloc(length + 1);
+
+			for (size_t c = 0; c < length; c++)
+				name[c] = kind == 0 ? (char)('a' + c % 5)
+						    : (char)(random_next(&seed) % 95 + 32);
+			if (length > 0)
+				row_name(rows, i, name, length);
+			zp_free(name);
+		}
+		round_trip(rows, 0);
+	}
+	(void)state;
+}
+
+/* Pins of other multihashes come back with the CID that their texts keep. */
+static void
+other_multihashes_come_back(void **state)
+{
+	struct rows *rows = rows_new(500);
+
+	(void)state;
+	for (size_t i = 0; i < rows->count; i++) {
+		/* CID version 1, raw, identity, 8 bytes of data */
+		uint8_t binary[12] = {1, ZP_CODEC_RAW, ZP_MULTIHASH_IDENTITY, 8};
+		uint8_t *texts = zp_alloc(2 + sizeof(binary));
+		struct zp_cid cid;
+
+		zp_store_u64be(binary + 4, i);
+		assert_int_equal(zp_cid_decode((struct zp_slice){binary, sizeof(binary)}, &cid, NULL),
+		    0);
+		zp_key_of_cid(&cid, 0, 0, &rows->rows[i].key);
+		texts[0] = ZP_TEXT_CID;
+		texts[1] = sizeof(binary);
+		memcpy(texts + 2, binary, sizeof(binary));
+		rows->texts[i] = texts;
+		rows->rows[i].record.texts = (struct zp_slice){texts, 2 + sizeof(binary)};
+	}
+	rows_sort(rows);
+	round_trip(rows, 0);
+}
+
+/* Rows of extreme numbers come back; a sample that says nothing about them costs bytes only. */
+static void
+rows_unlike_the_sample_come_back(void **state)
+{
+	struct rows *rows = rows_of(5000, SHAPE_RANDOM, 0, 3);
+	uint64_t seed = 4;
+
+	for (size_t i = 0; i < rows->count; i++) {
+		uint64_t *facts = rows->rows[i].record.facts;
+
+		if (i % 5 == 0) /* every fifth row is in the sample: keep those plain */
+			continue;
+		facts[ZP_FACT_TYPE] = random_next(&seed) % ZP_PIN_TYPE_COUNT;
+		for (size_t f = ZP_FACT_TYPE + 1; f < ZP_FACT_COUNT; f++)
+			facts[f] = random_next(&seed) >> random_next(&seed) % 64;
+		rows->rows[i].key.namespace_id = UINT32_MAX - (uint32_t)(i % 3);
+		rows->rows[i].key.claim = UINT64_MAX - i;
+	}
+	(void)state;
+	round_trip(rows, 0);
+}
+
+/* The same rows and the same sample are the same bytes, and so the same name. */
+static void
+writing_is_deterministic(void **state)
+{
+	struct rows *rows = rows_of(3000, SHAPE_FEW_HOT, 0, 9);
+	struct segment_plan plan = plan_of(rows);
+	struct segment_info first, second;
+	struct memory_store store;
+
+	(void)state;
+	memory_store_init(&store);
+	row_name(rows, 0, "a", 1);
+	segment__release(rows_write(&store, rows, &plan, &first));
+	segment__release(rows_write(&store, rows, &plan, &second));
+	assert_int_equal(first.name.low, second.name.low);
+	assert_int_equal(first.name.high, second.name.high);
+	plan.id.low++;
+	segment__release(rows_write(&store, rows, &plan, &second));
+	assert_int_not_equal(first.name.low, second.name.low);
+	memory_store_done(&store);
+	rows_free(rows);
+}
+
+/* A scan reads ahead: many groups a read, and without texts not even those. */
+static void
+scans_read_ahead(void **state)
+{
+	struct rows *rows = rows_of(50000, SHAPE_RANDOM, 0, 2);
+	struct segment_plan plan = plan_of(rows);
+	struct memory_store store;
+	struct segment_iterator *iterator = NULL;
+	struct segment_row row;
+	struct segment *segment;
+
+	(void)state;
+	memory_store_init(&store);
+	segment = rows_write(&store, rows, &plan, NULL);
+	store.reads = 0;
+	assert_int_equal(segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &iterator, NULL), 0);
+	while (segment__iterator_next(iterator, &row, NULL) == 0)
+		;
+	segment__iterator_close(iterator);
+	assert_true(store.reads <= segment__info(segment)->bytes / (200 << 10) + 2);
+	segment__release(segment);
+	memory_store_done(&store);
+	rows_free(rows);
+}
+
+/* An append that fails ends the writing: nothing is published, later calls say so. */
+static void
+a_full_disk_publishes_nothing(void **state)
+{
+	struct rows *rows = rows_of(20000, SHAPE_RANDOM, 0, 2);
+	struct segment_plan plan = plan_of(rows);
+
+	(void)state;
+	for (uint64_t fails_at = 1;; fails_at++) {
+		struct memory_store store;
+		struct segment_writer *writer = NULL;
+		struct segment_info info;
+		int rc;
+
+		memory_store_init(&store);
+		store.append_fails_at = fails_at;
+		rc = segment__writer_open(&store.base, &plan, &writer, NULL);
+		for (size_t i = 0; rc == 0 && i < rows->count; i++)
+			rc = segment__writer_add_row(writer, &rows->rows[i], NULL);
+		if (rc != 0 && writer != NULL) {
+			struct segment_row *last = &rows->rows[rows->count - 1];
+
+			assert_int_equal(segment__writer_add_row(writer, last, NULL), ZP_E_NO_SPACE);
+		}
+		if (writer != NULL)
+			rc = segment__writer_finish(writer, &info, NULL);
+		assert_int_equal(store.count, rc == 0 ? 1 : 0);
+		memory_store_done(&store);
+		if (rc == 0)
+			break; /* it needed fewer appends than that */
+		assert_int_equal(rc, ZP_E_NO_SPACE);
+		assert_true(fails_at < 1000);
+	}
+	rows_free(rows);
+}
+
 int
 main(void)
 {
@@ -105,6 +280,13 @@ main(void)
 	    cmocka_unit_test(sets_of_any_size_come_back),
 	    cmocka_unit_test(shared_prefixes_are_implied),
 	    cmocka_unit_test(skewed_sets_come_back),
+	    cmocka_unit_test(tombstones_come_back),
+	    cmocka_unit_test(texts_come_back),
+	    cmocka_unit_test(other_multihashes_come_back),
+	    cmocka_unit_test(rows_unlike_the_sample_come_back),
+	    cmocka_unit_test(writing_is_deterministic),
+	    cmocka_unit_test(scans_read_ahead),
+	    cmocka_unit_test(a_full_disk_publishes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

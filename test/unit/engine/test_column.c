@@ -1,0 +1,271 @@
+/*
+ * test_column.c - what a column's code packs it unpacks, whatever the values; and it chooses well.
+ */
+#include "segment_testing.h"
+
+#define ROWS 255u
+
+static struct column_range
+range_of(const uint64_t *values, size_t count)
+{
+	struct column_range range = COLUMN_RANGE_NONE;
+
+	for (size_t i = 0; i < count; i++) {
+		range.smallest = zp_min_u64(range.smallest, values[i]);
+		range.largest = zp_max_u64(range.largest, values[i]);
+	}
+	return range;
+}
+
+/* Packs at an odd place, unpacks whole and row by row, after the code itself went through its section. */
+static void
+pack_assert(const struct column_code *code, const uint64_t *values, size_t count)
+{
+	ZP_AUTO_BUF(section, 1 << 20);
+	struct column_code read = {0};
+	struct column_range range = range_of(values, count), range_read;
+	uint64_t number_bits, payload_bits, end, at = 3, payload_at, unpacked[ROWS];
+	struct zp_slice slice;
+	uint8_t *bits;
+
+	column__section_encode(code, range, &section);
+	slice = zp_buf_slice(&section);
+	assert_null(column__section_decode(&slice, &read, &range_read));
+	assert_int_equal(slice.length, 0);
+	assert_int_equal(range_read.smallest, range.smallest);
+	assert_int_equal(range_read.largest, range.largest);
+
+	assert_true(column__measure(&read, values, count, range, &number_bits, &payload_bits));
+	end = at + number_bits + payload_bits;
+	bits = zp_alloc_zero(1, bits_bytes(end) + BITS_SLACK);
+	payload_at = at + number_bits;
+	assert_int_equal(column__pack(&read, values, count, bits, at, payload_at), end);
+	assert_true(column__unpack(&read, bits, at, count, end, &payload_at, unpacked));
+	assert_int_equal(payload_at, end);
+	assert_memory_equal(unpacked, values, count * sizeof(*values));
+	payload_at = at + number_bits;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t value;
+
+		assert_true(column__get(&read, bits, at, i, end, payload_at, &value));
+		assert_int_equal(value, values[i]);
+	}
+	if (payload_bits > 0) { /* one bit less room is noticed */
+		assert_false(column__unpack(&read, bits, at, count, end - 1, &payload_at, unpacked));
+	}
+	zp_free(bits);
+	column__code_done(&read);
+}
+
+/* Frames of each width from 0 to 64 bits, each shift, with the extreme values in them. */
+static void
+frames_of_every_width(void **state)
+{
+	uint64_t seed = 1, values[ROWS];
+
+	(void)state;
+	for (unsigned width = 0; width <= 64; width++) {
+		for (unsigned shift = 0; shift + width <= 64 && shift < 64; shift += 7) {
+			struct column_code code = {.encoder = COLUMN_FRAME};
+
+			code.width = (uint8_t)width;
+			code.shift = (uint8_t)shift;
+			code.base = random_next(&seed) & ~(bits_mask(width) << shift) & bits_mask(63);
+			for (size_t i = 0; i < ROWS; i++)
+				values[i] = code.base +
+					    ((random_next(&seed) & bits_mask(width)) << shift);
+			values[0] = code.base;
+			values[1] = code.base + (bits_mask(width) << shift);
+			if (values[1] >= code.base)
+				pack_assert(&code, values, ROWS);
+		}
+	}
+}
+
+/* The values of a block always fit the frame made of them. */
+static void
+own_frames_fit(void **state)
+{
+	uint64_t seed = 2, values[ROWS];
+
+	(void)state;
+	for (size_t round = 0; round < 300; round++) {
+		size_t count = 1 + random_next(&seed) % ROWS;
+		unsigned shift = random_next(&seed) % 64;
+		struct column_code code;
+
+		for (size_t i = 0; i < count; i++)
+			values[i] = random_next(&seed) >> shift;
+		if (round % 3 == 0)
+			values[0] = UINT64_MAX;
+		code = column__frame_of(range_of(values, count));
+		pack_assert(&code, values, count);
+	}
+}
+
+enum kind {
+	KIND_CONSTANT,
+	KIND_SECONDS, /* zigzag seconds of two years: 26 bits and one that never changes */
+	KIND_SECONDS_AND_OUTLIERS,
+	KIND_FEW,     /* 5 far values */
+	KIND_HUNDREDS, /* 200 far values */
+	KIND_SIZES,
+	KIND_ANY,
+	KIND_EVERY_POWER,
+	KIND_COUNT,
+};
+
+static uint64_t
+value_of(enum kind kind, uint64_t *seed)
+{
+	uint64_t r = random_next(seed);
+
+	switch (kind) {
+	case KIND_CONSTANT:
+		return 77;
+	case KIND_SECONDS_AND_OUTLIERS:
+		if (r % 2000 == 0)
+			return 0;
+		/* fall through */
+	case KIND_SECONDS:
+		return 2 * (1700000000 + r % 63072000);
+	case KIND_FEW:
+		return (r % 5) * UINT64_C(0x123456789abcde);
+	case KIND_HUNDREDS:
+		return (r % 200) * (r % 200) * UINT64_C(0x123456789);
+	case KIND_SIZES:
+		return random_size(seed);
+	case KIND_EVERY_POWER:
+		return random_next(seed) >> r % 64;
+	default:
+		return r;
+	}
+}
+
+/* What is chosen for each kind of column, and that it packs values like the sample's. */
+static void
+choice_suits_the_values(void **state)
+{
+	const struct {
+		enum column_encoder encoder;
+		unsigned width;
+	} expected[KIND_COUNT] = {
+	    [KIND_CONSTANT] = {COLUMN_CONSTANT, 0},
+	    [KIND_SECONDS] = {COLUMN_FRAME, 26},
+	    [KIND_SECONDS_AND_OUTLIERS] = {COLUMN_FRAME, 26},
+	    [KIND_FEW] = {COLUMN_DICTIONARY, 3},
+	    [KIND_HUNDREDS] = {COLUMN_DICTIONARY, 8},
+	    [KIND_SIZES] = {COLUMN_CLASSES, 5},
+	    [KIND_ANY] = {COLUMN_FRAME, 64},
+	    [KIND_EVERY_POWER] = {COLUMN_CLASSES, 6},
+	};
+
+	(void)state;
+	for (enum kind kind = 0; kind < KIND_COUNT; kind++) {
+		struct column_sample sample;
+		struct column_code code;
+		uint64_t seed = kind, values[ROWS];
+		size_t fitting = 0;
+
+		column__sample_init(&sample);
+		for (size_t i = 0; i < 9000; i++)
+			column__sample_add(&sample, value_of(kind, &seed));
+		assert_true(sample.count > COLUMN_SAMPLE_MAX / 4);
+		column__choose(&sample, &code);
+		assert_int_equal(code.encoder, expected[kind].encoder);
+		assert_int_equal(code.width, expected[kind].width);
+		for (size_t round = 0; round < 1000 && fitting < ROWS; round++) {
+			uint64_t value = value_of(kind, &seed), bits, payload;
+
+			if (column__measure(&code, &value, 1,
+				(struct column_range){value, value}, &bits, &payload))
+				values[fitting++] = value;
+		}
+		assert_int_equal(fitting, ROWS);
+		pack_assert(&code, values, fitting);
+		column__sample_done(&sample);
+		column__code_done(&code);
+	}
+}
+
+/* Samples of few and odd values never break the choice, and their own values fit it or are measured
+ * as not fitting. */
+static void
+small_samples_are_fine(void **state)
+{
+	uint64_t seed = 11;
+
+	(void)state;
+	for (size_t round = 0; round < 2000; round++) {
+		size_t count = random_next(&seed) % 20;
+		struct column_sample sample;
+		struct column_code code;
+		uint64_t values[20], bits, payload;
+
+		column__sample_init(&sample);
+		for (size_t i = 0; i < count; i++) {
+			values[i] = random_next(&seed) >> (random_next(&seed) % 64);
+			if (random_next(&seed) % 3 == 0)
+				values[i] = i % 2 == 0 ? 0 : UINT64_MAX;
+			column__sample_add(&sample, values[i]);
+		}
+		column__choose(&sample, &code);
+		if (count > 0 && column__measure(&code, values, count, range_of(values, count), &bits,
+				     &payload))
+			pack_assert(&code, values, count);
+		column__sample_done(&sample);
+		column__code_done(&code);
+	}
+}
+
+/* Both forms of select answer alike. */
+static void
+select_forms_agree(void **state)
+{
+	uint64_t seed = 12;
+
+	(void)state;
+	for (size_t round = 0; round < 1000; round++) {
+		uint64_t word = random_next(&seed) & random_next(&seed);
+
+		for (unsigned rank = 0; rank < (unsigned)__builtin_popcountll(word); rank++) {
+			unsigned position = bits__select(word, rank);
+
+			assert_int_equal(position, bits__select_plain(word, rank));
+			assert_int_equal(word >> position & 1, 1);
+			assert_int_equal(__builtin_popcountll(word & bits_mask(position)), rank);
+		}
+	}
+}
+
+/* Numbers of any width at any position come back and touch no neighbour. */
+static void
+bits_of_any_width_at_any_place(void **state)
+{
+	(void)state;
+	for (unsigned width = 0; width <= 64; width++) {
+		for (unsigned at = 0; at < 16; at++) {
+			uint8_t bytes[16 + BITS_SLACK] = {0};
+
+			bits_put(bytes, at, width, bits_mask(width));
+			assert_int_equal(bits_get(bytes, at, width), bits_mask(width));
+			assert_int_equal(bits_get(bytes, 0, at), 0);
+			assert_int_equal(bits_get(bytes, at + width, 40), 0);
+		}
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(frames_of_every_width),
+	    cmocka_unit_test(own_frames_fit),
+	    cmocka_unit_test(choice_suits_the_values),
+	    cmocka_unit_test(small_samples_are_fine),
+	    cmocka_unit_test(select_forms_agree),
+	    cmocka_unit_test(bits_of_any_width_at_any_place),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,376 @@
+/*
+ * test_segment_damage.c - no damaged segment gives a wrong answer: it gives the right one or an error.
+ *
+ * Method: a small good segment, one change, and then everything is asked of it. The changes are exhaustive
+ * where the file is small enough: every bit, every length.
+ */
+#include "segment_testing.h"
+
+#define ROWS 60u
+
+/* Rows of every sort, several buckets, one of them with fences. */
+static struct rows *
+rows_small(void)
+{
+	struct rows *rows = rows_new(ROWS);
+	uint64_t seed = 77;
+
+	for (size_t i = 0; i < ROWS; i++) {
+		struct segment_row *row = &rows->rows[i];
+		char name[32];
+
+		random_digest(&seed, row->key.digest);
+		if (i % 7 == 0) {
+			row->operation = ZP_ROW_TOMBSTONE;
+			continue;
+		}
+		row_facts(row, &seed);
+		row->record.facts[ZP_FACT_TYPE] = i % 3;
+		snprintf(name, sizeof(name), "pin number %zu", i);
+		if (i % 4 != 0)
+			row_name(rows, i, name, strlen(name));
+	}
+	rows_sort(rows);
+	return rows;
+}
+
+struct fixture {
+	struct rows *rows;
+	struct memory_store store;
+	struct segment_info info;
+	struct memory_file *file;
+};
+
+static void
+fixture_init(struct fixture *fixture, struct rows *rows, const struct segment_plan *plan)
+{
+	char name[ZP_FILE_NAME_MAX];
+
+	fixture->rows = rows;
+	memory_store_init(&fixture->store);
+	segment__release(rows_write(&fixture->store, rows, plan, &fixture->info));
+	segment__name_format(&fixture->info.name, name);
+	fixture->file = memory_store_find(&fixture->store, name);
+	assert_non_null(fixture->file);
+}
+
+static void
+fixture_done(struct fixture *fixture)
+{
+	memory_store_done(&fixture->store);
+	rows_free(fixture->rows);
+}
+
+/* Gets and scans give what the array has, or damage. */
+static void
+answers_assert(const struct rows *rows, struct segment *segment)
+{
+	struct segment_iterator *iterator = NULL;
+	struct segment_scratch scratch;
+	struct segment_row row;
+	size_t at = 0;
+	int rc;
+
+	segment__scratch_init(&scratch);
+	for (size_t i = 0; i < rows->count; i += 5) {
+		rc = segment__get(segment, &rows->rows[i].key, &scratch, &row, NULL);
+		if (rc == 0)
+			row_assert_equal(&row, &rows->rows[i]);
+		else
+			assert_int_equal(rc, ZP_E_CORRUPT);
+	}
+	segment__scratch_done(&scratch);
+	rc = segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &iterator, NULL);
+	while (rc == 0) {
+		rc = segment__iterator_next(iterator, &row, NULL);
+		if (rc == 0)
+			row_assert_equal(&row, &rows->rows[at++]);
+	}
+	assert_true(rc == ZP_E_CORRUPT || (rc == ZP_END && at == rows->count));
+	segment__iterator_close(iterator);
+}
+
+static void
+faults_count(void *context, const char *what)
+{
+	assert_true(strlen(what) > 0);
+	++*(size_t *)context;
+}
+
+/* Every single flipped bit is refused at open or found by verify, and changes no answer. */
+static void
+any_flipped_bit_is_found(void **state)
+{
+	struct fixture fixture;
+	struct rows *rows = rows_small();
+	struct segment_plan plan = plan_of(rows);
+	size_t opened = 0;
+
+	(void)state;
+	plan.rows_expected = 300; /* 4 buckets */
+	fixture_init(&fixture, rows, &plan);
+	for (size_t bit = 0; bit < 8 * fixture.file->bytes.length; bit++) {
+		struct segment *segment = NULL;
+		uint8_t *byte = &fixture.file->bytes.data[bit / 8];
+		int rc;
+
+		*byte ^= (uint8_t)(1u << bit % 8);
+		rc = segment__open(&fixture.store.base, &fixture.info.name, &fixture.info, &segment,
+		    NULL);
+		if (rc == 0) {
+			struct zp_err err = {0};
+			size_t faults = 0;
+
+			opened++;
+			answers_assert(rows, segment);
+			rc = segment__verify(segment, faults_count, &faults, &err);
+			assert_true(faults > 0);
+			segment__release(segment);
+		} else {
+			assert_null(segment);
+		}
+		assert_int_equal(rc, ZP_E_CORRUPT);
+		*byte ^= (uint8_t)(1u << bit % 8);
+	}
+	assert_true(opened > 8 * ROWS * 30); /* damage in blocks and texts is found later than at open */
+	fixture_done(&fixture);
+}
+
+/* A file cut at any length is refused, cleanly. */
+static void
+any_truncation_is_refused(void **state)
+{
+	struct fixture fixture;
+	struct rows *rows = rows_small();
+	struct segment_plan plan = plan_of(rows);
+	size_t whole;
+
+	(void)state;
+	fixture_init(&fixture, rows, &plan);
+	whole = fixture.file->bytes.length;
+	for (size_t length = 0; length < whole; length++) {
+		struct segment *segment = NULL;
+
+		fixture.file->bytes.length = length;
+		assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL,
+				     &segment, NULL),
+		    ZP_E_CORRUPT);
+	}
+	fixture.file->bytes.length = whole;
+	fixture_done(&fixture);
+}
+
+static struct rows *
+rows_plain(size_t count)
+{
+	struct rows *rows = rows_new(count);
+	uint64_t seed = 78;
+
+	for (size_t i = 0; i < count; i++) {
+		random_digest(&seed, rows->rows[i].key.digest);
+		row_name(rows, i, &"abcdefgh"[i % 8], 1);
+	}
+	rows_sort(rows);
+	return rows;
+}
+
+/* Blocks of equal length that change places, within a file, are refused where they are read. */
+static void
+a_moved_block_is_refused(void **state)
+{
+	struct fixture fixture;
+	struct rows *rows = rows_plain(20000);
+	struct segment_plan plan = plan_of(rows);
+	struct segment *segment = NULL;
+	struct group_entry group;
+	uint64_t offsets[SEGMENT_GROUP_BLOCKS], offset;
+	size_t moved = 0;
+
+	(void)state;
+	fixture_init(&fixture, rows, &plan);
+	assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
+	    0);
+	group = segment__group(segment, 3);
+	offset = group.offset;
+	for (size_t i = 0; i < SEGMENT_GROUP_BLOCKS; i++) {
+		offsets[i] = offset;
+		offset += zp_load_u16le(group.lengths + 2 * i);
+	}
+	for (size_t i = 0; i < SEGMENT_GROUP_BLOCKS; i++) {
+		for (size_t j = 0; j < i; j++) {
+			uint16_t length = zp_load_u16le(group.lengths + 2 * i);
+			uint8_t *bytes = fixture.file->bytes.data;
+			uint8_t saved[4096];
+			size_t faults = 0;
+
+			if (length != zp_load_u16le(group.lengths + 2 * j))
+				continue;
+			assert_true(length <= sizeof(saved));
+			memcpy(saved, bytes + offsets[i], length);
+			memcpy(bytes + offsets[i], bytes + offsets[j], length);
+			answers_assert(rows, segment);
+			assert_int_equal(segment__verify(segment, faults_count, &faults, NULL),
+			    ZP_E_CORRUPT);
+			assert_int_equal(faults, 2); /* the block, and the whole content */
+			memcpy(bytes + offsets[i], saved, length);
+			moved++;
+		}
+	}
+	assert_true(moved > 0);
+	segment__release(segment);
+	fixture_done(&fixture);
+}
+
+/* Blocks and texts of another segment with the same rows at the same place are refused. */
+static void
+another_segments_bytes_are_refused(void **state)
+{
+	struct fixture mine, other;
+	struct rows *rows = rows_plain(1000);
+	struct segment_plan plan = plan_of(rows);
+	struct segment *segment = NULL;
+	struct segment_scratch scratch;
+	struct segment_row row;
+	size_t faults = 0;
+
+	(void)state;
+	fixture_init(&mine, rows, &plan);
+	plan.id.low ^= 1;
+	fixture_init(&other, rows_plain(1000), &plan);
+	assert_int_equal(segment__open(&mine.store.base, &mine.info.name, NULL, &segment, NULL), 0);
+	assert_int_equal(mine.file->bytes.length, other.file->bytes.length);
+	memcpy(mine.file->bytes.data + SEGMENT_HEADER_BYTES,
+	    other.file->bytes.data + SEGMENT_HEADER_BYTES,
+	    segment->blocks_end - SEGMENT_HEADER_BYTES);
+	segment__scratch_init(&scratch);
+	for (size_t i = 0; i < rows->count; i++)
+		assert_int_equal(segment__get(segment, &rows->rows[i].key, &scratch, &row, NULL),
+		    ZP_E_CORRUPT);
+	segment__scratch_done(&scratch);
+	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL), ZP_E_CORRUPT);
+	assert_int_equal(faults, segment->footer.blocks + 1);
+	segment__release(segment);
+	fixture_done(&mine);
+	fixture_done(&other);
+}
+
+/* One damaged block takes nothing from the others: verify names it and counts one, gets elsewhere work. */
+static void
+damage_stays_where_it_is(void **state)
+{
+	struct fixture fixture;
+	struct rows *rows = rows_plain(5000);
+	struct segment_plan plan = plan_of(rows);
+	struct segment *segment = NULL;
+	struct segment_scratch scratch;
+	struct segment_row row;
+	size_t lost = 0, faults = 0;
+
+	(void)state;
+	fixture_init(&fixture, rows, &plan);
+	assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
+	    0);
+	fixture.file->bytes.data[segment__group(segment, 1).offset + 20] ^= 4;
+	segment__scratch_init(&scratch);
+	for (size_t i = 0; i < rows->count; i++)
+		lost += segment__get(segment, &rows->rows[i].key, &scratch, &row, NULL) != 0;
+	segment__scratch_done(&scratch);
+	assert_in_range(lost, 20, 140);
+	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL), ZP_E_CORRUPT);
+	assert_int_equal(faults, 2);
+	segment__release(segment);
+	fixture_done(&fixture);
+}
+
+/* Open compares with what the manifest says. */
+static void
+the_manifest_is_believed(void **state)
+{
+	struct fixture fixture;
+	struct rows *rows = rows_plain(10);
+	struct segment_plan plan = plan_of(rows);
+
+	(void)state;
+	fixture_init(&fixture, rows, &plan);
+	for (unsigned change = 0; change < 6; change++) {
+		struct segment_info expected = fixture.info;
+		struct segment *segment = NULL;
+
+		expected.id.high ^= change == 0;
+		expected.bytes ^= change == 1;
+		expected.rows ^= change == 2;
+		expected.tombstones ^= change == 3;
+		expected.first_key[3] ^= change == 4;
+		expected.last_key[47] ^= change == 5;
+		assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, &expected,
+				     &segment, NULL),
+		    ZP_E_CORRUPT);
+	}
+	fixture_done(&fixture);
+}
+
+/* What a newer zpin wrote is told apart from damage. */
+static void
+newer_files_are_told_apart(void **state)
+{
+	const size_t places[] = {16, 64, 352, 356};
+	struct fixture fixture;
+	struct rows *rows = rows_plain(10);
+	struct segment_plan plan = plan_of(rows);
+	uint8_t *footer;
+
+	(void)state;
+	fixture_init(&fixture, rows, &plan);
+	footer = fixture.file->bytes.data + fixture.file->bytes.length - SEGMENT_FOOTER_BYTES;
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(places); i++) {
+		struct segment *segment = NULL;
+		struct segment_footer decoded;
+
+		footer[places[i]] ^= 2;
+		assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL,
+				     &segment, NULL),
+		    ZP_E_CORRUPT); /* the checksum speaks first */
+		zp_store_u64le(footer + 8, zp_hash64(footer + 16, SEGMENT_FOOTER_BYTES - 16, 0));
+		assert_int_equal(segment__footer_decode(footer, &decoded, NULL), ZP_E_VERSION);
+		footer[places[i]] ^= 2;
+	}
+	fixture_done(&fixture);
+}
+
+/* Names: 32 hex digits and ".seg", nothing else. */
+static void
+names_go_both_ways(void **state)
+{
+	const struct segment_name name = {.low = 0x1234, .high = UINT64_C(0xfedcba9876543210)};
+	struct segment_name parsed;
+	char text[ZP_FILE_NAME_MAX];
+
+	(void)state;
+	segment__name_format(&name, text);
+	assert_string_equal(text, "fedcba98765432100000000000001234.seg");
+	assert_true(segment__name_parse(text, &parsed));
+	assert_int_equal(parsed.low, name.low);
+	assert_int_equal(parsed.high, name.high);
+	assert_false(segment__name_parse("fedcba98765432100000000000001234.tab", &parsed));
+	assert_false(segment__name_parse("fedcba98765432100000000000001234.seg.tmp", &parsed));
+	assert_false(segment__name_parse("Fedcba98765432100000000000001234.seg", &parsed));
+	assert_false(segment__name_parse("fedcba9876543210", &parsed));
+	assert_false(segment__name_parse("", &parsed));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(any_flipped_bit_is_found),
+	    cmocka_unit_test(any_truncation_is_refused),
+	    cmocka_unit_test(a_moved_block_is_refused),
+	    cmocka_unit_test(another_segments_bytes_are_refused),
+	    cmocka_unit_test(damage_stays_where_it_is),
+	    cmocka_unit_test(the_manifest_is_believed),
+	    cmocka_unit_test(newer_files_are_told_apart),
+	    cmocka_unit_test(names_go_both_ways),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,237 @@
+/*
+ * test_segment_golden.c - the files of test/golden are read as the rows they were made of, and made
+ * again they are the same bytes.
+ *
+ * A version's files are never changed. Compressed texts depend on the release of zstd, so the one file
+ * that has them is compared byte by byte only with the release that made it.
+ * To make the files of a new version: ZPIN_GOLDEN_WRITE=1.
+ */
+#include "segment_testing.h"
+
+#include <zstd.h>
+
+#define GOLDEN_ZSTD 10504u
+
+static void
+golden_path(const char *name, char path[4096])
+{
+	snprintf(path, 4096, "%s/segment-v1-%s.seg", ZPIN_GOLDEN, name);
+}
+
+static void
+golden_read(const char *name, struct zp_buf *bytes)
+{
+	char path[4096];
+	uint8_t part[4096];
+	size_t length;
+	FILE *file;
+
+	golden_path(name, path);
+	file = fopen(path, "rb");
+	if (file == NULL)
+		fail_msg("%s is missing", path);
+	while ((length = fread(part, 1, sizeof(part), file)) > 0)
+		zp_buf_append(bytes, part, length);
+	fclose(file);
+	assert_int_equal(zp_buf_check(bytes, path, NULL), 0);
+}
+
+static void
+golden_write(const char *name, const struct zp_buf *bytes)
+{
+	char path[4096];
+	FILE *file;
+
+	golden_path(name, path);
+	file = fopen(path, "wb");
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes->data, 1, bytes->length, file), bytes->length);
+	fclose(file);
+}
+
+/* Compares what was just made with the kept file, puts the kept file in its place and opens that. */
+static struct segment *
+golden_open(struct memory_store *store, const char *name, const struct segment_info *made,
+    bool same_bytes)
+{
+	ZP_AUTO_BUF(kept, 1 << 20);
+	struct segment_info expected = *made;
+	struct segment *segment = NULL;
+	struct zp_hash128 content;
+	char file_name[ZP_FILE_NAME_MAX];
+	struct memory_file *file;
+	struct zp_err err = {0};
+
+	segment__name_format(&made->name, file_name);
+	file = memory_store_find(store, file_name);
+	if (getenv("ZPIN_GOLDEN_WRITE") != NULL)
+		golden_write(name, &file->bytes);
+	golden_read(name, &kept);
+	if (same_bytes) {
+		assert_int_equal(kept.length, file->bytes.length);
+		assert_memory_equal(kept.data, file->bytes.data, kept.length);
+	}
+	content = zp_hash128_of(kept.data, kept.length);
+	expected.name = (struct segment_name){content.low, content.high};
+	expected.bytes = kept.length;
+	segment__name_format(&expected.name, file_name);
+	memory_store_put(store, file_name, kept.data, kept.length);
+	if (segment__open(&store->base, &expected.name, &expected, &segment, &err) != 0)
+		fail_msg("%s", err.text);
+	return segment;
+}
+
+static void
+golden_rows(const char *name, struct rows *rows, bool same_bytes)
+{
+	struct segment_plan plan = plan_of(rows);
+	struct memory_store store;
+	struct segment_info made;
+	struct segment *segment;
+
+	memory_store_init(&store);
+	plan.prefix_bits = 3;
+	segment__release(rows_write(&store, rows, &plan, &made));
+	segment = golden_open(&store, name, &made, same_bytes);
+	rows_assert_in(rows, segment);
+	segment__release(segment);
+	memory_store_done(&store);
+	rows_free(rows);
+}
+
+/* Facts of every kind, both encodings of tombstones' neighbours, classes, dictionary, own columns. */
+static struct rows *
+rows_of_facts(size_t count)
+{
+	struct rows *rows = rows_new(count);
+	uint64_t seed = 1;
+
+	for (size_t i = 0; i < count; i++) {
+		struct segment_row *row = &rows->rows[i];
+
+		random_digest(&seed, row->key.digest);
+		row->key.digest[0] = (uint8_t)(0xa0 | (row->key.digest[0] & 0x1f));
+		if (i % 10 == 0) { /* some hundred claims on one digest */
+			memset(row->key.digest, 0xaa, sizeof(row->key.digest));
+			row->key.namespace_id = 5;
+			row->key.claim = i;
+		}
+		if (i % 11 == 0) {
+			row->operation = ZP_ROW_TOMBSTONE;
+			continue;
+		}
+		row_facts(row, &seed);
+		row->record.facts[ZP_FACT_ALLOCATIONS] = 2 * (i % 7 * 1000);
+		if (i % 500 == 1)
+			row->record.facts[ZP_FACT_EXPIRE_AT] = UINT64_MAX - i;
+	}
+	return rows;
+}
+
+static void
+golden_facts(void **state)
+{
+	struct rows *rows = rows_of_facts(4000);
+
+	(void)state;
+	rows_sort(rows);
+	golden_rows("facts", rows, true);
+}
+
+/* Short texts that stay as they are, for they are too few to compress. */
+static void
+golden_texts_raw(void **state)
+{
+	struct rows *rows = rows_of_facts(5);
+
+	(void)state;
+	row_name(rows, 1, "x", 1);
+	row_name(rows, 2, "caf\xc3\xa9", 5);
+	rows_sort(rows);
+	golden_rows("texts-raw", rows, true);
+}
+
+static void
+golden_texts(void **state)
+{
+	struct rows *rows = rows_of_facts(600);
+
+	(void)state;
+	for (size_t i = 0; i < rows->count; i++) {
+		char name[32];
+
+		if (rows->rows[i].operation == ZP_ROW_TOMBSTONE)
+			continue;
+		snprintf(name, sizeof(name), "pin-%010zu", i);
+		row_name(rows, i, name, strlen(name));
+	}
+	rows_sort(rows);
+	golden_rows("texts", rows, ZSTD_versionNumber() == GOLDEN_ZSTD);
+}
+
+static void
+golden_entries(const char *name, enum zp_family family)
+{
+	struct segment_plan plan = {.id = {9, 8}, .shard_id = 2, .family = family};
+	struct segment_iterator *iterator = NULL;
+	struct segment_writer *writer = NULL;
+	struct segment_entry entry = {{0}, 0}, read;
+	struct segment_info info;
+	struct memory_store store;
+	struct segment *segment;
+
+	memory_store_init(&store);
+	assert_int_equal(segment__writer_open(&store.base, &plan, &writer, NULL), 0);
+	for (uint64_t i = 0; i < 300; i++) {
+		entry.columns[0] = i / 100;
+		entry.columns[1] = UINT64_C(1) << 63 | i * 60;
+		entry.columns[2] = i * UINT64_C(0x9E3779B97F4A7C15);
+		entry.operation = i % 50 == 0;
+		assert_int_equal(segment__writer_add_entry(writer, &entry, NULL), 0);
+	}
+	assert_int_equal(segment__writer_finish(writer, &info, NULL), 0);
+	segment = golden_open(&store, name, &info, true);
+	assert_int_equal(segment__family(segment), family);
+	assert_int_equal(segment__verify(segment, NULL, NULL, NULL), 0);
+	assert_int_equal(segment__entries_open(segment, NULL, &iterator, NULL), 0);
+	for (uint64_t i = 0; i < 300; i++) {
+		assert_int_equal(segment__entries_next(iterator, &read, NULL), 0);
+		assert_int_equal(read.columns[0], i / 100);
+		assert_int_equal(read.columns[1], UINT64_C(1) << 63 | i * 60);
+		assert_int_equal(read.columns[2], i * UINT64_C(0x9E3779B97F4A7C15));
+		assert_int_equal(read.columns[3], 0);
+		assert_int_equal(read.operation, i % 50 == 0);
+	}
+	assert_int_equal(segment__entries_next(iterator, &read, NULL), ZP_END);
+	segment__iterator_close(iterator);
+	segment__release(segment);
+	memory_store_done(&store);
+}
+
+static void
+golden_time(void **state)
+{
+	(void)state;
+	golden_entries("time", ZP_FAMILY_TIME);
+}
+
+static void
+golden_expire(void **state)
+{
+	(void)state;
+	golden_entries("expire", ZP_FAMILY_EXPIRE);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(golden_facts),
+	    cmocka_unit_test(golden_texts_raw),
+	    cmocka_unit_test(golden_texts),
+	    cmocka_unit_test(golden_time),
+	    cmocka_unit_test(golden_expire),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
