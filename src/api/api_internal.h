@@ -56,6 +56,9 @@ bool api__decimal_read(struct zp_slice text, uint64_t max, uint64_t *value_out);
 int api__options_read(
     const struct api_query *query, int64_t now_us, struct zp_pin *pin, struct zp_err *err);
 
+/* Binary peer ids as a JSON array of texts. */
+void api__peers_json(const struct zp_slice *peers, size_t count, struct zp_buf *json);
+
 /* ---- Filters of lists (filter.c; pure) ---------------------------------------------------------
  */
 
@@ -277,9 +280,6 @@ int api__write_fill(struct zp_pin *pin, enum zp_write_kind kind, int64_t now_us,
 /* The answer to a write that was done: the pin object. `scratch` is overwritten. */
 int api__write_json(struct api_call *call, const struct zp_write *write, struct zp_buf *scratch,
     struct zp_buf *json, struct zp_err *err);
-
-/* Binary peer ids as a JSON array of texts. */
-void api__peers_json(const struct zp_slice *peers, size_t count, struct zp_buf *json);
 
 /* ---- Listings (list.c)
  * -------------------------------------------------------------------------------- */

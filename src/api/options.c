@@ -186,3 +186,15 @@ api__options_read(
 		rc = origins_read(api__query_get(query, "origins"), pin, err);
 	return rc;
 }
+
+void
+api__peers_json(const struct zp_slice *peers, size_t count, struct zp_buf *json)
+{
+	zp_buf_append_byte(json, '[');
+	for (size_t i = 0; i < count; i++) {
+		zp_buf_append_text(json, i == 0 ? "\"" : ",\"");
+		zp_peer_id_format(peers[i], json);
+		zp_buf_append_byte(json, '"');
+	}
+	zp_buf_append_byte(json, ']');
+}

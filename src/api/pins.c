@@ -39,18 +39,6 @@ api__pin_json(struct api_call *call, const struct zp_key *key, const struct zp_r
 
 /* ---- Answers -------------------------------------------------------------------------------- */
 
-void
-api__peers_json(const struct zp_slice *peers, size_t count, struct zp_buf *json)
-{
-	zp_buf_append_byte(json, '[');
-	for (size_t i = 0; i < count; i++) {
-		zp_buf_append_text(json, i == 0 ? "\"" : ",\"");
-		zp_peer_id_format(peers[i], json);
-		zp_buf_append_byte(json, '"');
-	}
-	zp_buf_append_byte(json, ']');
-}
-
 int
 api__write_json(struct api_call *call, const struct zp_write *write, struct zp_buf *scratch,
     struct zp_buf *json, struct zp_err *err)
