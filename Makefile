@@ -10,10 +10,12 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 run: build ## install what is missing, build, and start a node on ./zpin-data
-	@exec $(BUILD)/zpin serve --data $(DATA)
+	@[ -e $(DATA)/zpin.yaml ] || $(BUILD)/zpin init --quiet $(DATA)
+	@exec $(BUILD)/zpin serve --config $(DATA)/zpin.yaml
 
 build: setup $(BUILD)/build.ninja ## build/zpin
-	@ninja -C $(BUILD) --quiet zpin
+	@ninja -C $(BUILD) --quiet src/main/zpin
+	@ln -sf src/main/zpin $(BUILD)/zpin
 
 test: setup-check $(BUILD)/build.ninja ## the quick tests
 	@ninja -C $(BUILD) --quiet

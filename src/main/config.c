@@ -206,7 +206,7 @@ environment_get(char *const *environment, const char *name)
 	return NULL;
 }
 
-/* A file that was named must be there; the default one may be missing. */
+/* A file that was named must be there; the default one may be missing, but not unreadable. */
 static int
 load_steps(const char *path, char *const *environment, struct zp_config *config, struct zp_err *err)
 {
@@ -215,7 +215,7 @@ load_steps(const char *path, char *const *environment, struct zp_config *config,
 
 	if (path == NULL)
 		path = environment_get(environment, "ZPIN_CONFIG");
-	if (path == NULL && stat(ZP_CONFIG_PATH_DEFAULT, &facts) == 0)
+	if (path == NULL && (stat(ZP_CONFIG_PATH_DEFAULT, &facts) == 0 || errno != ENOENT))
 		path = ZP_CONFIG_PATH_DEFAULT;
 	if (path != NULL)
 		rc = config_file_read(path, config, err);

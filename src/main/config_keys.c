@@ -123,8 +123,7 @@ const struct config_key config__keys[] = {
 
     ADDRESSES(metrics, "listen", listen, "127.0.0.1:8888",
 	"Where /metrics is served alone, as IPFS Cluster has it. Empty: nowhere. The rule for "
-	"public "
-	"addresses is that of api.listen."),
+	"public addresses is that of api.listen."),
 
     CHOICE(storage, "kind", kind, "directory", "directory",
 	"How shards are kept: `directory` is plain directories with hard-link snapshots."),

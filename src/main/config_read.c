@@ -418,7 +418,9 @@ read_text(struct zp_slice yaml, const char *source, const struct config_key *key
 		    yaml.length, ZP_CONFIG_BYTES_MAX);
 	if (yaml_parser_initialize(&reader.parser) != 1)
 		return zp_fail(err, ZP_E_MEMORY, "%s: out of memory", source);
-	yaml_parser_set_input_string(&reader.parser, yaml.data, yaml.length);
+	/* libyaml asserts that even no bytes have an address. */
+	yaml_parser_set_input_string(&reader.parser,
+	    yaml.length > 0 ? yaml.data : (const uint8_t *)"", yaml.length);
 	rc = read_document(&reader, key);
 	if (reader.has_event)
 		yaml_event_delete(&reader.event);

@@ -375,7 +375,7 @@ scdoc_text(const char *markdown, struct zp_buf *text)
 			zp_buf_append_byte(text, '*');
 			continue;
 		}
-		if (strchr("_*\\#~[]", *at) != NULL)
+		if (strchr("_*\\#~", *at) != NULL)
 			zp_buf_append_byte(text, '\\');
 		zp_buf_append_byte(text, (uint8_t)*at);
 	}

@@ -74,18 +74,20 @@ size_parse(const char *text, int64_t *bytes_out, struct zp_err *err)
 	    "\"%s\" is not a size: the units are B, KiB, MiB, GiB, TiB, kB, MB, GB and TB", text);
 }
 
+/* In the unit, of 1024s or of 1000s, that leaves the smallest whole number. */
 void
 config__size_format(uint64_t bytes, struct zp_buf *text)
 {
-	for (size_t i = 0; i < 4; i++) {
+	size_t best = ZP_ARRAY_COUNT(size_units) - 1;
+
+	for (size_t i = 0; bytes > 0 && i < ZP_ARRAY_COUNT(size_units); i++) {
 		uint64_t unit = (uint64_t)size_units[i].bytes;
 
-		if (bytes >= unit && bytes % unit == 0) {
-			zp_buf_printf(text, "%" PRIu64 "%s", bytes / unit, size_units[i].name);
-			return;
-		}
+		if (bytes % unit == 0 && unit > (uint64_t)size_units[best].bytes)
+			best = i;
 	}
-	zp_buf_append_decimal_u64(text, bytes);
+	zp_buf_printf(text, "%" PRIu64 "%s", bytes / (uint64_t)size_units[best].bytes,
+	    size_units[best].name);
 }
 
 void

@@ -1,0 +1,364 @@
+/*
+ * offline.c - init, and import, export and verify on the data of a stopped node.
+ *
+ * Flow: cli → here → a node in this process that does not listen. Owner: the main thread.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "main/log.h"
+#include "main/parts.h"
+#include "main/serve.h"
+#include "store/store.h"
+
+#define LINE_BYTES_MAX (1u << 20)
+#define READ_BYTES 262144u
+#define MAP_MAX 4096u
+
+/* ---- Init ------------------------------------------------------------------------------------ */
+
+/* Writes <directory>/zpin.yaml, all defaults as comments but the data directory. */
+static int
+config_write(const char *directory, const char *absolute, struct zp_err *err)
+{
+	char path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
+	ZP_AUTO_BUF(yaml, ZP_CONFIG_BYTES_MAX);
+	FILE *file;
+	bool written;
+
+	snprintf(path, sizeof(path), "%s/zpin.yaml", directory);
+	zp_buf_printf(&yaml, "# zpin.yaml: made by `zpin init`; see zpin.yaml(5). Where a line is a comment,\n"
+			     "# it shows the default.\n\nnode:\n  data: \"%s\"\n\n",
+	    absolute);
+	zp_config_example(&yaml);
+	file = fopen(path, "wxe");
+	if (file == NULL)
+		return errno == EEXIST ? ZP_OK : zp_fail_errno(err, errno, "%s", path);
+	written = fwrite(yaml.data, 1, yaml.length, file) == yaml.length;
+	if (fclose(file) != 0 || !written)
+		return zp_fail_errno(err, errno, "%s", path);
+	return ZP_OK;
+}
+
+/* Takes the directory in place of what the config says. */
+static int
+directory_set(struct zp_config *config, const char *directory, struct zp_err *err)
+{
+	char *absolute;
+
+	if (mkdir(directory, 0750) != 0 && errno != EEXIST)
+		return zp_fail_errno(err, errno, "%s", directory);
+	absolute = realpath(directory, NULL);
+	if (absolute == NULL)
+		return zp_fail_errno(err, errno, "%s", directory);
+	zp_free(config->node.data);
+	config->node.data = absolute;
+	return config_write(directory, absolute, err);
+}
+
+int
+zp_node_init(const char *config_path, const char *directory, struct zp_buf *report,
+    struct zp_err *err)
+{
+	struct zp_identity identity;
+	struct zp_config config;
+	char path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
+	bool made = false;
+	int rc = zp_config_load(config_path, environ, &config, err);
+
+	if (rc < 0)
+		return rc;
+	if (directory != NULL)
+		rc = directory_set(&config, directory, err);
+	if (rc == ZP_OK)
+		rc = main__node_make(&config, &made, err);
+	main__identity_path(&config, path, sizeof(path));
+	if (rc == ZP_OK)
+		rc = zp_identity_read(path, &identity, err);
+	if (rc == ZP_OK && !made)
+		rc = zp_fail(err, ZP_E_EXISTS, "there is a node in %s already", config.node.data);
+	if (rc == ZP_OK) {
+		zp_buf_printf(report, "made a node in %s\npeer id %s\n", config.node.data,
+		    identity.text);
+		if (directory != NULL)
+			zp_buf_printf(report, "start it: zpin serve --config %s/zpin.yaml\n",
+			    directory);
+		else
+			zp_buf_printf(report, "start it: zpin serve\n");
+	}
+	zp_config_done(&config);
+	return rc;
+}
+
+/* ---- A node without listeners ------------------------------------------------------------------ */
+
+struct offline {
+	struct zp_config config;
+	struct zp_identity identity;
+	struct zp_node *node;
+};
+
+static int
+offline_open(struct offline *offline, const char *config_path, bool read_only, struct zp_err *err)
+{
+	struct zp_node_options options;
+	int rc = zp_config_load(config_path, environ, &offline->config, err);
+
+	offline->node = NULL;
+	if (rc < 0)
+		return rc;
+	zp_log_setup(ZP_LOG_WARNING, false);
+	rc = main__node_options(&offline->config, &offline->identity, &options, err);
+	if (rc == ZP_OK) {
+		options.offline = true;
+		options.read_only = read_only;
+		rc = zp_node_open(&options, &offline->node, err);
+	}
+	if (rc < 0)
+		zp_config_done(&offline->config);
+	return rc;
+}
+
+static void
+offline_close(struct offline *offline)
+{
+	zp_node_close(offline->node);
+	zp_config_done(&offline->config);
+}
+
+/* ---- Import ---------------------------------------------------------------------------------- */
+
+/* "OLD=NEW" pairs as binary peer ids, kept in `binary`. */
+static int
+maps_parse(const struct zp_cli_import *import, struct zp_buf *binary,
+    struct zp_slice (*pairs)[2], struct zp_err *err)
+{
+	size_t offsets[MAP_MAX * 2 + 1] = {0};
+
+	if (import->maps_count > MAP_MAX)
+		return zp_fail(err, ZP_E_TOO_LARGE, "more than %u maps", MAP_MAX);
+	for (size_t i = 0; i < import->maps_count; i++) {
+		const char *text = import->maps[i];
+		const char *equals = strchr(text, '=');
+		int rc;
+
+		if (equals == NULL)
+			return zp_fail(err, ZP_E_INVALID, "\"%s\" is not OLD=NEW", text);
+		rc = zp_peer_id_parse((struct zp_slice){(const uint8_t *)text,
+					  (size_t)(equals - text)},
+		    binary, err);
+		offsets[2 * i + 1] = binary->length;
+		if (rc == ZP_OK)
+			rc = zp_peer_id_parse(zp_slice_of(equals + 1), binary, err);
+		offsets[2 * i + 2] = binary->length;
+		if (rc < 0)
+			return zp_wrap(err, rc, "--map %s", text);
+	}
+	for (size_t i = 0; i < import->maps_count * 2; i++)
+		pairs[i / 2][i % 2] = (struct zp_slice){
+		    binary->data + offsets[i], offsets[i + 1] - offsets[i]};
+	return ZP_OK;
+}
+
+static void
+bad_line(void *context, uint64_t line, const char *text)
+{
+	const struct zp_cli_import *import = context;
+
+	import->bad_line(import->context, line, (struct zp_slice){(const uint8_t *)"", 0}, text);
+}
+
+static void
+counts_of(struct zp_import *import, struct zp_cli_counts *counts)
+{
+	struct zp_import_progress progress;
+
+	zp_ignore(zp_import_progress_get(import, &progress, NULL)); /* failures come with wait */
+	*counts = (struct zp_cli_counts){.line = progress.lines, .imported = progress.imported,
+	    .skipped = progress.skipped, .bytes = progress.bytes};
+}
+
+/* Feeds a piece; waits where the node cannot take more yet. */
+static int
+piece_feed(struct zp_import *import, const uint8_t *bytes, size_t length, struct zp_err *err)
+{
+	while (length > 0) {
+		size_t taken = 0;
+		int rc = zp_import_feed(import, bytes, length, &taken, err);
+
+		if (rc < 0 && rc != ZP_E_FULL)
+			return rc;
+		bytes += taken;
+		length -= taken;
+		if (length > 0) {
+			rc = zp_import_wait(import, err);
+			if (rc < 0)
+				return rc;
+		}
+	}
+	return ZP_OK;
+}
+
+static int
+input_feed(const struct zp_cli_import *from, struct zp_import *import,
+    struct zp_cli_counts *counts, struct zp_err *err)
+{
+	uint8_t *bytes = zp_alloc(READ_BYTES);
+	size_t length = 1;
+	int rc = ZP_OK;
+
+	while (rc == ZP_OK && length > 0) {
+		rc = from->read(from->context, bytes, READ_BYTES, &length, err);
+		if (rc == ZP_OK)
+			rc = piece_feed(import, bytes, length, err);
+		counts_of(import, counts);
+		from->progress(from->context, counts);
+	}
+	zp_free(bytes);
+	if (rc == ZP_OK)
+		rc = zp_import_finish(import, err);
+	return rc;
+}
+
+static void
+stream_id(const char *hex, uint8_t id[16])
+{
+	for (size_t i = 0; i < 16 && hex[2 * i] != '\0' && hex[2 * i + 1] != '\0'; i++) {
+		char pair[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
+
+		id[i] = (uint8_t)strtoul(pair, NULL, 16);
+	}
+}
+
+int
+zp_node_import(const char *config_path, const struct zp_cli_import *from,
+    struct zp_cli_counts *counts_out, struct zp_err *err)
+{
+	static const enum zp_import_allocations kinds[] = {
+	    [ZP_CLI_ALLOCATIONS_KEEP] = ZP_IMPORT_ALLOCATIONS_KEEP,
+	    [ZP_CLI_ALLOCATIONS_DROP] = ZP_IMPORT_ALLOCATIONS_DROP,
+	    [ZP_CLI_ALLOCATIONS_MAP] = ZP_IMPORT_ALLOCATIONS_MAP,
+	};
+	ZP_AUTO_BUF(binary, MAP_MAX * 2 * ZP_PEER_ID_BYTES_MAX);
+	struct zp_slice(*pairs)[2] = zp_alloc_zero(from->maps_count, sizeof(*pairs));
+	struct zp_import_options options = {.allocations = kinds[from->allocations],
+	    .map = (const struct zp_slice(*)[2])pairs, .map_count = from->maps_count,
+	    .replace = from->mode == ZP_CLI_IMPORT_REPLACE, .skip_bad = from->skip_bad};
+	struct zp_import *import;
+	struct offline offline;
+	int rc = maps_parse(from, &binary, pairs, err);
+
+	*counts_out = (struct zp_cli_counts){0};
+	stream_id(from->stream, options.origin.id);
+	if (rc == ZP_OK)
+		rc = offline_open(&offline, config_path, false, err);
+	if (rc < 0) {
+		zp_free(pairs);
+		return rc;
+	}
+	if (from->resume)
+		options.lines_done =
+		    zp_command_origin_sequence(offline.node, options.origin.id);
+	rc = zp_import_open(offline.node, &options, bad_line, NULL, (void *)from, &import, err);
+	if (rc == ZP_OK) {
+		int rc_wait;
+		struct zp_err err_wait = {0};
+
+		rc = input_feed(from, import, counts_out, err);
+		rc_wait = zp_import_wait(import, &err_wait); /* also what came before a bad line */
+		counts_of(import, counts_out);
+		zp_import_close(import);
+		if (rc == ZP_OK && rc_wait < 0)
+			rc = zp_fail(err, rc_wait, "%s", err_wait.text);
+	}
+	offline_close(&offline);
+	zp_free(pairs);
+	return rc;
+}
+
+/* ---- Export, verify -------------------------------------------------------------------------- */
+
+static int
+pins_write(struct zp_node *node, const struct zp_cli_export *to, struct zp_cli_counts *counts,
+    struct zp_err *err)
+{
+	const struct zp_pin_json_style style = {0};
+	struct zp_list_filter filter = {0};
+	ZP_AUTO_BUF(lines, LINE_BYTES_MAX);
+	struct zp_record record;
+	struct zp_list *list;
+	struct zp_key key;
+	int rc = zp_list_open(node, &filter, NULL, &list, err);
+
+	if (rc < 0)
+		return rc;
+	while ((rc = zp_list_next(list, &key, &record, err)) == ZP_OK) {
+		struct zp_slice allocations;
+
+		rc = zp_tables_allocations_json(zp_node_tables(node),
+		    record.facts[ZP_FACT_ALLOCATIONS], &allocations, err);
+		if (rc == ZP_OK)
+			rc = zp_pin_to_json(&key, &record, allocations, &style, &lines, err);
+		zp_buf_append_byte(&lines, '\n');
+		counts->line++;
+		counts->imported++;
+		if (rc == ZP_OK && lines.length > LINE_BYTES_MAX / 4) {
+			counts->bytes += lines.length;
+			rc = to->write(to->context, zp_buf_slice(&lines), err);
+			zp_buf_clear(&lines);
+			to->progress(to->context, counts);
+		}
+		if (rc < 0)
+			break;
+	}
+	zp_list_close(list);
+	counts->bytes += lines.length;
+	if ((rc == ZP_END || rc == ZP_E_CORRUPT) && lines.length > 0) {
+		int rc_write = to->write(to->context, zp_buf_slice(&lines), err);
+
+		rc = rc_write < 0 ? rc_write : rc;
+	}
+	return rc == ZP_END ? ZP_OK : rc;
+}
+
+int
+zp_node_export(const char *config_path, const struct zp_cli_export *to,
+    struct zp_cli_counts *counts_out, struct zp_err *err)
+{
+	struct offline offline;
+	int rc = offline_open(&offline, config_path, true, err);
+
+	*counts_out = (struct zp_cli_counts){0};
+	if (rc < 0)
+		return rc;
+	rc = pins_write(offline.node, to, counts_out, err);
+	offline_close(&offline);
+	return rc;
+}
+
+static void
+damage_print(void *context, const char *text)
+{
+	zp_buf_printf(context, "damaged: %s\n", text);
+}
+
+int
+zp_node_verify(const char *config_path, const struct zp_cli_verify *verify, struct zp_err *err)
+{
+	struct zp_verify_report report = {0};
+	struct offline offline;
+	int rc = offline_open(&offline, config_path, true, err);
+
+	if (rc < 0)
+		return rc;
+	rc = zp_command_verify(offline.node, damage_print, verify->report, &report, err);
+	zp_buf_printf(verify->report, "%llu pins, %llu segments, %llu rows, %llu bytes read, %llu damages\n",
+	    (unsigned long long)report.pins, (unsigned long long)report.segments,
+	    (unsigned long long)report.rows, (unsigned long long)report.bytes,
+	    (unsigned long long)report.damages);
+	offline_close(&offline);
+	return rc;
+}
