@@ -31,6 +31,13 @@ static const char escape_of[256] = {
 };
 
 static void
+put_plain_run(struct zp_buf *buf, const uint8_t *start, const uint8_t *end)
+{
+	if (end > start)
+		zp_buf_append(buf, start, (size_t)(end - start));
+}
+
+static void
 put_escape(struct zp_buf *buf, uint8_t byte)
 {
 	char escape = escape_of[byte];
@@ -61,7 +68,7 @@ zp_json_put_string(struct zp_buf *buf, struct zp_slice value)
 			continue;
 		}
 		if (escape_of[*at] != 'x') {
-			zp_buf_append(buf, plain, (size_t)(at - plain));
+			put_plain_run(buf, plain, at);
 			put_escape(buf, *at);
 			plain = ++at;
 			continue;
@@ -71,14 +78,14 @@ zp_json_put_string(struct zp_buf *buf, struct zp_slice value)
 			at += length;
 			continue;
 		}
-		zp_buf_append(buf, plain, (size_t)(at - plain));
+		put_plain_run(buf, plain, at);
 		zp_buf_append_text(buf, length == 0           ? "\\ufffd"
 					: character == 0x2028 ? "\\u2028"
 							      : "\\u2029");
 		at += length == 0 ? 1 : length;
 		plain = at;
 	}
-	zp_buf_append(buf, plain, (size_t)(at - plain));
+	put_plain_run(buf, plain, at);
 	zp_buf_append_byte(buf, '"');
 }
 
