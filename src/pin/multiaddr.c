@@ -127,6 +127,7 @@ int
 zp_multiaddr_normalize(struct zp_slice text, struct zp_buf *normal, struct zp_err *err)
 {
 	const size_t length_before = normal->length;
+	const bool was_full = normal->overflow;
 	const uint8_t *at, *end;
 	int rc = ZP_OK;
 
@@ -142,8 +143,10 @@ zp_multiaddr_normalize(struct zp_slice text, struct zp_buf *normal, struct zp_er
 		rc = component_normalize(text, &at, end, normal, err);
 	if (rc == ZP_OK)
 		rc = zp_buf_check(normal, "multiaddr", err);
-	if (rc < 0)
+	if (rc < 0) {
 		normal->length = length_before;
+		normal->overflow = was_full;
+	}
 	return rc;
 }
 

@@ -236,7 +236,8 @@ struct zp_pin_json_style {
 
 /* Appends the pin object without a newline, fields in IPFS Cluster's order, Go's HTML escaping.
  * allocations_json is a ready JSON array. A NULL style is that of reads. `size` comes last and only
- * where it is known. ZP_E_CORRUPT where key and record do not fit together or break the form. */
+ * where it is known. ZP_E_CORRUPT where key and record do not fit together or break the form,
+ * ZP_E_TOO_LARGE where `json` is full; it is then as it was. */
 ZP_MUST_CHECK int zp_pin_to_json(const struct zp_key *key, const struct zp_record *record,
     struct zp_slice allocations_json, const struct zp_pin_json_style *style, struct zp_buf *json,
     struct zp_err *err);
@@ -248,7 +249,8 @@ ZP_MUST_CHECK int zp_peer_id_parse(struct zp_slice text, struct zp_buf *binary, 
 /* Binary to base58btc text. */
 void zp_peer_id_format(struct zp_slice binary, struct zp_buf *text);
 
-/* Checks a multiaddress and appends its normal form as go-multiaddr prints it. */
+/* Checks a multiaddress and appends its normal form as go-multiaddr prints it; on an error `normal`
+ * is as it was. */
 ZP_MUST_CHECK int zp_multiaddr_normalize(struct zp_slice text, struct zp_buf *normal,
     struct zp_err *err);
 /* True where a normal form has a /p2p/<id> part, as origins must. */

@@ -260,6 +260,7 @@ zp_pin_to_json(const struct zp_key *key, const struct zp_record *record,
 {
 	static const struct zp_pin_json_style read_style = {0};
 	const size_t length_before = json->length;
+	const bool was_full = json->overflow;
 	struct texts texts;
 	struct zp_cid cid;
 	int rc = record_check(key, record, err);
@@ -282,7 +283,9 @@ zp_pin_to_json(const struct zp_key *key, const struct zp_record *record,
 	zp_buf_append_byte(json, '"');
 	append_rest(record, &texts, allocations_json, style, json);
 	rc = zp_buf_check(json, "pin", err);
-	if (rc < 0)
+	if (rc < 0) {
 		json->length = length_before;
+		json->overflow = was_full;
+	}
 	return rc;
 }

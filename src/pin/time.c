@@ -242,8 +242,9 @@ size_t
 pin__time_print(int64_t seconds, uint32_t nanoseconds, uint8_t *to)
 {
 	/* From year 0 on, so that no division is of a negative number. */
-	uint64_t since_min = zp_min_u64(
-	    (uint64_t)(seconds < TIME_MIN ? 0 : seconds - TIME_MIN), TIME_MAX - TIME_MIN);
+	uint64_t since_min = seconds < TIME_MIN   ? 0
+			     : seconds > TIME_MAX ? TIME_MAX - TIME_MIN
+						  : (uint64_t)(seconds - TIME_MIN);
 	unsigned second_of_day = (unsigned)(since_min % SECONDS_PER_DAY);
 	struct date date =
 	    date_of_days((int64_t)(since_min / SECONDS_PER_DAY) + TIME_MIN / SECONDS_PER_DAY);

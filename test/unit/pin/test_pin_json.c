@@ -347,6 +347,7 @@ post_answer_differs_from_reads(void **state)
 	assert_int_equal(
 	    zp_pin_to_json(&key, &record, zp_slice_of("[]"), NULL, &json, NULL), ZP_E_TOO_LARGE);
 	assert_true(zp_slice_is(zp_buf_slice(&json), read_line));
+	assert_false(json.overflow);
 	zp_pin_done(&pin);
 }
 

@@ -114,10 +114,16 @@ bad_multiaddresses_are_refused(void **state)
 		assert_true(zp_slice_is(zp_buf_slice(&normal), "before"));
 		assert_non_null(strstr(err.text, "failed to parse multiaddr"));
 	}
+	/* A NUL ends nothing, and a full buffer is as it was. */
+	ZP_AUTO_BUF(small, 20);
 	assert_int_equal(
-	    zp_multiaddr_normalize((struct zp_slice){(const uint8_t *)"/ip4/1.2.3.4\0", 13},
-		&(struct zp_buf){.length_max = 100}, NULL),
+	    zp_multiaddr_normalize(
+		(struct zp_slice){(const uint8_t *)"/ip4/1.2.3.4\0", 13}, &small, NULL),
 	    ZP_E_INVALID);
+	assert_int_equal(zp_multiaddr_normalize(zp_slice_of("/ip4/1.2.3.4/tcp/4001"), &small, NULL),
+	    ZP_E_TOO_LARGE);
+	assert_int_equal(
+	    zp_multiaddr_normalize(zp_slice_of("/ip4/1.2.3.4/tcp/400"), &small, NULL), ZP_OK);
 }
 
 /* Only a component called p2p counts, not the same letters in another's value. */
