@@ -3,8 +3,8 @@
  *
  * Flow:    api → command → journal → shard → engine. A read skips the journal.
  * Threads: any thread may call anything here. Writes are answered by the commit thread, which
- *          gathers everything that waits, looks the old records up together, decides, makes one journal
- *          commit (one sync) and applies: so an answer means durable, and decisions are serial.
+ *          gathers everything that waits, looks the old records up together, decides, makes one
+ * journal commit (one sync) and applies: so an answer means durable, and decisions are serial.
  * Errors:  user errors carry IPFS Cluster's texts. After a failed journal sync every write answers
  *          ZP_E_IO "outcome unknown" until the node is restarted; reads go on.
  */
@@ -20,37 +20,42 @@
 struct zp_node;
 
 struct zp_node_options {
-	const char *root;	       /* directory of the node's files */
-	uint32_t shards;	       /* at creation only; a power of two, 1 to ZP_SHARDS_MAX */
+	const char *root; /* directory of the node's files */
+	uint32_t shards;  /* at creation only; a power of two, 1 to ZP_SHARDS_MAX */
 	uint8_t peer_id[ZP_PEER_ID_BYTES_MAX]; /* this node's own, binary */
 	size_t peer_id_bytes;
-	int32_t replication_min;       /* defaults for pins that ask for 0; -1: everywhere */
+	int32_t replication_min; /* defaults for pins that ask for 0; -1: everywhere */
 	int32_t replication_max;
-	uint64_t memtable_bytes_max;   /* of all shards together; a checkpoint begins at half of it */
-	uint64_t journal_bytes_max;    /* a checkpoint begins at this much journal */
+	uint64_t memtable_bytes_max; /* of all shards together; a checkpoint begins at half of it */
+	uint64_t journal_bytes_max;  /* a checkpoint begins at this much journal */
 	uint32_t checkpoint_interval_seconds;
 	uint32_t expiry_interval_seconds; /* how often due pins are looked for; 0: never */
-	bool read_only;		       /* writes answer ZP_E_READ_ONLY */
-	bool offline;		       /* no background work unless asked: for tools */
-	bool no_sync;		       /* tests only */
+	bool read_only; /* changes no file and takes no lock, for snapshots and nodes that
+			 * were closed; ZP_E_READ_ONLY where the journal has writes that
+			 * are not in the shards' files yet */
+	bool offline;   /* no background work but what full memory needs: for tools */
+	bool no_sync;   /* tests only */
 	/* Where the node tells what happens; may be NULL. level: 0 debug … 3 error. */
 	void (*log)(void *context, int level, const char *text);
 	void *log_context;
 };
 
-/* Makes a new node's files. ZP_E_EXISTS where there is one. */
+/* Makes a new node's files. ZP_E_EXISTS where there is one. Of the options it takes root, shards
+ * (0: 16), no_sync and log. */
 ZP_MUST_CHECK int zp_node_create(const struct zp_node_options *options, struct zp_err *err);
 
-/* Takes the lock, reads checkpoint and map, opens the shards, replays the journal, starts the commit
- * and maintenance threads. The text of an error says what to do. */
-ZP_MUST_CHECK int zp_node_open(const struct zp_node_options *options, struct zp_node **node_out,
-    struct zp_err *err);
+/* Takes the lock, reads checkpoint and map, opens the shards, replays the journal, starts the
+ * commit and maintenance threads. The text of an error says what to do. */
+ZP_MUST_CHECK int zp_node_open(
+    const struct zp_node_options *options, struct zp_node **node_out, struct zp_err *err);
 
 /* Answers what waits, writes a checkpoint (unless read_only or the journal is broken), ends the
  * threads and closes. NULL is allowed. */
 void zp_node_close(struct zp_node *node);
 
 const struct zp_tables *zp_node_tables(const struct zp_node *node); /* read side; any thread */
+/* Writes answer ZP_E_READ_ONLY from now on, or are taken again. A node that was opened read-only
+ * stays so. */
 void zp_node_read_only_set(struct zp_node *node, bool read_only);
 
 /* ---- Writes --------------------------------------------------------------------------------- */
@@ -64,28 +69,30 @@ enum zp_write_kind {
 };
 
 /*
- * One write. The caller fills the upper part, keeps everything it points to until the batch is done,
- * and reads the lower part then. Fact allocations of `record` is decided by the commit thread:
- * PIN allocates, IMPORT registers `allocations`.
+ * One write. The caller fills the upper part, keeps everything it points to until the batch is
+ * done, and reads the lower part then. Fact allocations of `record` is decided by the commit
+ * thread: PIN allocates, IMPORT registers `allocations`.
  */
 struct zp_write {
 	enum zp_write_kind kind;
 	struct zp_key key;
-	struct zp_record record;	     /* PIN, IMPORT: facts and texts (borrowed) */
-	const struct zp_slice *allocations;  /* PIN: user_allocations; IMPORT: the list; binary ids */
+	struct zp_record record; /* PIN, IMPORT: facts and texts (borrowed) */
+	const struct zp_slice
+	    *allocations; /* PIN: user_allocations; IMPORT: the list; binary ids */
 	size_t allocations_count;
-	bool has_update_from;		     /* PIN with pin-update: copy that pin's options */
-	bool update_keeps_name;		     /* no name was given: keep the old pin's */
-	bool update_keeps_expiry;	     /* likewise expire_at */
+	bool has_update_from;     /* PIN with pin-update: copy that pin's options */
+	bool update_keeps_name;   /* no name was given: keep the old pin's */
+	bool update_keeps_expiry; /* likewise expire_at */
 	struct zp_key update_from;
 
 	/* Answers, valid in `done` and until the batch is freed or reused. */
 	int rc;
 	struct zp_err err;
-	struct zp_record result;	     /* PIN: as stored. UNPIN, EXPIRE: what was removed */
-	struct zp_buf result_texts;	     /* owned: what result.texts borrows where it must */
-	uint32_t created_nanoseconds;	     /* PIN: the part of a second that is not stored */
-	bool was_there;			     /* a pin stood under the key before */
+	struct zp_record result;      /* PIN, IMPORT: as stored. UNPIN, EXPIRE: what was removed */
+	struct zp_buf result_texts;   /* owned, zero at first: what result.texts borrows where
+				       * it must; the caller ends it with zp_buf_done */
+	uint32_t created_nanoseconds; /* PIN: the part of a second that is not stored */
+	bool was_there;               /* a pin stood under the key before */
 };
 
 struct zp_write_batch {
@@ -96,49 +103,60 @@ struct zp_write_batch {
 	/* Called once on the commit thread, when all writes are answered. Must not block. */
 	void (*done)(struct zp_write_batch *batch);
 	void *context;
-	struct zp_write_batch *next; /* the queue's own */
+	struct zp_write_batch *next; /* the queue's own, */
+	uint64_t bytes;              /* and so is this */
 };
 
-/* Hands a batch to the commit thread. ZP_E_FULL when the queue is at its limit, ZP_E_READ_ONLY,
- * ZP_E_STOPPING: `done` is not called then. */
-ZP_MUST_CHECK int zp_command_write(struct zp_node *node, struct zp_write_batch *batch,
-    struct zp_err *err);
+/*
+ * Hands a batch to the commit thread. `done` is not called after an error: ZP_E_FULL when the queue
+ * is at its limit, ZP_E_READ_ONLY, ZP_E_STOPPING, ZP_E_IO after a failed journal, and
+ * ZP_E_TOO_LARGE for more than ZP_WRITE_BATCH_MAX writes, 16 MiB, or, of a stream, what one journal
+ * batch holds (1 MiB). A batch of a stream may have no writes: it only moves the sequence on.
+ */
+#define ZP_WRITE_BATCH_MAX 8192u
+ZP_MUST_CHECK int zp_command_write(
+    struct zp_node *node, struct zp_write_batch *batch, struct zp_err *err);
 
 /* The same, waiting for the answer; for tools and tests. Returns writes[0].rc when count is 1. */
-ZP_MUST_CHECK int zp_command_write_wait(struct zp_node *node, struct zp_write_batch *batch,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_command_write_wait(
+    struct zp_node *node, struct zp_write_batch *batch, struct zp_err *err);
 
 /* ---- Reads ---------------------------------------------------------------------------------- */
 
-/* The pin under `key`; ZP_E_NOT_FOUND "pin is not part of the pinset". Texts live in `scratch`. */
+/* The pin under `key`; ZP_E_NOT_FOUND "pin is not part of the pinset". Its texts are copied into
+ * `texts` (cleared first; made with room for ZP_RECORD_BYTES_MAX), since the memory they come from
+ * may go. */
 ZP_MUST_CHECK int zp_command_get(struct zp_node *node, const struct zp_key *key,
-    struct zp_read_scratch *scratch, struct zp_record *record_out, struct zp_err *err);
-
-/* Many keys of any shards; see zp_view_get_batch. */
-ZP_MUST_CHECK int zp_command_get_batch(struct zp_node *node, const struct zp_key *keys, size_t count,
-    struct zp_read_scratch *scratch, struct zp_buf *texts, struct zp_batch_answer *answers_out,
+    struct zp_read_scratch *scratch, struct zp_buf *texts, struct zp_record *record_out,
     struct zp_err *err);
 
+/* Many keys of any shards, answered in the caller's order; see zp_view_get_batch. `texts` is
+ * cleared first. At most ZP_COMMAND_KEYS_MAX keys. */
+#define ZP_COMMAND_KEYS_MAX 65536u
+ZP_MUST_CHECK int zp_command_get_batch(struct zp_node *node, const struct zp_key *keys,
+    size_t count, struct zp_read_scratch *scratch, struct zp_buf *texts,
+    struct zp_batch_answer *answers_out, struct zp_err *err);
+
 struct zp_list_filter {
-	uint32_t types;		      /* bit (1 << enum zp_pin_type); 0: all */
+	uint32_t types; /* bit (1 << enum zp_pin_type); 0: all */
 	uint32_t namespace_id;
-	struct zp_slice name;	      /* exact; NULL data: any */
+	struct zp_slice name;           /* exact; NULL data: any */
 	const struct zp_pair *metadata; /* all must match */
 	size_t metadata_count;
-	bool has_before, has_after;   /* created strictly before / after, seconds */
+	bool has_before, has_after; /* created strictly before / after, seconds */
 	int64_t before_seconds, after_seconds;
 };
 
 struct zp_list;
 
-/* Pins in key order after `cursor` (an encoded key, NULL: from the start). Filter texts are borrowed
- * until close. A view is given up after a minute and taken anew behind the last key: pins that nobody
- * touched appear exactly once. */
+/* Pins in key order after `cursor` (an encoded key, NULL: from the start). Filter texts are
+ * borrowed until close. A view is given up after a minute and taken anew behind the last key: pins
+ * that nobody touched appear exactly once. */
 ZP_MUST_CHECK int zp_list_open(struct zp_node *node, const struct zp_list_filter *filter,
     const uint8_t *cursor, struct zp_list **list_out, struct zp_err *err);
 /* 0 and a pin valid until the next call, ZP_END, or an error. */
-ZP_MUST_CHECK int zp_list_next(struct zp_list *list, struct zp_key *key_out,
-    struct zp_record *record_out, struct zp_err *err);
+ZP_MUST_CHECK int zp_list_next(
+    struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err);
 void zp_list_close(struct zp_list *list);
 
 /* ---- Import --------------------------------------------------------------------------------- */
@@ -146,52 +164,55 @@ void zp_list_close(struct zp_list *list);
 enum zp_import_allocations {
 	ZP_IMPORT_ALLOCATIONS_KEEP = 0, /* as they are, foreign peers included */
 	ZP_IMPORT_ALLOCATIONS_DROP = 1, /* none: everywhere by the pin's replication factors */
-	ZP_IMPORT_ALLOCATIONS_MAP = 2,	/* by the pairs given; peers not in them are kept */
+	ZP_IMPORT_ALLOCATIONS_MAP = 2,  /* by the pairs given; peers not in them are kept */
 };
 
 struct zp_import_options {
 	enum zp_import_allocations allocations;
 	const struct zp_slice (*map)[2]; /* binary peer ids: old, new */
 	size_t map_count;
-	bool replace;			 /* remove every pin of namespace 0 first */
-	bool skip_bad;			 /* report bad lines and go on */
-	struct zp_journal_origin origin; /* id of the stream; sequence is set from the line number */
-	uint64_t lines_done;		 /* resume: lines up to here are taken already */
+	bool replace;  /* remove every pin of namespace 0 first */
+	bool skip_bad; /* report bad lines and go on */
+	struct zp_journal_origin
+	    origin;          /* id of the stream; sequence is set from the line number */
+	uint64_t lines_done; /* resume: lines up to here are taken already */
 };
 
 struct zp_import_progress {
-	uint64_t lines;	      /* read */
+	uint64_t lines;         /* read */
 	uint64_t lines_durable; /* everything up to this line is in the journal */
-	uint64_t imported;    /* durable */
-	uint64_t skipped;     /* bad lines */
-	uint64_t bytes;	      /* of input read */
+	uint64_t imported;      /* durable */
+	uint64_t skipped;       /* bad lines */
+	uint64_t bytes;         /* of input read */
 	bool finished;
 };
 
 struct zp_import;
 
-/* `bad_line` is told each bad line (number from 1, text of the error); may be NULL. `ready` is called on
- * the commit thread when a feed that answered ZP_E_FULL may go on, and when finishing is complete. */
+/* `bad_line` is told each bad line (number from 1, text of the error); may be NULL. `ready` is
+ * called on the commit thread when a feed that answered ZP_E_FULL may go on, and when finishing is
+ * complete. */
 ZP_MUST_CHECK int zp_import_open(struct zp_node *node, const struct zp_import_options *options,
     void (*bad_line)(void *context, uint64_t line, const char *text), void (*ready)(void *context),
     void *context, struct zp_import **import_out, struct zp_err *err);
 
 /*
- * Takes bytes of the input: JSON objects one a line (what `state export` and GET /allocations write) or bare
- * CIDs one a line; told apart by the first byte that is not white space of each line. Takes as much as
- * it can: *taken_out is less than `length` when too much is under way, and `ready` follows.
- * ZP_E_INVALID: a bad line and not skip_bad; what came before it is kept.
+ * Takes bytes of the input: JSON objects one a line (what `state export` and GET /allocations
+ * write) or bare CIDs one a line; told apart by the first byte that is not white space of each
+ * line. Takes as much as it can: *taken_out is less than `length` when too much is under way, and
+ * `ready` follows. ZP_E_INVALID: a bad line and not skip_bad; what came before it is kept.
  */
 ZP_MUST_CHECK int zp_import_feed(struct zp_import *import, const void *bytes, size_t length,
     size_t *taken_out, struct zp_err *err);
 
-/* No more input: takes a last line without newline, sends what is left. Progress says when it is done. */
+/* No more input: takes a last line without newline, sends what is left. Progress says when it is
+ * done. */
 ZP_MUST_CHECK int zp_import_finish(struct zp_import *import, struct zp_err *err);
 /* Waits until everything sent is durable or failed; for tools. */
 ZP_MUST_CHECK int zp_import_wait(struct zp_import *import, struct zp_err *err);
 /* The first failure of a write (0 while there is none) and how far it is. Any thread. */
-int zp_import_progress_get(struct zp_import *import, struct zp_import_progress *progress_out,
-    struct zp_err *err);
+int zp_import_progress_get(
+    struct zp_import *import, struct zp_import_progress *progress_out, struct zp_err *err);
 void zp_import_close(struct zp_import *import); /* waits for what is under way; NULL is allowed */
 
 /* The last sequence of a client's stream that is durable; 0 when unknown. */
@@ -200,20 +221,20 @@ uint64_t zp_command_origin_sequence(struct zp_node *node, const uint8_t origin_i
 /* ---- Peers ---------------------------------------------------------------------------------- */
 
 /* From now on `from` reads as `to` in every allocation list, journaled; binary ids. */
-ZP_MUST_CHECK int zp_command_peer_move(struct zp_node *node, struct zp_slice from,
-    struct zp_slice to, struct zp_err *err);
+ZP_MUST_CHECK int zp_command_peer_move(
+    struct zp_node *node, struct zp_slice from, struct zp_slice to, struct zp_err *err);
 
 /* ---- Upkeep --------------------------------------------------------------------------------- */
 
-/* Freezes all memory at one journal position, flushes it, writes manifests and the checkpoint, trims
- * the journal. Waits. */
+/* Freezes all memory at one journal position, flushes it, writes manifests and the checkpoint,
+ * trims the journal. Waits. */
 ZP_MUST_CHECK int zp_command_checkpoint(struct zp_node *node, struct zp_err *err);
 
 /* Merges until the policy wants nothing more. Waits. */
 ZP_MUST_CHECK int zp_command_settle(struct zp_node *node, struct zp_err *err);
 
-/* A checkpoint, then hard links of all its files under <root>/snapshots/<name>. The copy opens as a node
- * of its own (read_only) and never changes. */
+/* A checkpoint, then hard links of all its files under <root>/snapshots/<name>. The copy opens as a
+ * node of its own (read_only) and never changes. */
 ZP_MUST_CHECK int zp_command_snapshot(struct zp_node *node, const char *name, struct zp_err *err);
 
 ZP_MUST_CHECK int zp_command_verify(struct zp_node *node,
@@ -225,15 +246,15 @@ struct zp_node_facts {
 	struct zp_journal_facts journal;
 	uint32_t shards;
 	uint64_t checkpoint_number;
-	uint64_t checkpoint_batch;	/* its position P */
+	uint64_t checkpoint_batch; /* its position P */
 	int64_t checkpoint_time_microseconds;
 	uint64_t writes_waiting;
 	uint64_t writes_done;
-	uint64_t commits;		/* journal syncs that acknowledged something */
+	uint64_t commits; /* journal syncs that acknowledged something */
 	uint64_t expired;
-	uint64_t replayed_records;	/* at start */
+	uint64_t replayed_records; /* at start */
 	bool read_only;
-	bool is_broken;			/* the journal failed; see broken_text */
+	bool is_broken; /* the journal failed; see broken_text */
 	char broken_text[ZP_ERR_TEXT_BYTES];
 };
 void zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out);

@@ -1,0 +1,99 @@
+/*
+ * checkpoint.c - all memory into files, and the journal trimmed: POST /checkpoint, and what limits,
+ * time, snapshots and a clean stop ask for.
+ *
+ * Flow:  upkeep → freeze on the commit thread → flush and checkpoint here → trim on the commit
+ * thread. Owner: whoever holds upkeep_lock.
+ */
+#include "command/command_internal.h"
+
+static int
+freeze(struct zp_node *node, void *context, struct zp_err *err)
+{
+	if (node->is_broken)
+		return zp_fail(err, ZP_E_IO, "%s", node->broken_text);
+	zp_shards_freeze(node->shards, node->epoch, node->commit.last_batch);
+	return ZP_OK;
+}
+
+static int
+trim(struct zp_node *node, void *context, struct zp_err *err)
+{
+	return zp_journal_trim(node->journal, *(const uint64_t *)context, err);
+}
+
+/* The commit thread may be waiting for memory. */
+static void
+memory_freed(struct zp_node *node, int rc, const struct zp_err *err)
+{
+	zp_mutex_lock(&node->queue.lock);
+	node->checkpoint_is_failing = rc < 0;
+	if (rc < 0)
+		snprintf(node->checkpoint_failure, sizeof(node->checkpoint_failure),
+		    "memory for writes is full and cannot be flushed: %.300s", err->text);
+	zp_cond_signal(&node->queue.wake);
+	zp_mutex_unlock(&node->queue.lock);
+}
+
+void
+command__checkpoint_facts_set(struct zp_node *node)
+{
+	const struct zp_checkpoint *newest = zp_shards_newest(node->shards);
+	struct zp_journal_facts facts;
+
+	zp_journal_facts_get(node->journal, &facts);
+	node->journal_bytes_at_checkpoint = facts.bytes;
+	node->checkpoint_number = newest->number;
+	node->checkpoint_batch = newest->batch;
+	node->checkpoint_time = newest->time_microseconds;
+}
+
+static int
+checkpoint_do(struct zp_node *node, struct zp_err *err)
+{
+	struct zp_err trim_err = {0};
+	uint64_t trim_to = 0;
+	int rc = zp_shards_flush(node->shards, err); /* what a failed one left frozen */
+
+	if (rc == ZP_OK)
+		rc = command__errand_run(node, freeze, NULL, err);
+	if (rc == ZP_OK)
+		rc = zp_shards_checkpoint(node->shards, zp_clock_realtime_us(), &trim_to, err);
+	if (rc < 0)
+		return rc;
+	/* The checkpoint stands whether or not old journal files can go. */
+	if (command__errand_run(node, trim, &trim_to, &trim_err) < 0)
+		command__log(
+		    node, 2, "the journal keeps files that are not needed: %s", trim_err.text);
+	command__checkpoint_facts_set(node);
+	return ZP_OK;
+}
+
+int
+command__checkpoint(struct zp_node *node, struct zp_err *err)
+{
+	struct zp_err failure = {0};
+	struct zp_journal_facts facts;
+	int rc;
+
+	if (node->options.read_only)
+		return zp_fail(err, ZP_E_READ_ONLY, "the node was opened read-only");
+	zp_journal_facts_get(node->journal, &facts);
+	if (facts.last_batch == zp_shards_newest(node->shards)->batch)
+		return ZP_OK;
+	rc = checkpoint_do(node, &failure);
+	memory_freed(node, rc, &failure);
+	return rc < 0 ? zp_fail(err, rc, "checkpoint: %s", failure.text) : ZP_OK;
+}
+
+int
+zp_command_checkpoint(struct zp_node *node, struct zp_err *err)
+{
+	int rc;
+
+	command__upkeep_enter(node);
+	rc = command__checkpoint(node, err);
+	command__upkeep_leave(node);
+	command__upkeep_poke(node); /* new runs may want a merge */
+	return rc;
+}

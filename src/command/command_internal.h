@@ -1,0 +1,252 @@
+/*
+ * command_internal.h - what the files of command share: the node and its two threads.
+ *
+ * Threads: the commit thread decides, journals and applies; the maintenance thread flushes, merges
+ *          and looks for due pins. Callers only queue, wait and read.
+ * Locks:   `queue.lock` and `upkeep_lock`; whoever holds upkeep_lock may take queue.lock, never the
+ *          other way round. `origins_lock` is taken alone.
+ */
+#ifndef ZP_COMMAND_COMMAND_INTERNAL_H
+#define ZP_COMMAND_COMMAND_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "command/command.h"
+#include "os/os.h"
+#include "shard/shard.h"
+
+/* A group: what one journal commit makes durable. Twice the writes must fit ZP_GROUP_ITEMS_MAX,
+ * since a pin-update looks at a second key. */
+#define COMMAND__GROUP_WRITES_MAX ZP_WRITE_BATCH_MAX
+#define COMMAND__GROUP_BYTES_MAX (16u << 20) /* half of what the journal gathers */
+#define COMMAND__GROUP_ORIGINS_MAX 64u       /* batches of streams: each is a journal batch */
+#define COMMAND__QUEUE_WRITES_MAX 65536u     /* that wait for the commit thread */
+#define COMMAND__QUEUE_BYTES_MAX (64u << 20)
+#define COMMAND__JOURNAL_RECORDS_BYTES_MAX (ZP_JOURNAL_BATCH_BYTES_MAX - 256u)
+
+#define COMMAND__MEMTABLE_BYTES_DEFAULT (UINT64_C(256) << 20)
+#define COMMAND__JOURNAL_BYTES_DEFAULT (UINT64_C(1) << 30)
+#define COMMAND__BACKOFF_SECONDS_MAX 300u
+#define COMMAND__EXPIRE_KEYS_MAX 4096u
+#define COMMAND__NODE_NUMBER 1u /* of a node that is alone; a cluster gives others */
+
+/* ---- A task that must run between two groups, on the commit thread (queue.c)
+ * ----------------------- */
+
+struct command__errand {
+	int (*run)(struct zp_node *node, void *context, struct zp_err *err);
+	void *context;
+	struct zp_err *err;
+	int rc;
+	bool is_done;
+	struct command__errand *next;
+};
+
+struct command__queue {
+	struct zp_mutex lock;
+	struct zp_cond wake; /* the commit thread: something to do, or memory is free again */
+	struct zp_cond done; /* an errand is done */
+	struct zp_write_batch *first, *last;
+	uint64_t writes; /* waiting */
+	uint64_t bytes;
+	struct command__errand *errand_first, *errand_last;
+	bool stopping;     /* nothing more is taken */
+	bool has_consumer; /* the commit thread runs */
+};
+
+/* ---- What the commit thread works with (commit.c)
+ * ---------------------------------------------------- */
+
+struct command__commit {
+	struct zp_group *group;
+	struct zp_buf records; /* of the journal batch being made */
+	uint32_t records_count;
+	struct zp_buf payload;
+	uint64_t last_batch;      /* number of the last journal batch; what the memory has */
+	int64_t now_microseconds; /* of the group */
+	int64_t created_last;     /* microseconds: rises for each pin of the other namespaces */
+	bool *skipped; /* per batch of the group: its stream's sequence is durable already */
+	int append_rc; /* of the group: an append that failed */
+	uint64_t memory_measured; /* bytes of the memtables when last looked at */
+	uint64_t memory_added;    /* about how much since */
+};
+
+struct command__upkeep {
+	struct zp_cond wake; /* with queue.lock */
+	bool stopping;
+	bool checkpoint_due;  /* the commit thread saw a limit */
+	bool merge_due;       /* there may be something to merge; the maintenance thread's own */
+	uint32_t failures;    /* of the checkpoint, in a row */
+	uint64_t retry_at_ns; /* not before */
+	uint64_t checkpoint_at_ns; /* by time; 0: never */
+	uint64_t expire_at_ns;     /* 0: never */
+	uint8_t *merge_gave_way;   /* per shard: its last merge was stopped for a checkpoint */
+	struct command__expiry *expiry;
+};
+
+struct zp_node {
+	struct zp_node_options options; /* root is our own copy; zeroes resolved */
+	char *root;
+	struct zp_store_lock *lock;
+	struct zp_store *journal_store;
+	struct zp_journal *journal;
+	struct zp_shards *shards;
+	uint64_t epoch;
+	uint64_t memory_floor; /* bytes of all memtables while empty */
+
+	struct command__queue queue;
+	struct command__commit commit;
+	struct zp_thread *commit_thread;
+
+	struct command__upkeep upkeep;
+	struct zp_thread *upkeep_thread;
+	struct zp_mutex upkeep_lock;      /* one flush, merge, checkpoint, snapshot at a time */
+	_Atomic(uint32_t) upkeep_waiting; /* callers that want upkeep_lock: a merge gives way */
+	volatile bool merge_stop;         /* under queue.lock but for the engine's look */
+	_Atomic(bool) merge_may_stop;     /* the running one has not given way before */
+
+	struct zp_mutex origins_lock;
+
+	/* Facts. */
+	_Atomic(bool) read_only;
+	_Atomic(bool) is_broken; /* set once, after broken_text */
+	char broken_text[ZP_ERR_TEXT_BYTES];
+	_Atomic(bool) checkpoint_is_failing;
+	char checkpoint_failure[ZP_ERR_TEXT_BYTES]; /* under queue.lock */
+	_Atomic(uint64_t) writes_done;
+	_Atomic(uint64_t) commits;
+	_Atomic(uint64_t) expired;
+	_Atomic(uint64_t) replayed;
+	_Atomic(uint64_t) checkpoint_number;
+	_Atomic(uint64_t) checkpoint_batch;
+	_Atomic(int64_t) checkpoint_time;
+	_Atomic(uint64_t) journal_bytes_at_checkpoint;
+};
+
+_Static_assert(2 * COMMAND__GROUP_WRITES_MAX <= ZP_GROUP_ITEMS_MAX, "a group fits its lookup");
+
+void command__log(struct zp_node *node, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- Opening with another store under the journal: for tests of failing disks (node.c)
+ * ---------------- */
+
+struct command__seam {
+	/* Takes the journal's real store over and gives the one to use. */
+	struct zp_store *(*journal_store)(void *context, struct zp_store *real);
+	void *context;
+};
+ZP_MUST_CHECK int command__node_open(const struct zp_node_options *options,
+    const struct command__seam *seam, struct zp_node **node_out, struct zp_err *err);
+
+/* ---- Queue (queue.c)
+ * ------------------------------------------------------------------------------------ */
+
+/* About what the write takes in the journal, at most; with what it may register. */
+size_t command__write_bytes(const struct zp_write *write);
+/* zp_command_write; `is_bounded_already`: the caller keeps its own limit (an import's few batches)
+ * and would have nobody to tell it when the queue has room. */
+ZP_MUST_CHECK int command__write_queue(struct zp_node *node, struct zp_write_batch *batch,
+    bool is_bounded_already, struct zp_err *err);
+/* Runs on the commit thread between groups (or here, when there is none) and waits. */
+ZP_MUST_CHECK int command__errand_run(struct zp_node *node,
+    int (*run)(struct zp_node *node, void *context, struct zp_err *err), void *context,
+    struct zp_err *err);
+/* The commit thread's loop. */
+void command__commit_run(void *context);
+
+/* ---- Commit (commit.c)
+ * ----------------------------------------------------------------------------------- */
+
+void command__commit_init(struct zp_node *node);
+void command__commit_done(struct zp_node *node);
+/* Decides, journals, applies and answers a list of batches that fits the group's limits. */
+void command__commit_group(struct zp_node *node, struct zp_write_batch *first);
+/* Answers them all with the same refusal. */
+void command__refuse_all(struct zp_write_batch *first, int rc, const char *text);
+/* One journal commit of what was appended; a failure breaks the node. */
+ZP_MUST_CHECK int command__journal_commit(struct zp_node *node, struct zp_err *err);
+/* Closes the journal batch in `records`; empty and without origin: nothing. */
+ZP_MUST_CHECK int command__records_close(
+    struct zp_node *node, const struct zp_journal_origin *origin, struct zp_err *err);
+/* Frames commit.payload as a record; begins another batch when this one is full. */
+ZP_MUST_CHECK int command__record_add(struct zp_node *node, uint64_t shard_id, uint32_t incarnation,
+    uint8_t operation, struct zp_err *err);
+void command__break(struct zp_node *node, const struct zp_err *cause);
+
+/* ---- Deciding: pure (pin_add.c, pin_update.c, pin_rm.c)
+ * --------------------------------------------------- */
+
+struct command__rules {
+	int32_t replication_min; /* for pins that ask for 0 */
+	int32_t replication_max;
+	int64_t now_microseconds;
+	int64_t created; /* what fact created of a new pin holds, before zigzag */
+};
+
+/* Who shall hold a pin. */
+enum command__allocation {
+	COMMAND__EVERYWHERE, /* the empty list */
+	COMMAND__KEEP,       /* the record's fact is right already */
+	COMMAND__SELF,       /* this node */
+	COMMAND__LIST,       /* the list that came with the write */
+};
+
+/* What a write comes to. */
+struct command__decision {
+	bool has_new;
+	struct zp_record record; /* with has_new; fact allocations as `allocation` says */
+	enum command__allocation allocation;
+};
+
+/* IPFS Cluster's pin(): `old` is NULL when there is none; `self_holds`: its list has this node. */
+ZP_MUST_CHECK int command__pin_add(const struct zp_write *write, const struct zp_record *old,
+    bool self_holds, const struct command__rules *rules, struct command__decision *decision_out,
+    struct zp_err *err);
+/* IPFS Cluster's PinUpdate(): a copy of `from`'s options under write->key. `texts` gets the texts.
+ */
+ZP_MUST_CHECK int command__pin_update(const struct zp_write *write, const struct zp_record *from,
+    const struct command__rules *rules, struct zp_buf *texts,
+    struct command__decision *decision_out, struct zp_err *err);
+/* IPFS Cluster's Unpin(). */
+ZP_MUST_CHECK int command__pin_rm(const struct zp_record *old, struct zp_err *err);
+/* Replication factors of a pin: zeroes become defaults, then IPFS Cluster's checks. */
+ZP_MUST_CHECK int command__replication_resolve(
+    struct zp_record *record, const struct command__rules *rules, struct zp_err *err);
+/* 1970 is IPFS Cluster's other way to say never. */
+void command__expiry_normalize(struct zp_record *record);
+
+/* ---- Allocations (allocation.c); commit thread
+ * -------------------------------------------------------------- */
+
+/* The fact for a list of binary peer ids; registers what is new as node records of the batch. */
+ZP_MUST_CHECK int command__allocation_register(struct zp_node *node, const struct zp_slice *peers,
+    size_t count, uint64_t *fact_out, struct zp_err *err);
+/* The id of one peer, new or known. */
+ZP_MUST_CHECK int command__peer_register(
+    struct zp_node *node, struct zp_slice binary, uint32_t *id_out, struct zp_err *err);
+bool command__allocation_has_self(struct zp_node *node, uint64_t fact);
+
+/* ---- Upkeep (maintenance.c, expire.c, checkpoint.c)
+ * ------------------------------------------------------------ */
+
+void command__upkeep_init(struct zp_node *node);
+void command__upkeep_done(struct zp_node *node);
+void command__upkeep_run(void *context); /* the maintenance thread's loop */
+void command__upkeep_stop(struct zp_node *node);
+void command__upkeep_poke(struct zp_node *node);  /* queue.lock not held */
+void command__upkeep_enter(struct zp_node *node); /* takes upkeep_lock; a merge gives way */
+void command__upkeep_leave(struct zp_node *node);
+
+void command__checkpoint_facts_set(struct zp_node *node);
+/* With upkeep_lock held. Nothing new since the last one: does nothing. */
+ZP_MUST_CHECK int command__checkpoint(struct zp_node *node, struct zp_err *err);
+/* Seconds until the next try after so many failures in a row: 1, 2, 4 … to the limit. */
+uint32_t command__backoff_seconds(uint32_t failures);
+
+/* Sends deletes for due pins unless the last ones are still under way. */
+void command__expire_tick(struct zp_node *node);
+void command__expire_done(struct zp_node *node); /* the commit thread has ended */
+
+#endif

@@ -1,0 +1,202 @@
+/*
+ * list.c - pins in key order, shard after shard, filtered.
+ *
+ * Flow:  api and replacing imports → here → a shard's scan. Owner: whoever opened the list.
+ *
+ * A view holds memory and deleted files: after a minute it is given up and the list goes on behind
+ * its last key in a new one. So a pin that nobody touched appears exactly once, and one that was
+ * changed meanwhile appears as it was or as it is.
+ */
+#include "command/command_internal.h"
+
+#define VIEW_NS_MAX (ZP_VIEW_AGE_SECONDS_MAX * UINT64_C(1000000000))
+#define LOOK_AT_CLOCK_EVERY 1024u
+
+struct zp_list {
+	struct zp_node *node;
+	struct zp_list_filter filter; /* borrows from the caller */
+	uint32_t shard;               /* of the scan, or of the one to open */
+	struct zp_view *view;
+	struct zp_scan *scan;
+	uint64_t opened_at_ns;
+	uint32_t since_clock;
+	bool has_last;
+	struct zp_key last; /* the last key looked at: the list goes on behind it */
+};
+
+int
+zp_list_open(struct zp_node *node, const struct zp_list_filter *filter, const uint8_t *cursor,
+    struct zp_list **list_out, struct zp_err *err)
+{
+	struct zp_list *list;
+	struct zp_key last = {0};
+
+	if (cursor != NULL && zp_key_decode(cursor, &last, NULL) < 0)
+		return zp_fail(err, ZP_E_INVALID, "invalid cursor");
+	list = zp_alloc_zero(1, sizeof(*list));
+	list->node = node;
+	if (filter != NULL)
+		list->filter = *filter;
+	if (cursor != NULL) {
+		list->has_last = true;
+		list->last = last;
+		list->shard = zp_shard_map_find(zp_shards_map(node->shards), &last);
+	}
+	*list_out = list;
+	return ZP_OK;
+}
+
+static void
+scan_close(struct zp_list *list)
+{
+	zp_scan_close(list->scan);
+	zp_view_release(list->view);
+	list->scan = NULL;
+	list->view = NULL;
+}
+
+void
+zp_list_close(struct zp_list *list)
+{
+	if (list == NULL)
+		return;
+	scan_close(list);
+	zp_free(list);
+}
+
+static int
+scan_open(struct zp_list *list, struct zp_err *err)
+{
+	struct zp_scan_options options = {.from = list->has_last ? &list->last : NULL};
+	int rc;
+
+	list->view = zp_engine_view_get(zp_shards_engine(list->node->shards, list->shard));
+	list->opened_at_ns = zp_clock_monotonic_ns();
+	rc = zp_scan_open(list->view, &options, &list->scan, err);
+	if (rc < 0)
+		scan_close(list);
+	return rc;
+}
+
+/* ---- Filter
+ * -------------------------------------------------------------------------------------------- */
+
+static bool
+created_matches(const struct zp_list_filter *filter, const struct zp_record *record)
+{
+	int64_t created = zp_unzigzag(record->facts[ZP_FACT_CREATED]);
+
+	/* Microseconds in every namespace but the cluster's own, by whole seconds towards the past.
+	 */
+	if (filter->namespace_id != 0)
+		created = created / 1000000 - (created % 1000000 < 0);
+	return (!filter->has_before || created < filter->before_seconds) &&
+	       (!filter->has_after || created > filter->after_seconds);
+}
+
+static bool
+name_matches(const struct zp_list_filter *filter, struct zp_slice texts)
+{
+	enum zp_text_tag tag;
+	struct zp_slice value;
+	size_t position = 0;
+
+	while (zp_texts_next(texts, &position, &tag, &value) == ZP_OK) {
+		if (tag == ZP_TEXT_NAME)
+			return zp_slice_equal(value, filter->name);
+	}
+	return filter->name.length == 0; /* a pin without a name has the empty one */
+}
+
+static bool
+pair_is_in(const struct zp_pair *pair, struct zp_slice texts)
+{
+	enum zp_text_tag tag;
+	struct zp_slice value;
+	size_t position = 0;
+	bool is_key = false;
+
+	while (zp_texts_next(texts, &position, &tag, &value) == ZP_OK) {
+		if (tag == ZP_TEXT_METADATA_KEY)
+			is_key = zp_slice_equal(value, pair->key);
+		else if (tag == ZP_TEXT_METADATA_VALUE && is_key)
+			return zp_slice_equal(value, pair->value);
+	}
+	return false;
+}
+
+static bool
+matches(
+    const struct zp_list_filter *filter, const struct zp_key *key, const struct zp_record *record)
+{
+	if (key->namespace_id != filter->namespace_id)
+		return false;
+	if (filter->types != 0 && (filter->types >> record->facts[ZP_FACT_TYPE] & 1) == 0)
+		return false;
+	if (!created_matches(filter, record))
+		return false;
+	if (filter->name.data != NULL && !name_matches(filter, record->texts))
+		return false;
+	for (size_t i = 0; i < filter->metadata_count; i++) {
+		if (!pair_is_in(&filter->metadata[i], record->texts))
+			return false;
+	}
+	return true;
+}
+
+/* ---- Walking
+ * -------------------------------------------------------------------------------------------- */
+
+/* The next pin of any kind; moves on from shard to shard. */
+static int
+next(struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err)
+{
+	while (list->shard < zp_shards_map(list->node->shards)->count) {
+		int rc = ZP_OK;
+
+		if (list->scan == NULL)
+			rc = scan_open(list, err);
+		if (rc == ZP_OK)
+			rc = zp_scan_next(list->scan, key_out, record_out, err);
+		if (rc < 0)
+			return rc;
+		if (rc == ZP_OK) {
+			/* A scan begins at its first key; the list goes on behind it. */
+			if (list->has_last && zp_key_compare(key_out, &list->last) <= 0)
+				continue;
+			list->has_last = true;
+			list->last = *key_out;
+			return ZP_OK;
+		}
+		scan_close(list);
+		list->shard++;
+	}
+	return ZP_END;
+}
+
+int
+zp_list_next(
+    struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err)
+{
+	struct zp_key key;
+	struct zp_record record;
+
+	for (;;) {
+		int rc;
+
+		if (++list->since_clock >= LOOK_AT_CLOCK_EVERY) {
+			list->since_clock = 0;
+			if (list->scan != NULL &&
+			    zp_clock_monotonic_ns() - list->opened_at_ns > VIEW_NS_MAX)
+				scan_close(list);
+		}
+		rc = next(list, &key, &record, err);
+		if (rc != ZP_OK)
+			return rc;
+		if (matches(&list->filter, &key, &record))
+			break;
+	}
+	*key_out = key;
+	*record_out = record;
+	return ZP_OK;
+}

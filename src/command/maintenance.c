@@ -1,0 +1,263 @@
+/*
+ * maintenance.c - the one background thread: checkpoints when due, merges, and due pins.
+ *
+ * Flow:  it sleeps until a limit, a time or a request wakes it. Owner: the maintenance thread; the
+ *        same work on request (checkpoint, settle, snapshot, verify) runs on the caller's thread
+ *        under upkeep_lock.
+ *
+ * A merge gives way to a checkpoint once. The second time it is let finish and writers wait for
+ * memory, since merges that never end would cost every read more and more.
+ */
+#include "command/command_internal.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+
+uint32_t
+command__backoff_seconds(uint32_t failures)
+{
+	if (failures == 0)
+		return 0;
+	if (failures > 8)
+		return COMMAND__BACKOFF_SECONDS_MAX;
+	return (uint32_t)zp_min_u64(UINT64_C(1) << (failures - 1), COMMAND__BACKOFF_SECONDS_MAX);
+}
+
+static uint64_t
+after_seconds(uint64_t seconds)
+{
+	return zp_clock_monotonic_ns() + seconds * SECOND_NS;
+}
+
+void
+command__upkeep_init(struct zp_node *node)
+{
+	struct command__upkeep *upkeep = &node->upkeep;
+
+	zp_cond_init(&upkeep->wake);
+	upkeep->merge_gave_way =
+	    zp_alloc_zero(zp_shards_map(node->shards)->count, sizeof(*upkeep->merge_gave_way));
+	if (node->options.offline)
+		return;
+	upkeep->merge_due = true;
+	if (node->options.checkpoint_interval_seconds > 0)
+		upkeep->checkpoint_at_ns = after_seconds(node->options.checkpoint_interval_seconds);
+	if (node->options.expiry_interval_seconds > 0)
+		upkeep->expire_at_ns = after_seconds(node->options.expiry_interval_seconds);
+}
+
+void
+command__upkeep_done(struct zp_node *node)
+{
+	zp_cond_done(&node->upkeep.wake);
+	zp_free(node->upkeep.merge_gave_way);
+	node->upkeep.merge_gave_way = NULL;
+}
+
+/* ---- One at a time
+ * ------------------------------------------------------------------------------- */
+
+void
+command__upkeep_enter(struct zp_node *node)
+{
+	zp_mutex_lock(&node->queue.lock);
+	node->upkeep_waiting++;
+	if (node->merge_may_stop)
+		node->merge_stop = true;
+	zp_mutex_unlock(&node->queue.lock);
+	zp_mutex_lock(&node->upkeep_lock);
+	node->upkeep_waiting--;
+}
+
+void
+command__upkeep_leave(struct zp_node *node)
+{
+	zp_mutex_unlock(&node->upkeep_lock);
+}
+
+void
+command__upkeep_poke(struct zp_node *node)
+{
+	zp_mutex_lock(&node->queue.lock);
+	node->upkeep.merge_due = !node->options.offline;
+	zp_cond_signal(&node->upkeep.wake);
+	zp_mutex_unlock(&node->queue.lock);
+}
+
+void
+command__upkeep_stop(struct zp_node *node)
+{
+	zp_mutex_lock(&node->queue.lock);
+	node->upkeep.stopping = true;
+	node->merge_stop = true;
+	zp_cond_signal(&node->upkeep.wake);
+	zp_mutex_unlock(&node->queue.lock);
+}
+
+/* ---- The jobs
+ * -------------------------------------------------------------------------------------- */
+
+static void
+checkpoint_job(struct zp_node *node)
+{
+	struct command__upkeep *upkeep = &node->upkeep;
+	struct zp_err err = {0};
+	int rc;
+
+	command__upkeep_enter(node);
+	rc = command__checkpoint(node, &err);
+	command__upkeep_leave(node);
+	if (rc == ZP_OK) {
+		upkeep->failures = 0;
+		upkeep->retry_at_ns = 0;
+	} else {
+		upkeep->failures++;
+		upkeep->retry_at_ns = after_seconds(command__backoff_seconds(upkeep->failures));
+		command__log(node, 3, "%s; next try in %u s", err.text,
+		    command__backoff_seconds(upkeep->failures));
+	}
+	zp_mutex_lock(&node->queue.lock);
+	upkeep->checkpoint_due = rc < 0 && !node->is_broken;
+	upkeep->merge_due = !node->options.offline;
+	if (upkeep->checkpoint_at_ns != 0)
+		upkeep->checkpoint_at_ns = after_seconds(node->options.checkpoint_interval_seconds);
+	zp_mutex_unlock(&node->queue.lock);
+}
+
+/* One merge of the shard if it wants one; true when it did something. */
+static bool
+merge_shard(struct zp_node *node, uint32_t index)
+{
+	uint8_t *gave_way = &node->upkeep.merge_gave_way[index];
+	struct zp_err err = {0};
+	bool merged = false;
+	int rc;
+
+	zp_mutex_lock(&node->upkeep_lock);
+	zp_mutex_lock(&node->queue.lock);
+	node->merge_stop = node->upkeep.stopping || (!*gave_way && node->upkeep_waiting > 0);
+	node->merge_may_stop = !*gave_way;
+	zp_mutex_unlock(&node->queue.lock);
+	rc = zp_engine_merge(
+	    zp_shards_engine(node->shards, index), &node->merge_stop, &merged, &err);
+	node->merge_may_stop = false;
+	zp_mutex_unlock(&node->upkeep_lock);
+	*gave_way = rc == ZP_E_STOPPING;
+	if (rc < 0 && rc != ZP_E_STOPPING)
+		command__log(node, 3, "merge of shard %016llx: %s",
+		    (unsigned long long)zp_shards_map(node->shards)->ranges[index].id, err.text);
+	return merged || rc == ZP_E_STOPPING;
+}
+
+static bool
+is_checkpoint_due(struct zp_node *node, uint64_t now_ns)
+{
+	const struct command__upkeep *upkeep = &node->upkeep;
+
+	if (node->is_broken || now_ns < upkeep->retry_at_ns)
+		return false;
+	return upkeep->checkpoint_due ||
+	       (upkeep->checkpoint_at_ns != 0 && now_ns >= upkeep->checkpoint_at_ns);
+}
+
+/* Walks the shards until something more urgent comes up. */
+static void
+merge_job(struct zp_node *node)
+{
+	uint32_t shards = zp_shards_map(node->shards)->count;
+	bool merged = false, interrupted = false;
+
+	for (uint32_t i = 0; i < shards && !interrupted; i++) {
+		merged = merge_shard(node, i) || merged;
+		zp_mutex_lock(&node->queue.lock);
+		interrupted = node->upkeep.stopping || node->upkeep_waiting > 0 ||
+			      is_checkpoint_due(node, zp_clock_monotonic_ns());
+		zp_mutex_unlock(&node->queue.lock);
+	}
+	if (merged || interrupted) {
+		zp_mutex_lock(&node->queue.lock);
+		node->upkeep.merge_due = true;
+		zp_mutex_unlock(&node->queue.lock);
+	}
+}
+
+/* ---- The loop
+ * ---------------------------------------------------------------------------------------- */
+
+static uint64_t
+earlier(uint64_t a_ns, uint64_t b_ns)
+{
+	if (a_ns == 0 || b_ns == 0)
+		return a_ns == 0 ? b_ns : a_ns;
+	return zp_min_u64(a_ns, b_ns);
+}
+
+/* With queue.lock held. */
+static void
+sleep_until_due(struct zp_node *node)
+{
+	const struct command__upkeep *upkeep = &node->upkeep;
+	uint64_t deadline = upkeep->checkpoint_due ? upkeep->retry_at_ns : 0;
+
+	deadline = earlier(deadline, zp_max_u64(upkeep->checkpoint_at_ns, upkeep->retry_at_ns));
+	deadline = earlier(deadline, upkeep->expire_at_ns);
+	if (deadline == 0 || node->is_broken)
+		zp_cond_wait(&node->upkeep.wake, &node->queue.lock);
+	else
+		zp_cond_wait_until(&node->upkeep.wake, &node->queue.lock, deadline);
+}
+
+void
+command__upkeep_run(void *context)
+{
+	struct zp_node *node = context;
+	struct command__upkeep *upkeep = &node->upkeep;
+
+	zp_mutex_lock(&node->queue.lock);
+	while (!upkeep->stopping) {
+		uint64_t now_ns = zp_clock_monotonic_ns();
+		bool checkpoint = is_checkpoint_due(node, now_ns);
+		bool expire = upkeep->expire_at_ns != 0 && now_ns >= upkeep->expire_at_ns;
+		bool merge = upkeep->merge_due && !node->is_broken && node->upkeep_waiting == 0;
+
+		if (!checkpoint && !expire && !merge) {
+			sleep_until_due(node);
+			continue;
+		}
+		if (merge)
+			upkeep->merge_due = false;
+		zp_mutex_unlock(&node->queue.lock);
+		if (checkpoint)
+			checkpoint_job(node);
+		if (expire)
+			command__expire_tick(node);
+		if (merge)
+			merge_job(node);
+		zp_mutex_lock(&node->queue.lock);
+	}
+	zp_mutex_unlock(&node->queue.lock);
+}
+
+/* ---- On request
+ * ---------------------------------------------------------------------------------------- */
+
+int
+zp_command_settle(struct zp_node *node, struct zp_err *err)
+{
+	static const volatile bool never = false;
+	int rc = ZP_OK;
+
+	if (node->options.read_only)
+		return zp_fail(err, ZP_E_READ_ONLY, "the node was opened read-only");
+	command__upkeep_enter(node);
+	for (uint32_t i = 0; rc == ZP_OK && i < zp_shards_map(node->shards)->count; i++) {
+		bool merged = true;
+
+		while (rc == ZP_OK && merged) {
+			merged = false;
+			rc = zp_engine_merge(
+			    zp_shards_engine(node->shards, i), &never, &merged, err);
+		}
+	}
+	command__upkeep_leave(node);
+	return rc;
+}
