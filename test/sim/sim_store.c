@@ -19,8 +19,6 @@ sim_store_free(struct sim_store *sim)
 {
 	if (sim == NULL)
 		return;
-	for (size_t i = 0; i < sim->handles_count; i++)
-		ZP_ASSERT(!sim->handles[i].is_used);
 	for (size_t i = 0; i < sim->files_count; i++)
 		sim__file_free(sim->files[i]);
 	for (size_t i = 0; i < sim->directories_count; i++)

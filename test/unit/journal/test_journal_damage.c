@@ -194,6 +194,50 @@ half_of_the_last_write_is_cut(void **state)
 	expect(fixture, 0, FIRST_OF_LAST_WRITE - 1);
 }
 
+/* A batch that proves damage to be damage is found also where its magic lies across the border of
+ * the pieces (1 MiB) in which what stands behind the damage is read. */
+static void
+witness_is_found_across_pieces(void **state)
+{
+	static const size_t payload_bytes[] = {500000, (1u << 20) - 2 - 500000 - 2 * 128, 10};
+	static uint8_t payload[600000];
+	struct fixture *fixture = *state;
+	struct zp_journal_options options = fixture_options(fixture->store);
+	struct zp_journal *journal = NULL;
+	uint64_t number = 0;
+	size_t second;
+	char name[40];
+
+	options.file_bytes = 1; /* a file of its own */
+	assert_int_equal(zp_journal_open(&options, &journal, NULL), 0);
+	fixture_name(BATCHES + 1, name);
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(payload_bytes); i++) {
+		ZP_AUTO_BUF(records, ZP_JOURNAL_BATCH_BYTES_MAX);
+		struct zp_journal_record record = {
+		    .operation = ZP_OP_PUT,
+		    .payload = {payload, payload_bytes[i]},
+		};
+
+		assert_int_equal(zp_journal_record_append(&records, &record, NULL), 0);
+		assert_int_equal(zp_journal_append(journal, ZP_JOURNAL_RECORDS, NULL,
+				     zp_buf_slice(&records), 1, 2000, &number, NULL),
+		    0);
+		assert_int_equal(zp_journal_commit(journal, NULL), 0);
+		if (i == 0) { /* the rest into the same file */
+			zp_journal_close(journal);
+			options.file_bytes = 1u << 30;
+			assert_int_equal(zp_journal_open(&options, &journal, NULL), 0);
+		}
+	}
+	zp_journal_close(journal);
+	journal = NULL;
+	second = 64 + 128 + payload_bytes[0];
+	assert_int_equal(second + 128 + payload_bytes[1], 64 + (1u << 20) - 2);
+	sim_store_file_flip(fixture->sim, FIXTURE_PATH, name, 64, 1);
+	sim_store_file_flip(fixture->sim, FIXTURE_PATH, name, second, 1);
+	assert_int_equal(open_journal(fixture, &journal, NULL), ZP_E_CORRUPT);
+}
+
 /* The error says which file, which batch, where, and what to do. */
 static void
 damage_is_named(void **state)
@@ -333,6 +377,7 @@ main(void)
 	    WITH(any_flipped_bit_is_found),
 	    WITH(any_cut_is_repaired_or_refused),
 	    WITH(half_of_the_last_write_is_cut),
+	    WITH(witness_is_found_across_pieces),
 	    WITH(damage_is_named),
 	    WITH(missing_files_are_found),
 	    WITH(foreign_files_are_refused),
