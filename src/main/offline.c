@@ -31,8 +31,8 @@ config_write(const char *directory, const char *absolute, struct zp_err *err)
 
 	snprintf(path, sizeof(path), "%s/zpin.yaml", directory);
 	zp_buf_printf(&yaml, "# zpin.yaml: made by `zpin init`; see zpin.yaml(5). Where a line is a comment,\n"
-			     "# it shows the default.\n\nnode:\n  data: \"%s\"\n\n",
-	    absolute);
+			     "# it shows the default.\n\nnode:\n  data: \"%s\"\nmanagement:\n  socket: \"%s/zpin.sock\"\n\n",
+	    absolute, absolute);
 	zp_config_example(&yaml);
 	file = fopen(path, "wxe");
 	if (file == NULL)
@@ -329,7 +329,7 @@ zp_node_export(const char *config_path, const struct zp_cli_export *to,
     struct zp_cli_counts *counts_out, struct zp_err *err)
 {
 	struct offline offline;
-	int rc = offline_open(&offline, config_path, true, err);
+	int rc = offline_open(&offline, config_path, false, err);
 
 	*counts_out = (struct zp_cli_counts){0};
 	if (rc < 0)
@@ -350,7 +350,7 @@ zp_node_verify(const char *config_path, const struct zp_cli_verify *verify, stru
 {
 	struct zp_verify_report report = {0};
 	struct offline offline;
-	int rc = offline_open(&offline, config_path, true, err);
+	int rc = offline_open(&offline, config_path, false, err);
 
 	if (rc < 0)
 		return rc;

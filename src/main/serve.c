@@ -308,8 +308,9 @@ listen_management(struct daemon *daemon, struct zp_err *err)
 
 		zp_manage_listen(daemon->manage, &listen);
 		rc = zp_http_server_listen(daemon->server, &listen, &listener, err);
-		if (rc == ZP_OK)
-			zp_log(ZP_LOG_INFO, "management on %s", config->management.socket);
+		if (rc < 0)
+			return zp_wrap(err, rc, "management.socket (set it to another path, or to \"\" for none)");
+		zp_log(ZP_LOG_INFO, "management on %s", config->management.socket);
 	}
 	return rc;
 }
