@@ -28,8 +28,9 @@ struct upload {
 	struct zp_buf stash;
 	struct zp_mutex mutex; /* guards output: bad lines may be told on any thread */
 	struct zp_buf output;
-	uint64_t told_ms; /* when progress was last told */
-	bool waits;       /* until `ready` */
+	uint64_t bad_line; /* the last one; with the mutex too */
+	uint64_t told_ms;  /* when progress was last told */
+	bool waits;        /* until `ready` */
 	bool body_paused;
 	bool body_over;
 	bool is_finishing; /* zp_import_finish has been called */
@@ -70,6 +71,7 @@ bad_line(void *context, uint64_t line, const char *text)
 
 	zp_mutex_lock(&upload->mutex);
 	api__line_error(&upload->output, "bad_line", line, text);
+	upload->bad_line = line;
 	zp_mutex_unlock(&upload->mutex);
 }
 
@@ -89,10 +91,11 @@ tell_progress(struct upload *upload, const struct zp_import_progress *progress, 
 {
 	zp_mutex_lock(&upload->mutex);
 	zp_buf_printf(&upload->output,
-	    "{%s\"lines\":%llu,\"lines_done\":%llu,\"imported\":%llu,\"skipped\":%llu}\n",
+	    "{%s\"lines\":%llu,\"lines_done\":%llu,\"imported\":%llu,\"skipped\":%llu,"
+	    "\"bytes\":%llu}\n",
 	    is_done ? "\"done\":true," : "", (unsigned long long)progress->lines,
 	    (unsigned long long)progress->lines_durable, (unsigned long long)progress->imported,
-	    (unsigned long long)progress->skipped);
+	    (unsigned long long)progress->skipped, (unsigned long long)progress->bytes);
 	zp_mutex_unlock(&upload->mutex);
 	upload->told_ms = zp_clock_ms();
 	upload->is_over |= is_done;
@@ -108,7 +111,8 @@ tell_failure(struct upload *upload, const char *text)
 	zp_buf_append_text(&upload->output, "{\"error\":");
 	zp_json_put_text(&upload->output, text);
 	zp_buf_printf(&upload->output, ",\"line\":%llu,\"lines_done\":%llu}\n",
-	    (unsigned long long)progress.lines, (unsigned long long)progress.lines_durable);
+	    (unsigned long long)zp_max_u64(progress.lines, upload->bad_line),
+	    (unsigned long long)progress.lines_durable);
 	zp_mutex_unlock(&upload->mutex);
 	api__note_error(upload->request, text);
 	upload->is_over = true;
@@ -303,6 +307,10 @@ api__import(struct api_call *call)
 		return;
 	upload = upload_new(call);
 	rc = api__import_options_read(&call->query, &upload->options, &call->err);
+	/* Who names a stream sends all of it again; what is durable is passed over. */
+	if (rc == 0 && upload->options.options.lines_done == 0)
+		upload->options.options.lines_done =
+		    zp_command_origin_sequence(call->api->node, upload->options.options.origin.id);
 	if (rc == 0)
 		rc = zp_import_open(call->api->node, &upload->options.options, bad_line, ready,
 		    upload, &upload->import, &call->err);
