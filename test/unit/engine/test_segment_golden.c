@@ -111,7 +111,7 @@ rows_of_facts(size_t count)
 
 		random_digest(&seed, row->key.digest);
 		row->key.digest[0] = (uint8_t)(0xa0 | (row->key.digest[0] & 0x1f));
-		if (i % 10 == 0) { /* some hundred claims on one digest */
+		if (i % 4 == 0) { /* some hundred claims on one digest */
 			memset(row->key.digest, 0xaa, sizeof(row->key.digest));
 			row->key.namespace_id = 5;
 			row->key.claim = i;
@@ -131,7 +131,7 @@ rows_of_facts(size_t count)
 static void
 golden_facts(void **state)
 {
-	struct rows *rows = rows_of_facts(4000);
+	struct rows *rows = rows_of_facts(1200);
 
 	(void)state;
 	rows_sort(rows);
@@ -154,7 +154,7 @@ golden_texts_raw(void **state)
 static void
 golden_texts(void **state)
 {
-	struct rows *rows = rows_of_facts(600);
+	struct rows *rows = rows_of_facts(300);
 
 	(void)state;
 	for (size_t i = 0; i < rows->count; i++) {

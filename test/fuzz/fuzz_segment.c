@@ -1,0 +1,261 @@
+/*
+ * fuzz_segment.c - any bytes as a segment: open, get, iterate, verify.
+ *
+ * The first byte of an input says what is done with the rest. Its lowest bit set: the checksums of
+ * footer, header, sections and of every block that the directory leads to are set right first, so that
+ * the fuzzer reaches the decoders behind them. Texts blocks are left alone: what is behind their checksum
+ * is zstd and zp_texts_check, which have targets of their own.
+ */
+#include "engine/segment_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A store with one file: the input. */
+struct input_file {
+	struct zp_store_file base;
+	const uint8_t *bytes;
+	size_t length;
+};
+
+struct input_store {
+	struct zp_store base;
+	struct input_file file;
+};
+
+static int
+input_open(struct zp_store *store, const char *name, struct zp_store_file **file_out,
+    struct zp_err *err)
+{
+	(void)name;
+	(void)err;
+	*file_out = &((struct input_store *)store)->file.base;
+	return 0;
+}
+
+static int
+input_read(struct zp_store_file *base, uint64_t offset, void *to, size_t length, struct zp_err *err)
+{
+	const struct input_file *file = (const struct input_file *)base;
+
+	if (offset > file->length || length > file->length - offset)
+		return zp_fail(err, ZP_E_CORRUPT, "the input ends early");
+	memcpy(to, file->bytes + offset, length);
+	return 0;
+}
+
+static uint64_t
+input_bytes(const struct zp_store_file *base)
+{
+	return ((const struct input_file *)base)->length;
+}
+
+static void
+input_close(struct zp_store_file *base)
+{
+	(void)base;
+}
+
+static const struct zp_store_ops input_ops = {
+    .file_open = input_open,
+    .file_read = input_read,
+    .file_bytes = input_bytes,
+    .file_close = input_close,
+};
+
+/* ---- Setting checksums right ---------------------------------------------------------------- */
+
+static void
+block_fix(uint8_t *bytes, size_t size, uint64_t offset, uint64_t length, uint64_t seed)
+{
+	if (length < BLOCK_BYTES_MIN || offset > size || length > size - offset)
+		return;
+	zp_store_u32le(bytes + offset + length - CHECKSUM_BYTES,
+	    (uint32_t)zp_hash64(bytes + offset, length - CHECKSUM_BYTES, seed));
+}
+
+static void
+bucketed_fix(uint8_t *bytes, size_t size, struct zp_slice directory, uint64_t seed)
+{
+	for (uint64_t group = 0; directory.length >= SEGMENT_GROUP_ENTRY_BYTES; group++) {
+		uint64_t offset = zp_load_u64le(directory.data);
+
+		for (size_t i = 0; i < SEGMENT_GROUP_BLOCKS; i++) {
+			uint16_t length = zp_load_u16le(directory.data + 12 + 2 * i);
+
+			if (length == 0 || length == SEGMENT_FENCED)
+				continue;
+			block_fix(bytes, size, offset, length,
+			    seed + group * SEGMENT_GROUP_BLOCKS + i);
+			offset += length;
+		}
+		directory.data += SEGMENT_GROUP_ENTRY_BYTES;
+		directory.length -= SEGMENT_GROUP_ENTRY_BYTES;
+	}
+}
+
+static void
+fences_fix(uint8_t *bytes, size_t size, struct zp_slice fences, uint64_t seed)
+{
+	uint64_t part = 0;
+	uint32_t bucket_last = UINT32_MAX;
+
+	for (; fences.length >= SEGMENT_FENCE_BYTES; fences.length -= SEGMENT_FENCE_BYTES) {
+		uint32_t bucket = zp_load_u32le(fences.data);
+
+		part = bucket == bucket_last ? part + 1 : 0;
+		bucket_last = bucket;
+		block_fix(bytes, size, zp_load_u64le(fences.data + 8), zp_load_u32le(fences.data + 4),
+		    seed + (bucket | part << 40));
+		fences.data += SEGMENT_FENCE_BYTES;
+	}
+}
+
+static void
+ordered_fix(uint8_t *bytes, size_t size, struct zp_slice directory, size_t entry, uint64_t seed)
+{
+	for (uint64_t block = 0; directory.length >= entry; block++) {
+		block_fix(bytes, size, zp_load_u64le(directory.data),
+		    zp_load_u32le(directory.data + 8), seed + block);
+		directory.data += entry;
+		directory.length -= entry;
+	}
+}
+
+static void
+checksums_fix(uint8_t *bytes, size_t size)
+{
+	uint8_t *footer = bytes + size - SEGMENT_FOOTER_BYTES;
+	struct zp_slice sections[SECTION_COUNT] = {0};
+	uint64_t seed;
+
+	if (size < SEGMENT_HEADER_BYTES + SEGMENT_FOOTER_BYTES)
+		return;
+	seed = zp_load_u64le(footer + 24);
+	for (size_t i = 0; i < SECTION_COUNT; i++) {
+		uint64_t offset = zp_load_u64le(footer + 256 + 24 * i);
+		uint64_t length = zp_load_u64le(footer + 264 + 24 * i);
+
+		if (offset <= size && length <= size - offset)
+			sections[i] = (struct zp_slice){bytes + offset, length};
+	}
+	if (footer[21] == LAYOUT_ORDERED && segment__family_known(footer[20])) {
+		size_t keys = segment__key_columns((enum zp_family)footer[20]);
+
+		ordered_fix(bytes, size, sections[SECTION_DIRECTORY], 16 + 8 * keys, seed);
+	} else {
+		bucketed_fix(bytes, size, sections[SECTION_DIRECTORY], seed);
+		fences_fix(bytes, size, sections[SECTION_FENCES], seed);
+	}
+	for (size_t i = 0; i < SECTION_COUNT; i++)
+		zp_store_u64le(footer + 272 + 24 * i,
+		    zp_hash64(sections[i].data, sections[i].length, seed + 1 + i));
+	zp_store_u64le(footer + 8, zp_hash64(footer + 16, SEGMENT_FOOTER_BYTES - 16, 0));
+	zp_store_u64le(bytes + 8, zp_hash64(bytes + 16, SEGMENT_HEADER_BYTES - 16, 0));
+}
+
+/* ---- Reading -------------------------------------------------------------------------------- */
+
+/* A row that was given out can be used: its texts walked to their end, its key compared. */
+static void
+row_use(const struct segment_row *row)
+{
+	size_t position = 0, sum = 0;
+	enum zp_text_tag tag;
+	struct zp_slice value;
+
+	while (zp_texts_next(row->record.texts, &position, &tag, &value) == 0)
+		sum += value.length + (value.length > 0 ? value.data[value.length - 1] : 0);
+	ZP_ASSERT(sum < UINT32_MAX);
+	ZP_ASSERT(row->operation <= ZP_ROW_TOMBSTONE);
+}
+
+/* Every row of a scan is found by get, or damage is; only fences that lie may hide it. */
+static void
+rows_read(struct segment *segment, enum segment_read read)
+{
+	struct segment_iterator *iterator = NULL, *seek = NULL;
+	struct segment_scratch scratch;
+	struct segment_row row, found;
+	uint64_t count = 0;
+
+	if (segment__iterator_open(segment, NULL, read, &iterator, NULL) != 0)
+		return;
+	segment__scratch_init(&scratch);
+	while (segment__iterator_next(iterator, &row, NULL) == 0) {
+		int rc;
+
+		row_use(&row);
+		if (count++ % 64 != 0)
+			continue;
+		rc = segment__get(segment, &row.key, &scratch, &found, NULL);
+		ZP_ASSERT(rc != ZP_E_NOT_FOUND || segment->fences_count > 0);
+		if (rc == 0)
+			row_use(&found);
+		zp_ignore(segment__may_contain(segment, &row.key)); /* any answer, no fault */
+		row.key.digest[31] ^= 1;
+		rc = segment__get(segment, &row.key, &scratch, &found, NULL);
+		if (rc == 0)
+			row_use(&found);
+		if (segment__iterator_open(segment, &row.key, read, &seek, NULL) == 0) {
+			if (segment__iterator_next(seek, &found, NULL) == 0)
+				row_use(&found);
+			segment__iterator_close(seek);
+		}
+	}
+	segment__scratch_done(&scratch);
+	segment__iterator_close(iterator);
+}
+
+static void
+entries_read(struct segment *segment)
+{
+	struct segment_iterator *iterator = NULL, *seek = NULL;
+	struct segment_entry entry, found;
+	uint64_t count = 0;
+
+	if (segment__entries_open(segment, NULL, &iterator, NULL) != 0)
+		return;
+	while (segment__entries_next(iterator, &entry, NULL) == 0) {
+		if (count++ % 64 != 0 ||
+		    segment__entries_open(segment, entry.columns, &seek, NULL) != 0)
+			continue;
+		zp_ignore(segment__entries_next(seek, &found, NULL)); /* any answer, no fault */
+		segment__iterator_close(seek);
+	}
+	segment__iterator_close(iterator);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const struct segment_name name = {0};
+	struct input_store store = {.base = {.ops = &input_ops}};
+	struct segment *segment = NULL;
+	uint8_t *bytes;
+
+	if (size < 2)
+		return 0;
+	bytes = malloc(size - 1); /* exactly, so that a read past its end is seen */
+	if (bytes == NULL)
+		return 0;
+	memcpy(bytes, data + 1, size - 1);
+	if ((data[0] & 1) != 0)
+		checksums_fix(bytes, size - 1);
+	store.file = (struct input_file){{&input_ops}, bytes, size - 1};
+	if (segment__open(&store.base, &name, NULL, &segment, NULL) == 0) {
+		if (segment__family(segment) == ZP_FAMILY_PIN) {
+			rows_read(segment, SEGMENT_READ_ALL);
+			rows_read(segment, SEGMENT_READ_WITHOUT_TEXTS);
+		} else {
+			entries_read(segment);
+		}
+		/* the name is never right, so this can't be 0 */
+		ZP_ASSERT(segment__verify(segment, NULL, NULL, NULL) != 0);
+	}
+	segment__release(segment);
+	free(bytes);
+	return 0;
+}
