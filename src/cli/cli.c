@@ -16,8 +16,7 @@
 #define API_DEFAULT "http://127.0.0.1:9094"
 #define MANAGEMENT_DEFAULT "http://127.0.0.1:9098"
 
-/* ---- Output
- * ------------------------------------------------------------------------------------------ */
+/* ---- Output --------------------------------------------------------------------------------- */
 
 int
 cli__out_check(struct cli_call *call, struct zp_err *err)
@@ -58,8 +57,7 @@ cli__note(struct cli_call *call, const char *format, ...)
 	fprintf(call->notes, "zpin: %.*s\n", (int)shown.length, (const char *)shown.data);
 }
 
-/* ---- Settings
- * ------------------------------------------------------------------------------------------ */
+/* ---- Settings ------------------------------------------------------------------------------- */
 
 /* The option, else the variable, else `otherwise`; an empty variable is none. */
 static const char *
@@ -100,8 +98,7 @@ settings_read(const struct cli_parsed *parsed, struct cli_settings *settings, st
 	return 0;
 }
 
-/* ---- The way of a call
- * --------------------------------------------------------------------------------- */
+/* ---- The way of a call ---------------------------------------------------------------------- */
 
 static int
 help_print(struct cli_call *call)

@@ -7,20 +7,18 @@
  * main thread.
  *
  * Beyond IPFS Cluster's REST API the commands use, of the node:
- *   GET /allocations, /pins  query limit, after, before, name, meta-<key>; the header or trailer
- *                            X-Next-Cursor is the `after` of the next page.
- *   POST /pins               NDJSON body, {"cid": …} a line with any members of a pin; query
- * options as for POST /pins/{cid} hold for every line. Answers NDJSON in the body's order: the pin,
- * or {"cid": …, "line": n, "code": n, "message": …}. POST /import             NDJSON or, with
- * format=cids, a CID a line. Query: mode=merge|replace, allocations=keep|drop|map, map=OLD=NEW
- * (repeated), skip-bad=true, stream=<id>, resume=true (go on behind the last line of that stream
- * that is durable). Answers NDJSON while it reads:
- *                            {"line":n,"imported":n,"skipped":n,"bytes":n} now and then,
- *                            {"line":n,"bad":why,"text":…} for a line skipped, and last
- *                            {"done":true,"line":n,"imported":n,"skipped":n,"bytes":n} or
- *                            {"error":why,"line":n,"text":…,"imported":n}.
- *   GET /export              NDJSON, a pin a line, as `ipfs-cluster-service state export` writes
- * it. GET /info, /metrics      of the management address, or of the Unix socket.
+ *   GET /allocations   query limit, cursor, before, after, name, meta-<key>; the header
+ * X-Next-Cursor is the `cursor` of the next page, which even an empty page may have. POST /pins
+ * NDJSON of pins or a CID a line. Answers NDJSON in the body's order: the pin, or
+ *                      {"line": n, "error": why}.
+ *   POST /import       NDJSON of pins or a CID a line. Query replace, skip_bad, allocations,
+ * map=OLD:NEW (repeated), origin (names the input) and lines_done (which to pass over). Answers
+ * NDJSON while it reads: {"lines", "lines_done", "imported", "skipped"} now and then, {"bad_line":
+ * n, "error": why} for a line skipped, and last
+ *                      {"done": true, …} or {"error": why, "line": n, …}.
+ *   GET /import        query origin: {"lines_done": n}, how far that input is in the journal.
+ *   GET /export        NDJSON, a pin a line, as `ipfs-cluster-service state export` writes it.
+ *   GET /info, /metrics  of the management address, or of the Unix socket, which has the API too.
  */
 #ifndef ZP_CLI_CLI_H
 #define ZP_CLI_CLI_H

@@ -16,8 +16,7 @@
 #define CLI_URL_BYTES_MAX 65536u
 #define CLI_LIST_PAGE_MAX ZP_LIST_PAGE_MAX
 
-/* ---- The table (commands.c) --------------------------------------------------------------------
- */
+/* ---- The table (commands.c) ----------------------------------------------------------------- */
 
 enum cli_value {
 	CLI_FLAG, /* takes none */
@@ -61,8 +60,7 @@ extern const struct cli_command cli__commands[];
 extern const size_t cli__commands_count;
 extern const struct cli_option cli__global_options[]; /* ends with name NULL */
 
-/* ---- What was parsed (options.c) ----------------------------------------------------------------
- */
+/* ---- What was parsed (options.c) ------------------------------------------------------------ */
 
 struct cli_given {
 	const struct cli_option *option;
@@ -90,8 +88,7 @@ bool cli__has(const struct cli_parsed *parsed, const char *name);
 /* The value of a CLI_COUNT option, or `otherwise`. */
 uint64_t cli__count(const struct cli_parsed *parsed, const char *name, uint64_t otherwise);
 
-/* ---- Help and completion (help.c, completion.c): pure text from the table
- * ------------------------ */
+/* ---- Help and completion (help.c, completion.c): pure text from the table ------------------- */
 
 void cli__help_all(struct zp_buf *text);
 void cli__help_command(const struct cli_command *command, struct zp_buf *text);
@@ -102,8 +99,7 @@ void cli__completion_fish(struct zp_buf *text);
 /* "pin add" */
 void cli__command_name(const struct cli_command *command, struct zp_buf *text);
 
-/* ---- One run of a command
- * ------------------------------------------------------------------------ */
+/* ---- One run of a command ------------------------------------------------------------------- */
 
 struct cli_settings {
 	const char *api;         /* URL or unix:PATH */
@@ -138,8 +134,7 @@ ZP_MUST_CHECK int cli__out_check(struct cli_call *call, struct zp_err *err);
 void cli__note(struct cli_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* ---- HTTP (client.c)
- * ------------------------------------------------------------------------------ */
+/* ---- HTTP (client.c) ------------------------------------------------------------------------ */
 
 /* Takes a block of an answer's body; an error stops the transfer. */
 typedef int (*cli_sink)(void *context, struct zp_slice block, struct zp_err *err);
@@ -185,8 +180,7 @@ void cli__query_add_given(struct zp_buf *url, const struct cli_parsed *parsed);
 /* NUL-ends `url` for cli_request.path; error when it grew over CLI_URL_BYTES_MAX. */
 ZP_MUST_CHECK int cli__url_end(struct zp_buf *url, struct zp_err *err);
 
-/* ---- Lines of a stream (lines.c)
- * -------------------------------------------------------------------- */
+/* ---- Lines of a stream (lines.c) ------------------------------------------------------------ */
 
 /* Cuts blocks at newlines and hands on whole lines without them; blank lines are dropped. */
 struct cli_lines {
@@ -202,8 +196,7 @@ ZP_MUST_CHECK int cli__lines_add(void *lines, struct zp_slice block, struct zp_e
 ZP_MUST_CHECK int cli__lines_end(struct cli_lines *lines, struct zp_err *err);
 void cli__lines_done(struct cli_lines *lines);
 
-/* ---- Tables (table.c)
- * ------------------------------------------------------------------------------- */
+/* ---- Tables (table.c) ----------------------------------------------------------------------- */
 
 #define CLI_COLUMNS_MAX 12u
 #define CLI_TABLE_SAMPLE_ROWS 200u
@@ -246,8 +239,7 @@ void cli__table_fit(
 /* 0 when `out` is no terminal; else COLUMNS or what the terminal says. */
 unsigned cli__terminal_width(FILE *out);
 
-/* ---- Members of a JSON object (pick.c)
- * --------------------------------------------------------------- */
+/* ---- Members of a JSON object (pick.c) ------------------------------------------------------ */
 
 /* The members `names` of the object as text: strings unescaped, numbers and booleans as they stand,
  * arrays of scalars joined by commas, null and missing "", objects as JSON. */
@@ -260,8 +252,7 @@ ZP_MUST_CHECK int cli__each(struct zp_slice container,
 /* A whole number among them; 0 for anything else. */
 uint64_t cli__pick_count(const struct zp_buf *value);
 
-/* ---- Progress (progress.c)
- * ---------------------------------------------------------------------------- */
+/* ---- Progress (progress.c) ------------------------------------------------------------------ */
 
 /* How far and how fast; every function is pure but the last. */
 struct cli_progress {
@@ -292,8 +283,7 @@ void cli__progress_show(struct cli_progress *progress, const struct zp_cli_count
 void cli__progress_clear(struct cli_progress *progress);
 int64_t cli__now_ns(void);
 
-/* ---- Input files (input.c)
- * ------------------------------------------------------------------------------ */
+/* ---- Input files (input.c) ------------------------------------------------------------------ */
 
 /* A file or standard input, uncompressed on the way by its first bytes (gzip, zstd, or as it is).
  */
@@ -313,10 +303,13 @@ ZP_MUST_CHECK int cli__input_name(
     struct cli_input *input, char name_out[33], bool *is_file_out, struct zp_err *err);
 /* Of the file's bytes as stored: 0 to 1, negative when the size isn't known. */
 double cli__input_share(const struct cli_input *input);
+/* Appends line `number` (from 1) of a file, as far as there is room; ZP_E_NOT_FOUND past its end.
+ */
+ZP_MUST_CHECK int cli__input_line(
+    const char *path, uint64_t number, struct zp_buf *text, struct zp_err *err);
 void cli__input_close(struct cli_input *input);
 
-/* ---- Commands (cmd_*.c)
- * ------------------------------------------------------------------------------------ */
+/* ---- Commands (cmd_*.c) --------------------------------------------------------------------- */
 
 int cli__cmd_serve(struct cli_call *call);
 int cli__cmd_init(struct cli_call *call);
@@ -325,6 +318,11 @@ int cli__cmd_config_example(struct cli_call *call);
 int cli__cmd_config_reference(struct cli_call *call);
 int cli__cmd_account(struct cli_call *call);
 int cli__cmd_pin_add(struct cli_call *call);
+/* `pin add -` (cmd_bulk.c): the lines of standard input as one request. */
+ZP_MUST_CHECK int cli__pin_add_stream(struct cli_call *call);
+/* "pinned CID NAME", or the JSON as it came. */
+ZP_MUST_CHECK int cli__pin_report(
+    struct cli_call *call, const char *verb, struct zp_slice json, struct zp_err *err);
 int cli__cmd_pin_rm(struct cli_call *call);
 int cli__cmd_pin_ls(struct cli_call *call);
 int cli__cmd_pin_get(struct cli_call *call);

@@ -31,8 +31,7 @@ struct transfer {
 	char curl_text[CURL_ERROR_SIZE];
 };
 
-/* ---- Paths
- * ------------------------------------------------------------------------------------------ */
+/* ---- Paths ---------------------------------------------------------------------------------- */
 
 void
 cli__url_encode(struct zp_slice text, struct zp_buf *url)
@@ -100,8 +99,7 @@ cli__url_end(struct zp_buf *url, struct zp_err *err)
 	return zp_buf_check(url, "the request's URL", err);
 }
 
-/* ---- Errors
- * ------------------------------------------------------------------------------------------ */
+/* ---- Errors --------------------------------------------------------------------------------- */
 
 int
 cli__code_of_status(long status)
@@ -186,8 +184,7 @@ curl_error(struct transfer *transfer, CURLcode code, const char *base, struct zp
 	}
 }
 
-/* ---- libcurl's callbacks
- * -------------------------------------------------------------------------------- */
+/* ---- libcurl's callbacks -------------------------------------------------------------------- */
 
 static size_t
 on_body(char *data, size_t size, size_t count, void *context)
@@ -259,8 +256,7 @@ on_send(char *to, size_t size, size_t count, void *context)
 	return transfer->rc < 0 ? CURL_READFUNC_ABORT : length;
 }
 
-/* ---- One request
- * ------------------------------------------------------------------------------------------ */
+/* ---- One request ---------------------------------------------------------------------------- */
 
 static int
 client_get(struct cli_call *call, CURL **curl_out, struct zp_err *err)

@@ -17,24 +17,28 @@ struct import {
 	struct cli_progress progress;
 	struct zp_cli_counts counts;
 	struct zp_buf values[REPORT_MEMBERS];
+	uint64_t bytes_sent; /* uncompressed */
 	uint64_t bad_lines;
-	bool is_done;   /* the node said so */
-	bool has_ended; /* done or failed: nothing more needs to be sent */
+	uint64_t bad_line; /* the one that ended the import; 0: none */
+	bool is_done;      /* the node said so */
+	bool has_ended;    /* done or failed: nothing more needs to be sent */
 };
 
-/* ---- What both ways report
- * ------------------------------------------------------------------------------ */
+/* ---- What both ways report ------------------------------------------------------------------ */
 
 static int
 input_read(void *context, uint8_t *to, size_t bytes, size_t *length_out, struct zp_err *err)
 {
 	struct import *import = context;
+	int rc;
 
-	if (import->has_ended) {
-		*length_out = 0;
+	*length_out = 0;
+	if (import->has_ended)
 		return 0;
-	}
-	return cli__input_read(import->input, to, bytes, length_out, err);
+	rc = cli__input_read(import->input, to, bytes, length_out, err);
+	if (rc == 0)
+		import->bytes_sent += *length_out;
+	return rc;
 }
 
 static void
@@ -85,55 +89,27 @@ summary_print(struct import *import, int64_t now_ns)
 	cli__note(import->call, "%.*s", (int)text.length, (const char *)text.data);
 }
 
-/* ---- By the API
- * ------------------------------------------------------------------------------------------- */
+/* ---- By the API ----------------------------------------------------------------------------- */
 
 enum report_member {
-	REPORT_LINE,
+	REPORT_LINES,
 	REPORT_IMPORTED,
 	REPORT_SKIPPED,
-	REPORT_BYTES,
 	REPORT_DONE,
-	REPORT_BAD,
+	REPORT_BAD_LINE,
 	REPORT_ERROR,
+	REPORT_LINE,
 };
 
-static int
-fail_at_line(struct import *import, struct zp_slice object, struct zp_err *err)
+/* The error of a member that says why; the node's own words. */
+static const char *
+why_of(struct import *import)
 {
-	static const char *const names[] = {"text"};
-	struct zp_buf text = ZP_BUF_INIT(CLI_LINE_BYTES_MAX);
-	const struct zp_buf *why = &import->values[REPORT_ERROR];
-	uint64_t line = cli__pick_count(&import->values[REPORT_LINE]);
-	ZP_AUTO_BUF(shown, 2048);
-	int rc = cli__pick(object, names, &text, 1, err);
+	struct zp_buf *why = &import->values[REPORT_ERROR];
 
-	if (rc == 0) {
-		cli__text_fit(zp_buf_slice(&text), 200, &shown);
-		rc = zp_fail(err, ZP_E_INVALID, "line %" PRIu64 ": %.*s%s%.*s", line,
-		    (int)zp_min_u64(why->length, 200), (const char *)why->data,
-		    shown.length > 0 ? ": " : "", (int)shown.length, (const char *)shown.data);
-	}
-	zp_buf_done(&text);
-	return rc;
-}
-
-static int
-report_bad(struct import *import, struct zp_slice object, struct zp_err *err)
-{
-	static const char *const names[] = {"text"};
-	struct zp_buf text = ZP_BUF_INIT(CLI_LINE_BYTES_MAX);
-	struct zp_buf *why = &import->values[REPORT_BAD];
-	int rc = cli__pick(object, names, &text, 1, err);
-
+	why->length = zp_min_u64(why->length, 1000);
 	zp_buf_append_byte(why, '\0');
-	if (rc == 0)
-		rc = zp_buf_check(why, "the node's report", err);
-	if (rc == 0)
-		on_bad_line(import, cli__pick_count(&import->values[REPORT_LINE]),
-		    zp_buf_slice(&text), (const char *)why->data);
-	zp_buf_done(&text);
-	return rc;
+	return (const char *)why->data;
 }
 
 /* One object of the answer's stream; see cli.h. */
@@ -141,7 +117,7 @@ static int
 report_line(void *context, struct zp_slice object, struct zp_err *err)
 {
 	static const char *const names[REPORT_MEMBERS] = {
-	    "line", "imported", "skipped", "bytes", "done", "bad", "error"};
+	    "lines", "imported", "skipped", "done", "bad_line", "error", "line"};
 	struct import *import = context;
 	struct zp_buf *values = import->values;
 	struct zp_cli_counts counts = import->counts;
@@ -149,34 +125,98 @@ report_line(void *context, struct zp_slice object, struct zp_err *err)
 
 	if (rc < 0)
 		return rc;
-	if (values[REPORT_BAD].length > 0)
-		return report_bad(import, object, err);
-	counts.line = cli__pick_count(&values[REPORT_LINE]);
-	if (values[REPORT_IMPORTED].length > 0)
-		counts.imported = cli__pick_count(&values[REPORT_IMPORTED]);
-	if (values[REPORT_SKIPPED].length > 0)
-		counts.skipped = cli__pick_count(&values[REPORT_SKIPPED]);
-	if (values[REPORT_BYTES].length > 0)
-		counts.bytes = cli__pick_count(&values[REPORT_BYTES]);
+	if (values[REPORT_BAD_LINE].length > 0) {
+		on_bad_line(import, cli__pick_count(&values[REPORT_BAD_LINE]), (struct zp_slice){0},
+		    why_of(import));
+		return 0;
+	}
+	if (values[REPORT_ERROR].length > 0) {
+		import->has_ended = true;
+		import->bad_line = cli__pick_count(&values[REPORT_LINE]);
+		return zp_fail(err, ZP_E_INVALID, "%s", why_of(import));
+	}
+	counts.line = cli__pick_count(&values[REPORT_LINES]);
+	counts.imported = cli__pick_count(&values[REPORT_IMPORTED]);
+	counts.skipped = cli__pick_count(&values[REPORT_SKIPPED]);
 	import->is_done = zp_slice_is(zp_buf_slice(&values[REPORT_DONE]), "true");
-	import->has_ended = import->is_done || values[REPORT_ERROR].length > 0;
+	import->has_ended = import->is_done;
 	on_progress(import, &counts);
-	if (values[REPORT_ERROR].length > 0)
-		return fail_at_line(import, object, err);
-	if (import->is_done && import->call->settings.is_json)
-		return cli__print_line(import->call, object, err);
-	return 0;
+	return import->is_done && import->call->settings.is_json
+		   ? cli__print_line(import->call, object, err)
+		   : 0;
 }
 
-static void
-import_query(const struct import *import, const struct zp_cli_import *job, struct zp_buf *url)
+/* How far an earlier import of the same input came, as the query parameter that says so. */
+static int
+resume_query(struct import *import, const struct zp_cli_import *job, struct zp_buf *url)
 {
+	static const char *const names[] = {"lines_done"};
+	struct zp_buf lines = ZP_BUF_INIT(64);
+	struct cli_call *call = import->call;
+	ZP_AUTO_BUF(body, 4096);
+	char path[64];
+	int rc;
+
+	snprintf(path, sizeof(path), "/import?origin=%s", job->stream);
+	rc = cli__get(call, NULL, path, &body);
+	while (body.length > 0 && body.data[body.length - 1] == '\n')
+		body.length--;
+	if (rc == 0)
+		rc = cli__pick(zp_buf_slice(&body), names, &lines, 1, &call->err);
+	zp_buf_append_byte(&lines, '\0');
+	if (rc == 0) {
+		cli__query_add(url, "lines_done", (const char *)lines.data);
+		if (!call->settings.is_quiet)
+			cli__note(call, "going on behind line %s", (const char *)lines.data);
+	}
+	zp_buf_done(&lines);
+	return rc;
+}
+
+static int
+import_query(struct import *import, const struct zp_cli_import *job, struct zp_buf *url)
+{
+	static const char *const allocations[] = {
+	    [ZP_CLI_ALLOCATIONS_KEEP] = "keep",
+	    [ZP_CLI_ALLOCATIONS_DROP] = "drop",
+	    [ZP_CLI_ALLOCATIONS_MAP] = "map",
+	};
+
 	zp_buf_append_text(url, "/import");
-	cli__query_add_given(url, import->call->parsed);
-	for (size_t i = 0; i < job->maps_count; i++)
-		cli__query_add(url, "map", job->maps[i]);
-	cli__query_add(url, "format", job->is_cids ? "cids" : "pins");
-	cli__query_add(url, "stream", job->stream);
+	cli__query_add(url, "origin", job->stream);
+	cli__query_add(url, "allocations", allocations[job->allocations]);
+	if (job->mode == ZP_CLI_IMPORT_REPLACE)
+		cli__query_add(url, "replace", "true");
+	if (job->skip_bad)
+		cli__query_add(url, "skip_bad", "true");
+	for (size_t i = 0; i < job->maps_count; i++) {
+		const char *equals = strchr(job->maps[i], '=');
+		struct zp_slice old = {
+		    (const uint8_t *)job->maps[i], (size_t)(equals - job->maps[i])};
+
+		zp_buf_append_text(url, "&map=");
+		cli__url_encode(old, url);
+		zp_buf_append_byte(url, ':');
+		cli__url_encode(zp_slice_of(equals + 1), url);
+	}
+	return job->resume ? resume_query(import, job, url) : 0;
+}
+
+/* The node knows the number of the line that it refused; a file still has its text. */
+static void
+bad_line_show(struct import *import)
+{
+	ZP_AUTO_BUF(text, 2048);
+	ZP_AUTO_BUF(shown, 8192);
+	struct zp_err err = {0};
+
+	if (import->bad_line == 0 || strcmp(import->call->parsed->arguments[0], "-") == 0 ||
+	    cli__input_line(import->call->parsed->arguments[0], import->bad_line, &text, &err) < 0)
+		return;
+	cli__progress_clear(&import->progress);
+	cli__text_fit(zp_buf_slice(&text), 200, &shown);
+	cli__note(import->call, "line %" PRIu64 " is: %.*s", import->bad_line, (int)shown.length,
+	    (const char *)shown.data);
 }
 
 static int
@@ -193,11 +233,11 @@ import_online(struct import *import, const struct zp_cli_import *job)
 	    .source_context = import,
 	    .is_patient = true,
 	};
-	int rc;
+	int rc = import_query(import, job, &url);
 
 	cli__lines_init(&lines, report_line, import);
-	import_query(import, job, &url);
-	rc = cli__url_end(&url, &call->err);
+	if (rc == 0)
+		rc = cli__url_end(&url, &call->err);
 	request.path = (const char *)url.data;
 	if (rc == 0)
 		rc = cli__request(call, &request);
@@ -209,11 +249,11 @@ import_online(struct import *import, const struct zp_cli_import *job)
 		    " pins are in for certain",
 		    import->counts.imported);
 	cli__lines_done(&lines);
+	bad_line_show(import);
 	return rc;
 }
 
-/* ---- In this process
- * ----------------------------------------------------------------------------------------- */
+/* ---- In this process ------------------------------------------------------------------------ */
 
 static int
 import_offline(struct import *import, const struct zp_cli_import *job)
@@ -226,17 +266,16 @@ import_offline(struct import *import, const struct zp_cli_import *job)
 		return zp_fail(&call->err, ZP_E_UNSUPPORTED, "--offline: not in this build");
 	rc = call->ops->import(call->settings.config_path, job, &counts, &call->err);
 	import->counts = counts;
+	import->counts.bytes = import->bytes_sent;
 	if (rc == 0 && call->settings.is_json)
 		fprintf(call->out,
-		    "{\"done\":true,\"line\":%" PRIu64 ",\"imported\":%" PRIu64
+		    "{\"done\":true,\"lines\":%" PRIu64 ",\"imported\":%" PRIu64
 		    ",\"skipped\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n",
 		    counts.line, counts.imported, counts.skipped, counts.bytes);
 	return rc;
 }
 
-/* ---- The command
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- The command ---------------------------------------------------------------------------- */
 
 static struct zp_slice
 without_blanks(struct zp_slice text)

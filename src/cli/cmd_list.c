@@ -120,8 +120,7 @@ listing_each(struct listing *listing, const char *method, const char *prefix, co
 	return rc_first;
 }
 
-/* ---- Pins
- * --------------------------------------------------------------------------------------------- */
+/* ---- Pins ----------------------------------------------------------------------------------- */
 
 static void
 copies_format(struct zp_slice min, struct zp_slice max, struct zp_buf *text)
@@ -163,49 +162,51 @@ pin_row(struct listing *listing, struct zp_slice object, struct zp_err *err)
 	return 0;
 }
 
-/* Pages of at most CLI_LIST_PAGE_MAX until `limit` pins are there or the node names no next page.
- */
+/* One page of at most `page` pins (0: all); `cursor` is where it begins and then where it ended. */
 static int
-pin_ls_pages(struct listing *listing, uint64_t limit, struct zp_buf *cursor)
-{
-	const char *after = cli__value(listing->call->parsed, "after");
-	int rc;
-
-	if (after != NULL)
-		zp_buf_append_text(cursor, after);
-	do {
-		ZP_AUTO_BUF(url, CLI_URL_BYTES_MAX);
-		uint64_t page = zp_min_u64(limit - listing->rows, CLI_LIST_PAGE_MAX);
-		uint64_t rows_before = listing->rows;
-		char number[24];
-
-		zp_buf_append_text(&url, "/allocations");
-		cli__query_add_given(&url, listing->call->parsed);
-		snprintf(number, sizeof(number), "%" PRIu64, page);
-		cli__query_add(&url, "limit", number);
-		if (cursor->length > 0) {
-			zp_buf_append_byte(cursor, '\0');
-			cli__query_add(&url, "after", (const char *)cursor->data);
-		}
-		zp_buf_clear(cursor);
-		rc = listing_request(listing, "GET", &url, cursor);
-		if (listing->rows == rows_before)
-			zp_buf_clear(cursor); /* an empty page is the end, whatever it claims */
-	} while (rc == 0 && cursor->length > 0 && listing->rows < limit);
-	return rc;
-}
-
-static int
-pin_ls_all(struct listing *listing)
+pin_ls_page(struct listing *listing, uint64_t page, struct zp_buf *cursor)
 {
 	ZP_AUTO_BUF(url, CLI_URL_BYTES_MAX);
-	const char *after = cli__value(listing->call->parsed, "after");
+	char number[24];
 
 	zp_buf_append_text(&url, "/allocations");
 	cli__query_add_given(&url, listing->call->parsed);
-	if (after != NULL)
-		cli__query_add(&url, "after", after);
-	return listing_request(listing, "GET", &url, NULL);
+	if (page > 0) {
+		snprintf(number, sizeof(number), "%" PRIu64, page);
+		cli__query_add(&url, "limit", number);
+	}
+	if (cursor->length > 0) {
+		zp_buf_append_byte(cursor, '\0');
+		cli__query_add(&url, "cursor", (const char *)cursor->data);
+	}
+	zp_buf_clear(cursor);
+	return listing_request(listing, "GET", &url, cursor);
+}
+
+/* Pages until `limit` pins (0: all) are there or the node names no next page. An empty page that
+ * leads on is fine, as a node may end one early; one that leads to itself is not. */
+static int
+pin_ls_pages(struct listing *listing, uint64_t limit, struct zp_buf *cursor)
+{
+	const char *begin = cli__value(listing->call->parsed, "cursor");
+	ZP_AUTO_BUF(before, CLI_URL_BYTES_MAX);
+	int rc;
+
+	if (begin != NULL)
+		zp_buf_append_text(cursor, begin);
+	do {
+		uint64_t page =
+		    limit == 0 ? 0 : zp_min_u64(limit - listing->rows, CLI_LIST_PAGE_MAX);
+
+		zp_buf_clear(&before);
+		zp_buf_append_slice(&before, zp_buf_slice(cursor));
+		rc = pin_ls_page(listing, page, cursor);
+		if (rc == 0 && cursor->length > 0 &&
+		    zp_slice_equal(zp_buf_slice(cursor), zp_buf_slice(&before)))
+			rc = zp_fail(&listing->call->err, ZP_E_IO,
+			    "the node's page names itself as the next one");
+	} while (rc == 0 && cursor->length > 0 && (limit == 0 || listing->rows < limit));
+	return rc;
 }
 
 int
@@ -221,10 +222,8 @@ cli__cmd_pin_ls(struct cli_call *call)
 	listing_begin(&listing, call, pin_columns, ZP_ARRAY_COUNT(pin_columns), pin_row);
 	if (call->parsed->arguments_count > 0)
 		rc = listing_each(&listing, "GET", "/allocations/", "");
-	else if (limit > 0)
-		rc = pin_ls_pages(&listing, limit, &cursor);
 	else
-		rc = pin_ls_all(&listing);
+		rc = pin_ls_pages(&listing, limit, &cursor);
 	rc = listing_end(&listing, rc);
 	if (rc == 0 && cursor.length > 0 && !call->settings.is_quiet)
 		cli__note(
@@ -232,8 +231,7 @@ cli__cmd_pin_ls(struct cli_call *call)
 	return rc;
 }
 
-/* ---- Everything about one pin
- * ------------------------------------------------------------------------------ */
+/* ---- Everything about one pin --------------------------------------------------------------- */
 
 static const struct cli_column member_columns[] = {
     {"MEMBER", 6, false, false},
@@ -276,9 +274,7 @@ cli__cmd_pin_get(struct cli_call *call)
 	return listing_end(&listing, listing_each(&listing, "GET", "/allocations/", ""));
 }
 
-/* ---- Status
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- Status --------------------------------------------------------------------------------- */
 
 /* One peer of a pin's peer_map; values[0] and [1] are the pin's CID and name. */
 static int

@@ -6,8 +6,7 @@
 
 #define BODY_BYTES_MAX (4u << 20)
 
-/* ---- Handed on
- * --------------------------------------------------------------------------------------- */
+/* ---- Handed on ------------------------------------------------------------------------------ */
 
 static int
 not_here(struct cli_call *call)
@@ -98,8 +97,7 @@ cli__cmd_config_reference(struct cli_call *call)
 	return cli__print(call, zp_buf_slice(&text), &call->err);
 }
 
-/* ---- Of the table itself
- * --------------------------------------------------------------------------------- */
+/* ---- Of the table itself -------------------------------------------------------------------- */
 
 int
 cli__cmd_completion(struct cli_call *call)
@@ -157,8 +155,7 @@ cli__cmd_help(struct cli_call *call)
 	return cli__print(call, zp_buf_slice(&text), &call->err);
 }
 
-/* ---- Asked of the node
- * -------------------------------------------------------------------------------------- */
+/* ---- Asked of the node ---------------------------------------------------------------------- */
 
 static struct zp_slice
 line_of(const struct zp_buf *body)
@@ -256,9 +253,7 @@ cli__cmd_info(struct cli_call *call)
 	return rc < 0 ? rc : info_management(call);
 }
 
-/* ---- Tables
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- Tables --------------------------------------------------------------------------------- */
 
 #define ROW_MEMBERS_MAX 6u
 

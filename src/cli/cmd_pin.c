@@ -1,12 +1,9 @@
 /*
- * cmd_pin.c - pin add, rm and update: writes, one request a CID or one for a whole stream of them.
+ * cmd_pin.c - pin add, rm and update: a request for each CID. cmd_bulk.c has one for a stream of them.
  */
 #include "cli/cli_internal.h"
 
-#include "base/json.h"
-
-/* ---- One CID
- * -------------------------------------------------------------------------------------- */
+/* ---- One CID -------------------------------------------------------------------------------- */
 
 void
 cli__pin_path(const char *cid, struct zp_buf *url)
@@ -53,9 +50,8 @@ cli__get(struct cli_call *call, const char *base, const char *path, struct zp_bu
 	return cli__request(call, &request);
 }
 
-/* "pinned CID NAME", or the JSON as it came. */
-static int
-pin_report(struct cli_call *call, const char *verb, struct zp_slice json, struct zp_err *err)
+int
+cli__pin_report(struct cli_call *call, const char *verb, struct zp_slice json, struct zp_err *err)
 {
 	static const char *const names[] = {"cid", "name"};
 	struct zp_buf values[2] = {
@@ -104,146 +100,11 @@ pin_write(struct cli_call *call, const char *method, const char *verb, const cha
 	if (rc == 0)
 		rc = cli__request(call, &request);
 	if (rc == 0)
-		rc = pin_report(call, verb, zp_buf_slice(&body), &call->err);
+		rc = cli__pin_report(call, verb, zp_buf_slice(&body), &call->err);
 	return rc;
 }
 
-/* ---- Lines of standard input
- * ------------------------------------------------------------------------ */
-
-/* CIDs on their way from standard input into one request, and the answers on their way out. */
-struct bulk {
-	struct cli_call *call;
-	struct cli_input *input;
-	struct cli_lines lines_in;
-	struct zp_buf ready; /* NDJSON not yet sent */
-	uint64_t done;
-	uint64_t failed;
-	int rc_first; /* of the first line that failed */
-};
-
-static int
-bulk_line_in(void *context, struct zp_slice line, struct zp_err *err)
-{
-	struct bulk *bulk = context;
-
-	if (line.data[0] == '{') {
-		zp_buf_append_slice(&bulk->ready, line);
-	} else {
-		zp_buf_append_text(&bulk->ready, "{\"cid\":");
-		zp_json_put_string(&bulk->ready, line);
-		zp_buf_append_byte(&bulk->ready, '}');
-	}
-	zp_buf_append_byte(&bulk->ready, '\n');
-	return zp_buf_check(&bulk->ready, "standard input", err);
-}
-
-static int
-bulk_source(void *context, uint8_t *to, size_t bytes, size_t *length_out, struct zp_err *err)
-{
-	struct bulk *bulk = context;
-	size_t length = 1;
-
-	while (bulk->ready.length == 0 && length > 0) {
-		uint8_t block[16384];
-		int rc = cli__input_read(bulk->input, block, sizeof(block), &length, err);
-
-		if (rc == 0)
-			rc = length > 0 ? cli__lines_add(&bulk->lines_in,
-					      (struct zp_slice){block, length}, err)
-					: cli__lines_end(&bulk->lines_in, err);
-		if (rc < 0)
-			return rc;
-	}
-	length = zp_min_u64(bytes, bulk->ready.length);
-	if (length > 0)
-		memcpy(to, bulk->ready.data, length);
-	zp_buf_consume(&bulk->ready, length);
-	*length_out = length;
-	return 0;
-}
-
-static int
-bulk_line_out(void *context, struct zp_slice line, struct zp_err *err)
-{
-	static const char *const names[] = {"cid", "code", "message", "line"};
-	struct bulk *bulk = context;
-	struct zp_buf values[4];
-	int rc;
-
-	for (size_t i = 0; i < 4; i++)
-		zp_buf_init(&values[i], CLI_LINE_BYTES_MAX);
-	rc = cli__pick(line, names, values, 4, err);
-	if (rc == 0 && values[1].length > 0) {
-		int code = cli__code_of_status((long)cli__pick_count(&values[1]));
-
-		bulk->failed++;
-		if (bulk->rc_first == 0)
-			bulk->rc_first = code;
-		cli__note(bulk->call, "line %.*s: %.*s: %.*s", (int)values[3].length,
-		    (const char *)values[3].data, (int)values[0].length,
-		    (const char *)values[0].data, (int)values[2].length,
-		    (const char *)values[2].data);
-		if (bulk->call->settings.is_json)
-			rc = cli__print_line(bulk->call, line, err);
-	} else if (rc == 0) {
-		bulk->done++;
-		rc = pin_report(bulk->call, "pinned", line, err);
-	}
-	for (size_t i = 0; i < 4; i++)
-		zp_buf_done(&values[i]);
-	return rc;
-}
-
-static int
-bulk_request(struct bulk *bulk)
-{
-	ZP_AUTO_BUF(url, CLI_URL_BYTES_MAX);
-	struct cli_lines lines_out;
-	struct cli_request request = {
-	    .method = "POST",
-	    .sink = cli__lines_add,
-	    .sink_context = &lines_out,
-	    .source = bulk_source,
-	    .source_context = bulk,
-	    .is_patient = true,
-	};
-	int rc;
-
-	cli__lines_init(&lines_out, bulk_line_out, bulk);
-	zp_buf_append_text(&url, "/pins");
-	cli__query_add_given(&url, bulk->call->parsed);
-	rc = cli__url_end(&url, &bulk->call->err);
-	request.path = (const char *)url.data;
-	if (rc == 0)
-		rc = cli__request(bulk->call, &request);
-	if (rc == 0)
-		rc = cli__lines_end(&lines_out, &bulk->call->err);
-	cli__lines_done(&lines_out);
-	return rc;
-}
-
-static int
-pin_add_stream(struct cli_call *call)
-{
-	struct bulk bulk = {.call = call, .ready = ZP_BUF_INIT(CLI_LINE_BYTES_MAX * 4)};
-	int rc = cli__input_open("-", &bulk.input, &call->err);
-
-	if (rc < 0)
-		return rc;
-	cli__lines_init(&bulk.lines_in, bulk_line_in, &bulk);
-	rc = bulk_request(&bulk);
-	if (rc == 0 && bulk.failed > 0)
-		rc = zp_fail(&call->err, bulk.rc_first, "%llu of %llu lines were not pinned",
-		    (unsigned long long)bulk.failed, (unsigned long long)(bulk.failed + bulk.done));
-	cli__lines_done(&bulk.lines_in);
-	cli__input_close(bulk.input);
-	zp_buf_done(&bulk.ready);
-	return rc;
-}
-
-/* ---- Commands
- * ----------------------------------------------------------------------------------------- */
+/* ---- Commands ------------------------------------------------------------------------------- */
 
 /* Does the rest of a list although one failed; the exit code is that of the first failure. */
 static int
@@ -265,7 +126,7 @@ cli__cmd_pin_add(struct cli_call *call)
 	int rc_first = 0;
 
 	if (parsed->arguments_count == 1 && strcmp(parsed->arguments[0], "-") == 0)
-		return pin_add_stream(call);
+		return cli__pin_add_stream(call);
 	for (size_t i = 0; i < parsed->arguments_count && !call->is_out_closed; i++) {
 		const char *cid = parsed->arguments[i];
 

@@ -68,9 +68,10 @@ static const struct cli_option pin_ls_options[] = {
     {"meta", 'm', CLI_PAIR, true, "KEY=VALUE", NULL, "meta-", "only pins with this metadata"},
     {"type", 0, CLI_TEXT, false, "TYPE,…", NULL, "filter",
 	"all, pin, meta-pin, clusterdag-pin, shard-pin"},
-    {"before", 0, CLI_TEXT, false, "CURSOR", NULL, "before", "only what stands before"},
-    {"after", 0, CLI_TEXT, false, "CURSOR", NULL, NULL,
-	"go on behind a cursor that an earlier call printed"},
+    {"before", 0, CLI_TEXT, false, "TIME", NULL, "before", "only pins added before (RFC 3339)"},
+    {"after", 0, CLI_TEXT, false, "TIME", NULL, "after", "only pins added after (RFC 3339)"},
+    {"cursor", 0, CLI_TEXT, false, "CURSOR", NULL, NULL,
+	"go on behind the last pin of an earlier call, which printed this"},
     OPTION_END,
 };
 
@@ -88,17 +89,14 @@ static const struct cli_option pin_recover_options[] = {
 };
 
 static const struct cli_option import_options[] = {
-    {"mode", 0, CLI_CHOICE, false, "MODE", "merge|replace", "mode",
+    {"mode", 0, CLI_CHOICE, false, "MODE", "merge|replace", NULL,
 	"add to the pinset (the default), or make it exactly the input"},
-    {"allocations", 0, CLI_CHOICE, false, "WHAT", "keep|drop|map", "allocations",
+    {"allocations", 0, CLI_CHOICE, false, "WHAT", "keep|drop|map", NULL,
 	"keep the peers of each pin (the default), forget them, or rename them by --map"},
     {"map", 0, CLI_PAIR, true, "OLD=NEW", NULL, NULL, "peer NEW takes the place of OLD"},
-    {"skip-bad", 0, CLI_FLAG, false, NULL, NULL, "skip-bad",
-	"report lines that are wrong and go on"},
-    {"resume", 0, CLI_FLAG, false, NULL, NULL, "resume",
+    {"skip-bad", 0, CLI_FLAG, false, NULL, NULL, NULL, "report lines that are wrong and go on"},
+    {"resume", 0, CLI_FLAG, false, NULL, NULL, NULL,
 	"go on where an import of the same input stopped"},
-    {"from-cids", 0, CLI_FLAG, false, NULL, NULL, NULL,
-	"a bare CID a line; seen by itself when the first line is one"},
     {"offline", 0, CLI_FLAG, false, NULL, NULL, NULL,
 	"open the data of a stopped node instead of asking a running one"},
     OPTION_END,
@@ -139,8 +137,7 @@ const struct cli_command cli__commands[] = {
 	NULL, "zpin init ./zpin-data\nsudo -u zpin zpin init\n", NULL, cli__cmd_init},
     {"config", "check", "", 0, 0, "say whether the config is good",
 	"Reads the file and the environment as `serve` would. What is wrong is named with file, "
-	"line "
-	"and column; what is allowed but seldom meant is a warning.",
+	"line and column; what is allowed but seldom meant is a warning.",
 	config_check_options, "zpin config check\nzpin config check --show --config zpin.yaml\n",
 	"", cli__cmd_config_check},
     {"config", "example", "", 0, 0, "print a config with every key and its default", "", NULL,
@@ -153,7 +150,7 @@ const struct cli_command cli__commands[] = {
 	NULL, "zpin account alice\n", "", cli__cmd_account},
     {"pin", "add", "CID…", 1, NO_LIMIT, "pin CIDs or IPFS paths",
 	"`-` reads them from standard input, a CID or a JSON object a line, and sends them as one "
-	"request.",
+	"request; what an object says goes before what the options say.",
 	pin_add_options,
 	"zpin pin add QmShXmqvCjdTRe6CG44PdpJ6SnrRGE58jmyXpgcmQB3amL --name report\n"
 	"zpin pin add --expire-in 24h --metadata app=web "
@@ -165,8 +162,7 @@ const struct cli_command cli__commands[] = {
 	"zpin pin rm QmShXmqvCjdTRe6CG44PdpJ6SnrRGE58jmyXpgcmQB3amL\n", "", cli__cmd_pin_rm},
     {"pin", "ls", "[CID…]", 0, NO_LIMIT, "list pins",
 	"Without --limit the whole pinset is streamed. With it, a cursor for the rest is printed "
-	"on "
-	"standard error.",
+	"on standard error.",
 	pin_ls_options,
 	"zpin pin ls --limit 100\nzpin pin ls --name report --meta app=web --json\n", "",
 	cli__cmd_pin_ls},
@@ -186,8 +182,7 @@ const struct cli_command cli__commands[] = {
 	"FILE is what `ipfs-cluster-service state export` or `zpin export` wrote, or a list of "
 	"CIDs; "
 	"gzip and zstd are seen by themselves; - is standard input. The first wrong line is "
-	"reported "
-	"with its number and ends the import, unless --skip-bad.",
+	"reported with its number and ends the import, unless --skip-bad.",
 	import_options,
 	"zpin import state.ndjson.zst\n"
 	"zpin import --allocations map --map 12D3KooWA=12D3KooWB state.ndjson\n"

@@ -6,8 +6,7 @@
  */
 #include "cli/cli_internal.h"
 
-/* ---- Pieces that all three share
- * ------------------------------------------------------------------- */
+/* ---- Pieces that all three share ------------------------------------------------------------ */
 
 static void
 name_of(const struct cli_command *command, struct zp_buf *text)
@@ -95,8 +94,7 @@ global_value_labels(const char *separator, struct zp_buf *text)
 	}
 }
 
-/* ---- bash and zsh: one body of shell, with what differs handed in
- * -------------------------------------- */
+/* ---- bash and zsh: one body of shell, with what differs handed in --------------------------- */
 
 struct dialect {
 	const char *files; /* a command that offers files */
@@ -291,9 +289,7 @@ cli__completion_zsh(struct zp_buf *text)
 				 "else\n\tcompdef _zpin zpin\nfi\n");
 }
 
-/* ---- fish
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- fish ----------------------------------------------------------------------------------- */
 
 static void
 fish_quoted(const char *words, struct zp_buf *text)

@@ -149,8 +149,7 @@ cli__help_all(struct zp_buf *text)
 	    "zpin-serve(8).\n");
 }
 
-/* ---- The manual page ----------------------------------------------------------------------------
- */
+/* ---- The manual page ------------------------------------------------------------------------ */
 
 /* scdoc takes these for markup, and `…` for literals is bold in a manual. */
 static void
@@ -161,7 +160,7 @@ scdoc_text(const char *words, struct zp_buf *text)
 			zp_buf_append_byte(text, '*');
 			continue;
 		}
-		if (strchr("_*\\#~[]<>", *words) != NULL)
+		if (strchr("_*\\#~<>", *words) != NULL)
 			zp_buf_append_byte(text, '\\');
 		zp_buf_append_byte(text, (uint8_t)*words);
 	}

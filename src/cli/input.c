@@ -69,8 +69,7 @@ block_fill(struct cli_input *input, struct zp_err *err)
 	return 0;
 }
 
-/* ---- The three forms: each reads what it can and says how much
- * ------------------------------------- */
+/* ---- The three forms: each reads what it can and says how much ------------------------------ */
 
 static int
 plain_read(struct cli_input *input, uint8_t *to, size_t bytes, size_t *length_out)
@@ -164,8 +163,7 @@ uncompressed_read(
 	return 0;
 }
 
-/* ---- Opening
- * --------------------------------------------------------------------------------------- */
+/* ---- Opening -------------------------------------------------------------------------------- */
 
 static int
 form_detect(struct cli_input *input, struct zp_err *err)
@@ -278,6 +276,43 @@ cli__input_share(const struct cli_input *input)
 	if (input->size == 0)
 		return -1;
 	return used >= input->size ? 1 : (double)used / (double)input->size;
+}
+
+/* Takes what belongs to line `number` out of a block; `line` is the one that the block begins in.
+ */
+static uint64_t
+line_take(struct zp_slice block, uint64_t line, uint64_t number, struct zp_buf *text)
+{
+	for (size_t i = 0; i < block.length && line <= number; i++) {
+		if (block.data[i] == '\n')
+			line++;
+		else if (line == number)
+			zp_buf_append_byte(text, block.data[i]);
+	}
+	return line;
+}
+
+int
+cli__input_line(const char *path, uint64_t number, struct zp_buf *text, struct zp_err *err)
+{
+	struct cli_input *input;
+	uint64_t line = 1;
+	size_t length = 1;
+	int rc = cli__input_open(path, &input, err);
+
+	if (rc < 0)
+		return rc;
+	while (rc == 0 && length > 0 && line <= number) {
+		uint8_t block[16384];
+
+		rc = cli__input_read(input, block, sizeof(block), &length, err);
+		if (rc == 0)
+			line = line_take((struct zp_slice){block, length}, line, number, text);
+	}
+	if (rc == 0 && line < number)
+		rc = zp_fail(err, ZP_E_NOT_FOUND, "%s has no line %" PRIu64, path, number);
+	cli__input_close(input);
+	return rc;
 }
 
 void

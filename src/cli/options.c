@@ -12,8 +12,7 @@
 
 #include "pin/pin.h"
 
-/* ---- Finding ----------------------------------------------------------------------------------
- */
+/* ---- Finding -------------------------------------------------------------------------------- */
 
 static const struct cli_option *
 option_in(const struct cli_option *options, const char *name, size_t length, char letter)
@@ -124,8 +123,7 @@ command_read(
 	    argv[words_out[0]], found == 2 ? " " : "", found == 2 ? argv[words_out[1]] : "");
 }
 
-/* ---- Values -----------------------------------------------------------------------------------
- */
+/* ---- Values --------------------------------------------------------------------------------- */
 
 static bool
 is_choice(const char *choices, const char *value)
@@ -207,8 +205,7 @@ given_add(struct cli_parsed *parsed, const struct cli_option *option, const char
 	return 0;
 }
 
-/* ---- The second pass ----------------------------------------------------------------------------
- */
+/* ---- The second pass ------------------------------------------------------------------------ */
 
 /* `--name`, `--name=value`, `--name value`. Returns how many words were used. */
 static int

@@ -16,8 +16,7 @@
 #define GAP 2u
 #define REPLACEMENT 0xfffdu
 
-/* ---- Text
- * ------------------------------------------------------------------------------------------ */
+/* ---- Text ----------------------------------------------------------------------------------- */
 
 /* Marks that make a terminal show text in another order than it stands. */
 static bool
@@ -104,8 +103,7 @@ cli__terminal_width(FILE *out)
 	return width >= 20 && width <= 10000 ? (unsigned)width : 80;
 }
 
-/* ---- Widths
- * ------------------------------------------------------------------------------------------- */
+/* ---- Widths --------------------------------------------------------------------------------- */
 
 /*
  * Elastic columns give up space, the widest first, until the row fits or all are at their least. A
@@ -133,8 +131,7 @@ cli__table_fit(const struct cli_column *columns, size_t count, unsigned width, u
 	}
 }
 
-/* ---- Rows
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Rows ----------------------------------------------------------------------------------- */
 
 void
 cli__table_begin(struct cli_table *table, FILE *out, const struct cli_column *columns,

@@ -47,8 +47,7 @@ zp_config_done(struct zp_config *config)
 	*config = (struct zp_config){0};
 }
 
-/* ---- Files ------------------------------------------------------------------------------------
- */
+/* ---- Files ---------------------------------------------------------------------------------- */
 
 /* Reads at most one byte over the limit, so that a huge file (or /dev/zero) is refused early. */
 static int
@@ -125,8 +124,7 @@ accounts_file_read(struct zp_config *config, struct zp_err *err)
 	return rc < 0 ? zp_wrap(err, rc, "access.accounts_file") : 0;
 }
 
-/* ---- Environment ------------------------------------------------------------------------------
- */
+/* ---- Environment ---------------------------------------------------------------------------- */
 
 /* "API_TLS_KEY" is "api" and "tls_key": section names have no underscore. */
 static void
@@ -241,8 +239,7 @@ zp_config_load(
 	return rc;
 }
 
-/* ---- What no single key can say -----------------------------------------------------------------
- */
+/* ---- What no single key can say ------------------------------------------------------------- */
 
 static const struct zp_config_address *
 public_address(const struct zp_config_addresses *addresses)

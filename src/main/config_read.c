@@ -143,8 +143,7 @@ fail_at_key(struct reader *reader, const struct config_key *key, const char *tex
 	    reader, reader->event.start_mark, key, zp_fail(reader->err, ZP_E_INVALID, "%s", text));
 }
 
-/* ---- Values: each begins at the value's first event and ends at its last ----------------------
- */
+/* ---- Values: each begins at the value's first event and ends at its last -------------------- */
 
 /* A list is a sequence of scalars, or one scalar with commas. */
 static int
@@ -303,8 +302,7 @@ read_value(struct reader *reader, const struct config_key *key)
 	return rc < 0 ? at_key(reader, reader->event.start_mark, key, rc) : 0;
 }
 
-/* ---- The document -----------------------------------------------------------------------------
- */
+/* ---- The document --------------------------------------------------------------------------- */
 
 static int
 fail_unknown_key(struct reader *reader, const char *section, const char *name)
@@ -419,8 +417,8 @@ read_text(struct zp_slice yaml, const char *source, const struct config_key *key
 	if (yaml_parser_initialize(&reader.parser) != 1)
 		return zp_fail(err, ZP_E_MEMORY, "%s: out of memory", source);
 	/* libyaml asserts that even no bytes have an address. */
-	yaml_parser_set_input_string(&reader.parser,
-	    yaml.length > 0 ? yaml.data : (const uint8_t *)"", yaml.length);
+	yaml_parser_set_input_string(
+	    &reader.parser, yaml.length > 0 ? yaml.data : (const uint8_t *)"", yaml.length);
 	rc = read_document(&reader, key);
 	if (reader.has_event)
 		yaml_event_delete(&reader.event);

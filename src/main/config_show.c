@@ -9,8 +9,7 @@
 
 #define LINE_WIDTH 100u
 
-/* ---- Values ------------------------------------------------------------------------------------
- */
+/* ---- Values --------------------------------------------------------------------------------- */
 
 /* Double quotes read back as the same text for every text that a value may hold. */
 static void
@@ -171,8 +170,7 @@ config__value_show(
 	}
 }
 
-/* ---- Pages -------------------------------------------------------------------------------------
- */
+/* ---- Pages ---------------------------------------------------------------------------------- */
 
 /* Appends `text` in lines of at most LINE_WIDTH, each begun with `prefix`. */
 static void

@@ -14,7 +14,7 @@
 
 #include "pin/pin.h"
 
-/* ---- Numbers --------------------------------------------------------------------------------- */
+/* ---- Numbers -------------------------------------------------------------------------------- */
 
 /* Decimal digits with an optional sign, then whatever `rest_out` points at. */
 static int
@@ -86,8 +86,8 @@ config__size_format(uint64_t bytes, struct zp_buf *text)
 		if (bytes % unit == 0 && unit > (uint64_t)size_units[best].bytes)
 			best = i;
 	}
-	zp_buf_printf(text, "%" PRIu64 "%s", bytes / (uint64_t)size_units[best].bytes,
-	    size_units[best].name);
+	zp_buf_printf(
+	    text, "%" PRIu64 "%s", bytes / (uint64_t)size_units[best].bytes, size_units[best].name);
 }
 
 void
@@ -156,7 +156,7 @@ number_of_key(
 	    (int)range.length, range.data);
 }
 
-/* ---- Words ----------------------------------------------------------------------------------- */
+/* ---- Words ---------------------------------------------------------------------------------- */
 
 static int
 bool_parse(const char *text, bool *value_out, struct zp_err *err)
@@ -186,8 +186,7 @@ choice_parse(const char *choices, const char *text, int64_t *value_out, struct z
 	return zp_fail(err, ZP_E_INVALID, "\"%s\" is none of %s", text, choices);
 }
 
-/* ---- Addresses --------------------------------------------------------------------------------
- */
+/* ---- Addresses ------------------------------------------------------------------------------ */
 
 /* Host names are refused: whether one is public isn't known before each look-up. */
 static int
@@ -268,8 +267,7 @@ address_add(const char *text, struct zp_config_addresses *list, struct zp_err *e
 	return 0;
 }
 
-/* ---- The value of a key ------------------------------------------------------------------------
- */
+/* ---- The value of a key --------------------------------------------------------------------- */
 
 static int
 scalar_set(const struct config_key *key, const char *text, void *place, struct zp_err *err)

@@ -1,0 +1,122 @@
+/*
+ * test_config_check.c - what keys must be together: public addresses, TLS, accounts, replication.
+ */
+#include "main/config_internal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#define HASH "password_hash: \"$argon2id$v=19$x\""
+#define SECRET "token_secret: 0123456789abcdef0123456789abcdef"
+
+static const struct {
+	const char *yaml;
+	const char *message; /* part of the error; NULL: it is good */
+	const char *warning; /* part of the warnings; NULL: there are none */
+} configs[] = {
+    {"", NULL, NULL},
+    {"api: {listen: \"0.0.0.0:9094\"}", "api.listen: other machines can reach 0.0.0.0 port 9094",
+	NULL},
+    {"api: {listen: \"0.0.0.0:9094\"}", "`zpin account NAME`", NULL},
+    {"api: {listen: \"0.0.0.0:9094\"}", "api.allow_insecure: true", NULL},
+    {"api: {listen: [\"127.0.0.1:1\", \"[2001:db8::1]:9094\"]}", "reach 2001:db8::1 port 9094",
+	NULL},
+    {"api: {listen: \"*:9094\"}", "api.listen: other machines", NULL},
+    {"management: {listen: \"*:9098\"}", "management.listen: other machines", NULL},
+    {"metrics: {listen: \"10.1.2.3:8888\"}", "metrics.listen: other machines", NULL},
+    {"api: {listen: \"127.9.9.9:9094\"}", NULL, NULL},
+    {"api: {listen: \"[::1]:9094\"}", NULL, NULL},
+    {"api: {listen: \"*:9094\", allow_insecure: true}", NULL,
+	"everybody who reaches the public addresses"},
+    {"api: {listen: \"*:9094\"}\naccess: {accounts: [{name: a, " HASH "}]}", NULL,
+	"passwords cross the network in clear"},
+    {"api: {listen: \"*:9094\", tls_certificate: c, tls_key: k}\n"
+     "access: {accounts: [{name: a, " HASH ", " SECRET "}]}",
+	NULL, NULL},
+    {"api: {tls_certificate: c}", "must be given together", NULL},
+    {"api: {tls_key: k}", "must be given together", NULL},
+    {"node: {data: \"\"}", "node.data: needs a directory", NULL},
+    {"storage: {memory: 1MiB}", "at least 64MiB", NULL},
+    {"storage: {sync: false}", NULL, "a crash may lose acknowledged writes"},
+    {"replication: {factor_min: 0}", "keep no copy", NULL},
+    {"replication: {factor_min: 2}", "must be -1 when one of them is", NULL},
+    {"replication: {factor_min: 3, factor_max: 2}", "larger than factor_max", NULL},
+    {"replication: {factor_min: 2, factor_max: 3}", NULL, NULL},
+    {"access: {accounts: [{" HASH "}]}", "account 1 (): has no name", NULL},
+    {"access: {accounts: [{name: a}]}", "account 1 (a): password_hash is not an argon2id", NULL},
+    {"access: {accounts: [{name: a, password_hash: secret1}]}", "`zpin account a` prints one", NULL},
+    {"access: {accounts: [{name: \"a:b\", " HASH "}]}", "holds a colon", NULL},
+    {"access: {accounts: [{name: a, " HASH "}, {name: a, " HASH "}]}",
+	"account 2 (a): the name is taken by account 1", NULL},
+    {"access: {accounts: [{name: a, " HASH ", token_secret: short}]}", "shorter than 32", NULL},
+    {"access: {accounts: [{name: a, password: p}]}", "only for access.token_key: password", NULL},
+    {"access: {token_key: password, accounts: [{name: a, password: p}]}", NULL,
+	"keeps every password in clear"},
+    {"access: {token_key: password, accounts: [{name: a, " HASH "}]}", "needs `password`", NULL},
+    {"access: {token_key: password, accounts: [{name: a, password: p, " HASH "}]}",
+	"and no password_hash", NULL},
+};
+
+static void
+each_combination_is_judged(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(configs); i++) {
+		ZP_AUTO_BUF(warnings, 4096);
+		struct zp_config config;
+		struct zp_err err = {0};
+		int rc;
+
+		zp_config_init(&config);
+		assert_int_equal(zp_config_read(zp_slice_of(configs[i].yaml), "f", &config, &err),
+		    0);
+		rc = zp_config_check(&config, &warnings, &err);
+		zp_buf_append_byte(&warnings, '\0');
+		if (configs[i].message == NULL && rc != 0)
+			fail_msg("%zu: %s: %s", i, configs[i].yaml, err.text);
+		if (configs[i].message != NULL) {
+			assert_int_equal(rc, ZP_E_INVALID);
+			if (strstr(err.text, configs[i].message) == NULL)
+				fail_msg("%zu: %s: %s", i, configs[i].yaml, err.text);
+		} else if (configs[i].warning == NULL) {
+			assert_string_equal((const char *)warnings.data, "");
+		} else {
+			assert_non_null(strstr((const char *)warnings.data, configs[i].warning));
+		}
+		assert_int_equal(zp_config_check(&config, NULL, NULL), rc);
+		zp_config_done(&config);
+	}
+}
+
+/* No secret can be seen in what is shown. */
+static void
+secrets_are_hidden(void **state)
+{
+	const char *yaml = "access: {token_key: password, accounts: [{name: a, password: Tiger77, "
+			   "password_hash: Leopard77, token_secret: Lion77}]}";
+	ZP_AUTO_BUF(shown, 65536);
+	struct zp_config config;
+	struct zp_err err = {0};
+
+	(void)state;
+	zp_config_init(&config);
+	assert_int_equal(zp_config_read(zp_slice_of(yaml), "f", &config, &err), 0);
+	zp_config_show(&config, &shown);
+	zp_buf_append_byte(&shown, '\0');
+	assert_null(strstr((const char *)shown.data, "77"));
+	assert_non_null(strstr((const char *)shown.data,
+	    "{name: \"a\", password_hash: (hidden), password: (hidden), token_secret: (hidden)}"));
+	zp_config_done(&config);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(each_combination_is_judged),
+	    cmocka_unit_test(secrets_are_hidden),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,122 @@
+/*
+ * test_config_pages.c - the pages made from the table are not stale, and the example is a config.
+ *
+ * After a change of the table: `man/refresh BUILD/src/main/zpin`.
+ */
+#include "main/config_internal.h"
+
+#include <stdio.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static void
+file_read(const char *name, struct zp_buf *text)
+{
+	char path[512];
+	FILE *file;
+	int byte;
+
+	snprintf(path, sizeof(path), SOURCE_ROOT "/%s", name);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	while ((byte = fgetc(file)) != EOF)
+		zp_buf_append_byte(text, (uint8_t)byte);
+	fclose(file);
+	zp_buf_append_byte(text, '\0');
+}
+
+static void
+assert_file_is(const char *name, void (*make)(struct zp_buf *text))
+{
+	ZP_AUTO_BUF(made, 1u << 20);
+	ZP_AUTO_BUF(kept, 1u << 20);
+
+	make(&made);
+	zp_buf_append_byte(&made, '\0');
+	file_read(name, &kept);
+	assert_string_equal((const char *)kept.data, (const char *)made.data);
+}
+
+static void
+the_markdown_page_is_fresh(void **state)
+{
+	(void)state;
+	assert_file_is("docs/configuration.md", zp_config_markdown);
+}
+
+static void
+the_shipped_config_is_fresh(void **state)
+{
+	(void)state;
+	assert_file_is("packaging/zpin.yaml", zp_config_example);
+}
+
+static void
+the_manual_page_is_fresh(void **state)
+{
+	ZP_AUTO_BUF(made, 1u << 20);
+	ZP_AUTO_BUF(kept, 1u << 20);
+
+	(void)state;
+	zp_config_scdoc(&made);
+	zp_buf_append_byte(&made, '\0');
+	file_read("man/zpin.yaml.5.scd", &kept);
+	assert_non_null(strstr((const char *)kept.data, (const char *)made.data));
+}
+
+/* As it is, the example says nothing; with its `#` taken away, it says every default. */
+static void
+the_example_is_the_defaults(void **state)
+{
+	ZP_AUTO_BUF(example, 1u << 20);
+	ZP_AUTO_BUF(active, 1u << 20);
+	ZP_AUTO_BUF(shown, 1u << 20);
+	ZP_AUTO_BUF(expected, 1u << 20);
+	struct zp_config config;
+	struct zp_err err = {0};
+	bool at_line_start = true;
+
+	(void)state;
+	zp_config_example(&example);
+	zp_config_init(&config);
+	zp_config_show(&config, &expected);
+	assert_int_equal(zp_config_read(zp_buf_slice(&example), "f", &config, &err), 0);
+	/* Comments keep a second character; what is a key loses its only '#'. */
+	for (size_t i = 0; i < example.length; i++) {
+		bool is_key = at_line_start && example.data[i] == '#' &&
+		    i + 1 < example.length && example.data[i + 1] != '#' &&
+		    !(example.data[i + 1] == ' ' && example.data[i + 2] != ' ');
+
+		at_line_start = example.data[i] == '\n';
+		if (!is_key)
+			zp_buf_append_byte(&active, example.data[i]);
+	}
+	zp_config_done(&config);
+	config = (struct zp_config){0};
+	zp_config_init(&config);
+	assert_int_equal(zp_config_read(zp_buf_slice(&active), "f", &config, &err), 0);
+	zp_config_show(&config, &shown);
+	assert_true(zp_slice_equal(zp_buf_slice(&shown), zp_buf_slice(&expected)));
+	for (size_t i = 0; i < config__keys_count; i++) {
+		char line[128];
+
+		snprintf(line, sizeof(line), "\n  %s: ", config__keys[i].name);
+		assert_non_null(memmem(active.data, active.length, line, strlen(line)));
+	}
+	zp_config_done(&config);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(the_markdown_page_is_fresh),
+	    cmocka_unit_test(the_shipped_config_is_fresh),
+	    cmocka_unit_test(the_manual_page_is_fresh),
+	    cmocka_unit_test(the_example_is_the_defaults),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
