@@ -88,6 +88,8 @@ static int
 read_time(struct zp_json *json, struct zp_pin *pin, int64_t *seconds_out, uint32_t *nanoseconds_out,
     struct zp_err *err)
 {
+	static const struct zp_slice zero = {
+	    .data = (const uint8_t *)"0001-01-01T00:00:00Z", .length = 20};
 	struct zp_slice text;
 	int rc;
 
@@ -96,7 +98,9 @@ read_time(struct zp_json *json, struct zp_pin *pin, int64_t *seconds_out, uint32
 	if (zp_json_take_null(json))
 		return ZP_OK;
 	rc = read_text(json, pin, &text, err);
-	return rc < 0 ? rc : zp_time_parse(text, seconds_out, nanoseconds_out, err);
+	if (rc < 0 || zp_slice_equal(text, zero)) /* most pins never expire */
+		return rc;
+	return zp_time_parse(text, seconds_out, nanoseconds_out, err);
 }
 
 static int
