@@ -85,8 +85,16 @@ struct command__upkeep {
 	struct command__expiry *expiry;
 };
 
+/* ---- For tests: another disk, other sizes (node.c) --------------------------------------------- */
+
+struct command__seam {
+	struct zp_disk *disk;	     /* under all stores, instead of the system's; takes no lock then */
+	uint64_t journal_file_bytes; /* of one journal file; 0: as usual */
+};
+
 struct zp_node {
 	struct zp_node_options options; /* root is our own copy; zeroes resolved */
+	struct command__seam seam;
 	char *root;
 	struct zp_store_lock *lock;
 	struct zp_store *journal_store;
@@ -129,14 +137,10 @@ _Static_assert(2 * COMMAND__GROUP_WRITES_MAX <= ZP_GROUP_ITEMS_MAX, "a group fit
 void command__log(struct zp_node *node, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- Opening with another store under the journal: for tests of failing disks (node.c)
- * ---------------- */
+/* ---- Opening (node.c) ----------------------------------------------------------------------- */
 
-struct command__seam {
-	/* Takes the journal's real store over and gives the one to use. */
-	struct zp_store *(*journal_store)(void *context, struct zp_store *real);
-	void *context;
-};
+ZP_MUST_CHECK int command__node_create(const struct zp_node_options *options,
+    const struct command__seam *seam, struct zp_err *err);
 ZP_MUST_CHECK int command__node_open(const struct zp_node_options *options,
     const struct command__seam *seam, struct zp_node **node_out, struct zp_err *err);
 

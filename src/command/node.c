@@ -70,10 +70,13 @@ map_create(uint32_t shards, struct zp_shard_map *map_out, struct zp_err *err)
 }
 
 static int
-create_locked(const struct zp_node_options *options, struct zp_err *err)
+create_locked(const struct zp_node_options *options, const struct command__seam *seam,
+    struct zp_err *err)
 {
-	struct zp_store_directory_options directory = {.create = true, .no_sync = options->no_sync};
-	struct zp_shards_options shards = {.root = options->root, .no_sync = options->no_sync};
+	struct zp_store_directory_options directory = {
+	    .create = true, .no_sync = options->no_sync, .disk = seam->disk};
+	struct zp_shards_options shards = {
+	    .root = options->root, .no_sync = options->no_sync, .disk = seam->disk};
 	struct zp_shard_map map = {0};
 	int rc = directory_open(options->root, "journal", &directory, &shards.store, err);
 
@@ -88,10 +91,12 @@ create_locked(const struct zp_node_options *options, struct zp_err *err)
 }
 
 int
-zp_node_create(const struct zp_node_options *options, struct zp_err *err)
+command__node_create(const struct zp_node_options *options, const struct command__seam *seam,
+    struct zp_err *err)
 {
-	struct zp_store_directory_options directory = {.create = true, .no_sync = options->no_sync};
-	struct zp_store_lock *lock;
+	struct zp_store_directory_options directory = {
+	    .create = true, .no_sync = options->no_sync, .disk = seam->disk};
+	struct zp_store_lock *lock = NULL;
 	struct zp_store *root;
 	char path[PATH_BYTES];
 	int rc = path_make(options->root, "lock", path, err);
@@ -101,12 +106,19 @@ zp_node_create(const struct zp_node_options *options, struct zp_err *err)
 	if (rc < 0)
 		return rc;
 	zp_store_close(root);
-	rc = zp_store_lock_take(path, &lock, err);
+	if (seam->disk == NULL)
+		rc = zp_store_lock_take(path, &lock, err);
 	if (rc < 0)
 		return rc;
-	rc = create_locked(options, err);
+	rc = create_locked(options, seam, err);
 	zp_store_lock_release(lock);
 	return rc < 0 ? zp_wrap(err, rc, "create node") : ZP_OK;
+}
+
+int
+zp_node_create(const struct zp_node_options *options, struct zp_err *err)
+{
+	return command__node_create(options, &(struct command__seam){0}, err);
 }
 
 /* ---- Opening
@@ -119,15 +131,17 @@ shards_warn(void *context, const char *text)
 }
 
 static int
-files_open(struct zp_node *node, const struct command__seam *seam, struct zp_err *err)
+files_open(struct zp_node *node, struct zp_err *err)
 {
 	const struct zp_node_options *options = &node->options;
-	struct zp_store_directory_options directory = {
-	    .read_only = options->read_only, .no_sync = options->no_sync};
+	struct zp_store_directory_options directory = {.read_only = options->read_only,
+	    .no_sync = options->no_sync,
+	    .disk = node->seam.disk};
 	struct zp_shards_options shards = {
 	    .root = node->root,
 	    .read_only = options->read_only,
 	    .no_sync = options->no_sync,
+	    .disk = node->seam.disk,
 	    .memory_bytes_max = options->memtable_bytes_max,
 	    .warn = shards_warn,
 	    .warn_context = node,
@@ -137,12 +151,10 @@ files_open(struct zp_node *node, const struct command__seam *seam, struct zp_err
 
 	if (rc == ZP_OK)
 		rc = directory_open(node->root, "journal", &directory, &node->journal_store, err);
-	if (rc == ZP_OK && !options->read_only)
+	if (rc == ZP_OK && !options->read_only && node->seam.disk == NULL)
 		rc = zp_store_lock_take(path, &node->lock, err);
 	if (rc < 0)
 		return rc;
-	if (seam != NULL)
-		node->journal_store = seam->journal_store(seam->context, node->journal_store);
 	shards.store = node->journal_store;
 	rc = zp_shards_open(&shards, &node->shards, err);
 	if (rc < 0)
@@ -160,6 +172,7 @@ journal_open(struct zp_node *node, struct zp_err *err)
 	    .store = node->journal_store,
 	    .node = map->node,
 	    .epoch = newest->epoch,
+	    .file_bytes = node->seam.journal_file_bytes,
 	    .read_only = node->options.read_only,
 	    .first_batch = newest->batch + 1,
 	};
@@ -279,7 +292,8 @@ command__node_open(const struct zp_node_options *options, const struct command__
 	if (options->peer_id_bytes > ZP_PEER_ID_BYTES_MAX)
 		return zp_fail(err, ZP_E_INVALID, "a peer id of %zu bytes", options->peer_id_bytes);
 	node = node_new(options);
-	rc = files_open(node, seam, err);
+	node->seam = *seam;
+	rc = files_open(node, err);
 	if (rc == ZP_OK)
 		rc = journal_open(node, err);
 	if (rc == ZP_OK)
@@ -303,7 +317,7 @@ command__node_open(const struct zp_node_options *options, const struct command__
 int
 zp_node_open(const struct zp_node_options *options, struct zp_node **node_out, struct zp_err *err)
 {
-	return command__node_open(options, NULL, node_out, err);
+	return command__node_open(options, &(struct command__seam){0}, node_out, err);
 }
 
 /* ---- Closing

@@ -83,6 +83,42 @@ shard__numbers_list(struct zp_store *store, const char *prefix, uint64_t *number
 	return ZP_OK;
 }
 
+struct unfinished {
+	char name[ZP_FILE_NAME_MAX];
+	bool found;
+};
+
+static int
+each_unfinished(void *context, const char *name, struct zp_err *err)
+{
+	struct unfinished *unfinished = context;
+	size_t length = strlen(name);
+
+	if (length < 4 || length >= sizeof(unfinished->name) ||
+	    strcmp(name + length - 4, ".tmp") != 0)
+		return ZP_OK;
+	strcpy(unfinished->name, name);
+	unfinished->found = true;
+	return ZP_END; /* a directory is not changed while it is walked */
+}
+
+int
+shard__unfinished_remove(struct zp_store *store, struct zp_err *err)
+{
+	for (;;) {
+		struct unfinished unfinished = {.found = false};
+		int rc = zp_store_list(store, each_unfinished, &unfinished, err);
+
+		if (rc < 0)
+			return rc;
+		if (!unfinished.found)
+			return ZP_OK;
+		rc = zp_store_remove(store, unfinished.name, err);
+		if (rc < 0)
+			return rc;
+	}
+}
+
 int
 shard__map_write(struct zp_store *store, const struct zp_shard_map *map, struct zp_err *err)
 {

@@ -57,8 +57,10 @@ static int
 store_open(const struct zp_shards_options *options, uint64_t shard_id, bool create,
     struct zp_store **store_out, struct zp_err *err)
 {
-	struct zp_store_directory_options directory = {
-	    .create = create, .read_only = options->read_only, .no_sync = options->no_sync};
+	struct zp_store_directory_options directory = {.create = create,
+	    .read_only = options->read_only,
+	    .no_sync = options->no_sync,
+	    .disk = options->disk};
 	char path[PATH_BYTES];
 	int length = snprintf(
 	    path, sizeof(path), "%s/shards/%016llx", options->root, (unsigned long long)shard_id);
@@ -148,12 +150,13 @@ member_open(struct zp_shards *shards, uint32_t index, bool *map_changed, struct 
  * ---------------------------------------------------------------------------------------- */
 
 static int
-directory_make(const char *root, const char *name, bool no_sync, struct zp_err *err)
+directory_make(const struct zp_shards_options *options, const char *name, struct zp_err *err)
 {
-	struct zp_store_directory_options directory = {.create = true, .no_sync = no_sync};
+	struct zp_store_directory_options directory = {
+	    .create = true, .no_sync = options->no_sync, .disk = options->disk};
 	struct zp_store *store;
 	char path[PATH_BYTES];
-	int length = snprintf(path, sizeof(path), "%s/%s", root, name);
+	int length = snprintf(path, sizeof(path), "%s/%s", options->root, name);
 	int rc;
 
 	if (length < 0 || length >= (int)sizeof(path))
@@ -212,7 +215,7 @@ zp_shards_create(const struct zp_shards_options *options, const struct zp_shard_
 	if (rc == ZP_OK && count > 0)
 		rc = zp_fail(err, ZP_E_EXISTS, "%s is a node already", options->root);
 	if (rc == ZP_OK)
-		rc = directory_make(options->root, "shards", options->no_sync, err);
+		rc = directory_make(options, "shards", err);
 	for (uint32_t i = 0; rc == ZP_OK && i < map->count; i++)
 		rc = member_create(options, map, i, err);
 	if (rc == ZP_OK)
@@ -460,7 +463,9 @@ zp_shards_open(
 	shards->root = zp_strdup(options->root);
 	shards->options = *options;
 	shards->options.root = shards->root;
-	rc = map_read(shards, err);
+	rc = options->read_only ? ZP_OK : shard__unfinished_remove(options->store, err);
+	if (rc == ZP_OK)
+		rc = map_read(shards, err);
 	if (rc == ZP_OK)
 		rc = checkpoints_read(shards, err);
 	if (rc == ZP_OK)

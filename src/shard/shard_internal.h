@@ -78,6 +78,8 @@ ZP_MUST_CHECK int shard__checkpoint_write(
 /* Numbers of the files "<prefix>-<16 hex digits>", falling; at most `numbers_max` are kept. */
 ZP_MUST_CHECK int shard__numbers_list(struct zp_store *store, const char *prefix,
     uint64_t *numbers_out, size_t numbers_max, size_t *count_out, struct zp_err *err);
+/* Removes "*.tmp": writes that never finished. */
+ZP_MUST_CHECK int shard__unfinished_remove(struct zp_store *store, struct zp_err *err);
 void shard__name(const char *prefix, uint64_t number, char name_out[SHARD__NAME_BYTES]);
 
 #endif
