@@ -136,7 +136,8 @@ peers_are_found_in_components(void **state)
 	} cases[] = {{"/p2p/" PEER, true}, {"/ip4/1.2.3.4/tcp/1/p2p/" PEER, true},
 	    {"/p2p/" PEER "/p2p-circuit", true}, {"/ip4/1.2.3.4/tcp/1", false},
 	    {"/p2p-circuit", false}, {"/dns/p2p/tcp/1", false}, {"/unix/p2p/" PEER, false},
-	    {"/dns/p2p/ws/p2p/" PEER, true}, {"", false}, {"nonsense", false}};
+	    {"/unix/a/p2p/" PEER, false}, {"/dns/p2p/ws/p2p/" PEER, true}, {"", false},
+	    {"nonsense", false}};
 
 	(void)state;
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(cases); i++)
