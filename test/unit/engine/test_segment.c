@@ -83,6 +83,36 @@ shared_prefixes_are_implied(void **state)
 		round_trip(rows_of(5000, SHAPE_RANDOM, prefixes[i], i), prefixes[i]);
 }
 
+/* A key outside the shared prefix costs no read. */
+static void
+other_prefixes_cost_no_read(void **state)
+{
+	struct rows *rows = rows_of(1000, SHAPE_RANDOM, 13, 1);
+	struct segment_plan plan = plan_of(rows);
+	struct segment_scratch scratch;
+	struct memory_store store;
+	struct segment *segment;
+	struct segment_row row;
+	struct zp_key key = rows->rows[5].key;
+
+	(void)state;
+	memory_store_init(&store);
+	plan.prefix_bits = 13;
+	segment = rows_write(&store, rows, &plan, NULL);
+	segment__scratch_init(&scratch);
+	store.reads = 0;
+	key.digest[1] ^= 8; /* the last of the 13 bits */
+	assert_int_equal(segment__get(segment, &key, &scratch, &row, NULL), ZP_E_NOT_FOUND);
+	assert_int_equal(store.reads, 0);
+	key.digest[1] ^= 8;
+	assert_int_equal(segment__get(segment, &key, &scratch, &row, NULL), 0);
+	assert_int_equal(store.reads, 1);
+	segment__scratch_done(&scratch);
+	segment__release(segment);
+	memory_store_done(&store);
+	rows_free(rows);
+}
+
 /* Keys that are far from uniform are slower, never wrong. */
 static void
 skewed_sets_come_back(void **state)
@@ -279,6 +309,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(sets_of_any_size_come_back),
 	    cmocka_unit_test(shared_prefixes_are_implied),
+	    cmocka_unit_test(other_prefixes_cost_no_read),
 	    cmocka_unit_test(skewed_sets_come_back),
 	    cmocka_unit_test(tombstones_come_back),
 	    cmocka_unit_test(texts_come_back),

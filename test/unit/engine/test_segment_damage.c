@@ -282,6 +282,174 @@ damage_stays_where_it_is(void **state)
 	fixture_done(&fixture);
 }
 
+/* Makes the checksums of sections and footer right again after a change. */
+static void
+checksums_fix(struct memory_file *file)
+{
+	uint8_t *footer = file->bytes.data + file->bytes.length - SEGMENT_FOOTER_BYTES;
+	uint64_t seed = zp_load_u64le(footer + 24);
+
+	for (size_t i = 0; i < SECTION_COUNT; i++) {
+		uint8_t *entry = footer + 256 + 24 * i;
+
+		zp_store_u64le(entry + 16,
+		    zp_hash64(file->bytes.data + zp_load_u64le(entry), zp_load_u64le(entry + 8),
+			seed + 1 + i));
+	}
+	zp_store_u64le(footer + 8, zp_hash64(footer + 16, SEGMENT_FOOTER_BYTES - 16, 0));
+}
+
+/* A segment whose checksums are right but whose parts contradict each other, as a faulty writer would
+ * leave it: verify finds each lie beside the changed content. */
+static void
+lies_are_found(void **state)
+{
+	enum lie { FILTER, FENCE, RANGE, ROWS_LOW, TOMBSTONES, FIRST_KEY, LAST_KEY, LIES };
+	struct rows *many = rows_new(600);
+	struct segment_plan plan = plan_of(many);
+
+	(void)state;
+	for (size_t i = 0; i < many->count; i++) { /* one bucket, three blocks */
+		memset(many->rows[i].key.digest, 3, 32);
+		many->rows[i].key.namespace_id = 1;
+		many->rows[i].key.claim = 2 * i;
+	}
+	plan.rows_expected = 60;
+	for (enum lie lie = FILTER; lie < LIES; lie++) {
+		struct fixture fixture;
+		struct segment *segment = NULL;
+		uint8_t *bytes, *footer;
+		size_t faults = 0;
+
+		fixture_init(&fixture, many, &plan);
+		bytes = fixture.file->bytes.data;
+		footer = bytes + fixture.file->bytes.length - SEGMENT_FOOTER_BYTES;
+		if (lie == FILTER)
+			memset(bytes + zp_load_u64le(footer + 304) + 16, 0, 64);
+		if (lie == FENCE) /* the claim of the second fence: odd, so no row's */
+			bytes[zp_load_u64le(footer + 280) + SEGMENT_FENCE_BYTES + 16 + 53] |= 1;
+		if (lie == RANGE)
+			bytes[zp_load_u64le(footer + 328) + 32 * PIN_NAMESPACE + 16] ^= 1;
+		if (lie == ROWS_LOW)
+			footer[72]--;
+		if (lie == TOMBSTONES)
+			footer[80]++;
+		if (lie == FIRST_KEY)
+			footer[112 + 41]--; /* the codec: still below the last key */
+		if (lie == LAST_KEY)
+			footer[184 + 53] |= 1;
+		checksums_fix(fixture.file);
+		assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL,
+				     &segment, NULL),
+		    0);
+		assert_int_equal(segment__verify(segment, faults_count, &faults, NULL),
+		    ZP_E_CORRUPT);
+		assert_true(faults >= 2); /* the content is one of them */
+		segment__release(segment);
+		memory_store_done(&fixture.store);
+	}
+	rows_free(many);
+}
+
+/* The one block of a segment that has one: encoded again with rows a and b exchanged but for the digest. */
+static void
+rows_exchange(struct memory_file *file, const struct segment *segment, size_t a, size_t b)
+{
+	struct group_entry group = segment__group(segment, 0);
+	uint16_t length = zp_load_u16le(group.lengths);
+	struct block_decoded *decoded = zp_alloc_zero(1, sizeof(*decoded));
+	struct block_rows *rows = zp_alloc_zero(1, sizeof(*rows));
+	struct column_range ranges[SEGMENT_COLUMNS_MAX];
+	ZP_AUTO_BUF(bytes, BLOCK_BYTES_MAX);
+	struct block_view view;
+
+	assert_null(block__parse(&segment->layout, file->bytes.data + group.offset, length,
+	    group.offset, 0, &view));
+	assert_null(block__decode(&view, decoded));
+	rows->count = decoded->count;
+	memcpy(rows->digests, decoded->digests, sizeof(rows->digests));
+	for (size_t c = 0; c < SEGMENT_COLUMNS_MAX; c++) {
+		for (size_t i = 0; i < rows->count; i++) {
+			size_t from = i == a ? b : i == b ? a : i;
+
+			rows->columns[c][i] = decoded->columns[c][from * decoded->steps[c]];
+		}
+	}
+	block__encode(&segment->layout, rows, view.has_texts ? &view.texts : NULL, group.offset, 0,
+	    &bytes, ranges);
+	assert_int_equal(bytes.length, length);
+	memcpy(file->bytes.data + group.offset, bytes.data, length);
+	zp_free(decoded);
+	zp_free(rows);
+}
+
+/* Rows that do not rise are damage to whoever walks them: a merge relies on their order. */
+static void
+rows_out_of_order_are_damage(void **state)
+{
+	struct rows *rows = rows_new(20);
+	struct segment_plan plan = plan_of(rows);
+	struct segment_iterator *iterator = NULL;
+	struct segment *segment = NULL;
+	struct segment_row row;
+	struct fixture fixture;
+	size_t faults = 0;
+
+	(void)state;
+	for (size_t i = 0; i < rows->count; i++) { /* one digest, told apart by the claim */
+		rows->rows[i].key.namespace_id = 1;
+		rows->rows[i].key.claim = i;
+	}
+	fixture_init(&fixture, rows, &plan);
+	assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
+	    0);
+	rows_exchange(fixture.file, segment, 7, 8);
+	assert_int_equal(segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &iterator, NULL), 0);
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(segment__iterator_next(iterator, &row, NULL), 0);
+	assert_int_equal(segment__iterator_next(iterator, &row, NULL), ZP_E_CORRUPT);
+	assert_int_equal(segment__iterator_next(iterator, &row, NULL), ZP_END);
+	segment__iterator_close(iterator);
+	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL), ZP_E_CORRUPT);
+	assert_true(faults >= 2);
+	segment__release(segment);
+	fixture_done(&fixture);
+}
+
+/* Texts that are not canonical are never given out, checksum or not: who reads them walks them unchecked. */
+static void
+broken_texts_are_damage(void **state)
+{
+	struct rows *rows = rows_new(1);
+	struct segment_plan plan = plan_of(rows);
+	struct segment_iterator *iterator = NULL;
+	struct segment_scratch scratch;
+	struct segment *segment = NULL;
+	struct segment_row row;
+	struct fixture fixture;
+	uint8_t *texts;
+
+	(void)state;
+	row_name(rows, 0, "name", 4);
+	fixture_init(&fixture, rows, &plan);
+	assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
+	    0);
+	texts = fixture.file->bytes.data + SEGMENT_HEADER_BYTES;
+	assert_int_equal(texts[0], ZP_TEXT_NAME);
+	texts[1] = 200; /* a length past the end */
+	zp_store_u32le(texts + 6,
+	    texts__checksum(segment->layout.seed, SEGMENT_HEADER_BYTES, texts, 6));
+	segment__scratch_init(&scratch);
+	assert_int_equal(segment__get(segment, &rows->rows[0].key, &scratch, &row, NULL),
+	    ZP_E_CORRUPT);
+	segment__scratch_done(&scratch);
+	assert_int_equal(segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &iterator, NULL), 0);
+	assert_int_equal(segment__iterator_next(iterator, &row, NULL), ZP_E_CORRUPT);
+	segment__iterator_close(iterator);
+	segment__release(segment);
+	fixture_done(&fixture);
+}
+
 /* Open compares with what the manifest says. */
 static void
 the_manifest_is_believed(void **state)
@@ -367,6 +535,9 @@ main(void)
 	    cmocka_unit_test(a_moved_block_is_refused),
 	    cmocka_unit_test(another_segments_bytes_are_refused),
 	    cmocka_unit_test(damage_stays_where_it_is),
+	    cmocka_unit_test(lies_are_found),
+	    cmocka_unit_test(rows_out_of_order_are_damage),
+	    cmocka_unit_test(broken_texts_are_damage),
 	    cmocka_unit_test(the_manifest_is_believed),
 	    cmocka_unit_test(newer_files_are_told_apart),
 	    cmocka_unit_test(names_go_both_ways),
