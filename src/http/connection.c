@@ -388,6 +388,20 @@ socket_read(struct http_connection *connection)
 
 /* ---- Deadlines ------------------------------------------------------------------------------------- */
 
+/*
+ * Whether the client took anything since the last look. epoll says that there is room only when a
+ * third of the socket's buffer is free, which may be megabytes: minutes on a slow line. So at half
+ * of the deadline the kernel is asked how much it still holds, and at the end again.
+ */
+static bool
+client_took_some(struct http_connection *connection)
+{
+	uint32_t before = connection->unsent_bytes;
+
+	connection->unsent_bytes = http__unsent(connection);
+	return connection->unsent_bytes < before;
+}
+
 static void
 deadline_act(struct http_connection *connection)
 {
@@ -395,6 +409,12 @@ deadline_act(struct http_connection *connection)
 	struct zp_http_request *request = connection->request;
 
 	connection->expired = false;
+	if (deadline == HTTP_DEADLINE_WRITE && client_took_some(connection)) {
+		zp_wheel_set(zp_loop_wheel(connection->worker->loop), &connection->timer,
+		    zp_loop_now_ms(connection->worker->loop) +
+			connection->worker->server->config.write_progress_ms / 2);
+		return;
+	}
 	connection->deadline = HTTP_DEADLINE_NONE;
 	if (deadline == HTTP_DEADLINE_HEAD || deadline == HTTP_DEADLINE_BODY ||
 	    deadline == HTTP_DEADLINE_WRITE)
@@ -437,7 +457,7 @@ deadline_settle(struct http_connection *connection)
 	    [HTTP_DEADLINE_IDLE] = config->idle_timeout_ms,
 	    [HTTP_DEADLINE_HEAD] = config->head_timeout_ms,
 	    [HTTP_DEADLINE_BODY] = config->body_progress_ms,
-	    [HTTP_DEADLINE_WRITE] = config->write_progress_ms,
+	    [HTTP_DEADLINE_WRITE] = config->write_progress_ms / 2,
 	    [HTTP_DEADLINE_LINGER] = HTTP_LINGER_MS,
 	};
 	enum http_deadline wanted = deadline_wanted(connection);
@@ -449,6 +469,7 @@ deadline_settle(struct http_connection *connection)
 		return;
 	connection->deadline = (uint8_t)wanted;
 	connection->progress_bytes = 0;
+	connection->unsent_bytes = UINT32_MAX;
 	if (wanted == HTTP_DEADLINE_NONE)
 		zp_wheel_cancel(wheel, &connection->timer);
 	else

@@ -221,6 +221,7 @@ struct http_connection {
 	uint16_t peer_port;
 	uint16_t peer_family;
 	uint32_t progress_bytes; /* of a body, since the deadline was last moved */
+	uint32_t unsent_bytes;	 /* in the kernel when the write deadline was last looked at */
 	uint8_t deadline;	 /* enum http_deadline */
 	bool expired;		 /* the timer fired; the pump acts on it */
 	bool readable;		 /* the socket may have bytes */
@@ -329,6 +330,7 @@ bool http__connection_is_idle(const struct http_connection *connection);
 /* Bytes moved, 0 for the end (receive only), HTTP_IO_AGAIN or HTTP_IO_FAILED. */
 ssize_t http__receive(struct http_connection *connection, uint8_t *to, size_t bytes_max);
 ssize_t http__send(struct http_connection *connection, const uint8_t *from, size_t bytes);
+uint32_t http__unsent(const struct http_connection *connection); /* bytes not yet acknowledged */
 void http__shutdown(struct http_connection *connection); /* our side; theirs may go on */
 ZP_MUST_CHECK int http__tls_context_new(const char *cert_file, const char *key_file,
     SSL_CTX **context_out, struct zp_err *err);

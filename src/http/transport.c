@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 static ssize_t
@@ -70,6 +72,14 @@ http__send(struct http_connection *connection, const uint8_t *from, size_t bytes
 	ERR_clear_error();
 	rc = SSL_write_ex(connection->tls, from, bytes, &put);
 	return rc == 1 ? (ssize_t)put : tls_result(connection, rc, false);
+}
+
+uint32_t
+http__unsent(const struct http_connection *connection)
+{
+	int bytes = 0;
+
+	return ioctl(connection->source.fd, SIOCOUTQ, &bytes) == 0 ? (uint32_t)bytes : 0;
 }
 
 void
