@@ -36,10 +36,12 @@ peer_id_member(struct zp_json *json, struct zp_buf *text, struct zp_err *err)
 	int rc = zp_json_object_begin(json, err);
 
 	while (rc == 0 && (rc = zp_json_object_next(json, &name, err)) == 0) {
-		if (!zp_json_string_is(&name, "peer_id") || zp_json_take_null(json)) {
+		if (!zp_json_string_is(&name, "peer_id")) {
 			rc = zp_json_skip(json, err);
 			continue;
 		}
+		if (zp_json_take_null(json))
+			continue;
 		rc = zp_json_read_string(json, &value, err);
 		if (rc < 0)
 			break;
