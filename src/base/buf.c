@@ -51,9 +51,12 @@ zp_buf_reserve(struct zp_buf *buf, size_t bytes)
 void
 zp_buf_append(struct zp_buf *buf, const void *data, size_t length)
 {
-	uint8_t *to = zp_buf_reserve(buf, length);
+	uint8_t *to;
 
-	if (to == NULL || length == 0)
+	if (length == 0)
+		return;
+	to = zp_buf_reserve(buf, length);
+	if (to == NULL)
 		return;
 	memcpy(to, data, length);
 	buf->length += length;

@@ -118,13 +118,7 @@ zp_err_prefix(struct zp_err *err, int code, const char *format, ...)
 	vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
 	length = strlen(err->text);
-	if (length + 2 < sizeof(err->text)) {
-		size_t room = sizeof(err->text) - length - 3;
-
-		memcpy(err->text + length, ": ", 2);
-		strncpy(err->text + length + 2, old, room);
-		err->text[sizeof(err->text) - 1] = '\0';
-	}
+	snprintf(err->text + length, sizeof(err->text) - length, ": %s", old);
 	if (err->code == ZP_OK)
 		err->code = code;
 	return code;
