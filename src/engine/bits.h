@@ -2,8 +2,8 @@
  * bits.h - numbers of any width in a string of bits, least significant bit first.
  *
  * Flow: under the blocks of a segment (segment_block.c, column.c); private to engine/. Pure.
- * Room: a read or a write touches up to BITS_SLACK bytes from the byte of its first bit on, so every
- *       bit string has that many bytes of our own memory behind its end.
+ * Room: a read or a write touches up to BITS_SLACK bytes from the byte of its first bit on, so
+ * every bit string has that many bytes of our own memory behind its end.
  */
 #ifndef ZP_ENGINE_BITS_H
 #define ZP_ENGINE_BITS_H
@@ -58,7 +58,8 @@ bits_put(uint8_t *bytes, uint64_t position, unsigned width, uint64_t value)
 }
 
 /* The position of set bit number `rank` (0 is the lowest); the word must have that many. The fast
- * form uses pdep where the processor has it; the plain one is there for the rest and for the test. */
+ * form uses pdep where the processor has it; the plain one is there for the rest and for the test.
+ */
 unsigned bits__select(uint64_t word, unsigned rank);
 unsigned bits__select_plain(uint64_t word, unsigned rank);
 

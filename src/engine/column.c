@@ -32,8 +32,8 @@ entries_through(const struct column_code *code, uint64_t value)
 	return low;
 }
 
-/* The class of `value` with the nearest base, or `count` when none has it. Classes of one base stand
- * narrow first, so the walk down remembers the narrower one. */
+/* The class of `value` with the nearest base, or `count` when none has it. Classes of one base
+ * stand narrow first, so the walk down remembers the narrower one. */
 static size_t
 class_of(const struct column_code *code, uint64_t value)
 {
@@ -59,7 +59,8 @@ number_of(const struct column_code *code, uint64_t value, size_t *number_out)
 		number = class_of(code, value);
 	} else {
 		number = entries_through(code, value);
-		number = number > 0 && code->entries[number - 1] == value ? number - 1 : code->count;
+		number =
+		    number > 0 && code->entries[number - 1] == value ? number - 1 : code->count;
 	}
 	*number_out = number;
 	return number < code->count;
@@ -209,17 +210,16 @@ column__get(const struct column_code *code, const uint8_t *bits, uint64_t at, si
 	if (code->encoder == COLUMN_DICTIONARY)
 		return true;
 	width = code->entry_widths[number];
-	if (!column__payload_bits(code, bits, at, row, &payload_bits) ||
-	    payload_at > bits_end || payload_bits > bits_end - payload_at ||
-	    width > bits_end - payload_at - payload_bits)
+	if (!column__payload_bits(code, bits, at, row, &payload_bits) || payload_at > bits_end ||
+	    payload_bits > bits_end - payload_at || width > bits_end - payload_at - payload_bits)
 		return false;
 	*value_out += bits_get(bits, payload_at + payload_bits, width);
 	return true;
 }
 
 void
-column__section_encode(const struct column_code *code, struct column_range range,
-    struct zp_buf *section)
+column__section_encode(
+    const struct column_code *code, struct column_range range, struct zp_buf *section)
 {
 	zp_buf_append_byte(section, code->encoder);
 	zp_buf_append_byte(section, code->width);
@@ -280,8 +280,8 @@ entries_check(const struct column_code *code)
 }
 
 const char *
-column__section_decode(struct zp_slice *section, struct column_code *code_out,
-    struct column_range *range_out)
+column__section_decode(
+    struct zp_slice *section, struct column_code *code_out, struct column_range *range_out)
 {
 	struct column_code code = {0};
 	const uint8_t *from = section->data;

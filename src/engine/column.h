@@ -1,9 +1,9 @@
 /*
  * column.h - one column of numbers: how a segment chooses to store it, and storing it.
  *
- * Flow:    the writer samples rows and chooses a code for each column; segment_block.c packs and unpacks
- *          the values of one block with it; private to engine/. Pure.
- * Format:  docs/formats.md, "Columns".
+ * Flow:    the writer samples rows and chooses a code for each column; segment_block.c packs and
+ * unpacks the values of one block with it; private to engine/. Pure. Format:  docs/formats.md,
+ * "Columns".
  */
 #ifndef ZP_ENGINE_COLUMN_H
 #define ZP_ENGINE_COLUMN_H
@@ -11,8 +11,8 @@
 #include "engine/bits.h"
 
 #define COLUMN_DICTIONARY_MAX 4096u /* entries; 12 bits a row is where a frame is as good */
-#define COLUMN_CLASSES_MAX 64u	    /* a table that stays in the first cache */
-#define COLUMN_SAMPLE_MAX 4096u	    /* values kept of what a writer is shown */
+#define COLUMN_CLASSES_MAX 64u      /* a table that stays in the first cache */
+#define COLUMN_SAMPLE_MAX 4096u     /* values kept of what a writer is shown */
 
 enum column_encoder {
 	COLUMN_CONSTANT = 0,   /* base, no bits */
@@ -23,12 +23,12 @@ enum column_encoder {
 
 /* How the values of a column become bits. */
 struct column_code {
-	uint8_t encoder;      /* enum column_encoder */
-	uint8_t width;	      /* bits of each row's number */
-	uint8_t shift;	      /* of a frame: low bits in which all values are like the base */
-	uint16_t count;	      /* entries */
+	uint8_t encoder; /* enum column_encoder */
+	uint8_t width;   /* bits of each row's number */
+	uint8_t shift;   /* of a frame: low bits in which all values are like the base */
+	uint16_t count;  /* entries */
 	uint64_t base;
-	uint64_t *entries;    /* owned by column__code_done; NULL for constant and frame */
+	uint64_t *entries;     /* owned by column__code_done; NULL for constant and frame */
 	uint8_t *entry_widths; /* the same, of classes only */
 };
 
@@ -48,7 +48,7 @@ void column__code_done(struct column_code *code);
 struct column_sample {
 	uint64_t *values; /* owned, COLUMN_SAMPLE_MAX of them once there is one */
 	uint32_t count;
-	uint32_t stride;  /* every stride-th value shown is kept */
+	uint32_t stride; /* every stride-th value shown is kept */
 	uint64_t shown;
 };
 
@@ -56,8 +56,8 @@ void column__sample_init(struct column_sample *sample);
 void column__sample_done(struct column_sample *sample);
 void column__sample_add(struct column_sample *sample, uint64_t value);
 
-/* The code that should need the fewest bits for values like these in blocks of about 64 rows. The sample
- * is sorted by this. Without values: constant 0. */
+/* The code that should need the fewest bits for values like these in blocks of about 64 rows. The
+ * sample is sorted by this. Without values: constant 0. */
 void column__choose(struct column_sample *sample, struct column_code *code_out);
 
 /* ---- Packing the values of one block -------------------------------------------------------- */
@@ -66,8 +66,8 @@ void column__choose(struct column_sample *sample, struct column_code *code_out);
 bool column__measure(const struct column_code *code, const uint64_t *values, size_t count,
     struct column_range range, uint64_t *number_bits_out, uint64_t *payload_bits_out);
 
-/* Writes values that fit: numbers at bit `at`, payloads from bit `payload_at` on; the bits are 0 before.
- * Returns the bit behind the last payload. */
+/* Writes values that fit: numbers at bit `at`, payloads from bit `payload_at` on; the bits are 0
+ * before. Returns the bit behind the last payload. */
 uint64_t column__pack(const struct column_code *code, const uint64_t *values, size_t count,
     uint8_t *bits, uint64_t at, uint64_t payload_at);
 
@@ -76,8 +76,8 @@ struct column_code column__frame_of(struct column_range range);
 
 /* ---- Unpacking ------------------------------------------------------------------------------ */
 
-/* Reads all values. `bits_end` bounds the payloads. *payload_at moves behind this column's. False: the
- * bits are damaged (a number without an entry, payloads past the end). */
+/* Reads all values. `bits_end` bounds the payloads. *payload_at moves behind this column's. False:
+ * the bits are damaged (a number without an entry, payloads past the end). */
 bool column__unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
     uint64_t bits_end, uint64_t *payload_at, uint64_t *values_out);
 
@@ -91,10 +91,10 @@ bool column__payload_bits(const struct column_code *code, const uint8_t *bits, u
 
 /* ---- The columns section -------------------------------------------------------------------- */
 
-void column__section_encode(const struct column_code *code, struct column_range range,
-    struct zp_buf *section);
+void column__section_encode(
+    const struct column_code *code, struct column_range range, struct zp_buf *section);
 /* Reads one column and moves *section behind it. NULL, or what is wrong with it. */
-const char *column__section_decode(struct zp_slice *section, struct column_code *code_out,
-    struct column_range *range_out);
+const char *column__section_decode(
+    struct zp_slice *section, struct column_code *code_out, struct column_range *range_out);
 
 #endif

@@ -3,8 +3,9 @@
  *
  * Flow: column.h. Each encoder makes one candidate or a few; each candidate is priced on the sample
  *       as if it filled blocks of COST_ROWS rows, where one row that does not fit makes the whole
- *       block pay for a frame of its own. So an outlier in a thousand rows does not widen the column,
- *       and one in ten does. Everything is integers or sorted: the same sample gives the same code.
+ *       block pay for a frame of its own. So an outlier in a thousand rows does not widen the
+ * column, and one in ten does. Everything is integers or sorted: the same sample gives the same
+ * code.
  */
 #include "engine/column.h"
 
@@ -67,8 +68,8 @@ u64_order(const void *a, const void *b)
 }
 
 /*
- * The price of a code that spends `bits` on all `count` values and fails `misses` of them. The chance
- * that a block has a miss is taken as min(1, COST_ROWS × misses / count).
+ * The price of a code that spends `bits` on all `count` values and fails `misses` of them. The
+ * chance that a block has a miss is taken as min(1, COST_ROWS × misses / count).
  */
 static uint64_t
 price(uint64_t bits, uint64_t misses, uint64_t count, unsigned whole_width)
@@ -106,15 +107,15 @@ try_constant(const struct distinct *distinct, size_t distinct_count, uint64_t co
 }
 
 /*
- * The frame of rising values. Low bits that never differ are not stored: zigzag leaves one, sizes in
- * whole blocks more. What is left of the width is shared between below and above, for the sample's
- * smallest and largest are rarely those of all rows.
+ * The frame of rising values. Low bits that never differ are not stored: zigzag leaves one, sizes
+ * in whole blocks more. What is left of the width is shared between below and above, for the
+ * sample's smallest and largest are rarely those of all rows.
  */
 static struct column_code
 frame_for(const uint64_t *values, uint32_t count)
 {
-	struct column_code code = column__frame_of(
-	    (struct column_range){values[0], values[count - 1]});
+	struct column_code code =
+	    column__frame_of((struct column_range){values[0], values[count - 1]});
 	uint64_t differing = 0, range = values[count - 1] - values[0], slack;
 
 	for (uint32_t i = 1; i < count; i++)
@@ -144,7 +145,8 @@ try_frames(const struct column_sample *sample, unsigned whole_width, struct cand
 	}
 }
 
-/* Values seen once stand for those not seen yet (Good and Turing): their share is the share of misses. */
+/* Values seen once stand for those not seen yet (Good and Turing): their share is the share of
+ * misses. */
 static void
 try_dictionary(const struct distinct *distinct, size_t distinct_count, uint64_t count,
     unsigned whole_width, struct candidate *best)
@@ -177,7 +179,8 @@ gain_order(const void *a, const void *b)
 	return left->value < right->value ? -1 : left->value > right->value;
 }
 
-/* Builds the table: the first `exact` values as classes of no bits, a class for each power of two. */
+/* Builds the table: the first `exact` values as classes of no bits, a class for each power of two.
+ */
 static struct column_code
 classes_of(const struct distinct *by_gain, size_t exact, uint64_t exponents)
 {
@@ -212,9 +215,9 @@ classes_of(const struct distinct *by_gain, size_t exact, uint64_t exponents)
 }
 
 /*
- * Classes: the values that save most get a class each, the others share one for each power of two (0
- * and 1 share the lowest). Tried for each width of the class number; what a width has room for beyond
- * the powers goes to single values.
+ * Classes: the values that save most get a class each, the others share one for each power of two
+ * (0 and 1 share the lowest). Tried for each width of the class number; what a width has room for
+ * beyond the powers goes to single values.
  */
 static void
 try_classes(struct distinct *distinct, size_t distinct_count, uint64_t count, unsigned whole_width,

@@ -11,11 +11,11 @@
 #include "pin/pin.h"
 
 struct filter {
-	uint64_t seed;	       /* low half of the segment id */
+	uint64_t seed;         /* low half of the segment id */
 	uint64_t blocks_count; /* of 64 bytes; 0: there is no filter and every key may be there */
 	uint32_t hash_count;
-	uint8_t *blocks;       /* cache-line aligned */
-	uint8_t *memory;       /* owned: the section as it is in the file, its blocks aligned */
+	uint8_t *blocks; /* cache-line aligned */
+	uint8_t *memory; /* owned: the section as it is in the file, its blocks aligned */
 };
 
 /* A filter with room for `keys` keys, empty. */
@@ -29,8 +29,8 @@ bool filter__may_contain(const struct filter *filter, const uint8_t key[ZP_KEY_B
 /* The filter as the section of a segment, without a copy; empty for none. */
 struct zp_slice filter__section(const struct filter *filter);
 
-/* Memory for a section of `length` bytes to be read into, and then: NULL, or what is wrong with it. After
- * either the filter is to be ended with filter__done. */
+/* Memory for a section of `length` bytes to be read into, and then: NULL, or what is wrong with it.
+ * After either the filter is to be ended with filter__done. */
 uint8_t *filter__section_room(struct filter *filter, size_t length);
 const char *filter__section_adopt(struct filter *filter, size_t length, uint64_t seed);
 

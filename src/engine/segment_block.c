@@ -32,16 +32,16 @@ range_of(const uint64_t *values, size_t count)
 	return range;
 }
 
-/* The segment's code, unless the values don't fit it or a frame of their own is shorter by more than
- * it costs to say so. */
+/* The segment's code, unless the values don't fit it or a frame of their own is shorter by more
+ * than it costs to say so. */
 static void
 shape_column(struct block_shape *shape, size_t column, const struct column_code *code,
     const uint64_t *values, size_t count, struct column_range range)
 {
 	struct column_code own = column__frame_of(range);
 	uint8_t varint[10];
-	uint64_t own_bits = (uint64_t)own.width * count + 8 * zp_varint_put(varint, own.base) +
-			    OWN_COLUMN_BITS;
+	uint64_t own_bits =
+	    (uint64_t)own.width * count + 8 * zp_varint_put(varint, own.base) + OWN_COLUMN_BITS;
 	uint64_t number_bits, payload_bits;
 
 	if (column__measure(code, values, count, range, &number_bits, &payload_bits) &&
@@ -70,13 +70,13 @@ is_fact(const struct segment_layout *layout, size_t column)
 }
 
 /*
- * The facts of a tombstone are read as 0 whatever is stored, so they take the value of the row before
- * (or the first put behind), which costs least. False when all rows are tombstones: then they take
- * what number 0 of the segment's code stands for.
+ * The facts of a tombstone are read as 0 whatever is stored, so they take the value of the row
+ * before (or the first put behind), which costs least. False when all rows are tombstones: then
+ * they take what number 0 of the segment's code stands for.
  */
 static bool
-facts_fill(const struct column_code *code, const uint64_t *operations, uint64_t *values,
-    uint32_t count)
+facts_fill(
+    const struct column_code *code, const uint64_t *operations, uint64_t *values, uint32_t count)
 {
 	uint64_t value = code->count > 0 ? code->entries[0] : code->base;
 	uint32_t first = 0;
@@ -105,8 +105,8 @@ shape_of(const struct segment_layout *layout, struct block_rows *rows,
 		bool counts = true;
 
 		if (is_fact(layout, i) && rows->tombstones > 0)
-			counts = facts_fill(&layout->codes[i], rows->columns[PIN_OPERATION], values,
-			    rows->count);
+			counts = facts_fill(
+			    &layout->codes[i], rows->columns[PIN_OPERATION], values, rows->count);
 		range = range_of(values, rows->count);
 		shape_column(shape_out, i, &layout->codes[i], values, rows->count, range);
 		if (counts)
@@ -150,8 +150,8 @@ digests_pack(const struct segment_layout *layout, const struct block_rows *rows,
 		bits_put(bits, i + segment__slot_of(layout, head), 1, 1);
 		for (size_t word = DIGEST_WORDS_WHOLE; word > 0; word--, at += 64)
 			bits_put(bits, at, 64, zp_load_u64be(digest + 8 * word));
-		bits_put(bits, at, layout->remainder_bits,
-		    head & bits_mask(layout->remainder_bits));
+		bits_put(
+		    bits, at, layout->remainder_bits, head & bits_mask(layout->remainder_bits));
 		at += layout->remainder_bits;
 	}
 	return at;
@@ -160,10 +160,9 @@ digests_pack(const struct segment_layout *layout, const struct block_rows *rows,
 static uint64_t
 digests_bits(const struct segment_layout *layout, uint64_t rows)
 {
-	return layout->is_bucketed
-		   ? rows + SEGMENT_SLOTS +
-			 rows * (64 * DIGEST_WORDS_WHOLE + layout->remainder_bits)
-		   : 0;
+	return layout->is_bucketed ? rows + SEGMENT_SLOTS +
+					 rows * (64 * DIGEST_WORDS_WHOLE + layout->remainder_bits)
+				   : 0;
 }
 
 void
@@ -188,14 +187,14 @@ block__encode(const struct segment_layout *layout, struct block_rows *rows,
 	if (layout->is_bucketed)
 		at = digests_pack(layout, rows, bits);
 	for (size_t i = 0; i < layout->columns_count; i++) {
-		payload_at = column__pack(&shape.codes[i], rows->columns[i], rows->count, bits, at,
-		    payload_at);
+		payload_at = column__pack(
+		    &shape.codes[i], rows->columns[i], rows->count, bits, at, payload_at);
 		at += shape.number_bits[i];
 	}
 	ZP_ASSERT(bits_bytes(payload_at) == length);
 	to->length += length;
-	zp_buf_append_u32le(to, (uint32_t)zp_hash64(to->data + begin, to->length - begin,
-				    layout->seed + number));
+	zp_buf_append_u32le(
+	    to, (uint32_t)zp_hash64(to->data + begin, to->length - begin, layout->seed + number));
 	ZP_ASSERT(to->length - begin <= BLOCK_BYTES_MAX);
 }
 
@@ -349,8 +348,8 @@ slot_end(const struct block_view *view, unsigned slot)
 }
 
 void
-block__slot_rows(const struct block_view *view, unsigned slot, uint32_t *first_out,
-    uint32_t *end_out)
+block__slot_rows(
+    const struct block_view *view, unsigned slot, uint32_t *first_out, uint32_t *end_out)
 {
 	*first_out = slot == 0 ? 0 : slot_end(view, slot - 1) + 1 - slot;
 	*end_out = slot_end(view, slot) - slot;
@@ -402,8 +401,8 @@ block__column_get(const struct block_view *view, unsigned column, uint32_t row, 
 }
 
 bool
-block__texts_of(const struct block_view *view, uint32_t row, uint64_t *begin_out,
-    uint64_t *length_out)
+block__texts_of(
+    const struct block_view *view, uint32_t row, uint64_t *begin_out, uint64_t *length_out)
 {
 	uint64_t lengths[BLOCK_ROWS_MAX];
 	uint64_t payload_at, begin = view->texts.begin;

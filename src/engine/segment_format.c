@@ -34,7 +34,8 @@ size_t
 segment__columns(enum zp_family family)
 {
 	/* behind the key columns of an ordered family stands the operation */
-	return segment__is_bucketed(family) ? SEGMENT_COLUMNS_MAX : segment__key_columns(family) + 1;
+	return segment__is_bucketed(family) ? SEGMENT_COLUMNS_MAX
+					    : segment__key_columns(family) + 1;
 }
 
 void
@@ -136,8 +137,9 @@ static int
 footer_believe(const uint8_t *from, struct zp_err *err)
 {
 	if (memcmp(from, footer_magic, sizeof(footer_magic)) != 0)
-		return zp_fail(err, ZP_E_CORRUPT, "there is no footer: the file is cut short or not a "
-						  "segment");
+		return zp_fail(err, ZP_E_CORRUPT,
+		    "there is no footer: the file is cut short or not a "
+		    "segment");
 	if (zp_load_u64le(from + 8) != zp_hash64(from + 16, SEGMENT_FOOTER_BYTES - 16, 0))
 		return zp_fail(err, ZP_E_CORRUPT, "the footer's checksum is wrong");
 	if (zp_load_u32le(from + 16) != SEGMENT_VERSION)
@@ -173,7 +175,8 @@ footer_contradiction(const struct segment_footer *footer)
 	    footer->blocks > footer->rows || footer->rows > footer->blocks * BLOCK_ROWS_MAX)
 		return "the counts of the footer contradict each other";
 	if (is_bucketed
-		? footer->prefix_bits + footer->bucket_bits + SEGMENT_SLOT_BITS > SEGMENT_HEAD_BITS ||
+		? footer->prefix_bits + footer->bucket_bits + SEGMENT_SLOT_BITS >
+			  SEGMENT_HEAD_BITS ||
 		      footer->bucket_bits > 32
 		: footer->prefix_bits != 0 || footer->bucket_bits != 0 || footer->texts_bytes != 0)
 		return "prefix or bucket bits of the footer are impossible";
@@ -270,8 +273,8 @@ segment__row_of_columns(const uint64_t columns[SEGMENT_COLUMNS_MAX], struct segm
 }
 
 void
-segment__columns_key_encode(const uint64_t *columns, size_t count,
-    uint8_t key_out[SEGMENT_KEY_FIELD_BYTES])
+segment__columns_key_encode(
+    const uint64_t *columns, size_t count, uint8_t key_out[SEGMENT_KEY_FIELD_BYTES])
 {
 	memset(key_out, 0, SEGMENT_KEY_FIELD_BYTES);
 	for (size_t i = 0; i < count; i++)

@@ -1,9 +1,9 @@
 /*
  * segment_get.c - one row by its key.
  *
- * Flow:  view.c asks the runs newest first. digest bits → bucket → directory → one read → checksum →
- *        slot → remainder and key columns → the other columns of that row only → its texts.
- * Later: block_read() is where a cache of verified blocks goes.
+ * Flow:  view.c asks the runs newest first. digest bits → bucket → directory → one read → checksum
+ * → slot → remainder and key columns → the other columns of that row only → its texts. Later:
+ * block_read() is where a cache of verified blocks goes.
  */
 #include "engine/segment_internal.h"
 
@@ -30,8 +30,8 @@ place_find(const struct segment *segment, const struct zp_key *key, struct block
 
 		zp_key_encode(key, bytes);
 		segment__fences_of(segment, bucket, &first, &end);
-		*place_out = segment__fence_place(segment,
-		    segment__fence_find(segment, first, end, bytes), first);
+		*place_out = segment__fence_place(
+		    segment, segment__fence_find(segment, first, end, bytes), first);
 		return true;
 	}
 	offset = group.offset;
@@ -59,8 +59,8 @@ block_read(const struct segment *segment, const struct block_place *place,
 	if (rc != 0)
 		return zp_wrap(err, rc, "%s", segment->label);
 	memset(to + place->length, 0, BITS_SLACK);
-	fault = block__parse(&segment->layout, to, place->length, place->offset, place->number,
-	    view_out);
+	fault = block__parse(
+	    &segment->layout, to, place->length, place->offset, place->number, view_out);
 	return fault == NULL ? 0 : segment__block_fault(segment, place->number, fault, err);
 }
 
@@ -87,7 +87,8 @@ key_matches(const struct block_view *view, uint32_t row, const struct zp_key *ke
 	return 1;
 }
 
-/* Finds the row in its slot. Several rows have one digest when they differ in the rest of the key. */
+/* Finds the row in its slot. Several rows have one digest when they differ in the rest of the key.
+ */
 static int
 row_find(const struct block_view *view, const struct zp_key *key, uint32_t *row_out)
 {
@@ -120,15 +121,16 @@ texts_get(const struct segment *segment, const struct block_place *place,
 	int rc;
 
 	if (!view->has_texts || !block__texts_of(view, row, &begin, &length))
-		return segment__block_fault(segment, place->number, "its text lengths are impossible",
-		    err);
+		return segment__block_fault(
+		    segment, place->number, "its text lengths are impossible", err);
 	rc = texts__load(segment, &view->texts, NULL, scratch, err);
 	if (rc != 0)
 		return rc;
 	row_out->record.texts = (struct zp_slice){scratch->texts.data + begin, length};
 	rc = zp_texts_check(row_out->record.texts, row_out->key.kind, err);
-	return rc == 0 ? 0
-		       : segment__block_fault(segment, place->number, "a row's texts are damaged", err);
+	return rc == 0
+		   ? 0
+		   : segment__block_fault(segment, place->number, "a row's texts are damaged", err);
 }
 
 int
@@ -157,7 +159,8 @@ segment__get(const struct segment *segment, const struct zp_key *key,
 			rc = -1;
 	}
 	if (rc < 0)
-		return segment__block_fault(segment, place.number, "a column's bits are damaged", err);
+		return segment__block_fault(
+		    segment, place.number, "a column's bits are damaged", err);
 	fault = segment__row_of_columns(columns, &row);
 	if (fault != NULL)
 		return segment__block_fault(segment, place.number, fault, err);

@@ -31,7 +31,7 @@
 #define BLOCK_ROWS_ORDERED 128u
 #define BLOCK_BYTES_MAX 65534u
 #define BLOCK_BYTES_MIN 6u
-#define BLOCK_TEXTS_MAX 65536u	/* raw texts of one block: a record always fits alone */
+#define BLOCK_TEXTS_MAX 65536u   /* raw texts of one block: a record always fits alone */
 #define TEXTS_BLOCK_TARGET 4096u /* raw bytes at which a texts block is closed */
 #define TEXTS_BLOCK_MAX (TEXTS_BLOCK_TARGET + BLOCK_TEXTS_MAX)
 #define CHECKSUM_BYTES 4u
@@ -97,9 +97,10 @@ struct segment_layout {
 	uint8_t bucket_bits;
 	uint8_t columns_count;
 	uint8_t operation_column;
-	unsigned remainder_bits; /* of a digest's first 64 bits: what prefix, bucket and slot leave */
-	uint64_t prefix;	 /* the shared bits, at the top */
-	uint64_t seed;		 /* low half of the segment id */
+	unsigned
+	    remainder_bits; /* of a digest's first 64 bits: what prefix, bucket and slot leave */
+	uint64_t prefix;    /* the shared bits, at the top */
+	uint64_t seed;      /* low half of the segment id */
 	struct column_code codes[SEGMENT_COLUMNS_MAX];
 	struct column_range ranges[SEGMENT_COLUMNS_MAX];
 };
@@ -114,21 +115,21 @@ void segment__layout_init(struct segment_layout *layout, enum zp_family family, 
     uint8_t bucket_bits, uint64_t head, uint64_t seed);
 void segment__layout_done(struct segment_layout *layout);
 
-void segment__header_encode(const struct segment_footer *footer,
-    uint8_t bytes_out[SEGMENT_HEADER_BYTES]);
+void segment__header_encode(
+    const struct segment_footer *footer, uint8_t bytes_out[SEGMENT_HEADER_BYTES]);
 int segment__header_check(const uint8_t bytes[SEGMENT_HEADER_BYTES],
     const struct segment_footer *footer, struct zp_err *err);
-void segment__footer_encode(const struct segment_footer *footer,
-    uint8_t bytes_out[SEGMENT_FOOTER_BYTES]);
+void segment__footer_encode(
+    const struct segment_footer *footer, uint8_t bytes_out[SEGMENT_FOOTER_BYTES]);
 int segment__footer_decode(const uint8_t bytes[SEGMENT_FOOTER_BYTES],
     struct segment_footer *footer_out, struct zp_err *err);
 
 void segment__row_columns(const struct segment_row *row, uint64_t columns_out[SEGMENT_COLUMNS_MAX]);
 /* Key columns and facts; the digest and the texts are the caller's. NULL, or what is wrong. */
-const char *segment__row_of_columns(const uint64_t columns[SEGMENT_COLUMNS_MAX],
-    struct segment_row *row_out);
-void segment__columns_key_encode(const uint64_t *columns, size_t count,
-    uint8_t key_out[SEGMENT_KEY_FIELD_BYTES]);
+const char *segment__row_of_columns(
+    const uint64_t columns[SEGMENT_COLUMNS_MAX], struct segment_row *row_out);
+void segment__columns_key_encode(
+    const uint64_t *columns, size_t count, uint8_t key_out[SEGMENT_KEY_FIELD_BYTES]);
 int segment__columns_compare(const uint64_t *a, const uint64_t *b, size_t count);
 
 /* Where a digest's first 64 bits say its row is. */
@@ -157,10 +158,10 @@ segment__prefix_matches(const struct segment_layout *layout, uint64_t head)
 
 /* Where the texts of a block are. */
 struct texts_place {
-	uint64_t offset;	    /* of the texts block in the file */
+	uint64_t offset;            /* of the texts block in the file */
 	uint32_t compressed_length; /* without its checksum */
-	uint32_t length;	    /* uncompressed */
-	uint32_t begin;		    /* of this block's texts in it */
+	uint32_t length;            /* uncompressed */
+	uint32_t begin;             /* of this block's texts in it */
 };
 
 /* The rows of one block, a column at a time. */
@@ -171,8 +172,8 @@ struct block_rows {
 	uint64_t columns[SEGMENT_COLUMNS_MAX][BLOCK_ROWS_MAX];
 };
 
-/* Appends the block that will stand at `offset`. `texts` is NULL for none. Widens the ranges. The facts
- * of tombstones in `rows` are overwritten. */
+/* Appends the block that will stand at `offset`. `texts` is NULL for none. Widens the ranges. The
+ * facts of tombstones in `rows` are overwritten. */
 void block__encode(const struct segment_layout *layout, struct block_rows *rows,
     const struct texts_place *texts, uint64_t offset, uint64_t number, struct zp_buf *to,
     struct column_range *ranges);
@@ -198,15 +199,15 @@ const char *block__parse(const struct segment_layout *layout, const uint8_t *byt
     uint64_t offset, uint64_t number, struct block_view *view_out);
 
 /* The rows of a slot: from *first_out up to but not *end_out. */
-void block__slot_rows(const struct block_view *view, unsigned slot, uint32_t *first_out,
-    uint32_t *end_out);
-void block__digest(const struct block_view *view, uint32_t row, unsigned slot,
-    uint8_t digest_out[32]);
-bool block__column_get(const struct block_view *view, unsigned column, uint32_t row,
-    uint64_t *value_out);
+void block__slot_rows(
+    const struct block_view *view, unsigned slot, uint32_t *first_out, uint32_t *end_out);
+void block__digest(
+    const struct block_view *view, uint32_t row, unsigned slot, uint8_t digest_out[32]);
+bool block__column_get(
+    const struct block_view *view, unsigned column, uint32_t row, uint64_t *value_out);
 /* Where in their texts block the texts of `row` are; false when damaged. Only when it has texts. */
-bool block__texts_of(const struct block_view *view, uint32_t row, uint64_t *begin_out,
-    uint64_t *length_out);
+bool block__texts_of(
+    const struct block_view *view, uint32_t row, uint64_t *begin_out, uint64_t *length_out);
 
 /* All rows. NULL, or what is wrong. Constant columns have one value and step 0. */
 struct block_decoded {
@@ -227,8 +228,8 @@ struct ZSTD_CCtx_s;
 int texts__compress(struct ZSTD_CCtx_s *compressor, uint64_t seed, uint64_t offset,
     struct zp_slice raw, struct zp_buf *to, struct zp_err *err);
 
-/* Makes scratch->texts the texts block at `place`; `compressed` are its bytes and checksum, or NULL:
- * then they are read. */
+/* Makes scratch->texts the texts block at `place`; `compressed` are its bytes and checksum, or
+ * NULL: then they are read. */
 int texts__load(const struct segment *segment, const struct texts_place *place,
     const uint8_t *compressed, struct segment_scratch *scratch, struct zp_err *err);
 
@@ -249,11 +250,11 @@ struct segment {
 	struct segment_footer footer;
 	struct segment_layout layout;
 	struct filter filter;
-	uint8_t *directory;	/* owned; checked at open */
-	uint8_t *fences;	/* owned; checked at open */
+	uint8_t *directory; /* owned; checked at open */
+	uint8_t *fences;    /* owned; checked at open */
 	uint64_t fences_count;
-	uint64_t blocks_end;	/* where groups end and the directory begins */
-	uint64_t serial;	/* unique in this process */
+	uint64_t blocks_end;               /* where groups end and the directory begins */
+	uint64_t serial;                   /* unique in this process */
 	char label[ZP_FILE_NAME_MAX + 16]; /* for errors */
 	atomic_uint users;
 };
@@ -266,29 +267,30 @@ struct block_place {
 };
 
 struct group_entry {
-	uint64_t offset; /* of its first block */
-	uint32_t bytes;	 /* of all its blocks */
+	uint64_t offset;        /* of its first block */
+	uint32_t bytes;         /* of all its blocks */
 	const uint8_t *lengths; /* SEGMENT_GROUP_BLOCKS × u16 */
 };
 struct group_entry segment__group(const struct segment *segment, uint64_t group);
 uint64_t segment__groups_count(const struct segment_layout *layout);
 
-/* The fence at or before `key` of a fenced bucket; its blocks are first_out … first_out + count − 1. */
-void segment__fences_of(const struct segment *segment, uint64_t bucket, uint64_t *first_out,
-    uint64_t *end_out);
+/* The fence at or before `key` of a fenced bucket; its blocks are first_out … first_out + count
+ * − 1. */
+void segment__fences_of(
+    const struct segment *segment, uint64_t bucket, uint64_t *first_out, uint64_t *end_out);
 const uint8_t *segment__fence_key(const struct segment *segment, uint64_t index);
-struct block_place segment__fence_place(const struct segment *segment, uint64_t index,
-    uint64_t first);
+struct block_place segment__fence_place(
+    const struct segment *segment, uint64_t index, uint64_t first);
 /* The fence to look behind for `key` among first … end − 1: the last whose key is not above it. */
-uint64_t segment__fence_find(const struct segment *segment, uint64_t first, uint64_t end,
-    const uint8_t key[ZP_KEY_BYTES]);
+uint64_t segment__fence_find(
+    const struct segment *segment, uint64_t first, uint64_t end, const uint8_t key[ZP_KEY_BYTES]);
 
 /* The directory of an ordered segment. */
 struct block_place segment__ordered_place(const struct segment *segment, uint64_t block);
 void segment__ordered_first(const struct segment *segment, uint64_t block, uint64_t *columns_out);
 
 /* Makes the error for a fault of block `number`. */
-int segment__block_fault(const struct segment *segment, uint64_t number, const char *fault,
-    struct zp_err *err);
+int segment__block_fault(
+    const struct segment *segment, uint64_t number, const char *fault, struct zp_err *err);
 
 #endif

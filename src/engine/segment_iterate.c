@@ -3,8 +3,8 @@
  *
  * Flow:   scans and merges. cursor → place of the next block → window → block_view → block_decoded
  *         → rows. The order of keys is checked as they pass: a merge relies on it.
- * Reads:  one for about WINDOW_BYTES of whole groups, texts included where they are wanted; a group whose
- *         texts make it larger than a window is read block by block.
+ * Reads:  one for about WINDOW_BYTES of whole groups, texts included where they are wanted; a group
+ * whose texts make it larger than a window is read block by block.
  */
 #include "engine/segment_iterate.h"
 
@@ -23,8 +23,8 @@ window_has(const struct read_window *window, uint64_t offset, uint64_t length)
 }
 
 /*
- * Makes the window hold these bytes, and when `go_on` is set what follows them too. A seek begins with
- * a short read, for many want one page only; each further read doubles.
+ * Makes the window hold these bytes, and when `go_on` is set what follows them too. A seek begins
+ * with a short read, for many want one page only; each further read doubles.
  */
 static int
 window_fill(struct segment_iterator *iterator, uint64_t offset, uint64_t length, bool go_on,
@@ -72,7 +72,8 @@ group_fill(struct segment_iterator *iterator, uint64_t bucket, struct zp_err *er
 	}
 	if (!texts_between || iterator->without_texts || end - begin > WINDOW_BYTES_MAX)
 		begin = group.offset;
-	return window_fill(iterator, begin, end - begin, !texts_between || begin < group.offset, err);
+	return window_fill(
+	    iterator, begin, end - begin, !texts_between || begin < group.offset, err);
 }
 
 /* ---- The next block ------------------------------------------------------------------------- */
@@ -94,8 +95,8 @@ place_next_bucketed(struct segment_iterator *iterator, struct zp_err *err)
 		group = segment__group(segment, bucket / SEGMENT_GROUP_BLOCKS);
 		length = zp_load_u16le(group.lengths + 2 * (bucket % SEGMENT_GROUP_BLOCKS));
 		if (length == SEGMENT_FENCED) {
-			segment__fences_of(segment, bucket, &iterator->fence_first,
-			    &iterator->fences_end);
+			segment__fences_of(
+			    segment, bucket, &iterator->fence_first, &iterator->fences_end);
 			iterator->fence = iterator->fence_first;
 		} else if (length > 0) {
 			uint64_t offset = group.offset;
@@ -208,7 +209,8 @@ iterator__row(struct segment_iterator *iterator, struct segment_row *row_out, st
 		columns[c] = rows->columns[c][index * rows->steps[c]];
 	fault = segment__row_of_columns(columns, row_out);
 	memcpy(row_out->key.digest, rows->digests[index], sizeof(row_out->key.digest));
-	if (fault == NULL && iterator->has_last && !key_is_above(&row_out->key, &iterator->last.key))
+	if (fault == NULL && iterator->has_last &&
+	    !key_is_above(&row_out->key, &iterator->last.key))
 		fault = "its rows are out of order";
 	if (fault == NULL && columns[PIN_TEXTS] > 0 && !iterator->without_texts) {
 		row_out->record.texts = (struct zp_slice){
@@ -225,8 +227,8 @@ iterator__row(struct segment_iterator *iterator, struct segment_row *row_out, st
 }
 
 int
-iterator__entry(struct segment_iterator *iterator, struct segment_entry *entry_out,
-    struct zp_err *err)
+iterator__entry(
+    struct segment_iterator *iterator, struct segment_entry *entry_out, struct zp_err *err)
 {
 	const struct block_decoded *rows = &iterator->rows;
 	size_t keys = segment__key_columns(iterator->segment->layout.family);
@@ -254,8 +256,8 @@ iterator__entry(struct segment_iterator *iterator, struct segment_entry *entry_o
 }
 
 int
-segment__iterator_next(struct segment_iterator *iterator, struct segment_row *row_out,
-    struct zp_err *err)
+segment__iterator_next(
+    struct segment_iterator *iterator, struct segment_row *row_out, struct zp_err *err)
 {
 	int rc;
 
@@ -272,8 +274,8 @@ segment__iterator_next(struct segment_iterator *iterator, struct segment_row *ro
 }
 
 int
-segment__entries_next(struct segment_iterator *iterator, struct segment_entry *entry_out,
-    struct zp_err *err)
+segment__entries_next(
+    struct segment_iterator *iterator, struct segment_entry *entry_out, struct zp_err *err)
 {
 	int rc;
 
@@ -367,8 +369,8 @@ seek_row(struct segment_iterator *iterator, const struct zp_key *from, struct zp
 				columns[c] = rows->columns[c][i * rows->steps[c]];
 			fault = segment__row_of_columns(columns, &row);
 			if (fault != NULL)
-				return segment__block_fault(iterator->segment,
-				    iterator->place.number, fault, err);
+				return segment__block_fault(
+				    iterator->segment, iterator->place.number, fault, err);
 			memcpy(row.key.digest, rows->digests[i], sizeof(row.key.digest));
 			if (zp_key_compare(&row.key, from) >= 0)
 				break;
@@ -441,8 +443,7 @@ segment__entries_open(struct segment *segment, const uint64_t *from,
 			uint64_t columns[SEGMENT_KEY_COLUMNS_MAX];
 
 			for (size_t c = 0; c < keys; c++)
-				columns[c] =
-				    rows->columns[c][iterator->next_row * rows->steps[c]];
+				columns[c] = rows->columns[c][iterator->next_row * rows->steps[c]];
 			if (segment__columns_compare(columns, from, keys) >= 0)
 				break;
 		}

@@ -8,42 +8,42 @@
 
 /* Bytes of the file that were read ahead. */
 struct read_window {
-	uint8_t *bytes;	 /* owned; BITS_SLACK zeros behind the length */
+	uint8_t *bytes;  /* owned; BITS_SLACK zeros behind the length */
 	size_t capacity; /* without the slack */
 	uint64_t offset;
 	uint64_t length;
-	uint64_t ahead;	 /* how much the next read is to bring at least */
+	uint64_t ahead; /* how much the next read is to bring at least */
 };
 
 struct segment_iterator {
 	struct segment *segment; /* held */
 	bool without_texts;
-	bool is_over;		 /* an error was returned: nothing more comes */
-	uint64_t bucket;	 /* the next one; of an ordered segment: the next block */
-	uint64_t fence;		 /* the next one, while it is below fences_end */
-	uint64_t fence_first;	 /* of that bucket */
+	bool is_over;         /* an error was returned: nothing more comes */
+	uint64_t bucket;      /* the next one; of an ordered segment: the next block */
+	uint64_t fence;       /* the next one, while it is below fences_end */
+	uint64_t fence_first; /* of that bucket */
 	uint64_t fences_end;
 	struct read_window window;
 	struct segment_scratch scratch; /* for texts */
-	struct block_place place;	/* of the block that is decoded */
-	const uint8_t *place_first;	/* its first key as the fences have it; NULL without a fence */
+	struct block_place place;       /* of the block that is decoded */
+	const uint8_t *place_first; /* its first key as the fences have it; NULL without a fence */
 	struct block_decoded rows;
 	uint32_t next_row;
-	uint64_t texts_at;	 /* of the next row, in scratch.texts */
-	bool has_last;		 /* a row was returned: keys must rise */
+	uint64_t texts_at; /* of the next row, in scratch.texts */
+	bool has_last;     /* a row was returned: keys must rise */
 	union {
 		struct zp_key key;
 		uint64_t columns[SEGMENT_KEY_COLUMNS_MAX];
 	} last;
 };
 
-/* Moves to the next block and decodes it with its texts: 0, ZP_END, or damage; after damage the next
- * call goes on with the block behind. */
+/* Moves to the next block and decodes it with its texts: 0, ZP_END, or damage; after damage the
+ * next call goes on with the block behind. */
 int iterator__block(struct segment_iterator *iterator, struct zp_err *err);
 /* The next row of the block that is decoded, or ZP_END behind its last. */
-int iterator__row(struct segment_iterator *iterator, struct segment_row *row_out,
-    struct zp_err *err);
-int iterator__entry(struct segment_iterator *iterator, struct segment_entry *entry_out,
-    struct zp_err *err);
+int iterator__row(
+    struct segment_iterator *iterator, struct segment_row *row_out, struct zp_err *err);
+int iterator__entry(
+    struct segment_iterator *iterator, struct segment_entry *entry_out, struct zp_err *err);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * segment_open.c - opens a segment: footer, header and sections, each offset and length checked against
- * the file before it is used; then answers where a block is.
+ * segment_open.c - opens a segment: footer, header and sections, each offset and length checked
+ * against the file before it is used; then answers where a block is.
  *
  * Flow:    view.c opens; get, iterate and verify ask for places.
  * Threads: nothing changes after open but the count of users.
@@ -75,16 +75,16 @@ fence_of_bucket(const struct segment *segment, uint64_t bucket)
 }
 
 void
-segment__fences_of(const struct segment *segment, uint64_t bucket, uint64_t *first_out,
-    uint64_t *end_out)
+segment__fences_of(
+    const struct segment *segment, uint64_t bucket, uint64_t *first_out, uint64_t *end_out)
 {
 	*first_out = fence_of_bucket(segment, bucket);
 	*end_out = fence_of_bucket(segment, bucket + 1);
 }
 
 uint64_t
-segment__fence_find(const struct segment *segment, uint64_t first, uint64_t end,
-    const uint8_t key[ZP_KEY_BYTES])
+segment__fence_find(
+    const struct segment *segment, uint64_t first, uint64_t end, const uint8_t key[ZP_KEY_BYTES])
 {
 	uint64_t low = first + 1;
 
@@ -125,11 +125,12 @@ segment__ordered_first(const struct segment *segment, uint64_t block, uint64_t *
 }
 
 int
-segment__block_fault(const struct segment *segment, uint64_t number, const char *fault,
-    struct zp_err *err)
+segment__block_fault(
+    const struct segment *segment, uint64_t number, const char *fault, struct zp_err *err)
 {
 	return zp_fail(err, ZP_E_CORRUPT, "%s: block %llu part %llu: %s", segment->label,
-	    (unsigned long long)(number & bits_mask(40)), (unsigned long long)(number >> 40), fault);
+	    (unsigned long long)(number & bits_mask(40)), (unsigned long long)(number >> 40),
+	    fault);
 }
 
 /* ---- Checks of sections --------------------------------------------------------------------- */
@@ -295,7 +296,8 @@ section_read(struct segment *segment, enum segment_section section, uint8_t *to,
 	if (rc != 0)
 		return zp_wrap(err, rc, "section %d", (int)section);
 	if (zp_hash64(to, place->length, segment->layout.seed + 1 + section) != place->checksum)
-		return zp_fail(err, ZP_E_CORRUPT, "the checksum of section %d is wrong", (int)section);
+		return zp_fail(
+		    err, ZP_E_CORRUPT, "the checksum of section %d is wrong", (int)section);
 	return 0;
 }
 
@@ -305,8 +307,8 @@ columns_decode(struct segment *segment, struct zp_slice section)
 	struct segment_layout *layout = &segment->layout;
 
 	for (size_t i = 0; i < layout->columns_count; i++) {
-		const char *fault = column__section_decode(&section, &layout->codes[i],
-		    &layout->ranges[i]);
+		const char *fault =
+		    column__section_decode(&section, &layout->codes[i], &layout->ranges[i]);
 
 		if (fault != NULL)
 			return fault;
@@ -347,8 +349,8 @@ filter_read(struct segment *segment, struct zp_err *err)
 
 	if (length == 0)
 		return 0;
-	rc = section_read(segment, SECTION_FILTER, filter__section_room(&segment->filter, length),
-	    err);
+	rc = section_read(
+	    segment, SECTION_FILTER, filter__section_room(&segment->filter, length), err);
 	if (rc != 0)
 		return rc;
 	fault = filter__section_adopt(&segment->filter, length, segment->layout.seed);
@@ -389,10 +391,10 @@ footer_read(struct segment *segment, struct zp_err *err)
 
 	info->bytes = zp_store_file_bytes(segment->file);
 	if (info->bytes < SEGMENT_HEADER_BYTES + BLOCK_BYTES_MIN + SEGMENT_FOOTER_BYTES)
-		return zp_fail(err, ZP_E_CORRUPT, "%llu bytes are too few",
-		    (unsigned long long)info->bytes);
-	rc = zp_store_file_read(segment->file, info->bytes - sizeof(footer), footer, sizeof(footer),
-	    err);
+		return zp_fail(
+		    err, ZP_E_CORRUPT, "%llu bytes are too few", (unsigned long long)info->bytes);
+	rc = zp_store_file_read(
+	    segment->file, info->bytes - sizeof(footer), footer, sizeof(footer), err);
 	if (rc == 0)
 		rc = segment__footer_decode(footer, &segment->footer, err);
 	if (rc == 0)
@@ -414,8 +416,8 @@ footer_read(struct segment *segment, struct zp_err *err)
 
 /* Of the keys the manifest keeps the first 48 bytes. */
 static int
-expected_check(const struct segment_info *info, const struct segment_info *expected,
-    struct zp_err *err)
+expected_check(
+    const struct segment_info *info, const struct segment_info *expected, struct zp_err *err)
 {
 	if (info->id.low != expected->id.low || info->id.high != expected->id.high)
 		return zp_fail(err, ZP_E_CORRUPT, "it is another segment than the manifest names");

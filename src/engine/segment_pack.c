@@ -1,8 +1,8 @@
 /*
  * segment_pack.c - turns the blocks and texts that wait in a writer into bytes of the file.
  *
- * Flow: segment_pack.h. A texts block is written as soon as it is full, blocks when their group is, so
- *       a block always finds its texts behind itself and a writer holds one group at most.
+ * Flow: segment_pack.h. A texts block is written as soon as it is full, blocks when their group is,
+ * so a block always finds its texts behind itself and a writer holds one group at most.
  */
 #include "engine/segment_pack.h"
 
@@ -128,9 +128,8 @@ pack__group(struct segment_writer *writer, uint64_t group, struct zp_err *err)
 		uint16_t *length = &lengths[block->bucket % SEGMENT_GROUP_BLOCKS];
 
 		/* a block without rows stands for a bucket whose blocks are in the fences */
-		*length = block->rows.count > 0
-			      ? (uint16_t)block_pack(writer, block, block->bucket)
-			      : SEGMENT_FENCED;
+		*length = block->rows.count > 0 ? (uint16_t)block_pack(writer, block, block->bucket)
+						: SEGMENT_FENCED;
 	}
 	zp_buf_append_u64le(&writer->directory, writer->position);
 	zp_buf_append_u32le(&writer->directory, (uint32_t)writer->packed.length);

@@ -1,5 +1,6 @@
 /*
- * segment_pack.h - the inside of a segment writer: rows wait in blocks until their group is written.
+ * segment_pack.h - the inside of a segment writer: rows wait in blocks until their group is
+ * written.
  *
  * Flow: segment_writer.c takes rows in and chooses columns; segment_pack.c turns blocks into bytes.
  */
@@ -11,9 +12,10 @@
 /* A block that is being filled, or that waits for the rest of its group and for its texts. */
 struct pending_block {
 	uint64_t bucket;
-	uint64_t part;	       /* its number within the bucket; of ordered: its number in all */
-	uint64_t texts_bytes;  /* raw, of this block */
-	bool texts_waiting;    /* its texts block is not written yet: texts.begin is all that is known */
+	uint64_t part;        /* its number within the bucket; of ordered: its number in all */
+	uint64_t texts_bytes; /* raw, of this block */
+	bool texts_waiting; /* its texts block is not written yet: texts.begin is all that is known
+			     */
 	struct texts_place texts;
 	struct block_rows rows;
 };
@@ -35,16 +37,16 @@ struct segment_writer {
 	struct column_sample samples[SEGMENT_COLUMNS_MAX];
 	bool columns_chosen;
 	struct pending_block *newest; /* the block rows go to; NULL before the first */
-	uint64_t bucket;	    /* of the newest block */
-	uint64_t parts;		    /* blocks begun in this bucket, or in all of an ordered segment */
-	bool bucket_fenced;	    /* this bucket has several blocks: they go to `overflow` */
-	int failed;		    /* an earlier error: nothing more is taken */
-	uint64_t position;	    /* bytes written so far */
-	uint64_t groups_written;    /* bucketed: entries in the directory */
-	struct pending_set group;   /* blocks of the present group, or of an ordered segment */
+	uint64_t bucket;              /* of the newest block */
+	uint64_t parts;           /* blocks begun in this bucket, or in all of an ordered segment */
+	bool bucket_fenced;       /* this bucket has several blocks: they go to `overflow` */
+	int failed;               /* an earlier error: nothing more is taken */
+	uint64_t position;        /* bytes written so far */
+	uint64_t groups_written;  /* bucketed: entries in the directory */
+	struct pending_set group; /* blocks of the present group, or of an ordered segment */
 	struct pending_set overflow; /* blocks of the present bucket, when it has several */
-	struct zp_buf texts;	    /* raw, of the texts block that is open */
-	struct zp_buf packed;	    /* bytes on the way to the store */
+	struct zp_buf texts;         /* raw, of the texts block that is open */
+	struct zp_buf packed;        /* bytes on the way to the store */
 	struct zp_buf directory;
 	struct zp_buf fences;
 };

@@ -1,9 +1,8 @@
 /*
  * segment_texts.c - texts blocks: runs of rows' texts, compressed together.
  *
- * Flow:   the writer packs them in front of the blocks that point back to them; get and iterate load
- *         one at a time into a scratch.
- * Format: docs/formats.md, "Block", "Texts".
+ * Flow:   the writer packs them in front of the blocks that point back to them; get and iterate
+ * load one at a time into a scratch. Format: docs/formats.md, "Block", "Texts".
  */
 #include "engine/segment_internal.h"
 
@@ -25,7 +24,8 @@ texts__compress(struct ZSTD_CCtx_s *compressor, uint64_t seed, uint64_t offset, 
 
 	if (room == NULL)
 		return zp_buf_check(to, "a texts block", err);
-	/* an answer that needs more room than the raw bytes is as good as an error: keep them raw */
+	/* an answer that needs more room than the raw bytes is as good as an error: keep them raw
+	 */
 	length = ZSTD_compress2(compressor, room, raw.length, raw.data, raw.length);
 	if (ZSTD_isError(length) || length >= raw.length) {
 		memcpy(room, raw.data, raw.length);
@@ -76,8 +76,8 @@ decompress(const struct segment *segment, const struct texts_place *place,
 		scratch->decompressor = ZSTD_createDCtx();
 	if (scratch->decompressor == NULL)
 		return zp_fail(err, ZP_E_MEMORY, "no memory to decompress texts");
-	length = ZSTD_decompressDCtx(scratch->decompressor, to, place->length, compressed,
-	    place->compressed_length);
+	length = ZSTD_decompressDCtx(
+	    scratch->decompressor, to, place->length, compressed, place->compressed_length);
 	if (ZSTD_isError(length) || length != place->length)
 		return zp_fail(err, ZP_E_CORRUPT, "%s: the texts at %llu do not decompress",
 		    segment->label, (unsigned long long)place->offset);
@@ -99,8 +99,8 @@ texts__load(const struct segment *segment, const struct texts_place *place,
 		uint8_t *to;
 
 		zp_buf_clear(&scratch->texts_compressed);
-		to = zp_buf_reserve(&scratch->texts_compressed,
-		    place->compressed_length + CHECKSUM_BYTES);
+		to = zp_buf_reserve(
+		    &scratch->texts_compressed, place->compressed_length + CHECKSUM_BYTES);
 		ZP_ASSERT(to != NULL);
 		rc = zp_store_file_read(segment->file, place->offset, to,
 		    place->compressed_length + CHECKSUM_BYTES, err);

@@ -1,8 +1,8 @@
 /*
  * segment_verify.c - reads a whole segment and says all that is wrong with it.
  *
- * Flow: `zpin verify`, the scrubber, and tests. Damage is told to the caller one fault at a time; the
- *       check goes on with the next block.
+ * Flow: `zpin verify`, the scrubber, and tests. Damage is told to the caller one fault at a time;
+ * the check goes on with the next block.
  */
 #include "engine/segment_iterate.h"
 
@@ -103,8 +103,8 @@ first_check(struct verification *verification, const struct segment_iterator *it
 		columns[c] = rows->columns[c][0];
 	if (!segment->layout.is_bucketed) {
 		segment__ordered_first(segment, iterator->place.number, first);
-		is_right = segment__columns_compare(columns, first,
-			       segment__key_columns(segment->layout.family)) == 0;
+		is_right = segment__columns_compare(
+			       columns, first, segment__key_columns(segment->layout.family)) == 0;
 	} else if (iterator->place_first != NULL) {
 		memcpy(row.key.digest, rows->digests[0], sizeof(row.key.digest));
 		is_right = segment__row_of_columns(columns, &row) == NULL;
@@ -154,8 +154,8 @@ blocks_verify(struct verification *verification, struct zp_err *err)
 	int rc;
 
 	if (verification->segment->layout.is_bucketed)
-		rc = segment__iterator_open(verification->segment, NULL, SEGMENT_READ_ALL, &iterator,
-		    err);
+		rc = segment__iterator_open(
+		    verification->segment, NULL, SEGMENT_READ_ALL, &iterator, err);
 	else
 		rc = segment__entries_open(verification->segment, NULL, &iterator, err);
 	while (rc == 0) {
@@ -187,7 +187,8 @@ totals_verify(struct verification *verification)
 	if (verification->rows != segment->footer.rows ||
 	    verification->tombstones != segment->footer.tombstones)
 		fault_tell(verification, "the footer counts other rows than there are");
-	if (memcmp(verification->first_key, segment->footer.first_key, SEGMENT_KEY_FIELD_BYTES) != 0 ||
+	if (memcmp(verification->first_key, segment->footer.first_key, SEGMENT_KEY_FIELD_BYTES) !=
+		0 ||
 	    memcmp(verification->last_key, segment->footer.last_key, SEGMENT_KEY_FIELD_BYTES) != 0)
 		fault_tell(verification, "first or last key of the footer is not the rows'");
 	for (size_t i = 0; i < segment->layout.columns_count; i++) {
@@ -215,7 +216,8 @@ content_verify(struct verification *verification, struct zp_err *err)
 			segment__hash_update(hash, bytes, length);
 	}
 	content = segment__hash_end(hash);
-	if (rc == 0 && (content.low != segment->info.name.low || content.high != segment->info.name.high))
+	if (rc == 0 &&
+	    (content.low != segment->info.name.low || content.high != segment->info.name.high))
 		fault_tell(verification, "the content is not what the name says");
 	segment__hash_free(hash);
 	zp_free(bytes);

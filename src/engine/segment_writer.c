@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <zstd.h>
 
-#define BUCKET_ROWS_MAX 90u	      /* the mean is kept below this and at or above its half */
+#define BUCKET_ROWS_MAX 90u /* the mean is kept below this and at or above its half */
 #define SECTION_BYTES_MAX (UINT64_C(1) << 33)
 #define ZSTD_LEVEL_DEFAULT 3
 
@@ -34,8 +34,8 @@ writer_new(const struct segment_plan *plan)
 	uint8_t prefix_bits = 0, bucket_bits = 0;
 
 	if (segment__is_bucketed(plan->family)) {
-		prefix_bits = (uint8_t)zp_min_u64(plan->prefix_bits,
-		    SEGMENT_HEAD_BITS - SEGMENT_SLOT_BITS);
+		prefix_bits =
+		    (uint8_t)zp_min_u64(plan->prefix_bits, SEGMENT_HEAD_BITS - SEGMENT_SLOT_BITS);
 		bucket_bits = bucket_bits_for(plan->rows_expected, prefix_bits);
 	}
 	writer->plan = *plan;
@@ -46,8 +46,8 @@ writer_new(const struct segment_plan *plan)
 	    .id = plan->id,
 	    .shard_id = plan->shard_id,
 	};
-	segment__layout_init(&writer->layout, plan->family, prefix_bits, bucket_bits, 0,
-	    plan->id.low);
+	segment__layout_init(
+	    &writer->layout, plan->family, prefix_bits, bucket_bits, 0, plan->id.low);
 	for (size_t i = 0; i < SEGMENT_COLUMNS_MAX; i++)
 		column__sample_init(&writer->samples[i]);
 	zp_buf_init(&writer->texts, TEXTS_BLOCK_MAX);
@@ -86,7 +86,8 @@ compressor_make(struct segment_writer *writer, struct zp_err *err)
 	writer->compressor = ZSTD_createCCtx();
 	if (writer->compressor == NULL)
 		return zp_fail(err, ZP_E_MEMORY, "no memory to compress texts");
-	if (ZSTD_isError(ZSTD_CCtx_setParameter(writer->compressor, ZSTD_c_compressionLevel, level)) ||
+	if (ZSTD_isError(
+		ZSTD_CCtx_setParameter(writer->compressor, ZSTD_c_compressionLevel, level)) ||
 	    ZSTD_isError(ZSTD_CCtx_setParameter(writer->compressor, ZSTD_c_contentSizeFlag, 0)) ||
 	    ZSTD_isError(ZSTD_CCtx_setParameter(writer->compressor, ZSTD_c_checksumFlag, 0)))
 		return zp_fail(err, ZP_E_INTERNAL, "zstd refuses its parameters");
@@ -157,8 +158,8 @@ segment__writer_sample_row(struct segment_writer *writer, const struct segment_r
 }
 
 static void
-entry_columns(const struct segment_writer *writer, const struct segment_entry *entry,
-    uint64_t *columns_out)
+entry_columns(
+    const struct segment_writer *writer, const struct segment_entry *entry, uint64_t *columns_out)
 {
 	size_t keys = segment__key_columns(writer->layout.family);
 
@@ -256,14 +257,15 @@ bucket_overflow(struct segment_writer *writer, struct zp_err *err)
 		rc = pack__overflow(writer, err);
 	}
 	if (rc == 0)
-		writer->newest = pack__block_new(&writer->overflow, writer->bucket, writer->parts++);
+		writer->newest =
+		    pack__block_new(&writer->overflow, writer->bucket, writer->parts++);
 	return rc;
 }
 
 /* Makes `newest` the block that this row goes to. */
 static int
-bucket_choose(struct segment_writer *writer, uint64_t bucket, size_t texts_length,
-    struct zp_err *err)
+bucket_choose(
+    struct segment_writer *writer, uint64_t bucket, size_t texts_length, struct zp_err *err)
 {
 	struct pending_block *newest = writer->newest;
 	int rc;
@@ -335,8 +337,8 @@ writer_check(struct segment_writer *writer, struct zp_err *err)
 }
 
 int
-segment__writer_add_row(struct segment_writer *writer, const struct segment_row *row,
-    struct zp_err *err)
+segment__writer_add_row(
+    struct segment_writer *writer, const struct segment_row *row, struct zp_err *err)
 {
 	uint64_t head = zp_load_u64be(row->key.digest);
 	uint8_t key[ZP_KEY_BYTES];
@@ -356,8 +358,8 @@ segment__writer_add_row(struct segment_writer *writer, const struct segment_row 
 	key_note(writer, key, sizeof(key));
 	if (writer->filter.blocks_count > 0)
 		filter__add(&writer->filter, key);
-	rc = bucket_choose(writer, segment__bucket_of(&writer->layout, head),
-	    row->record.texts.length, err);
+	rc = bucket_choose(
+	    writer, segment__bucket_of(&writer->layout, head), row->record.texts.length, err);
 	if (rc != 0)
 		return writer->failed = rc;
 	row_put(writer, row);
@@ -365,8 +367,8 @@ segment__writer_add_row(struct segment_writer *writer, const struct segment_row 
 }
 
 int
-segment__writer_add_entry(struct segment_writer *writer, const struct segment_entry *entry,
-    struct zp_err *err)
+segment__writer_add_entry(
+    struct segment_writer *writer, const struct segment_entry *entry, struct zp_err *err)
 {
 	uint64_t columns[SEGMENT_COLUMNS_MAX];
 	uint8_t key[SEGMENT_KEY_FIELD_BYTES];
@@ -432,9 +434,11 @@ sections_finish(struct segment_writer *writer, struct zp_err *err)
 	if (rc == 0)
 		rc = zp_buf_check(&writer->fences, "a segment's fences", err);
 	for (size_t i = 0; i < writer->layout.columns_count; i++)
-		column__section_encode(&writer->layout.codes[i], writer->layout.ranges[i], &columns);
+		column__section_encode(
+		    &writer->layout.codes[i], writer->layout.ranges[i], &columns);
 	if (rc == 0)
-		rc = section_write(writer, SECTION_DIRECTORY, zp_buf_slice(&writer->directory), err);
+		rc =
+		    section_write(writer, SECTION_DIRECTORY, zp_buf_slice(&writer->directory), err);
 	if (rc == 0)
 		rc = section_write(writer, SECTION_FENCES, zp_buf_slice(&writer->fences), err);
 	if (rc == 0)
@@ -461,8 +465,8 @@ info_of(const struct segment_writer *writer, struct segment_info *info_out)
 }
 
 int
-segment__writer_finish(struct segment_writer *writer, struct segment_info *info_out,
-    struct zp_err *err)
+segment__writer_finish(
+    struct segment_writer *writer, struct segment_info *info_out, struct zp_err *err)
 {
 	uint8_t footer[SEGMENT_FOOTER_BYTES];
 	char name[ZP_FILE_NAME_MAX];

@@ -2,9 +2,9 @@
  * fuzz_segment.c - any bytes as a segment: open, get, iterate, verify.
  *
  * The first byte of an input says what is done with the rest. Its lowest bit set: the checksums of
- * footer, header, sections and of every block that the directory leads to are set right first, so that
- * the fuzzer reaches the decoders behind them. Texts blocks are left alone: what is behind their checksum
- * is zstd and zp_texts_check, which have targets of their own.
+ * footer, header, sections and of every block that the directory leads to are set right first, so
+ * that the fuzzer reaches the decoders behind them. Texts blocks are left alone: what is behind
+ * their checksum is zstd and zp_texts_check, which have targets of their own.
  */
 #include "engine/segment_internal.h"
 
@@ -26,8 +26,8 @@ struct input_store {
 };
 
 static int
-input_open(struct zp_store *store, const char *name, struct zp_store_file **file_out,
-    struct zp_err *err)
+input_open(
+    struct zp_store *store, const char *name, struct zp_store_file **file_out, struct zp_err *err)
 {
 	(void)name;
 	(void)err;
@@ -87,8 +87,8 @@ bucketed_fix(uint8_t *bytes, size_t size, struct zp_slice directory, uint64_t se
 
 			if (length == 0 || length == SEGMENT_FENCED)
 				continue;
-			block_fix(bytes, size, offset, length,
-			    seed + group * SEGMENT_GROUP_BLOCKS + i);
+			block_fix(
+			    bytes, size, offset, length, seed + group * SEGMENT_GROUP_BLOCKS + i);
 			offset += length;
 		}
 		directory.data += SEGMENT_GROUP_ENTRY_BYTES;
@@ -107,8 +107,8 @@ fences_fix(uint8_t *bytes, size_t size, struct zp_slice fences, uint64_t seed)
 
 		part = bucket == bucket_last ? part + 1 : 0;
 		bucket_last = bucket;
-		block_fix(bytes, size, zp_load_u64le(fences.data + 8), zp_load_u32le(fences.data + 4),
-		    seed + (bucket | part << 40));
+		block_fix(bytes, size, zp_load_u64le(fences.data + 8),
+		    zp_load_u32le(fences.data + 4), seed + (bucket | part << 40));
 		fences.data += SEGMENT_FENCE_BYTES;
 	}
 }

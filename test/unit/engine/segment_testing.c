@@ -47,8 +47,8 @@ memory_writer_open(struct zp_store *base, const char *name, struct zp_store_writ
 }
 
 static int
-memory_writer_append(struct zp_store_writer *base, const void *data, size_t length,
-    struct zp_err *err)
+memory_writer_append(
+    struct zp_store_writer *base, const void *data, size_t length, struct zp_err *err)
 {
 	struct memory_writer *writer = (struct memory_writer *)base;
 
@@ -79,8 +79,8 @@ memory_writer_publish(struct zp_store_writer *base, const char *name, struct zp_
 }
 
 static int
-memory_file_open(struct zp_store *base, const char *name, struct zp_store_file **file_out,
-    struct zp_err *err)
+memory_file_open(
+    struct zp_store *base, const char *name, struct zp_store_file **file_out, struct zp_err *err)
 {
 	struct memory_file *file = memory_store_find((struct memory_store *)base, name);
 	struct memory_reader *reader;
@@ -96,8 +96,8 @@ memory_file_open(struct zp_store *base, const char *name, struct zp_store_file *
 }
 
 static int
-memory_file_read(struct zp_store_file *base, uint64_t offset, void *to, size_t length,
-    struct zp_err *err)
+memory_file_read(
+    struct zp_store_file *base, uint64_t offset, void *to, size_t length, struct zp_err *err)
 {
 	struct memory_reader *reader = (struct memory_reader *)base;
 	const struct zp_buf *bytes = &reader->file->bytes;
@@ -302,8 +302,8 @@ row_assert_equal(const struct segment_row *a, const struct segment_row *b)
 	assert_memory_equal(a->record.facts, b->record.facts, sizeof(a->record.facts));
 	assert_int_equal(a->record.texts.length, b->record.texts.length);
 	if (a->record.texts.length > 0)
-		assert_memory_equal(a->record.texts.data, b->record.texts.data,
-		    a->record.texts.length);
+		assert_memory_equal(
+		    a->record.texts.data, b->record.texts.data, a->record.texts.length);
 }
 
 static const struct segment_row *

@@ -1,6 +1,6 @@
 /*
- * segment_testing.h - what the tests of segments share: a store in memory, rows made from a seed, and
- * writing and opening a segment of them.
+ * segment_testing.h - what the tests of segments share: a store in memory, rows made from a seed,
+ * and writing and opening a segment of them.
  */
 #ifndef ZP_TEST_SEGMENT_TESTING_H
 #define ZP_TEST_SEGMENT_TESTING_H
@@ -26,7 +26,7 @@ struct memory_store {
 	struct zp_store base;
 	struct memory_file files[MEMORY_FILES_MAX];
 	size_t count;
-	uint64_t reads; /* calls of file_read */
+	uint64_t reads;           /* calls of file_read */
 	uint64_t append_fails_at; /* this append fails, counted from 1; 0 never */
 	uint64_t appends;
 };
@@ -47,8 +47,8 @@ void memory_store_init(struct memory_store *store);
 void memory_store_done(struct memory_store *store);
 struct memory_file *memory_store_find(struct memory_store *store, const char *name);
 /* Puts bytes there under `name`, replacing. */
-struct memory_file *memory_store_put(struct memory_store *store, const char *name, const void *bytes,
-    size_t length);
+struct memory_file *memory_store_put(
+    struct memory_store *store, const char *name, const void *bytes, size_t length);
 
 /* ---- Rows ----------------------------------------------------------------------------------- */
 
@@ -62,7 +62,8 @@ struct rows {
 /* A mixer of 64 bits: the same numbers everywhere. */
 uint64_t random_next(uint64_t *state);
 void random_digest(uint64_t *state, uint8_t digest[32]);
-/* Sizes as pins have them: two chunk sizes, a hundred folder sizes, the rest spread over 27 powers. */
+/* Sizes as pins have them: two chunk sizes, a hundred folder sizes, the rest spread over 27 powers.
+ */
 uint64_t random_size(uint64_t *state);
 
 struct rows *rows_new(size_t count);

@@ -17,7 +17,8 @@ range_of(const uint64_t *values, size_t count)
 	return range;
 }
 
-/* Packs at an odd place, unpacks whole and row by row, after the code itself went through its section. */
+/* Packs at an odd place, unpacks whole and row by row, after the code itself went through its
+ * section. */
 static void
 pack_assert(const struct column_code *code, const uint64_t *values, size_t count)
 {
@@ -51,7 +52,8 @@ pack_assert(const struct column_code *code, const uint64_t *values, size_t count
 		assert_int_equal(value, values[i]);
 	}
 	if (payload_bits > 0) { /* one bit less room is noticed */
-		assert_false(column__unpack(&read, bits, at, count, end - 1, &payload_at, unpacked));
+		assert_false(
+		    column__unpack(&read, bits, at, count, end - 1, &payload_at, unpacked));
 	}
 	zp_free(bits);
 	column__code_done(&read);
@@ -70,10 +72,11 @@ frames_of_every_width(void **state)
 
 			code.width = (uint8_t)width;
 			code.shift = (uint8_t)shift;
-			code.base = random_next(&seed) & ~(bits_mask(width) << shift) & bits_mask(63);
+			code.base =
+			    random_next(&seed) & ~(bits_mask(width) << shift) & bits_mask(63);
 			for (size_t i = 0; i < ROWS; i++)
-				values[i] = code.base +
-					    ((random_next(&seed) & bits_mask(width)) << shift);
+				values[i] =
+				    code.base + ((random_next(&seed) & bits_mask(width)) << shift);
 			values[0] = code.base;
 			values[1] = code.base + (bits_mask(width) << shift);
 			if (values[1] >= code.base)
@@ -107,7 +110,7 @@ enum kind {
 	KIND_CONSTANT,
 	KIND_SECONDS, /* zigzag seconds of two years: 26 bits and one that never changes */
 	KIND_SECONDS_AND_OUTLIERS,
-	KIND_FEW,     /* 5 far values */
+	KIND_FEW,      /* 5 far values */
 	KIND_HUNDREDS, /* 200 far values */
 	KIND_SIZES,
 	KIND_ANY,
@@ -177,8 +180,8 @@ choice_suits_the_values(void **state)
 		for (size_t round = 0; round < 1000 && fitting < ROWS; round++) {
 			uint64_t value = value_of(kind, &seed), bits, payload;
 
-			if (column__measure(&code, &value, 1,
-				(struct column_range){value, value}, &bits, &payload))
+			if (column__measure(&code, &value, 1, (struct column_range){value, value},
+				&bits, &payload))
 				values[fitting++] = value;
 		}
 		assert_int_equal(fitting, ROWS);
@@ -210,8 +213,8 @@ small_samples_are_fine(void **state)
 			column__sample_add(&sample, values[i]);
 		}
 		column__choose(&sample, &code);
-		if (count > 0 && column__measure(&code, values, count, range_of(values, count), &bits,
-				     &payload))
+		if (count > 0 &&
+		    column__measure(&code, values, count, range_of(values, count), &bits, &payload))
 			pack_assert(&code, values, count);
 		column__sample_done(&sample);
 		column__code_done(&code);

@@ -12,8 +12,8 @@ key_of(uint64_t number, uint8_t key[ZP_KEY_BYTES])
 	zp_store_u64be(key + 24, number);
 }
 
-/* At most 2 % of keys that are not there are admitted, none that is there is denied; the same after the
- * section was written and read. */
+/* At most 2 % of keys that are not there are admitted, none that is there is denied; the same after
+ * the section was written and read. */
 static void
 denies_no_key_and_admits_few_others(void **state)
 {

@@ -9,7 +9,7 @@ enum shape {
 	SHAPE_ONE_BUCKET, /* the first 40 bits equal */
 	SHAPE_ONE_DIGEST, /* only the rest of the key differs */
 	SHAPE_ARITHMETIC, /* the digest is a number that rises by a step */
-	SHAPE_FEW_HOT,	  /* a tenth of the rows share 3 digests */
+	SHAPE_FEW_HOT,    /* a tenth of the rows share 3 digests */
 };
 
 static struct rows *
@@ -117,8 +117,8 @@ other_prefixes_cost_no_read(void **state)
 static void
 skewed_sets_come_back(void **state)
 {
-	const enum shape shapes[] = {SHAPE_ONE_BUCKET, SHAPE_ONE_DIGEST, SHAPE_ARITHMETIC,
-	    SHAPE_FEW_HOT};
+	const enum shape shapes[] = {
+	    SHAPE_ONE_BUCKET, SHAPE_ONE_DIGEST, SHAPE_ARITHMETIC, SHAPE_FEW_HOT};
 	const size_t sizes[] = {2, 255, 256, 300, 10000};
 
 	(void)state;
@@ -152,7 +152,8 @@ texts_come_back(void **state)
 	uint64_t seed = 5;
 
 	for (size_t kind = 0; kind < 3; kind++) {
-		struct rows *rows = rows_of(700, kind == 2 ? SHAPE_ONE_BUCKET : SHAPE_RANDOM, 0, kind);
+		struct rows *rows =
+		    rows_of(700, kind == 2 ? SHAPE_ONE_BUCKET : SHAPE_RANDOM, 0, kind);
 
 		for (size_t i = 0; i < rows->count; i++) {
 			size_t length = lengths[random_next(&seed) % ZP_ARRAY_COUNT(lengths)];
@@ -184,8 +185,8 @@ other_multihashes_come_back(void **state)
 		struct zp_cid cid;
 
 		zp_store_u64be(binary + 4, i);
-		assert_int_equal(zp_cid_decode((struct zp_slice){binary, sizeof(binary)}, &cid, NULL),
-		    0);
+		assert_int_equal(
+		    zp_cid_decode((struct zp_slice){binary, sizeof(binary)}, &cid, NULL), 0);
 		zp_key_of_cid(&cid, 0, 0, &rows->rows[i].key);
 		texts[0] = ZP_TEXT_CID;
 		texts[1] = sizeof(binary);
@@ -257,7 +258,8 @@ scans_read_ahead(void **state)
 	memory_store_init(&store);
 	segment = rows_write(&store, rows, &plan, NULL);
 	store.reads = 0;
-	assert_int_equal(segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &iterator, NULL), 0);
+	assert_int_equal(
+	    segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &iterator, NULL), 0);
 	while (segment__iterator_next(iterator, &row, NULL) == 0)
 		;
 	segment__iterator_close(iterator);
@@ -289,7 +291,8 @@ a_full_disk_publishes_nothing(void **state)
 		if (rc != 0 && writer != NULL) {
 			struct segment_row *last = &rows->rows[rows->count - 1];
 
-			assert_int_equal(segment__writer_add_row(writer, last, NULL), ZP_E_NO_SPACE);
+			assert_int_equal(
+			    segment__writer_add_row(writer, last, NULL), ZP_E_NO_SPACE);
 		}
 		if (writer != NULL)
 			rc = segment__writer_finish(writer, &info, NULL);

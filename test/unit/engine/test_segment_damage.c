@@ -1,8 +1,9 @@
 /*
- * test_segment_damage.c - no damaged segment gives a wrong answer: it gives the right one or an error.
+ * test_segment_damage.c - no damaged segment gives a wrong answer: it gives the right one or an
+ * error.
  *
- * Method: a small good segment, one change, and then everything is asked of it. The changes are exhaustive
- * where the file is small enough: every bit, every length.
+ * Method: a small good segment, one change, and then everything is asked of it. The changes are
+ * exhaustive where the file is small enough: every bit, every length.
  */
 #include "segment_testing.h"
 
@@ -115,8 +116,8 @@ any_flipped_bit_is_found(void **state)
 		int rc;
 
 		*byte ^= (uint8_t)(1u << bit % 8);
-		rc = segment__open(&fixture.store.base, &fixture.info.name, &fixture.info, &segment,
-		    NULL);
+		rc = segment__open(
+		    &fixture.store.base, &fixture.info.name, &fixture.info, &segment, NULL);
 		if (rc == 0) {
 			struct zp_err err = {0};
 			size_t faults = 0;
@@ -132,7 +133,8 @@ any_flipped_bit_is_found(void **state)
 		assert_int_equal(rc, ZP_E_CORRUPT);
 		*byte ^= (uint8_t)(1u << bit % 8);
 	}
-	assert_true(opened > 8 * ROWS * 30); /* damage in blocks and texts is found later than at open */
+	assert_true(
+	    opened > 8 * ROWS * 30); /* damage in blocks and texts is found later than at open */
 	fixture_done(&fixture);
 }
 
@@ -152,8 +154,8 @@ any_truncation_is_refused(void **state)
 		struct segment *segment = NULL;
 
 		fixture.file->bytes.length = length;
-		assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL,
-				     &segment, NULL),
+		assert_int_equal(
+		    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
 		    ZP_E_CORRUPT);
 	}
 	fixture.file->bytes.length = whole;
@@ -188,8 +190,8 @@ a_moved_block_is_refused(void **state)
 
 	(void)state;
 	fixture_init(&fixture, rows, &plan);
-	assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
-	    0);
+	assert_int_equal(
+	    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL), 0);
 	group = segment__group(segment, 3);
 	offset = group.offset;
 	for (size_t i = 0; i < SEGMENT_GROUP_BLOCKS; i++) {
@@ -209,8 +211,8 @@ a_moved_block_is_refused(void **state)
 			memcpy(saved, bytes + offsets[i], length);
 			memcpy(bytes + offsets[i], bytes + offsets[j], length);
 			answers_assert(rows, segment);
-			assert_int_equal(segment__verify(segment, faults_count, &faults, NULL),
-			    ZP_E_CORRUPT);
+			assert_int_equal(
+			    segment__verify(segment, faults_count, &faults, NULL), ZP_E_CORRUPT);
 			assert_int_equal(faults, 2); /* the block, and the whole content */
 			memcpy(bytes + offsets[i], saved, length);
 			moved++;
@@ -244,8 +246,8 @@ another_segments_bytes_are_refused(void **state)
 	    segment->blocks_end - SEGMENT_HEADER_BYTES);
 	segment__scratch_init(&scratch);
 	for (size_t i = 0; i < rows->count; i++)
-		assert_int_equal(segment__get(segment, &rows->rows[i].key, &scratch, &row, NULL),
-		    ZP_E_CORRUPT);
+		assert_int_equal(
+		    segment__get(segment, &rows->rows[i].key, &scratch, &row, NULL), ZP_E_CORRUPT);
 	segment__scratch_done(&scratch);
 	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL), ZP_E_CORRUPT);
 	assert_int_equal(faults, segment->footer.blocks + 1);
@@ -254,7 +256,8 @@ another_segments_bytes_are_refused(void **state)
 	fixture_done(&other);
 }
 
-/* One damaged block takes nothing from the others: verify names it and counts one, gets elsewhere work. */
+/* One damaged block takes nothing from the others: verify names it and counts one, gets elsewhere
+ * work. */
 static void
 damage_stays_where_it_is(void **state)
 {
@@ -268,8 +271,8 @@ damage_stays_where_it_is(void **state)
 
 	(void)state;
 	fixture_init(&fixture, rows, &plan);
-	assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
-	    0);
+	assert_int_equal(
+	    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL), 0);
 	fixture.file->bytes.data[segment__group(segment, 1).offset + 20] ^= 4;
 	segment__scratch_init(&scratch);
 	for (size_t i = 0; i < rows->count; i++)
@@ -292,15 +295,14 @@ checksums_fix(struct memory_file *file)
 	for (size_t i = 0; i < SECTION_COUNT; i++) {
 		uint8_t *entry = footer + 256 + 24 * i;
 
-		zp_store_u64le(entry + 16,
-		    zp_hash64(file->bytes.data + zp_load_u64le(entry), zp_load_u64le(entry + 8),
-			seed + 1 + i));
+		zp_store_u64le(entry + 16, zp_hash64(file->bytes.data + zp_load_u64le(entry),
+					       zp_load_u64le(entry + 8), seed + 1 + i));
 	}
 	zp_store_u64le(footer + 8, zp_hash64(footer + 16, SEGMENT_FOOTER_BYTES - 16, 0));
 }
 
-/* A segment whose checksums are right but whose parts contradict each other, as a faulty writer would
- * leave it: verify finds each lie beside the changed content. */
+/* A segment whose checksums are right but whose parts contradict each other, as a faulty writer
+ * would leave it: verify finds each lie beside the changed content. */
 static void
 lies_are_found(void **state)
 {
@@ -339,11 +341,11 @@ lies_are_found(void **state)
 		if (lie == LAST_KEY)
 			footer[184 + 53] |= 1;
 		checksums_fix(fixture.file);
-		assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL,
-				     &segment, NULL),
+		assert_int_equal(
+		    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
 		    0);
-		assert_int_equal(segment__verify(segment, faults_count, &faults, NULL),
-		    ZP_E_CORRUPT);
+		assert_int_equal(
+		    segment__verify(segment, faults_count, &faults, NULL), ZP_E_CORRUPT);
 		assert_true(faults >= 2); /* the content is one of them */
 		segment__release(segment);
 		memory_store_done(&fixture.store);
@@ -351,7 +353,8 @@ lies_are_found(void **state)
 	rows_free(many);
 }
 
-/* The one block of a segment that has one: encoded again with rows a and b exchanged but for the digest. */
+/* The one block of a segment that has one: encoded again with rows a and b exchanged but for the
+ * digest. */
 static void
 rows_exchange(struct memory_file *file, const struct segment *segment, size_t a, size_t b)
 {
@@ -363,8 +366,8 @@ rows_exchange(struct memory_file *file, const struct segment *segment, size_t a,
 	ZP_AUTO_BUF(bytes, BLOCK_BYTES_MAX);
 	struct block_view view;
 
-	assert_null(block__parse(&segment->layout, file->bytes.data + group.offset, length,
-	    group.offset, 0, &view));
+	assert_null(block__parse(
+	    &segment->layout, file->bytes.data + group.offset, length, group.offset, 0, &view));
 	assert_null(block__decode(&view, decoded));
 	rows->count = decoded->count;
 	memcpy(rows->digests, decoded->digests, sizeof(rows->digests));
@@ -401,10 +404,11 @@ rows_out_of_order_are_damage(void **state)
 		rows->rows[i].key.claim = i;
 	}
 	fixture_init(&fixture, rows, &plan);
-	assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
-	    0);
+	assert_int_equal(
+	    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL), 0);
 	rows_exchange(fixture.file, segment, 7, 8);
-	assert_int_equal(segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &iterator, NULL), 0);
+	assert_int_equal(
+	    segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &iterator, NULL), 0);
 	for (size_t i = 0; i < 8; i++)
 		assert_int_equal(segment__iterator_next(iterator, &row, NULL), 0);
 	assert_int_equal(segment__iterator_next(iterator, &row, NULL), ZP_E_CORRUPT);
@@ -416,7 +420,8 @@ rows_out_of_order_are_damage(void **state)
 	fixture_done(&fixture);
 }
 
-/* Texts that are not canonical are never given out, checksum or not: who reads them walks them unchecked. */
+/* Texts that are not canonical are never given out, checksum or not: who reads them walks them
+ * unchecked. */
 static void
 broken_texts_are_damage(void **state)
 {
@@ -432,18 +437,19 @@ broken_texts_are_damage(void **state)
 	(void)state;
 	row_name(rows, 0, "name", 4);
 	fixture_init(&fixture, rows, &plan);
-	assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
-	    0);
+	assert_int_equal(
+	    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL), 0);
 	texts = fixture.file->bytes.data + SEGMENT_HEADER_BYTES;
 	assert_int_equal(texts[0], ZP_TEXT_NAME);
 	texts[1] = 200; /* a length past the end */
-	zp_store_u32le(texts + 6,
-	    texts__checksum(segment->layout.seed, SEGMENT_HEADER_BYTES, texts, 6));
+	zp_store_u32le(
+	    texts + 6, texts__checksum(segment->layout.seed, SEGMENT_HEADER_BYTES, texts, 6));
 	segment__scratch_init(&scratch);
-	assert_int_equal(segment__get(segment, &rows->rows[0].key, &scratch, &row, NULL),
-	    ZP_E_CORRUPT);
+	assert_int_equal(
+	    segment__get(segment, &rows->rows[0].key, &scratch, &row, NULL), ZP_E_CORRUPT);
 	segment__scratch_done(&scratch);
-	assert_int_equal(segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &iterator, NULL), 0);
+	assert_int_equal(
+	    segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &iterator, NULL), 0);
 	assert_int_equal(segment__iterator_next(iterator, &row, NULL), ZP_E_CORRUPT);
 	segment__iterator_close(iterator);
 	segment__release(segment);
@@ -495,8 +501,8 @@ newer_files_are_told_apart(void **state)
 		struct segment_footer decoded;
 
 		footer[places[i]] ^= 2;
-		assert_int_equal(segment__open(&fixture.store.base, &fixture.info.name, NULL,
-				     &segment, NULL),
+		assert_int_equal(
+		    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
 		    ZP_E_CORRUPT); /* the checksum speaks first */
 		zp_store_u64le(footer + 8, zp_hash64(footer + 16, SEGMENT_FOOTER_BYTES - 16, 0));
 		assert_int_equal(segment__footer_decode(footer, &decoded, NULL), ZP_E_VERSION);

@@ -2,9 +2,9 @@
  * test_segment_golden.c - the files of test/golden are read as the rows they were made of, and made
  * again they are the same bytes.
  *
- * A version's files are never changed. Compressed texts depend on the release of zstd, so the one file
- * that has them is compared byte by byte only with the release that made it.
- * To make the files of a new version: ZPIN_GOLDEN_WRITE=1.
+ * A version's files are never changed. Compressed texts depend on the release of zstd, so the one
+ * file that has them is compared byte by byte only with the release that made it. To make the files
+ * of a new version: ZPIN_GOLDEN_WRITE=1.
  */
 #include "segment_testing.h"
 
@@ -49,10 +49,11 @@ golden_write(const char *name, const struct zp_buf *bytes)
 	fclose(file);
 }
 
-/* Compares what was just made with the kept file, puts the kept file in its place and opens that. */
+/* Compares what was just made with the kept file, puts the kept file in its place and opens that.
+ */
 static struct segment *
-golden_open(struct memory_store *store, const char *name, const struct segment_info *made,
-    bool same_bytes)
+golden_open(
+    struct memory_store *store, const char *name, const struct segment_info *made, bool same_bytes)
 {
 	ZP_AUTO_BUF(kept, 1 << 20);
 	struct segment_info expected = *made;
@@ -99,7 +100,8 @@ golden_rows(const char *name, struct rows *rows, bool same_bytes)
 	rows_free(rows);
 }
 
-/* Facts of every kind, both encodings of tombstones' neighbours, classes, dictionary, own columns. */
+/* Facts of every kind, both encodings of tombstones' neighbours, classes, dictionary, own columns.
+ */
 static struct rows *
 rows_of_facts(size_t count)
 {

@@ -48,7 +48,8 @@ entries_new(size_t count, enum zp_family family, uint64_t spread)
 static struct segment *
 entries_write(struct memory_store *store, const struct entries *set, size_t samples)
 {
-	struct segment_plan plan = {.id = {3, 4}, .family = set->family, .rows_expected = set->count};
+	struct segment_plan plan = {
+	    .id = {3, 4}, .family = set->family, .rows_expected = set->count};
 	struct segment_writer *writer = NULL;
 	struct segment *segment = NULL;
 	struct segment_info info;
@@ -138,7 +139,8 @@ entries_come_back(void **state)
 static void
 time_entries_are_small(void **state)
 {
-	struct entries set = {.count = 100000, .keys = SEGMENT_TIME_COLUMNS, .family = ZP_FAMILY_TIME};
+	struct entries set = {
+	    .count = 100000, .keys = SEGMENT_TIME_COLUMNS, .family = ZP_FAMILY_TIME};
 	struct memory_store store;
 	struct segment *segment;
 	uint64_t seed = 1;
