@@ -1,8 +1,8 @@
 /*
  * cmd_bulk.c - `pin add -`: CIDs or JSON objects of standard input as one request.
  *
- * Flow: cli_input → lines → each with the options' members in front → POST /pins → answers, which are
- * told as they come, while the request still runs.
+ * Flow: cli_input → lines → each with the options' members in front → POST /pins → answers, which
+ * are told as they come, while the request still runs.
  */
 #include "cli/cli_internal.h"
 
@@ -25,12 +25,12 @@ struct bulk {
 	uint64_t failed;
 };
 
-/* ---- Options as members ------------------------------------------------------------------------ */
+/* ---- Options as members --------------------------------------------------------------------- */
 
 /* A comma-separated list as a JSON array. */
 static void
-array_put(const struct cli_parsed *parsed, const char *option, const char *member,
-    struct zp_buf *json)
+array_put(
+    const struct cli_parsed *parsed, const char *option, const char *member, struct zp_buf *json)
 {
 	const char *list = cli__value(parsed, option);
 
@@ -71,8 +71,8 @@ metadata_put(const struct cli_parsed *parsed, struct zp_buf *json)
 }
 
 static void
-text_put(const struct cli_parsed *parsed, const char *option, const char *member,
-    struct zp_buf *json)
+text_put(
+    const struct cli_parsed *parsed, const char *option, const char *member, struct zp_buf *json)
 {
 	if (!cli__has(parsed, option))
 		return;
@@ -82,8 +82,8 @@ text_put(const struct cli_parsed *parsed, const char *option, const char *member
 
 /* --replication goes before its two halves, as in the API. */
 static void
-replication_put(const struct cli_parsed *parsed, const char *option, const char *member,
-    struct zp_buf *json)
+replication_put(
+    const struct cli_parsed *parsed, const char *option, const char *member, struct zp_buf *json)
 {
 	const char *value = cli__value(parsed, "replication");
 
@@ -135,7 +135,7 @@ members_make(const struct cli_parsed *parsed, struct zp_buf *json, struct zp_err
 	return rc < 0 ? rc : zp_buf_check(json, "the options", err);
 }
 
-/* ---- Lines in ------------------------------------------------------------------------------------ */
+/* ---- Lines in ------------------------------------------------------------------------------- */
 
 /* Members of a JSON line come behind those of the options, so that the line's own count. */
 static int
@@ -168,8 +168,7 @@ body_read(void *context, uint8_t *to, size_t bytes, size_t *length_out, struct z
 		int rc = cli__input_read(bulk->input, block, sizeof(block), &length, err);
 
 		if (rc == 0 && length > 0)
-			rc = cli__lines_add(
-			    &bulk->lines_in, (struct zp_slice){block, length}, err);
+			rc = cli__lines_add(&bulk->lines_in, (struct zp_slice){block, length}, err);
 		else if (rc == 0)
 			rc = cli__lines_end(&bulk->lines_in, err);
 		if (rc < 0)
@@ -183,7 +182,7 @@ body_read(void *context, uint8_t *to, size_t bytes, size_t *length_out, struct z
 	return 0;
 }
 
-/* ---- Answers out ----------------------------------------------------------------------------------- */
+/* ---- Answers out ---------------------------------------------------------------------------- */
 
 /* The pin, or {"line": n, "error": why}. */
 static int

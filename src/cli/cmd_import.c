@@ -47,8 +47,9 @@ on_progress(void *context, const struct zp_cli_counts *counts)
 	struct import *import = context;
 
 	import->counts = *counts;
+	import->counts.bytes = import->bytes_sent; /* the API does not say */
 	cli__progress_show(
-	    &import->progress, counts, cli__input_share(import->input), cli__now_ns());
+	    &import->progress, &import->counts, cli__input_share(import->input), cli__now_ns());
 }
 
 static void
@@ -61,8 +62,8 @@ on_bad_line(void *context, uint64_t line, struct zp_slice text, const char *why)
 		return;
 	cli__progress_clear(&import->progress);
 	cli__text_fit(text, 200, &shown);
-	cli__note(import->call, "line %" PRIu64 ": %s: %.*s", line, why, (int)shown.length,
-	    (const char *)shown.data);
+	cli__note(import->call, "line %" PRIu64 ": %s%s%.*s", line, why,
+	    shown.length > 0 ? ": " : "", (int)shown.length, (const char *)shown.data);
 	if (import->bad_lines == BAD_LINES_SHOWN_MAX)
 		cli__note(import->call, "further bad lines are counted and not shown");
 }

@@ -226,8 +226,8 @@ cli__cmd_pin_ls(struct cli_call *call)
 		rc = pin_ls_pages(&listing, limit, &cursor);
 	rc = listing_end(&listing, rc);
 	if (rc == 0 && cursor.length > 0 && !call->settings.is_quiet)
-		cli__note(
-		    call, "more pins: --after %.*s", (int)cursor.length, (const char *)cursor.data);
+		cli__note(call, "more pins: --cursor %.*s", (int)cursor.length,
+		    (const char *)cursor.data);
 	return rc;
 }
 

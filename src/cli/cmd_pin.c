@@ -1,5 +1,6 @@
 /*
- * cmd_pin.c - pin add, rm and update: a request for each CID. cmd_bulk.c has one for a stream of them.
+ * cmd_pin.c - pin add, rm and update: a request for each CID. cmd_bulk.c has one for a stream of
+ * them.
  */
 #include "cli/cli_internal.h"
 

@@ -106,7 +106,9 @@ cli__pick(struct zp_slice object, const char *const *names, struct zp_buf *value
 		zp_buf_clear(&values[i]);
 	zp_json_init(&json, object);
 	rc = object_read(&json, names, values, count, err);
-	return rc < 0 ? zp_wrap(err, rc, "the node's answer is not what was expected") : 0;
+	if (rc < 0 && err != NULL)
+		err->code = ZP_E_IO; /* the caller's input was fine; the node's answer is not */
+	return rc < 0 ? zp_wrap(err, ZP_E_IO, "the node's answer is not what was expected") : 0;
 }
 
 static int

@@ -80,17 +80,25 @@ show_account(const struct zp_config_account *account, struct zp_buf *yaml)
 	const struct {
 		const char *name;
 		const char *value;
-	} secrets[] = {
-	    {"password_hash", account->password_hash},
-	    {"password", account->password},
-	    {"token_secret", account->token_secret},
+		bool is_secret;
+	} members[] = {
+	    {"name", account->name, false},
+	    {"password_hash", account->password_hash, true},
+	    {"password", account->password, true},
+	    {"token_secret", account->token_secret, true},
 	};
+	size_t shown = 0;
 
-	zp_buf_append_text(yaml, "{name: ");
-	quoted(account->name, yaml);
-	for (size_t i = 0; i < ZP_ARRAY_COUNT(secrets); i++) {
-		if (secrets[i].value[0] != '\0')
-			zp_buf_printf(yaml, ", %s: (hidden)", secrets[i].name);
+	zp_buf_append_byte(yaml, '{');
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(members); i++) {
+		if (members[i].value[0] == '\0')
+			continue;
+		separate(shown++, yaml);
+		zp_buf_printf(yaml, "%s: ", members[i].name);
+		if (members[i].is_secret)
+			zp_buf_append_text(yaml, "(hidden)");
+		else
+			quoted(members[i].value, yaml);
 	}
 	zp_buf_append_byte(yaml, '}');
 }

@@ -1,5 +1,6 @@
 /*
- * fuzz_config.c - any text as a config: refused with a message, or shown, read again and shown alike.
+ * fuzz_config.c - any text as a config: refused with a message, or shown, read again and shown
+ * alike.
  */
 #include "main/config.h"
 

@@ -18,8 +18,7 @@ assert_has(const struct zp_buf *text, const char *part)
 }
 
 static void
-assert_has_options(const struct zp_buf *text, const struct cli_option *options,
-    const char *format)
+assert_has_options(const struct zp_buf *text, const struct cli_option *options, const char *format)
 {
 	for (; options != NULL && options->name != NULL; options++) {
 		char part[128];

@@ -1,6 +1,6 @@
 /*
- * test_input.c - files as they are, by gzip and by zstd give the same bytes; cut and damaged ones are
- * errors; lines are cut alike however the blocks fall; members of JSON become text.
+ * test_input.c - files as they are, by gzip and by zstd give the same bytes; cut and damaged ones
+ * are errors; lines are cut alike however the blocks fall; members of JSON become text.
  */
 #include "cli/cli_internal.h"
 
@@ -38,7 +38,8 @@ file_write(const void *data, size_t length)
 	FILE *file = fopen(path, "wb");
 
 	assert_non_null(file);
-	assert_int_equal(fwrite(data, 1, length, file), length);
+	if (length > 0)
+		assert_int_equal(fwrite(data, 1, length, file), length);
 	assert_int_equal(fclose(file), 0);
 }
 
@@ -69,8 +70,7 @@ static void
 zstd_add(struct zp_buf *to, struct zp_slice text)
 {
 	size_t bound = ZSTD_compressBound(text.length);
-	size_t length =
-	    ZSTD_compress(zp_buf_reserve(to, bound), bound, text.data, text.length, 3);
+	size_t length = ZSTD_compress(zp_buf_reserve(to, bound), bound, text.data, text.length, 3);
 
 	assert_false(ZSTD_isError(length));
 	to->length += length;
@@ -251,9 +251,9 @@ lines_do_not_depend_on_blocks(void **state)
 		for (size_t at = 0; at < strlen(text); at += piece) {
 			size_t length = zp_min_u64(piece, strlen(text) - at);
 
-			assert_int_equal(cli__lines_add(&lines,
-					     (struct zp_slice){(const uint8_t *)text + at, length},
-					     &err),
+			assert_int_equal(
+			    cli__lines_add(&lines,
+				(struct zp_slice){(const uint8_t *)text + at, length}, &err),
 			    0);
 		}
 		assert_int_equal(cli__lines_end(&lines, &err), 0);
@@ -288,8 +288,8 @@ static void
 members_become_text(void **state)
 {
 	static const char *const names[] = {"s", "n", "b", "z", "a", "o", "missing"};
-	static const char *const expected[] = {"a\"\xc3\xbc", "-12", "true", "", "x,y,3",
-	    "{\"k\":[1]}", ""};
+	static const char *const expected[] = {
+	    "a\"\xc3\xbc", "-12", "true", "", "x,y,3", "{\"k\":[1]}", ""};
 	const char *object = "{\"other\": {\"s\": 1}, \"s\": \"a\\\"\\u00fc\", \"n\": -12 , "
 			     "\"b\": true, \"z\": null, \"a\": [\"x\", \"y\", 3], "
 			     "\"o\": {\"k\":[1]}}";
@@ -303,10 +303,9 @@ members_become_text(void **state)
 	    cli__pick(zp_slice_of(object), names, values, ZP_ARRAY_COUNT(names), &err), 0);
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(names); i++)
 		assert_true(zp_slice_is(zp_buf_slice(&values[i]), expected[i]));
-	assert_int_equal(cli__pick(zp_slice_of("[1]"), names, values, 1, &err), ZP_E_INVALID);
-	assert_int_equal(cli__pick(zp_slice_of("{\"s\":1}x"), names, values, 1, &err),
-	    ZP_E_INVALID);
-	assert_int_equal(cli__pick(zp_slice_of("<html>"), names, values, 1, &err), ZP_E_INVALID);
+	assert_int_equal(cli__pick(zp_slice_of("[1]"), names, values, 1, &err), ZP_E_IO);
+	assert_int_equal(cli__pick(zp_slice_of("{\"s\":1}x"), names, values, 1, &err), ZP_E_IO);
+	assert_int_equal(cli__pick(zp_slice_of("<html>"), names, values, 1, &err), ZP_E_IO);
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(names); i++)
 		zp_buf_done(&values[i]);
 }

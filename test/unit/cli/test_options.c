@@ -88,7 +88,7 @@ split(char *line, char *argv[WORDS_MAX])
 
 	argv[argc++] = "zpin";
 	for (char *word = strtok(line, " "); word != NULL && argc < WORDS_MAX;
-	    word = strtok(NULL, " "))
+	     word = strtok(NULL, " "))
 		argv[argc++] = word;
 	return argc;
 }
@@ -106,7 +106,8 @@ assert_parsed(const struct sample *sample, const struct cli_parsed *parsed)
 	}
 	zp_buf_clear(&text);
 	for (size_t i = 0; i < parsed->given_count; i++)
-		zp_buf_printf(&text, "%s=%s ", parsed->given[i].option->name, parsed->given[i].value);
+		zp_buf_printf(
+		    &text, "%s=%s ", parsed->given[i].option->name, parsed->given[i].value);
 	assert_true(zp_slice_is(zp_buf_slice(&text), sample->options));
 	zp_buf_clear(&text);
 	for (size_t i = 0; i < parsed->arguments_count; i++)
@@ -204,7 +205,8 @@ the_table_is_consistent(void **state)
 		for (; a != NULL && a->name != NULL; a++) {
 			assert_true((a->choices != NULL) == (a->value == CLI_CHOICE));
 			assert_true((a->argument != NULL) == takes_value(a));
-			for (const struct cli_option *b = cli__global_options; b->name != NULL; b++) {
+			for (const struct cli_option *b = cli__global_options; b->name != NULL;
+			     b++) {
 				assert_string_not_equal(a->name, b->name);
 				assert_true(a->letter == 0 || a->letter != b->letter);
 			}
@@ -213,7 +215,7 @@ the_table_is_consistent(void **state)
 
 				for (; b != NULL && b->name != NULL; b++) {
 					bool is_same = strcmp(a->name, b->name) == 0 ||
-					    (a->letter != 0 && a->letter == b->letter);
+						       (a->letter != 0 && a->letter == b->letter);
 
 					assert_true(!is_same || takes_value(a) == takes_value(b));
 				}

@@ -1,5 +1,6 @@
 /*
- * test_table.c - columns that fit, characters two columns wide, and text that would command a terminal.
+ * test_table.c - columns that fit, characters two columns wide, and text that would command a
+ * terminal.
  */
 #include "cli/cli_internal.h"
 
@@ -23,15 +24,13 @@ widths_are_those_of_a_terminal(void **state)
 		const char *text;
 		size_t width;
 	} texts[] = {
-	    {"", 0},
-	    {"abc", 3},
-	    {"ä", 1},
-	    {"固定", 4},
-	    {"e\xcc\x81", 1},	       /* e and a combining accent */
-	    {"📌", 2},
-	    {"\xff\xfe", 2},	       /* not UTF-8: a U+FFFD each */
-	    {"a\tb", 3},	       /* control characters show as U+FFFD */
-	    {"\xe2\x80\xae" "abc", 4}, /* U+202E turns text around */
+	    {"", 0}, {"abc", 3}, {"ä", 1}, {"固定", 4},
+	    {"e\xcc\x81", 1},          /* e and a combining accent */
+	    {"📌", 2}, {"\xff\xfe", 2}, /* not UTF-8: a U+FFFD each */
+	    {"a\tb", 3},               /* control characters show as U+FFFD */
+	    {"\xe2\x80\xae"
+	     "abc",
+		4}, /* U+202E turns text around */
 	};
 
 	(void)state;
@@ -47,17 +46,22 @@ text_is_cut_between_characters(void **state)
 		size_t width;
 		const char *fitted;
 	} texts[] = {
-	    {"abcdef", 6, "abcdef"},
-	    {"abcdef", 5, "abcd…"},
-	    {"abcdef", 1, "…"},
-	    {"固定固定", 8, "固定固定"},
-	    {"固定固定", 7, "固定固…"},
+	    {"abcdef", 6, "abcdef"}, {"abcdef", 5, "abcd…"}, {"abcdef", 1, "…"},
+	    {"固定固定", 8, "固定固定"}, {"固定固定", 7, "固定固…"},
 	    {"固定固定", 6, "固定…"}, /* half a character doesn't fit */
-	    {"e\xcc\x81" "e\xcc\x81" "e\xcc\x81", 2, "e\xcc\x81…"},
-	    {"abc", 0, "abc"},
-	    {"\033[31mred\007", 0, "\xef\xbf\xbd[31mred\xef\xbf\xbd"},
-	    {"a\nb", 0, "a\xef\xbf\xbd" "b"},
-	    {"\xc2\x9b" "31m", 0, "\xef\xbf\xbd" "31m"}, /* CSI as one character */
+	    {"e\xcc\x81"
+	     "e\xcc\x81"
+	     "e\xcc\x81",
+		2, "e\xcc\x81…"},
+	    {"abc", 0, "abc"}, {"\033[31mred\007", 0, "\xef\xbf\xbd[31mred\xef\xbf\xbd"},
+	    {"a\nb", 0,
+		"a\xef\xbf\xbd"
+		"b"},
+	    {"\xc2\x9b"
+	     "31m",
+		0,
+		"\xef\xbf\xbd"
+		"31m"}, /* CSI as one character */
 	};
 
 	(void)state;
@@ -78,7 +82,8 @@ a_nul_within_text_is_shown(void **state)
 
 	(void)state;
 	cli__text_fit((struct zp_slice){(const uint8_t *)"a\0b", 3}, 0, &out);
-	assert_true(zp_slice_is(zp_buf_slice(&out), "a\xef\xbf\xbd" "b"));
+	assert_true(zp_slice_is(zp_buf_slice(&out), "a\xef\xbf\xbd"
+						    "b"));
 }
 
 static void
@@ -109,9 +114,8 @@ print_rows(const char *const rows[][3], size_t count, unsigned width)
 	/* A memory stream is no terminal, so the header is not bold. */
 	cli__table_begin(&table, out, columns, 3, width);
 	for (size_t i = 0; i < count; i++) {
-		cli__table_row(&table,
-		    (const struct zp_slice[]){zp_slice_of(rows[i][0]), zp_slice_of(rows[i][1]),
-			zp_slice_of(rows[i][2])});
+		cli__table_row(&table, (const struct zp_slice[]){zp_slice_of(rows[i][0]),
+					   zp_slice_of(rows[i][1]), zp_slice_of(rows[i][2])});
 	}
 	cli__table_end(&table);
 	fclose(out);

@@ -45,7 +45,8 @@ static const struct {
     {"replication: {factor_min: 2, factor_max: 3}", NULL, NULL},
     {"access: {accounts: [{" HASH "}]}", "account 1 (): has no name", NULL},
     {"access: {accounts: [{name: a}]}", "account 1 (a): password_hash is not an argon2id", NULL},
-    {"access: {accounts: [{name: a, password_hash: secret1}]}", "`zpin account a` prints one", NULL},
+    {"access: {accounts: [{name: a, password_hash: secret1}]}", "`zpin account a` prints one",
+	NULL},
     {"access: {accounts: [{name: \"a:b\", " HASH "}]}", "holds a colon", NULL},
     {"access: {accounts: [{name: a, " HASH "}, {name: a, " HASH "}]}",
 	"account 2 (a): the name is taken by account 1", NULL},
@@ -69,8 +70,8 @@ each_combination_is_judged(void **state)
 		int rc;
 
 		zp_config_init(&config);
-		assert_int_equal(zp_config_read(zp_slice_of(configs[i].yaml), "f", &config, &err),
-		    0);
+		assert_int_equal(
+		    zp_config_read(zp_slice_of(configs[i].yaml), "f", &config, &err), 0);
 		rc = zp_config_check(&config, &warnings, &err);
 		zp_buf_append_byte(&warnings, '\0');
 		if (configs[i].message == NULL && rc != 0)

@@ -23,7 +23,8 @@ struct sample {
 };
 
 static const struct sample samples[] = {
-    {"node", "name", "\"\"", "node one", "\"node one\"", "node one", "\"a\\tb\"", "control character"},
+    {"node", "name", "\"\"", "node one", "\"node one\"", "node one", "\"a\\tb\"",
+	"control character"},
     {"node", "data", "/var/lib/zpin", "./zpin-data", "./zpin-data", "./zpin-data", "[a]",
 	"needs one value"},
     {"node", "identity", "\"\"", "/etc/id.json", "/etc/id.json", "/etc/id.json", "{a: b}",
@@ -39,7 +40,8 @@ static const struct sample samples[] = {
     {"api", "read_timeout", "30s", "24h", "24h", "24h", "25h", "out of range, which is 1s to 24h"},
     {"api", "write_timeout", "30s", "1s", "1s", "1s", "30", "not a duration such as 30s"},
     {"api", "idle_timeout", "2m", "10s", "10s", "10s", "-1s", "out of range"},
-    {"api", "max_header_bytes", "16KiB", "8192", "8KiB", "8 KiB", "17KiB", "which is 1KiB to 16KiB"},
+    {"api", "max_header_bytes", "16KiB", "8192", "8KiB", "8 KiB", "17KiB",
+	"which is 1KiB to 16KiB"},
     {"api", "max_connections", "16384", "1", "1", "1", "0", "which is 1 to 1000000"},
     {"api", "workers", "0", "256", "256", "256", "257", "which is 0 to 256"},
     {"api", "headers", "{}", "{X-A: [b, c], X-D: e}", "{\"X-A\": [\"b\", \"c\"], \"X-D\": [\"e\"]}",
@@ -64,8 +66,8 @@ static const struct sample samples[] = {
     {"management", "listen", "[\"127.0.0.1:9098\"]", "[]", "[]", "", "localhost",
 	"not an address such as"},
     {"management", "socket", "/run/zpin/zpin.sock", "\"\"", "\"\"", "", "[]", "needs one value"},
-    {"metrics", "listen", "[\"127.0.0.1:8888\"]", "localhost:0", "[\"127.0.0.1:0\"]",
-	"localhost:0", "::1:80", "needs brackets"},
+    {"metrics", "listen", "[\"127.0.0.1:8888\"]", "localhost:0", "[\"127.0.0.1:0\"]", "localhost:0",
+	"::1:80", "needs brackets"},
     {"storage", "kind", "directory", "directory", "directory", "directory", "zfs",
 	"none of directory"},
     {"storage", "shards", "16", "4096", "4096", "4096", "4097", "which is 1 to 4096"},
@@ -77,7 +79,8 @@ static const struct sample samples[] = {
     {"replication", "factor_min", "-1", "2", "2", "2", "-2", "which is -1 to 2147483647"},
     {"replication", "factor_max", "-1", "3", "3", "3", "3x", "not a whole number"},
     {"expiry", "scan_interval", "5s", "1m", "1m", "1m", "0s", "which is 100ms to 24h"},
-    {"log", "level", "info", "debug", "debug", "debug", "trace", "none of error|warning|info|debug"},
+    {"log", "level", "info", "debug", "debug", "debug", "trace",
+	"none of error|warning|info|debug"},
     {"log", "format", "text", "json", "json", "json", "xml", "none of text|json"},
 };
 
@@ -167,13 +170,14 @@ a_bad_value_is_refused_with_its_place(void **state)
 		snprintf(yaml, sizeof(yaml), "# a comment\n%s:\n  %s: %s\n", samples[i].section,
 		    samples[i].name, samples[i].bad);
 		zp_config_init(&config);
-		assert_int_equal(zp_config_read(zp_slice_of(yaml), "dir/f.yaml", &config, &err),
-		    ZP_E_INVALID);
+		assert_int_equal(
+		    zp_config_read(zp_slice_of(yaml), "dir/f.yaml", &config, &err), ZP_E_INVALID);
 		assert_non_null(strstr(err.text, samples[i].message));
 		/* Inside a list or mapping the column is that of the item. */
 		if (strchr("[{", samples[i].bad[0]) == NULL)
-			snprintf(place, sizeof(place), "dir/f.yaml:3:%zu: %s.%s: ",
-			    strlen(samples[i].name) + 5, samples[i].section, samples[i].name);
+			snprintf(place, sizeof(place),
+			    "dir/f.yaml:3:%zu: %s.%s: ", strlen(samples[i].name) + 5,
+			    samples[i].section, samples[i].name);
 		else
 			snprintf(place, sizeof(place), "dir/f.yaml:3:");
 		assert_int_equal(strncmp(err.text, place, strlen(place)), 0);

@@ -124,8 +124,7 @@ a_wrong_variable_is_named(void **state)
 	(void)state;
 	zp_config_init(&config);
 	assert_int_equal(zp_config_override(unknown, &config, &err), ZP_E_INVALID);
-	assert_string_equal(err.text,
-	    "environment variable ZPIN_LOG_LEVLE: unknown key log.levle");
+	assert_string_equal(err.text, "environment variable ZPIN_LOG_LEVLE: unknown key log.levle");
 	assert_int_equal(zp_config_override(bad, &config, &err), ZP_E_INVALID);
 	assert_string_equal(err.text,
 	    "environment variable: ZPIN_LOG_LEVEL: log.level: \"loud\" is none of "
@@ -144,10 +143,10 @@ accounts_of_the_file_come_after_those_of_the_config(void **state)
 	const char *path;
 
 	(void)state;
-	path = file_write("accounts.yaml", 0640,
-	    "- name: b\n  password_hash: \"$argon2id$v=19$y\"\n");
-	snprintf(yaml, sizeof(yaml), "access:\n  accounts: [" ACCOUNT "]\n  accounts_file: %s\n",
-	    path);
+	path =
+	    file_write("accounts.yaml", 0640, "- name: b\n  password_hash: \"$argon2id$v=19$y\"\n");
+	snprintf(
+	    yaml, sizeof(yaml), "access:\n  accounts: [" ACCOUNT "]\n  accounts_file: %s\n", path);
 	assert_int_equal(zp_config_load(file_write("c.yaml", 0600, yaml), NULL, &config, &err), 0);
 	assert_int_equal(config.access.accounts.count, 2);
 	assert_string_equal(config.access.accounts.items[0].name, "a");
@@ -163,15 +162,15 @@ secrets_that_everyone_can_read_are_refused(void **state)
 	struct zp_err err = {0};
 
 	(void)state;
-	assert_int_equal(zp_config_load(file_write("c.yaml", 0644,
-					    "access: {accounts: [" ACCOUNT "]}\n"),
-			     NULL, &config, &err),
+	assert_int_equal(
+	    zp_config_load(file_write("c.yaml", 0644, "access: {accounts: [" ACCOUNT "]}\n"), NULL,
+		&config, &err),
 	    ZP_E_DENIED);
 	assert_non_null(strstr(err.text, "(mode 0644): chmod o-rwx "));
 	snprintf(yaml, sizeof(yaml), "access: {accounts_file: %s}\n",
 	    file_write("accounts.yaml", 0604, "[" ACCOUNT "]"));
-	assert_int_equal(zp_config_load(file_write("c.yaml", 0644, yaml), NULL, &config, &err),
-	    ZP_E_DENIED);
+	assert_int_equal(
+	    zp_config_load(file_write("c.yaml", 0644, yaml), NULL, &config, &err), ZP_E_DENIED);
 	assert_non_null(strstr(err.text, "accounts.yaml"));
 }
 

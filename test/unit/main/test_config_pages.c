@@ -85,9 +85,9 @@ the_example_is_the_defaults(void **state)
 	assert_int_equal(zp_config_read(zp_buf_slice(&example), "f", &config, &err), 0);
 	/* Comments keep a second character; what is a key loses its only '#'. */
 	for (size_t i = 0; i < example.length; i++) {
-		bool is_key = at_line_start && example.data[i] == '#' &&
-		    i + 1 < example.length && example.data[i + 1] != '#' &&
-		    !(example.data[i + 1] == ' ' && example.data[i + 2] != ' ');
+		bool is_key = at_line_start && example.data[i] == '#' && i + 1 < example.length &&
+			      example.data[i + 1] != '#' &&
+			      !(example.data[i + 1] == ' ' && example.data[i + 2] != ' ');
 
 		at_line_start = example.data[i] == '\n';
 		if (!is_key)

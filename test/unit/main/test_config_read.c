@@ -65,7 +65,8 @@ static const struct {
     {"api:\n  listen: [\"127.0.0.1:80\", \"[::1:80\"]\n", "f:2:28: api.listen: \"[::1:80\" needs"},
     {"api:\n  max_connections: 99999999999999999999\n",
 	"f:2:20: api.max_connections: \"99999999999999999999\" is too large a number"},
-    {"storage:\n  memory: 9999999999TiB\n", "f:2:11: storage.memory: \"9999999999TiB\" is too large"},
+    {"storage:\n  memory: 9999999999TiB\n",
+	"f:2:11: storage.memory: \"9999999999TiB\" is too large"},
 };
 
 static void
@@ -174,9 +175,8 @@ lists_are_replaced_not_added_to(void **state)
 
 	(void)state;
 	zp_config_init(&config);
-	assert_int_equal(zp_config_read(zp_slice_of("api: {listen: [\"127.0.0.1:1\"]}"), "f",
-			     &config, &err),
-	    0);
+	assert_int_equal(
+	    zp_config_read(zp_slice_of("api: {listen: [\"127.0.0.1:1\"]}"), "f", &config, &err), 0);
 	assert_int_equal(config.api.listen.count, 1);
 	assert_int_equal(config.api.listen.items[0].port, 1);
 	assert_int_equal(zp_config_read(zp_slice_of("api: {listen: }"), "f", &config, &err), 0);
