@@ -223,19 +223,22 @@ entry_at(const struct memtable *memtable, uint64_t slot)
 	return (const struct entry *)log_at(&memtable->entries, (slot & UINT32_MAX) - 1);
 }
 
-/* The slot that holds the key, or the empty one where it would go. */
+/*
+ * Where the slot of the key is, or the empty one where it would go, and what was found in it. A reader
+ * must go by that: an empty slot may hold another key the next moment.
+ */
 static uint64_t
 slot_find(const struct memtable *memtable, const struct table *table,
-    const uint8_t key[ZP_KEY_BYTES], uint64_t hash)
+    const uint8_t key[ZP_KEY_BYTES], uint64_t hash, uint64_t *slot_out)
 {
 	for (uint64_t at = hash & table->mask;; at = (at + 1) & table->mask) {
 		uint64_t slot = atomic_load_explicit(&table->slots[at], memory_order_acquire);
 
-		if (slot == 0)
+		if (slot == 0 || (slot >> 32 == hash >> 32 &&
+				     memcmp(entry_at(memtable, slot)->key, key, ZP_KEY_BYTES) == 0)) {
+			*slot_out = slot;
 			return at;
-		if (slot >> 32 == hash >> 32 &&
-		    memcmp(entry_at(memtable, slot)->key, key, ZP_KEY_BYTES) == 0)
-			return at;
+		}
 	}
 }
 
@@ -283,7 +286,7 @@ memtable__put(struct memtable *memtable, const struct zp_key *key,
 	uint64_t number = atomic_load_explicit(&memtable->entries.count, memory_order_relaxed);
 	struct entry *entry;
 	struct table *table;
-	uint64_t hash, at;
+	uint64_t hash, at, slot;
 
 	ZP_ASSERT(number < UINT32_MAX - 1);
 	entry = (struct entry *)log_reserve(memtable, &memtable->entries);
@@ -298,8 +301,8 @@ memtable__put(struct memtable *memtable, const struct zp_key *key,
 		table = memtable->table;
 	}
 	hash = key_hash(memtable, entry->key);
-	at = slot_find(memtable, table, entry->key, hash);
-	if (table->slots[at] == 0)
+	at = slot_find(memtable, table, entry->key, hash, &slot);
+	if (slot == 0)
 		memtable->slots_used++;
 	atomic_store_explicit(&table->slots[at], (hash >> 32) << 32 | (number + 1),
 	    memory_order_release);
@@ -344,7 +347,7 @@ memtable__get(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES],
 
 	if (table == NULL)
 		return false;
-	slot = table->slots[slot_find(memtable, table, key, key_hash(memtable, key))];
+	slot_find(memtable, table, key, key_hash(memtable, key), &slot);
 	if (slot == 0)
 		return false;
 	row_of_entry(entry_at(memtable, slot), row_out);

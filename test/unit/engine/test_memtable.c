@@ -1,0 +1,432 @@
+/*
+ * test_memtable.c - a memtable under its owner and readers at once, and under chosen keys.
+ *
+ * Method: every record says in its facts which key it was put under, so that a reader knows without
+ * a model whether what it got is right. One thread adds while others get and open sorted rows; run
+ * under ThreadSanitizer the same tests also show that nothing is read before it was published.
+ * Speed is compared within one run: chosen keys against random ones.
+ */
+#include "engine/memtable.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#include <cmocka.h>
+
+enum { READERS = 2 };
+
+static uint64_t
+mix(uint64_t number)
+{
+	return zp_hash64(&number, sizeof(number), 7);
+}
+
+/* Key `number` of the test; random digests. */
+static struct zp_key
+key_of(uint64_t number)
+{
+	struct zp_key key = {.version = 1, .codec = ZP_CODEC_RAW};
+
+	for (size_t i = 0; i < 4; i++)
+		zp_store_u64le(key.digest + 8 * i, mix(4 * number + i));
+	return key;
+}
+
+/* The record of key `number` in its `turn`: says both. */
+static struct zp_record
+record_of(uint64_t number, uint64_t turn)
+{
+	struct zp_record record = {0};
+
+	record.facts[ZP_FACT_SIZE] = number + 1;
+	record.facts[ZP_FACT_SHARD_SIZE] = turn + 1;
+	return record;
+}
+
+static void
+put(struct memtable *memtable, uint64_t number, uint64_t turn)
+{
+	struct zp_key key = key_of(number);
+	struct zp_record record = record_of(number, turn);
+
+	memtable__put(memtable, &key, &record);
+}
+
+static bool
+get(struct memtable *memtable, uint64_t number, struct segment_row *row_out)
+{
+	struct zp_key key = key_of(number);
+	uint8_t bytes[ZP_KEY_BYTES];
+
+	zp_key_encode(&key, bytes);
+	return memtable__get(memtable, bytes, row_out);
+}
+
+/* ---- Owner alone ---------------------------------------------------------------------------- */
+
+/* Through many growths of table and log each key has its last record, and sorted rows have each once. */
+static void
+replaced_keys_have_their_last_record(void **state)
+{
+	enum { KEYS = 5000, TURNS = 5 };
+	struct memtable *memtable = memtable__new(1);
+	struct memtable_rows *rows;
+	struct segment_row row, before;
+	uint64_t bytes = 0;
+	size_t count = 0;
+
+	(void)state;
+	assert_true(memtable__is_empty(memtable));
+	for (uint64_t turn = 0; turn < TURNS; turn++) {
+		for (uint64_t i = 0; i < KEYS; i++) {
+			struct zp_key key = key_of(i);
+
+			if ((i + turn) % 7 == 0)
+				memtable__put(memtable, &key, NULL);
+			else
+				put(memtable, i, turn);
+			assert_true(memtable__bytes(memtable) >= bytes);
+			bytes = memtable__bytes(memtable);
+		}
+	}
+	assert_int_equal(memtable__entries(memtable), KEYS * TURNS);
+	assert_true(bytes >= KEYS * TURNS * 64);
+	for (uint64_t i = 0; i < KEYS; i++) {
+		assert_true(get(memtable, i, &row));
+		if ((i + TURNS - 1) % 7 == 0) {
+			assert_int_equal(row.operation, ZP_ROW_TOMBSTONE);
+			continue;
+		}
+		assert_int_equal(row.operation, ZP_ROW_PUT);
+		assert_int_equal(row.record.facts[ZP_FACT_SIZE], i + 1);
+		assert_int_equal(row.record.facts[ZP_FACT_SHARD_SIZE], TURNS);
+	}
+	for (uint64_t i = KEYS; i < 2 * KEYS; i++)
+		assert_false(get(memtable, i, &row));
+	rows = memtable__rows_open(memtable, NULL);
+	assert_int_equal(memtable__rows_count(rows), KEYS);
+	while (memtable__rows_next(rows, &row) == ZP_OK) {
+		if (count++ > 0)
+			assert_true(zp_key_compare(&before.key, &row.key) < 0);
+		if (row.operation == ZP_ROW_PUT)
+			assert_int_equal(row.record.facts[ZP_FACT_SHARD_SIZE], TURNS);
+		before = row;
+	}
+	assert_int_equal(count, KEYS);
+	memtable__rows_close(rows);
+	memtable__release(memtable);
+}
+
+/* Rows from a key begin exactly there, also when the key itself is not in. */
+static void
+rows_begin_where_they_are_asked_to(void **state)
+{
+	enum { KEYS = 300 };
+	struct memtable *memtable = memtable__new(2);
+	uint8_t from[ZP_KEY_BYTES], all[KEYS][ZP_KEY_BYTES];
+	struct memtable_rows *rows;
+	struct segment_row row;
+
+	(void)state;
+	for (uint64_t i = 0; i < KEYS; i++)
+		put(memtable, i, 0);
+	rows = memtable__rows_open(memtable, NULL);
+	for (size_t i = 0; i < KEYS; i++) {
+		assert_int_equal(memtable__rows_next(rows, &row), ZP_OK);
+		zp_key_encode(&row.key, all[i]);
+	}
+	memtable__rows_close(rows);
+	for (size_t i = 0; i < KEYS; i++) {
+		for (int above = 0; above < 2; above++) {
+			memcpy(from, all[i], sizeof(from));
+			from[ZP_KEY_BYTES - 1] = (uint8_t)(from[ZP_KEY_BYTES - 1] + above);
+			rows = memtable__rows_open(memtable, from);
+			assert_int_equal(memtable__rows_count(rows), KEYS - i - (size_t)above);
+			memtable__rows_close(rows);
+		}
+	}
+	memtable__release(memtable);
+}
+
+/* Entries of an ordered family: sorted, the newest of equal columns, none above the limit. */
+static void
+entries_are_sorted_and_newest(void **state)
+{
+	enum { ENTRIES = 4000, DIFFERENT = 700 };
+	struct memtable *memtable = memtable__new(3);
+	struct segment_entry *entries;
+	uint8_t last[DIFFERENT];
+	size_t count;
+
+	(void)state;
+	for (uint64_t i = 0; i < ENTRIES; i++) {
+		uint64_t which = i < DIFFERENT ? i : mix(i) % DIFFERENT;
+		struct segment_entry entry = {.columns = {which / 10, which % 10}};
+
+		last[which] = entry.operation = (uint8_t)(mix(i + ENTRIES) % 2);
+		memtable__entry_add(memtable, ZP_FAMILY_EXPIRE, &entry);
+		entry.columns[0] += 1000;
+		memtable__entry_add(memtable, ZP_FAMILY_TIME, &entry);
+	}
+	count = memtable__entries_sorted(memtable, ZP_FAMILY_EXPIRE, UINT64_MAX, &entries);
+	assert_int_equal(count, DIFFERENT);
+	for (uint64_t i = 0; i < count; i++) {
+		assert_int_equal(entries[i].columns[0] * 10 + entries[i].columns[1], i);
+		assert_int_equal(entries[i].operation, last[i]);
+	}
+	zp_free(entries);
+	count = memtable__entries_sorted(memtable, ZP_FAMILY_EXPIRE, 29, &entries);
+	assert_int_equal(count, 300);
+	zp_free(entries);
+	count = memtable__entries_sorted(memtable, ZP_FAMILY_TIME, 999, &entries);
+	assert_int_equal(count, 0);
+	zp_free(entries);
+	memtable__release(memtable);
+}
+
+/* ---- Chosen keys ---------------------------------------------------------------------------- */
+
+enum skew { SKEW_NONE, SKEW_ONE_DIGEST, SKEW_COUNTING, SKEW_LAST_WORD, SKEW_KINDS };
+
+static struct zp_key
+skewed_key(enum skew skew, uint64_t number)
+{
+	struct zp_key key = {.version = 1, .codec = ZP_CODEC_RAW};
+
+	switch (skew) {
+	case SKEW_ONE_DIGEST: /* claims of an account on one CID */
+		key.namespace_id = 5;
+		key.claim = number;
+		break;
+	case SKEW_COUNTING: /* as if someone had sorted his digests: a rising first word */
+		zp_store_u64be(key.digest, number << 20);
+		break;
+	case SKEW_LAST_WORD: /* all of one bucket */
+		zp_store_u64be(key.digest + 24, number);
+		break;
+	default:
+		key = key_of(number);
+	}
+	return key;
+}
+
+/* Nanoseconds of this thread to put, get and sort a hundred thousand such keys. */
+static uint64_t
+skew_cost(enum skew skew)
+{
+	enum { KEYS = 100000 };
+	struct memtable *memtable = memtable__new(4);
+	struct memtable_rows *rows;
+	struct timespec begin, end;
+	struct segment_row row;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+	for (uint64_t i = 0; i < KEYS; i++) {
+		struct zp_key key = skewed_key(skew, i);
+		struct zp_record record = record_of(i, 0);
+
+		memtable__put(memtable, &key, &record);
+	}
+	for (uint64_t i = 0; i < KEYS; i++) {
+		struct zp_key key = skewed_key(skew, i);
+		uint8_t bytes[ZP_KEY_BYTES];
+
+		zp_key_encode(&key, bytes);
+		assert_true(memtable__get(memtable, bytes, &row));
+		assert_int_equal(row.record.facts[ZP_FACT_SIZE], i + 1);
+	}
+	rows = memtable__rows_open(memtable, NULL);
+	assert_int_equal(memtable__rows_count(rows), KEYS);
+	memtable__rows_close(rows);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+	memtable__release(memtable);
+	return (uint64_t)(end.tv_sec - begin.tv_sec) * 1000000000u + (uint64_t)end.tv_nsec -
+	       (uint64_t)begin.tv_nsec;
+}
+
+/* A table that took digests for hashes would need 10^10 steps for these, and a thousand times the
+ * time. */
+static void
+chosen_keys_cost_no_more_than_random_ones(void **state)
+{
+	uint64_t random = zp_max_u64(skew_cost(SKEW_NONE), skew_cost(SKEW_NONE));
+
+	(void)state;
+	for (enum skew skew = SKEW_ONE_DIGEST; skew < SKEW_KINDS; skew++)
+		assert_true(skew_cost(skew) < 20 * random);
+}
+
+/* ---- Owner and readers ---------------------------------------------------------------------- */
+
+struct shared {
+	struct memtable *memtable;
+	uint64_t keys;
+	_Atomic(uint64_t) added;    /* keys below this are in */
+	_Atomic(uint64_t) replaced; /* keys below this are in their second turn */
+	_Atomic(bool) done;
+	_Atomic(uint64_t) wrong;
+	_Atomic(uint64_t) looked;
+};
+
+static void
+expect(struct shared *shared, bool right)
+{
+	if (!right)
+		shared->wrong++;
+}
+
+/* A key that is in is found with a record of its own, at least as new as it was when we began. */
+static void
+reader_get(struct shared *shared, uint64_t number)
+{
+	uint64_t added = shared->added, replaced = shared->replaced;
+	struct segment_row row;
+	bool found = get(shared->memtable, number, &row);
+
+	expect(shared, found || number >= added);
+	if (!found)
+		return;
+	expect(shared, row.operation == ZP_ROW_PUT && row.record.facts[ZP_FACT_SIZE] == number + 1);
+	expect(shared, number >= replaced || row.record.facts[ZP_FACT_SHARD_SIZE] == 2);
+}
+
+/* Sorted rows have at least what was in, rise, and stay right while the owner goes on. */
+static void
+reader_rows(struct shared *shared)
+{
+	uint64_t added = shared->added, count = 0;
+	struct memtable_rows *rows = memtable__rows_open(shared->memtable, NULL);
+	struct segment_row row, before;
+
+	while (memtable__rows_next(rows, &row) == ZP_OK) {
+		struct zp_key key = key_of(row.record.facts[ZP_FACT_SIZE] - 1);
+
+		expect(shared, zp_key_compare(&key, &row.key) == 0);
+		expect(shared, count == 0 || zp_key_compare(&before.key, &row.key) < 0);
+		before = row;
+		count++;
+	}
+	expect(shared, count >= added && count <= shared->keys);
+	memtable__rows_close(rows);
+}
+
+static void *
+reader_run(void *context)
+{
+	struct shared *shared = context;
+	uint64_t random = (uintptr_t)&random;
+
+	while (!shared->done) {
+		for (int i = 0; i < 500; i++)
+			reader_get(shared, mix(random++) % shared->keys);
+		reader_rows(shared);
+		shared->looked++;
+	}
+	return NULL;
+}
+
+static void
+readers_see_what_is_in(void **state)
+{
+	struct shared shared = {.memtable = memtable__new(5), .keys = 20000};
+	pthread_t readers[READERS];
+
+	(void)state;
+	for (int i = 0; i < READERS; i++)
+		pthread_create(&readers[i], NULL, reader_run, &shared);
+	for (uint64_t i = 0; i < shared.keys; i++) {
+		put(shared.memtable, i, 0);
+		shared.added = i + 1;
+	}
+	for (uint64_t i = 0; i < shared.keys; i++) {
+		put(shared.memtable, i, 1);
+		shared.replaced = i + 1;
+	}
+	while (shared.looked < 2 * READERS) /* also when the owner was faster than they began */
+		;
+	shared.done = true;
+	for (int i = 0; i < READERS; i++)
+		pthread_join(readers[i], NULL);
+	assert_int_equal(shared.wrong, 0);
+	memtable__release(shared.memtable);
+}
+
+/* ---- A key that is not there, while others come --------------------------------------------- */
+
+struct absent {
+	pthread_barrier_t barrier;
+	struct memtable *memtable;
+	uint64_t round;
+	_Atomic(bool) filled;
+	bool over;
+	uint64_t wrong;
+};
+
+static void *
+absent_run(void *context)
+{
+	struct absent *absent = context;
+
+	for (;;) {
+		struct segment_row row;
+		uint64_t number = 0;
+
+		pthread_barrier_wait(&absent->barrier);
+		if (absent->over)
+			return NULL;
+		while (!absent->filled) {
+			number++;
+			absent->wrong += get(absent->memtable, (1u << 30) + number % 64, &row);
+		}
+		pthread_barrier_wait(&absent->barrier);
+	}
+}
+
+/*
+ * A key that was never put is never found, whatever is put at the same moment. Small tables, again and
+ * again, so that often a slot that the reader found empty is taken right behind its back.
+ */
+static void
+an_absent_key_is_never_found(void **state)
+{
+	enum { ROUNDS = 4000, KEYS = 250 };
+	struct absent absent = {0};
+	pthread_t reader;
+
+	(void)state;
+	pthread_barrier_init(&absent.barrier, NULL, 2);
+	pthread_create(&reader, NULL, absent_run, &absent);
+	for (absent.round = 0; absent.round < ROUNDS; absent.round++) {
+		absent.memtable = memtable__new(absent.round);
+		absent.filled = false;
+		pthread_barrier_wait(&absent.barrier);
+		for (uint64_t i = 0; i < KEYS; i++)
+			put(absent.memtable, absent.round * KEYS + i, 0);
+		absent.filled = true;
+		pthread_barrier_wait(&absent.barrier);
+		memtable__release(absent.memtable);
+	}
+	absent.over = true;
+	pthread_barrier_wait(&absent.barrier);
+	pthread_join(reader, NULL);
+	pthread_barrier_destroy(&absent.barrier);
+	assert_int_equal(absent.wrong, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(replaced_keys_have_their_last_record),
+	    cmocka_unit_test(rows_begin_where_they_are_asked_to),
+	    cmocka_unit_test(entries_are_sorted_and_newest),
+	    cmocka_unit_test(chosen_keys_cost_no_more_than_random_ones),
+	    cmocka_unit_test(readers_see_what_is_in),
+	    cmocka_unit_test(an_absent_key_is_never_found),
+	};
+
+	return cmocka_run_group_tests_name("memtable", tests, NULL, NULL);
+}
