@@ -201,29 +201,37 @@ worker_cut(struct zp_task *task)
 {
 	struct http_worker *worker = ZP_CONTAINER(task, struct http_worker, cut_task);
 
+	/* A worker that has arrived is not waited for any more and leaves the count alone. */
+	if (worker->connection_count == 0)
+		return;
 	pthread_mutex_lock(&worker->server->stop_lock);
 	worker->server->stop_cut += worker->connection_count;
 	pthread_mutex_unlock(&worker->server->stop_lock);
 	connections_each(worker, http__connection_cut);
 }
 
-/* Waits until all workers have no connections, or the deadline. */
-static void
+/* Waits until all workers have no connections, or the deadline. Returns how many were cut so far. */
+static unsigned
 stop_wait(struct zp_http_server *server, uint64_t deadline_ms)
 {
 	struct timespec until = {.tv_sec = (time_t)(deadline_ms / 1000),
 	    .tv_nsec = (long)(deadline_ms % 1000 * 1000000)};
+	unsigned cut;
 	int rc = 0;
 
 	pthread_mutex_lock(&server->stop_lock);
 	while (server->stop_waiting > 0 && rc == 0)
 		rc = pthread_cond_timedwait(&server->stop_changed, &server->stop_lock, &until);
+	cut = server->stop_cut;
 	pthread_mutex_unlock(&server->stop_lock);
+	return cut;
 }
 
 unsigned
 zp_http_server_stop(struct zp_http_server *server, uint32_t deadline_ms)
 {
+	unsigned cut;
+
 	if (!server->started || server->stopped)
 		return 0;
 	server->stopped = true;
@@ -244,10 +252,10 @@ zp_http_server_stop(struct zp_http_server *server, uint32_t deadline_ms)
 		if (worker->has_thread)
 			zp_loop_post(worker->loop, &worker->cut_task);
 	}
-	stop_wait(server, zp_clock_ms() + STOP_CUT_MS);
+	cut = stop_wait(server, zp_clock_ms() + STOP_CUT_MS);
 	for (unsigned i = 0; i < server->listener_count; i++)
 		http__listener_close(server->listeners[i]);
-	return server->stop_cut;
+	return cut;
 }
 
 void
