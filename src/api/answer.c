@@ -36,7 +36,7 @@ api__note_error(struct zp_http_request *request, const char *text)
 	struct note *note = note_of(request);
 
 	note->has_error = true;
-	snprintf(note->error, sizeof(note->error), "%s", text);
+	snprintf(note->error, sizeof(note->error), "%.*s", (int)sizeof(note->error) - 1, text);
 }
 
 void
