@@ -168,7 +168,8 @@ void command__commit_done(struct zp_node *node);
 /* Decides, journals, applies and answers a list of batches that fits the group's limits. */
 void command__commit_group(struct zp_node *node, struct zp_write_batch *first);
 /* Answers them all with the same refusal. */
-void command__refuse_all(struct zp_write_batch *first, int rc, const char *text);
+void command__refuse_all(
+    struct zp_node *node, struct zp_write_batch *first, int rc, const char *text);
 /* One journal commit of what was appended; a failure breaks the node. */
 ZP_MUST_CHECK int command__journal_commit(struct zp_node *node, struct zp_err *err);
 /* Closes the journal batch in `records`; empty and without origin: nothing. */

@@ -12,6 +12,8 @@
  */
 #include "command/command_internal.h"
 
+#define MEMORY_LOOKS 32u /* at the memtables while their budget fills */
+
 void
 command__commit_init(struct zp_node *node)
 {
@@ -417,19 +419,18 @@ origins_set(struct zp_node *node, const struct zp_write_batch *first)
 	}
 }
 
-static uint64_t
-answer_all(struct zp_write_batch *first)
+/* Counted before it is told: who was answered can rely on the facts. */
+static void
+answer_all(struct zp_node *node, struct zp_write_batch *first)
 {
-	uint64_t writes = 0;
-
+	for (const struct zp_write_batch *batch = first; batch != NULL; batch = batch->next)
+		node->writes_done += batch->count;
 	while (first != NULL) {
 		struct zp_write_batch *next = first->next; /* `done` may free the batch */
 
-		writes += first->count;
 		first->done(first);
 		first = next;
 	}
-	return writes;
 }
 
 static void
@@ -444,10 +445,10 @@ refusal_set(struct zp_write_batch *first, int rc, const char *text)
 }
 
 void
-command__refuse_all(struct zp_write_batch *first, int rc, const char *text)
+command__refuse_all(struct zp_node *node, struct zp_write_batch *first, int rc, const char *text)
 {
 	refusal_set(first, rc, text);
-	answer_all(first);
+	answer_all(node, first);
 }
 
 /* Wakes the maintenance thread when memory or journal want a checkpoint. */
@@ -455,9 +456,15 @@ static void
 limits_watch(struct zp_node *node)
 {
 	struct command__commit *commit = &node->commit;
-	uint64_t memory = commit->memory_measured + commit->memory_added;
 	struct zp_journal_facts facts;
+	uint64_t memory;
 
+	/* What a write takes in a memtable is only guessed: looked at again before guesses add up. */
+	if (commit->memory_added > node->options.memtable_bytes_max / MEMORY_LOOKS) {
+		commit->memory_measured = zp_shards_memory_bytes(node->shards);
+		commit->memory_added = 0;
+	}
+	memory = commit->memory_measured + commit->memory_added;
 	zp_journal_facts_get(node->journal, &facts);
 	if (memory < node->options.memtable_bytes_max / 2 + node->memory_floor &&
 	    facts.bytes < node->options.journal_bytes_max + node->journal_bytes_at_checkpoint)
@@ -483,7 +490,7 @@ command__commit_group(struct zp_node *node, struct zp_write_batch *first)
 	keys_gather(node, first);
 	rc = zp_group_lookup(commit->group, &err);
 	if (rc < 0) {
-		command__refuse_all(first, rc, err.text);
+		command__refuse_all(node, first, rc, err.text);
 		return;
 	}
 	rc = group_take(node, first, &err);
@@ -492,12 +499,12 @@ command__commit_group(struct zp_node *node, struct zp_write_batch *first)
 	else
 		command__break(node, &err);
 	if (rc < 0) {
-		command__refuse_all(first, ZP_E_IO, node->broken_text);
+		command__refuse_all(node, first, ZP_E_IO, node->broken_text);
 		return;
 	}
 	zp_group_apply(commit->group, node->epoch, commit->last_batch);
 	origins_set(node, first);
 	node->commits += commit->last_batch != before;
 	limits_watch(node);
-	node->writes_done += answer_all(first);
+	answer_all(node, first);
 }

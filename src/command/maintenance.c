@@ -116,7 +116,7 @@ checkpoint_job(struct zp_node *node)
 		    command__backoff_seconds(upkeep->failures));
 	}
 	zp_mutex_lock(&node->queue.lock);
-	upkeep->checkpoint_due = rc < 0 && !node->is_broken;
+	upkeep->checkpoint_due = upkeep->checkpoint_due || (rc < 0 && !node->is_broken);
 	upkeep->merge_due = !node->options.offline;
 	if (upkeep->checkpoint_at_ns != 0)
 		upkeep->checkpoint_at_ns = after_seconds(node->options.checkpoint_interval_seconds);
@@ -223,6 +223,9 @@ command__upkeep_run(void *context)
 			sleep_until_due(node);
 			continue;
 		}
+		/* Taken back before the work: what comes up meanwhile is not lost. */
+		if (checkpoint)
+			upkeep->checkpoint_due = false;
 		if (merge)
 			upkeep->merge_due = false;
 		zp_mutex_unlock(&node->queue.lock);

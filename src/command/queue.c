@@ -272,9 +272,9 @@ group_next(struct zp_node *node)
 	memcpy(failure, node->checkpoint_failure, sizeof(failure));
 	zp_mutex_unlock(&queue->lock);
 	if (node->is_broken)
-		command__refuse_all(first, ZP_E_IO, node->broken_text);
+		command__refuse_all(node, first, ZP_E_IO, node->broken_text);
 	else if (refuse)
-		command__refuse_all(first, ZP_E_FULL, failure);
+		command__refuse_all(node, first, ZP_E_FULL, failure);
 	else
 		command__commit_group(node, first);
 	zp_mutex_lock(&queue->lock);

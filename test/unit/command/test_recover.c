@@ -1,0 +1,432 @@
+/*
+ * test_recover.c - what a node does with what it finds: kills, damaged files, files of another time.
+ *
+ * Method: real directories. A kill is a child that ends with _exit, or a copy of a live node's
+ * files; damage is a flipped byte; another time is a copy put back.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "node_fixture.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Journal files so small that a few writes fill one: then a checkpoint trims. */
+static void
+reopen_with_small_journal(struct node_fixture *fixture)
+{
+	struct command__seam seam = {.journal_file_bytes = 4096};
+	struct zp_err err = {0};
+
+	fixture_close(fixture);
+	if (command__node_open(&fixture->options, &seam, &fixture->node, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static void
+pin_range(struct node_fixture *fixture, uint64_t from, uint64_t to, const char *name)
+{
+	struct zp_err err = {0};
+
+	for (uint64_t n = from; n < to; n++) {
+		if (fixture_pin(fixture, n, name, &err) < 0)
+			fail_msg("%s", err.text);
+	}
+}
+
+static void
+checkpoint(struct node_fixture *fixture)
+{
+	struct zp_err err = {0};
+
+	if (zp_command_checkpoint(fixture->node, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+/* The first shard's directory, below the root. */
+static const char *
+shard_directory(struct node_fixture *fixture, uint32_t index)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "shards/%016llx",
+	    (unsigned long long)zp_shards_map(fixture->node->shards)->ranges[index].id);
+	return path;
+}
+
+/* Copies the files of the open node, journal last, so that the copy is as if the machine had stopped at
+ * some moment, and makes the fixture go on with the copy. */
+static void
+kill_by_copy(struct node_fixture *fixture)
+{
+	fixture_shell(fixture,
+	    "rm -rf /tmp/zpin-copy.$PPID && mkdir /tmp/zpin-copy.$PPID && cp -a . /tmp/zpin-copy.$PPID/");
+	fixture_close(fixture);
+	fixture_shell(fixture, "rm -rf ./* && cp -a /tmp/zpin-copy.$PPID/. . && rm -rf /tmp/zpin-copy.$PPID");
+	fixture_open(fixture);
+}
+
+/* ---- Kills ------------------------------------------------------------------------------------------ */
+
+/* Everything a process was told is durable is there after it is gone without a word. */
+static void
+acknowledged_writes_survive_a_kill(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_node_facts facts;
+	struct zp_err err = {0};
+	uint64_t acknowledged = 0, n;
+	int ends[2], status;
+	pid_t child;
+
+	fixture_make(&fixture, 4);
+	fixture_close(&fixture);
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		fixture_open(&fixture);
+		for (n = 0; n < 300; n++) {
+			if (fixture_pin(&fixture, n, "kept", &err) < 0 ||
+			    write(ends[1], &n, sizeof(n)) != sizeof(n))
+				_exit(1);
+			if (n == 100)
+				checkpoint(&fixture);
+		}
+		_exit(0);
+	}
+	close(ends[1]);
+	while (read(ends[0], &n, sizeof(n)) == sizeof(n))
+		acknowledged = n + 1;
+	close(ends[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(acknowledged, 300);
+
+	fixture_open(&fixture);
+	zp_node_facts_get(fixture.node, &facts);
+	assert_true(facts.replayed_records > 0);
+	assert_int_equal(fixture_count(&fixture), acknowledged);
+	assert_int_equal(fixture_list_count(&fixture), acknowledged);
+	for (n = 0; n < acknowledged; n++)
+		assert_string_equal(fixture_name(&fixture, n), "kept");
+	fixture_drop(&fixture);
+}
+
+/* Puts, deletes and puts again of the same pins come out in their order, counts included, wherever
+ * the checkpoint fell. */
+static void
+order_survives_a_kill(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+
+	fixture_make(&fixture, 2);
+	pin_range(&fixture, 0, 20, "first");
+	checkpoint(&fixture);
+	pin_range(&fixture, 5, 15, "second");
+	for (uint64_t n = 8; n < 12; n++)
+		assert_int_equal(fixture_unpin(&fixture, n, &err), 0);
+	pin_range(&fixture, 9, 10, "third");
+	kill_by_copy(&fixture);
+	assert_int_equal(fixture_count(&fixture), 17);
+	assert_int_equal(fixture_list_count(&fixture), 17);
+	assert_string_equal(fixture_name(&fixture, 4), "first");
+	assert_string_equal(fixture_name(&fixture, 5), "second");
+	assert_null(fixture_name(&fixture, 8));
+	assert_string_equal(fixture_name(&fixture, 9), "third");
+	assert_null(fixture_name(&fixture, 10));
+	fixture_drop(&fixture);
+}
+
+/* More in the journal than the memory may hold: it is flushed on the way. */
+static void
+replay_keeps_to_the_memory_budget(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_node_facts facts;
+
+	fixture_make(&fixture, 2);
+	pin_range(&fixture, 0, 3000, "some text that takes memory until it is flushed");
+	fixture.options.memtable_bytes_max = 1; /* from the next opening on */
+	kill_by_copy(&fixture);
+	zp_node_facts_get(fixture.node, &facts);
+	assert_int_equal(facts.replayed_records, 3000);
+	assert_true(facts.engines.flushed_bytes > 0);
+	assert_int_equal(fixture_count(&fixture), 3000);
+	assert_int_equal(fixture_list_count(&fixture), 3000);
+	fixture_drop(&fixture);
+}
+
+/* ---- Damage -------------------------------------------------------------------------------------------- */
+
+/* A damaged newest checkpoint costs a longer replay and a warning, nothing else. */
+static void
+older_checkpoint_is_used(void **state)
+{
+	struct node_fixture fixture;
+
+	fixture_make(&fixture, 2);
+	reopen_with_small_journal(&fixture);
+	pin_range(&fixture, 0, 100, "a");
+	checkpoint(&fixture);
+	pin_range(&fixture, 50, 150, "b");
+	checkpoint(&fixture);
+	pin_range(&fixture, 100, 200, "c");
+	fixture_close(&fixture);
+	fixture_shell(&fixture,
+	    "f=$(ls journal/checkpoint-* | tail -1) && printf X | dd of=$f bs=1 seek=70 conv=notrunc status=none");
+	fixture_open(&fixture);
+	assert_non_null(strstr(fixture.log, "using an older checkpoint"));
+	assert_int_equal(fixture_count(&fixture), 200);
+	assert_string_equal(fixture_name(&fixture, 40), "a");
+	assert_string_equal(fixture_name(&fixture, 60), "b");
+	assert_string_equal(fixture_name(&fixture, 120), "c");
+	fixture_drop(&fixture);
+}
+
+/* With no whole checkpoint left the node says so and does not guess. */
+static void
+no_whole_checkpoint_is_refused(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+
+	fixture_make(&fixture, 2);
+	pin_range(&fixture, 0, 10, "a");
+	fixture_close(&fixture);
+	fixture_shell(&fixture, "for f in journal/checkpoint-*; do truncate -s 60 $f; done");
+	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_CORRUPT);
+	assert_non_null(strstr(err.text, "no checkpoint is whole"));
+	fixture_drop(&fixture);
+}
+
+/* A damaged newest manifest: the older one and the journal give the same pins. */
+static void
+older_manifest_is_used(void **state)
+{
+	struct node_fixture fixture;
+
+	fixture_make(&fixture, 1);
+	pin_range(&fixture, 0, 100, "a");
+	checkpoint(&fixture);
+	pin_range(&fixture, 50, 150, "b");
+	checkpoint(&fixture);
+	pin_range(&fixture, 140, 160, "c");
+	fixture_close(&fixture);
+	fixture_shell(&fixture,
+	    "f=$(ls shards/*/manifest-* | tail -1) && printf X | dd of=$f bs=1 seek=60 conv=notrunc status=none");
+	fixture_open(&fixture);
+	assert_non_null(strstr(fixture.log, "manifest"));
+	assert_int_equal(fixture_count(&fixture), 160);
+	assert_int_equal(fixture_list_count(&fixture), 160);
+	assert_string_equal(fixture_name(&fixture, 149), "c");
+	assert_string_equal(fixture_name(&fixture, 60), "b");
+	assert_string_equal(fixture_name(&fixture, 10), "a");
+	fixture_drop(&fixture);
+}
+
+/* ---- Another time -------------------------------------------------------------------------------------- */
+
+/* A shard whose files are from before is brought up to date while the journal has what it lacks. */
+static void
+rolled_back_shard_is_replayed(void **state)
+{
+	struct node_fixture fixture;
+	const char *shard;
+
+	fixture_make(&fixture, 2);
+	pin_range(&fixture, 0, 50, "a");
+	checkpoint(&fixture);
+	shard = shard_directory(&fixture, 0);
+	fixture_shell(&fixture, "cp -a %s saved", shard);
+	pin_range(&fixture, 25, 100, "b");
+	shard = shard_directory(&fixture, 0);
+	fixture_close(&fixture);
+	fixture_shell(&fixture, "rm -rf %s && mv saved %s", shard, shard);
+	fixture_open(&fixture);
+	assert_int_equal(fixture_count(&fixture), 100);
+	assert_int_equal(fixture_list_count(&fixture), 100);
+	assert_string_equal(fixture_name(&fixture, 30), "b");
+	fixture_drop(&fixture);
+}
+
+/* When the journal was trimmed past it, the shard is named and refused: what it lacks is gone. */
+static void
+rolled_back_shard_is_refused(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+	char shard[64];
+
+	fixture_make(&fixture, 2);
+	reopen_with_small_journal(&fixture);
+	pin_range(&fixture, 0, 100, "a");
+	checkpoint(&fixture);
+	strcpy(shard, shard_directory(&fixture, 1));
+	fixture_shell(&fixture, "cp -a %s saved", shard);
+	for (uint64_t round = 1; round < 5; round++) {
+		pin_range(&fixture, round * 100, round * 100 + 100, "b");
+		checkpoint(&fixture);
+	}
+	fixture_close(&fixture);
+	fixture_shell(&fixture, "rm -rf %s && mv saved %s", shard, shard);
+	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_CONFLICT);
+	assert_non_null(strstr(err.text, strchr(shard, '/') + 1));
+	assert_non_null(strstr(err.text, "restore"));
+	fixture_drop(&fixture);
+}
+
+/* A journal that is gone or from before is not taken for the end of history. */
+static void
+lost_journal_is_refused(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+
+	fixture_make(&fixture, 2);
+	pin_range(&fixture, 0, 10, "a");
+	checkpoint(&fixture);
+	fixture_shell(&fixture, "mkdir saved && cp journal/checkpoint-* saved/");
+	pin_range(&fixture, 10, 20, "b");
+	fixture_close(&fixture); /* writes a checkpoint */
+	/* Back to the older checkpoint, without the journal: the shards are ahead of both. */
+	fixture_shell(&fixture, "rm journal/checkpoint-* journal/*.log && cp saved/* journal/");
+	assert_true(fixture_try_open(&fixture, &err) < 0);
+	assert_non_null(strstr(err.text, "journal"));
+	fixture_drop(&fixture);
+}
+
+/* A raised incarnation stands: what the journal holds of the one before is void for that shard, and only
+ * for it. */
+static void
+raised_incarnation_voids_older_records(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+	uint64_t in_first = 0, before;
+
+	fixture_make(&fixture, 2);
+	pin_range(&fixture, 0, 20, "kept");
+	checkpoint(&fixture);
+	before = fixture_count(&fixture);
+	pin_range(&fixture, 20, 60, "maybe");
+	for (uint64_t n = 20; n < 60; n++) {
+		struct zp_key key = fixture_key(n);
+
+		in_first += zp_shard_map_find(zp_shards_map(fixture.node->shards), &key) == 0;
+	}
+	assert_true(in_first > 0 && in_first < 40);
+	/* As a restore does it: the shard's files are what they are, and the journal's end is theirs. */
+	assert_int_equal(zp_shards_incarnation_raise(fixture.node->shards, 0, fixture.node->epoch,
+	    fixture.node->commit.last_batch, &err), 0);
+	kill_by_copy(&fixture);
+	assert_int_equal(fixture_count(&fixture), before + 40 - in_first);
+	assert_int_equal(fixture_list_count(&fixture), before + 40 - in_first);
+	/* And the shard goes on from there. */
+	pin_range(&fixture, 20, 60, "again");
+	kill_by_copy(&fixture);
+	assert_int_equal(fixture_count(&fixture), 60);
+	fixture_drop(&fixture);
+}
+
+/* Files from before a restore, by their incarnation, are refused although the journal would reach. */
+static void
+lower_incarnation_is_refused(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+	char shard[64];
+
+	fixture_make(&fixture, 2);
+	pin_range(&fixture, 0, 20, "a");
+	checkpoint(&fixture);
+	strcpy(shard, shard_directory(&fixture, 0));
+	fixture_shell(&fixture, "cp -a %s saved", shard);
+	assert_int_equal(zp_shards_incarnation_raise(fixture.node->shards, 0, fixture.node->epoch,
+	    fixture.node->commit.last_batch, &err), 0);
+	fixture_close(&fixture);
+	fixture_shell(&fixture, "rm -rf %s && mv saved %s", shard, shard);
+	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_CONFLICT);
+	assert_non_null(strstr(err.text, "incarnation"));
+	fixture_drop(&fixture);
+}
+
+/* A restore that was cut short behind the shard's files: the map follows them. */
+static void
+interrupted_raise_is_completed(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+
+	fixture_make(&fixture, 2);
+	pin_range(&fixture, 0, 20, "a");
+	checkpoint(&fixture);
+	fixture_shell(&fixture, "cp journal/map-0000000000000001 saved");
+	assert_int_equal(zp_shards_incarnation_raise(fixture.node->shards, 0, fixture.node->epoch,
+	    fixture.node->commit.last_batch, &err), 0);
+	fixture_close(&fixture);
+	fixture_shell(&fixture, "rm journal/map-* && mv saved journal/map-0000000000000001");
+	fixture_open(&fixture);
+	assert_non_null(strstr(fixture.log, "the map follows"));
+	pin_range(&fixture, 20, 40, "b");
+	kill_by_copy(&fixture);
+	assert_null(strstr(fixture.log, "the map follows"));
+	assert_int_equal(fixture_count(&fixture), 40);
+	fixture_drop(&fixture);
+}
+
+/* ---- Trimming ------------------------------------------------------------------------------------------- */
+
+/* The journal is trimmed to the older of the two checkpoints, which are all that stays. */
+static void
+checkpoints_trim_the_journal(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_node_facts facts;
+
+	fixture_make(&fixture, 2);
+	reopen_with_small_journal(&fixture);
+	for (uint64_t round = 0; round < 6; round++) {
+		pin_range(&fixture, round * 100, round * 100 + 100, "a");
+		checkpoint(&fixture);
+	}
+	zp_node_facts_get(fixture.node, &facts);
+	assert_true(facts.journal.first_batch > 300);
+	assert_true(facts.journal.first_batch <= 501); /* nothing that the older one needs */
+	assert_int_equal(facts.checkpoint_batch, 600);
+	fixture_shell(&fixture, "test $(ls journal/checkpoint-* | wc -l) = 2");
+	fixture_shell(&fixture, "test $(ls journal/map-* | wc -l) = 1");
+	fixture_shell(&fixture, "for s in shards/*; do test $(ls $s/manifest-* | wc -l) = 2 || exit 1; done");
+	checkpoint(&fixture); /* nothing new: writes nothing */
+	zp_node_facts_get(fixture.node, &facts);
+	assert_int_equal(facts.checkpoint_number, 7);
+	fixture_drop(&fixture);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(acknowledged_writes_survive_a_kill),
+	    cmocka_unit_test(order_survives_a_kill),
+	    cmocka_unit_test(replay_keeps_to_the_memory_budget),
+	    cmocka_unit_test(older_checkpoint_is_used),
+	    cmocka_unit_test(no_whole_checkpoint_is_refused),
+	    cmocka_unit_test(older_manifest_is_used),
+	    cmocka_unit_test(rolled_back_shard_is_replayed),
+	    cmocka_unit_test(rolled_back_shard_is_refused),
+	    cmocka_unit_test(lost_journal_is_refused),
+	    cmocka_unit_test(raised_incarnation_voids_older_records),
+	    cmocka_unit_test(lower_incarnation_is_refused),
+	    cmocka_unit_test(interrupted_raise_is_completed),
+	    cmocka_unit_test(checkpoints_trim_the_journal),
+	};
+
+	return cmocka_run_group_tests_name("command: recover", tests, NULL, NULL);
+}
