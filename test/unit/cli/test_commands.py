@@ -8,6 +8,7 @@ import gzip
 import http.server
 import json
 import os
+import pty
 import shutil
 import socket
 import socketserver
@@ -295,6 +296,45 @@ class Commands(unittest.TestCase):
                               "2026-11-23T01:16:05Z\n")
         self.assertEqual(self.server.seen[0][1],
                          "/allocations?name=x&meta-k=v&filter=pin%2Cmeta-pin")
+
+    def on_terminal(self, *arguments, columns):
+        """What `zpin ARGUMENTS` shows on a terminal that is `columns` wide."""
+        leader, follower = pty.openpty()
+        process = subprocess.Popen([ZPIN, "--api", self.api, *arguments], stdin=follower,
+                                   stdout=follower, stderr=follower,
+                                   env={"PATH": os.environ["PATH"], "COLUMNS": str(columns)})
+        os.close(follower)
+        shown = b""
+        try:
+            while block := os.read(leader, 4096):
+                shown += block
+        except OSError:
+            pass  # Linux says so when the last writer is gone
+        os.close(leader)
+        self.assertEqual(process.wait(30), 0)
+        return shown.decode().replace("\r\n", "\n")
+
+    def test_a_list_on_a_terminal(self):
+        self.server.act = lambda h: h.stream([pin(name="固定" * 10), pin(OTHER, "short")])
+        shown = self.on_terminal("pin", "ls", columns=200)
+        header, *rows = shown.split("\n")[:-1]
+        self.assertRegex(header, "^\x1b\\[1mCID +NAME +TYPE +COPIES +EXPIRES +ADDED\x1b\\[0m$")
+        self.assertIn("固定" * 10, rows[0])
+        self.assertIn(CID, rows[0])
+        self.assertEqual(rows[0].index("recursive") + 20, rows[1].index("recursive"))
+        narrow = self.on_terminal("pin", "ls", columns=130).split("\n")
+        self.assertIn(CID, narrow[1])
+        self.assertRegex(narrow[1], " (固定)+固?… ")
+        self.assertNotIn("\t", shown)
+
+    def test_progress_on_a_terminal(self):
+        path = self.path("f", b"x\n" * 5000)
+        self.server.act = self.importer([], self.done)
+        shown = self.on_terminal("import", path, columns=80)
+        self.assertRegex(shown, "\r\x1b\\[K *[0-9]+%  0 pins  [0-9.]+ k?B  0 pins/s")
+        self.assertRegex(shown, "\r\x1b\\[Kzpin: imported 2 pins, 10.0 kB in [^\n]*\n$")
+        quiet = self.on_terminal("import", "-q", path, columns=80)
+        self.assertEqual(quiet, "")
 
     def test_an_empty_list(self):
         code, out, err = self.run_zpin("pin", "ls", act=lambda h: h.plain(204, ""))
