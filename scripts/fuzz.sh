@@ -4,10 +4,11 @@ set -eu
 folder=${1:-build-fuzz}
 seconds=${FUZZ_SECONDS:-60}
 if [ ! -f "$folder/build.ninja" ]; then
+	# fuzzer-no-link: the libraries are instrumented too, not the target alone.
 	CC=clang-14 meson setup "$folder" --buildtype=debugoptimized -Dfuzz=true -Db_lundef=false \
-	    -Db_sanitize=address,undefined
+	    -Db_sanitize=address,undefined -Dc_args=-fsanitize=fuzzer-no-link
 fi
-ninja -C "$folder"
+ninja -C "$folder" --quiet
 for program in "$folder"/test/fuzz/fuzz-*; do
 	[ -x "$program" ] && [ ! -d "$program" ] || continue
 	name=${program##*/fuzz-}
