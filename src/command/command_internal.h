@@ -85,10 +85,11 @@ struct command__upkeep {
 	struct command__expiry *expiry;
 };
 
-/* ---- For tests: another disk, other sizes (node.c) --------------------------------------------- */
+/* ---- For tests: another disk, other sizes (node.c) ---------------------------------------------
+ */
 
 struct command__seam {
-	struct zp_disk *disk;	     /* under all stores, instead of the system's; takes no lock then */
+	struct zp_disk *disk; /* under all stores, instead of the system's; takes no lock then */
 	uint64_t journal_file_bytes; /* of one journal file; 0: as usual */
 };
 
@@ -139,8 +140,8 @@ void command__log(struct zp_node *node, int level, const char *format, ...)
 
 /* ---- Opening (node.c) ----------------------------------------------------------------------- */
 
-ZP_MUST_CHECK int command__node_create(const struct zp_node_options *options,
-    const struct command__seam *seam, struct zp_err *err);
+ZP_MUST_CHECK int command__node_create(
+    const struct zp_node_options *options, const struct command__seam *seam, struct zp_err *err);
 ZP_MUST_CHECK int command__node_open(const struct zp_node_options *options,
     const struct command__seam *seam, struct zp_node **node_out, struct zp_err *err);
 

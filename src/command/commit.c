@@ -459,7 +459,8 @@ limits_watch(struct zp_node *node)
 	struct zp_journal_facts facts;
 	uint64_t memory;
 
-	/* What a write takes in a memtable is only guessed: looked at again before guesses add up. */
+	/* What a write takes in a memtable is only guessed: looked at again before guesses add up.
+	 */
 	if (commit->memory_added > node->options.memtable_bytes_max / MEMORY_LOOKS) {
 		commit->memory_measured = zp_shards_memory_bytes(node->shards);
 		commit->memory_added = 0;

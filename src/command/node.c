@@ -70,8 +70,8 @@ map_create(uint32_t shards, struct zp_shard_map *map_out, struct zp_err *err)
 }
 
 static int
-create_locked(const struct zp_node_options *options, const struct command__seam *seam,
-    struct zp_err *err)
+create_locked(
+    const struct zp_node_options *options, const struct command__seam *seam, struct zp_err *err)
 {
 	struct zp_store_directory_options directory = {
 	    .create = true, .no_sync = options->no_sync, .disk = seam->disk};
@@ -91,8 +91,8 @@ create_locked(const struct zp_node_options *options, const struct command__seam 
 }
 
 int
-command__node_create(const struct zp_node_options *options, const struct command__seam *seam,
-    struct zp_err *err)
+command__node_create(
+    const struct zp_node_options *options, const struct command__seam *seam, struct zp_err *err)
 {
 	struct zp_store_directory_options directory = {
 	    .create = true, .no_sync = options->no_sync, .disk = seam->disk};
@@ -134,9 +134,8 @@ static int
 files_open(struct zp_node *node, struct zp_err *err)
 {
 	const struct zp_node_options *options = &node->options;
-	struct zp_store_directory_options directory = {.read_only = options->read_only,
-	    .no_sync = options->no_sync,
-	    .disk = node->seam.disk};
+	struct zp_store_directory_options directory = {
+	    .read_only = options->read_only, .no_sync = options->no_sync, .disk = node->seam.disk};
 	struct zp_shards_options shards = {
 	    .root = node->root,
 	    .read_only = options->read_only,

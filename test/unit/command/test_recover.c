@@ -1,5 +1,6 @@
 /*
- * test_recover.c - what a node does with what it finds: kills, damaged files, files of another time.
+ * test_recover.c - what a node does with what it finds: kills, damaged files, files of another
+ * time.
  *
  * Method: real directories. A kill is a child that ends with _exit, or a copy of a live node's
  * files; damage is a flipped byte; another time is a copy put back.
@@ -59,19 +60,21 @@ shard_directory(struct node_fixture *fixture, uint32_t index)
 	return path;
 }
 
-/* Copies the files of the open node, journal last, so that the copy is as if the machine had stopped at
- * some moment, and makes the fixture go on with the copy. */
+/* Copies the files of the open node, journal last, so that the copy is as if the machine had
+ * stopped at some moment, and makes the fixture go on with the copy. */
 static void
 kill_by_copy(struct node_fixture *fixture)
 {
-	fixture_shell(fixture,
-	    "rm -rf /tmp/zpin-copy.$PPID && mkdir /tmp/zpin-copy.$PPID && cp -a . /tmp/zpin-copy.$PPID/");
+	fixture_shell(fixture, "rm -rf /tmp/zpin-copy.$PPID && mkdir /tmp/zpin-copy.$PPID && cp -a "
+			       ". /tmp/zpin-copy.$PPID/");
 	fixture_close(fixture);
-	fixture_shell(fixture, "rm -rf ./* && cp -a /tmp/zpin-copy.$PPID/. . && rm -rf /tmp/zpin-copy.$PPID");
+	fixture_shell(
+	    fixture, "rm -rf ./* && cp -a /tmp/zpin-copy.$PPID/. . && rm -rf /tmp/zpin-copy.$PPID");
 	fixture_open(fixture);
 }
 
-/* ---- Kills ------------------------------------------------------------------------------------------ */
+/* ---- Kills
+ * ------------------------------------------------------------------------------------------ */
 
 /* Everything a process was told is durable is there after it is gone without a word. */
 static void
@@ -163,7 +166,8 @@ replay_keeps_to_the_memory_budget(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Damage -------------------------------------------------------------------------------------------- */
+/* ---- Damage
+ * -------------------------------------------------------------------------------------------- */
 
 /* A damaged newest checkpoint costs a longer replay and a warning, nothing else. */
 static void
@@ -179,8 +183,8 @@ older_checkpoint_is_used(void **state)
 	checkpoint(&fixture);
 	pin_range(&fixture, 100, 200, "c");
 	fixture_close(&fixture);
-	fixture_shell(&fixture,
-	    "f=$(ls journal/checkpoint-* | tail -1) && printf X | dd of=$f bs=1 seek=70 conv=notrunc status=none");
+	fixture_shell(&fixture, "f=$(ls journal/checkpoint-* | tail -1) && printf X | dd of=$f "
+				"bs=1 seek=70 conv=notrunc status=none");
 	fixture_open(&fixture);
 	assert_non_null(strstr(fixture.log, "using an older checkpoint"));
 	assert_int_equal(fixture_count(&fixture), 200);
@@ -219,8 +223,8 @@ older_manifest_is_used(void **state)
 	checkpoint(&fixture);
 	pin_range(&fixture, 140, 160, "c");
 	fixture_close(&fixture);
-	fixture_shell(&fixture,
-	    "f=$(ls shards/*/manifest-* | tail -1) && printf X | dd of=$f bs=1 seek=60 conv=notrunc status=none");
+	fixture_shell(&fixture, "f=$(ls shards/*/manifest-* | tail -1) && printf X | dd of=$f bs=1 "
+				"seek=60 conv=notrunc status=none");
 	fixture_open(&fixture);
 	assert_non_null(strstr(fixture.log, "manifest"));
 	assert_int_equal(fixture_count(&fixture), 160);
@@ -231,7 +235,8 @@ older_manifest_is_used(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Another time -------------------------------------------------------------------------------------- */
+/* ---- Another time
+ * -------------------------------------------------------------------------------------- */
 
 /* A shard whose files are from before is brought up to date while the journal has what it lacks. */
 static void
@@ -302,8 +307,8 @@ lost_journal_is_refused(void **state)
 	fixture_drop(&fixture);
 }
 
-/* A raised incarnation stands: what the journal holds of the one before is void for that shard, and only
- * for it. */
+/* A raised incarnation stands: what the journal holds of the one before is void for that shard, and
+ * only for it. */
 static void
 raised_incarnation_voids_older_records(void **state)
 {
@@ -322,9 +327,11 @@ raised_incarnation_voids_older_records(void **state)
 		in_first += zp_shard_map_find(zp_shards_map(fixture.node->shards), &key) == 0;
 	}
 	assert_true(in_first > 0 && in_first < 40);
-	/* As a restore does it: the shard's files are what they are, and the journal's end is theirs. */
+	/* As a restore does it: the shard's files are what they are, and the journal's end is
+	 * theirs. */
 	assert_int_equal(zp_shards_incarnation_raise(fixture.node->shards, 0, fixture.node->epoch,
-	    fixture.node->commit.last_batch, &err), 0);
+			     fixture.node->commit.last_batch, &err),
+	    0);
 	kill_by_copy(&fixture);
 	assert_int_equal(fixture_count(&fixture), before + 40 - in_first);
 	assert_int_equal(fixture_list_count(&fixture), before + 40 - in_first);
@@ -335,7 +342,8 @@ raised_incarnation_voids_older_records(void **state)
 	fixture_drop(&fixture);
 }
 
-/* Files from before a restore, by their incarnation, are refused although the journal would reach. */
+/* Files from before a restore, by their incarnation, are refused although the journal would reach.
+ */
 static void
 lower_incarnation_is_refused(void **state)
 {
@@ -349,7 +357,8 @@ lower_incarnation_is_refused(void **state)
 	strcpy(shard, shard_directory(&fixture, 0));
 	fixture_shell(&fixture, "cp -a %s saved", shard);
 	assert_int_equal(zp_shards_incarnation_raise(fixture.node->shards, 0, fixture.node->epoch,
-	    fixture.node->commit.last_batch, &err), 0);
+			     fixture.node->commit.last_batch, &err),
+	    0);
 	fixture_close(&fixture);
 	fixture_shell(&fixture, "rm -rf %s && mv saved %s", shard, shard);
 	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_CONFLICT);
@@ -369,7 +378,8 @@ interrupted_raise_is_completed(void **state)
 	checkpoint(&fixture);
 	fixture_shell(&fixture, "cp journal/map-0000000000000001 saved");
 	assert_int_equal(zp_shards_incarnation_raise(fixture.node->shards, 0, fixture.node->epoch,
-	    fixture.node->commit.last_batch, &err), 0);
+			     fixture.node->commit.last_batch, &err),
+	    0);
 	fixture_close(&fixture);
 	fixture_shell(&fixture, "rm journal/map-* && mv saved journal/map-0000000000000001");
 	fixture_open(&fixture);
@@ -381,7 +391,8 @@ interrupted_raise_is_completed(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Trimming ------------------------------------------------------------------------------------------- */
+/* ---- Trimming
+ * ------------------------------------------------------------------------------------------- */
 
 /* The journal is trimmed to the older of the two checkpoints, which are all that stays. */
 static void
@@ -402,7 +413,8 @@ checkpoints_trim_the_journal(void **state)
 	assert_int_equal(facts.checkpoint_batch, 600);
 	fixture_shell(&fixture, "test $(ls journal/checkpoint-* | wc -l) = 2");
 	fixture_shell(&fixture, "test $(ls journal/map-* | wc -l) = 1");
-	fixture_shell(&fixture, "for s in shards/*; do test $(ls $s/manifest-* | wc -l) = 2 || exit 1; done");
+	fixture_shell(
+	    &fixture, "for s in shards/*; do test $(ls $s/manifest-* | wc -l) = 2 || exit 1; done");
 	checkpoint(&fixture); /* nothing new: writes nothing */
 	zp_node_facts_get(fixture.node, &facts);
 	assert_int_equal(facts.checkpoint_number, 7);

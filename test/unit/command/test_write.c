@@ -1,6 +1,6 @@
 /*
- * test_write.c - what writes come to: IPFS Cluster's rules and texts, several writes to one key in one
- * batch, streams, peers and allocation lists, limits.
+ * test_write.c - what writes come to: IPFS Cluster's rules and texts, several writes to one key in
+ * one batch, streams, peers and allocation lists, limits.
  *
  * Method: a real node, one batch at a time, so that what is in a batch is in one group.
  */
@@ -62,16 +62,19 @@ pin_add_refuses_as_ipfs_cluster_does(void **state)
 	    {{-1, 2, -1}, NULL,
 		"cluster.replication_factor_min and max must be -1 when one of them is"},
 	    {{5, 5, -1}, NULL,
-		"not enough peers to allocate CID. Needed at least: 5. Wanted at most: 5. Available candidates: 1. See logs for more info."},
+		"not enough peers to allocate CID. Needed at least: 5. Wanted at most: 5. "
+		"Available candidates: 1. See logs for more info."},
 	    {{1, 5, -1}, NULL, NULL},
 	    {{-1, -1, -1, 0, 1999}, NULL, "pin.ExpireAt set before current time"},
 	    {{-1, -1, -1, 0, 2001}, NULL, NULL},
 	    {{-1, -1, 0}, &(struct wish){-1, -1, -1},
-		"cannot repin a CID which is already pinned in recursive mode (new pin is pinned as direct). Unpin it first."},
+		"cannot repin a CID which is already pinned in recursive mode (new pin is pinned "
+		"as direct). Unpin it first."},
 	    {{-1, -1, -1}, &(struct wish){-1, -1, 0}, NULL},
 	    {{-1, -1, 0}, &(struct wish){-1, -1, 0}, NULL},
 	    {{-1, -1, -1}, &(struct wish){-1, -1, -1, ZP_PIN_META},
-		"cannot repin CID with different tracking method, clear state with pin rm to proceed. New: pin. Was: meta-pin"},
+		"cannot repin CID with different tracking method, clear state with pin rm to "
+		"proceed. New: pin. Was: meta-pin"},
 	    {{-1, -1, -1, 0, 0, true}, &(struct wish){-1, -1, -1},
 		"data pins should not reference other pins"},
 	    {{-1, -1, -1, 0, 0, true}, NULL, NULL}, /* asked of repins only */
@@ -95,8 +98,8 @@ pin_add_refuses_as_ipfs_cluster_does(void **state)
 
 		if (cases[i].old != NULL)
 			old = write_of(cases[i].old, &old_texts);
-		rc = command__pin_add(&write, cases[i].old == NULL ? NULL : &old.record, false, &rules,
-		    &decision, &err);
+		rc = command__pin_add(&write, cases[i].old == NULL ? NULL : &old.record, false,
+		    &rules, &decision, &err);
 		if (cases[i].text == NULL) {
 			assert_int_equal(rc, 0);
 			continue;
@@ -136,10 +139,11 @@ pin_add_allocates(void **state)
 	assert_int_equal(decision.allocation, COMMAND__SELF);
 
 	write = write_of(&(struct wish){2, 3, -1}, &texts); /* one has it, one more is needed */
-	assert_int_equal(command__pin_add(&write, &old.record, true, &rules, &decision, &err),
-	    ZP_E_CONFLICT);
-	assert_string_equal(err.text,
-	    "not enough peers to allocate CID. Needed at least: 1. Wanted at most: 2. Available candidates: 0. See logs for more info.");
+	assert_int_equal(
+	    command__pin_add(&write, &old.record, true, &rules, &decision, &err), ZP_E_CONFLICT);
+	assert_string_equal(
+	    err.text, "not enough peers to allocate CID. Needed at least: 1. Wanted at most: 2. "
+		      "Available candidates: 0. See logs for more info.");
 }
 
 static void
@@ -152,17 +156,19 @@ pin_rm_refuses_as_ipfs_cluster_does(void **state)
 	assert_string_equal(err.text, "pin is not part of the pinset");
 	zp_err_clear(&err);
 	assert_int_equal(command__pin_rm(&record, &err), ZP_E_CONFLICT);
-	assert_string_equal(err.text, "cannot unpin a shard directly. Unpin content root CID instead");
+	assert_string_equal(
+	    err.text, "cannot unpin a shard directly. Unpin content root CID instead");
 	zp_err_clear(&err);
 	record.facts[ZP_FACT_TYPE] = ZP_PIN_CLUSTER_DAG;
 	assert_int_equal(command__pin_rm(&record, &err), ZP_E_CONFLICT);
-	assert_string_equal(err.text,
-	    "cannot unpin a Cluster DAG directly. Unpin content root CID instead");
+	assert_string_equal(
+	    err.text, "cannot unpin a Cluster DAG directly. Unpin content root CID instead");
 	record.facts[ZP_FACT_TYPE] = ZP_PIN_META;
 	assert_int_equal(command__pin_rm(&record, &err), 0);
 }
 
-/* ---- Batches --------------------------------------------------------------------------------------------- */
+/* ---- Batches
+ * --------------------------------------------------------------------------------------------- */
 
 static struct zp_write
 pin_write(uint64_t n, const char *name, struct zp_buf *texts)
@@ -195,9 +201,13 @@ writes_of_a_batch_see_each_other(void **state)
 	writes[0].kind = ZP_WRITE_UNPIN;
 	writes[3].kind = ZP_WRITE_UNPIN;
 	writes[4].kind = ZP_WRITE_UNPIN;
-	writes[6] = (struct zp_write){.kind = ZP_WRITE_PIN, .key = fixture_key(2),
-	    .record = writes[6].record, .has_update_from = true, .update_from = fixture_key(1),
-	    .update_keeps_name = true, .update_keeps_expiry = true};
+	writes[6] = (struct zp_write){.kind = ZP_WRITE_PIN,
+	    .key = fixture_key(2),
+	    .record = writes[6].record,
+	    .has_update_from = true,
+	    .update_from = fixture_key(1),
+	    .update_keeps_name = true,
+	    .update_keeps_expiry = true};
 	assert_int_equal(zp_command_write_wait(fixture.node, &batch, &err), 0);
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(writes); i++)
 		assert_int_equal(writes[i].rc, expected[i]);
@@ -220,7 +230,8 @@ writes_of_a_batch_see_each_other(void **state)
 	fixture_drop(&fixture);
 }
 
-/* pin-update copies options and allocations, takes a name and a future expiry, and leaves `from`. */
+/* pin-update copies options and allocations, takes a name and a future expiry, and leaves `from`.
+ */
 static void
 pin_update_copies(void **state)
 {
@@ -293,7 +304,9 @@ other_namespaces_have_rising_times(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- One sync ----------------------------------------------------------------------------------------------- */
+/* ---- One sync
+ * -----------------------------------------------------------------------------------------------
+ */
 
 /* A batch whose pins are in 1,024 shards is one journal sync. */
 static void
@@ -332,7 +345,9 @@ a_batch_is_one_sync(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Streams ------------------------------------------------------------------------------------------------- */
+/* ---- Streams
+ * -------------------------------------------------------------------------------------------------
+ */
 
 /* A stream's sequence moves with its batches, survives a stop, and is not taken twice. */
 static void
@@ -349,7 +364,8 @@ a_stream_is_taken_once(void **state)
 		write = pin_write(sequence, "once", &texts);
 		batch.origin.sequence = sequence;
 		assert_int_equal(zp_command_write_wait(fixture.node, &batch, &err), 0);
-		assert_int_equal(zp_command_origin_sequence(fixture.node, batch.origin.id), sequence);
+		assert_int_equal(
+		    zp_command_origin_sequence(fixture.node, batch.origin.id), sequence);
 		if (sequence == 20)
 			assert_int_equal(zp_command_checkpoint(fixture.node, &err), 0);
 	}
@@ -367,7 +383,9 @@ a_stream_is_taken_once(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Peers ---------------------------------------------------------------------------------------------------- */
+/* ---- Peers
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static struct zp_slice
 peer_of(uint8_t n, uint8_t bytes[38])
@@ -385,23 +403,26 @@ allocations_of(struct node_fixture *fixture, uint64_t n, struct zp_buf *json)
 	struct zp_slice text;
 	struct zp_err err = {0};
 
-	assert_int_equal(zp_command_get(fixture->node, &key, fixture->scratch, &fixture->texts, &record,
-	    &err), 0);
+	assert_int_equal(
+	    zp_command_get(fixture->node, &key, fixture->scratch, &fixture->texts, &record, &err),
+	    0);
 	assert_int_equal(zp_tables_allocations_json(zp_node_tables(fixture->node),
-	    record.facts[ZP_FACT_ALLOCATIONS], &text, &err), 0);
+			     record.facts[ZP_FACT_ALLOCATIONS], &text, &err),
+	    0);
 	zp_buf_clear(json);
 	zp_buf_append_slice(json, text);
 	zp_buf_append_byte(json, 0);
 }
 
-/* Any list comes back in its order; a moved peer reads as the new one everywhere; both survive a stop
- * and a checkpoint without other writes. */
+/* Any list comes back in its order; a moved peer reads as the new one everywhere; both survive a
+ * stop and a checkpoint without other writes. */
 static void
 allocation_lists_and_moves_survive(void **state)
 {
 	struct node_fixture fixture;
 	uint8_t bytes[4][38];
-	struct zp_slice peers[3] = {peer_of(1, bytes[0]), peer_of(2, bytes[1]), peer_of(3, bytes[2])};
+	struct zp_slice peers[3] = {
+	    peer_of(1, bytes[0]), peer_of(2, bytes[1]), peer_of(3, bytes[2])};
 	struct zp_slice fourth = peer_of(4, bytes[3]);
 	ZP_AUTO_BUF(texts, 1000);
 	ZP_AUTO_BUF(before, 4096);
@@ -429,7 +450,8 @@ allocation_lists_and_moves_survive(void **state)
 
 	assert_int_equal(zp_command_checkpoint(fixture.node, &err), 0);
 	assert_int_equal(zp_command_peer_move(fixture.node, peers[0], fourth, &err), 0);
-	assert_int_equal(zp_command_peer_move(fixture.node, peers[0], peers[0], &err), ZP_E_INVALID);
+	assert_int_equal(
+	    zp_command_peer_move(fixture.node, peers[0], peers[0], &err), ZP_E_INVALID);
 	assert_int_equal(zp_command_peer_move(fixture.node, fourth, peers[0], &err), ZP_E_INVALID);
 	zp_peer_id_format(fourth, &fourth_text);
 	zp_buf_append_byte(&fourth_text, 0);
@@ -450,7 +472,9 @@ allocation_lists_and_moves_survive(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Limits ------------------------------------------------------------------------------------------------------ */
+/* ---- Limits
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 struct gate {
 	struct zp_mutex lock;
@@ -490,10 +514,12 @@ a_full_queue_refuses(void **state)
 	zp_cond_init(&gate.changed);
 	for (uint32_t i = 0; i < BATCHES && rc == 0; i++) {
 		for (size_t w = 0; w < 4096; w++)
-			writes[i * 4096 + w] = (struct zp_write){
-			    .kind = ZP_WRITE_DELETE, .key = fixture_key(w)};
-		batches[i] = (struct zp_write_batch){.writes = &writes[i * 4096], .count = 4096,
-		    .done = gate_done, .context = &gate};
+			writes[i * 4096 + w] =
+			    (struct zp_write){.kind = ZP_WRITE_DELETE, .key = fixture_key(w)};
+		batches[i] = (struct zp_write_batch){.writes = &writes[i * 4096],
+		    .count = 4096,
+		    .done = gate_done,
+		    .context = &gate};
 		rc = zp_command_write(fixture.node, &batches[i], &err);
 		taken += rc == 0;
 	}
@@ -570,7 +596,8 @@ memory_is_bounded(void **state)
 			writes[i] = pin_write(round * 4096 + i, "a name of usual length", &texts);
 		assert_int_equal(zp_command_write_wait(fixture.node, &batch, &err), 0);
 		zp_node_facts_get(fixture.node, &facts);
-		assert_true(facts.engines.memtable_bytes < fixture.node->memory_floor * 2 + (12u << 20));
+		assert_true(
+		    facts.engines.memtable_bytes < fixture.node->memory_floor * 2 + (12u << 20));
 	}
 	assert_true(facts.checkpoint_number > 3);
 	assert_int_equal(fixture_count(&fixture), 12 * 4096);

@@ -1,6 +1,6 @@
 /*
- * test_formats.c - map, checkpoint and journal payloads: what is written is read back, and nothing else is
- * taken.
+ * test_formats.c - map, checkpoint and journal payloads: what is written is read back, and nothing
+ * else is taken.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,7 +36,8 @@ key_at(uint32_t prefix, uint8_t fill)
 	return key;
 }
 
-/* ---- Map ----------------------------------------------------------------------------------------- */
+/* ---- Map
+ * ----------------------------------------------------------------------------------------- */
 
 /* Every key has one shard: the edges of each range belong to it and not to its neighbours. */
 static void
@@ -69,7 +70,8 @@ map_counts_are_limited(void **state)
 	struct zp_shard_map map;
 
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(bad); i++)
-		assert_int_equal(zp_shard_map_create(ids, bad[i], cluster, 1, &map, NULL), ZP_E_INVALID);
+		assert_int_equal(
+		    zp_shard_map_create(ids, bad[i], cluster, 1, &map, NULL), ZP_E_INVALID);
 }
 
 static void
@@ -96,7 +98,8 @@ map_is_read_back(void **state)
 	zp_shard_map_done(&back);
 }
 
-/* Whole files that make no sense: a gap, an overlap, an end too early, ids twice or 0, no number. */
+/* Whole files that make no sense: a gap, an overlap, an end too early, ids twice or 0, no number.
+ */
 static void
 map_that_makes_no_sense_is_refused(void **state)
 {
@@ -129,27 +132,37 @@ map_that_makes_no_sense_is_refused(void **state)
 			break;
 		}
 		zp_shard_map_encode(&map, &file);
-		assert_int_equal(zp_shard_map_decode(zp_buf_slice(&file), &back, NULL), ZP_E_CORRUPT);
+		assert_int_equal(
+		    zp_shard_map_decode(zp_buf_slice(&file), &back, NULL), ZP_E_CORRUPT);
 		assert_null(back.ranges);
 		zp_shard_map_done(&map);
 	}
 }
 
-/* ---- Checkpoint ---------------------------------------------------------------------------------- */
+/* ---- Checkpoint
+ * ---------------------------------------------------------------------------------- */
 
 static struct zp_checkpoint
 checkpoint_make(void)
 {
-	struct zp_checkpoint checkpoint = {.number = 5, .node = 7, .epoch = 2, .batch = 900,
-	    .time_microseconds = -3, .map_number = 4, .shards_count = 3, .origins_count = 2};
+	struct zp_checkpoint checkpoint = {.number = 5,
+	    .node = 7,
+	    .epoch = 2,
+	    .batch = 900,
+	    .time_microseconds = -3,
+	    .map_number = 4,
+	    .shards_count = 3,
+	    .origins_count = 2};
 
 	memcpy(checkpoint.cluster_id, cluster, 16);
 	checkpoint.shards = zp_alloc_zero(3, sizeof(*checkpoint.shards));
 	checkpoint.origins = zp_alloc_zero(2, sizeof(*checkpoint.origins));
 	for (uint32_t i = 0; i < 3; i++)
 		checkpoint.shards[i] = (struct zp_checkpoint_shard){.id = 10 + i * 5,
-		    .incarnation = i + 1, .manifest_number = 100 + i,
-		    .manifest_checksum = UINT64_MAX - i, .covered = 900 - i};
+		    .incarnation = i + 1,
+		    .manifest_number = 100 + i,
+		    .manifest_checksum = UINT64_MAX - i,
+		    .covered = 900 - i};
 	for (uint8_t i = 0; i < 2; i++)
 		checkpoint.origins[i] = (struct zp_checkpoint_origin){
 		    .id = {i + 1}, .sequence = 55 + i, .time_microseconds = 77};
@@ -194,7 +207,8 @@ checkpoint_damage_is_found(void **state)
 	zp_checkpoint_encode(&made, &file);
 	for (size_t i = 0; i < file.length; i++) {
 		file.data[i] ^= 0x40;
-		assert_int_equal(zp_checkpoint_decode(zp_buf_slice(&file), &back, NULL), ZP_E_CORRUPT);
+		assert_int_equal(
+		    zp_checkpoint_decode(zp_buf_slice(&file), &back, NULL), ZP_E_CORRUPT);
 		file.data[i] ^= 0x40;
 	}
 	for (size_t i = 0; i < file.length; i++)
@@ -222,36 +236,41 @@ checkpoint_that_makes_no_sense_is_refused(void **state)
 		else
 			made.shards_count = 0;
 		zp_checkpoint_encode(&made, &file);
-		assert_int_equal(zp_checkpoint_decode(zp_buf_slice(&file), &back, NULL), ZP_E_CORRUPT);
+		assert_int_equal(
+		    zp_checkpoint_decode(zp_buf_slice(&file), &back, NULL), ZP_E_CORRUPT);
 		zp_checkpoint_done(&made);
 	}
 }
 
-/* ---- Changes -------------------------------------------------------------------------------------- */
+/* ---- Changes
+ * -------------------------------------------------------------------------------------- */
 
 static struct zp_shard_change decoded; /* large */
 
-/* Any payload decodes to what it was made of, no beginning of it decodes, and neither does one with a
- * byte too many. */
+/* Any payload decodes to what it was made of, no beginning of it decodes, and neither does one with
+ * a byte too many. */
 static void
 payload_check(uint8_t operation, const struct zp_buf *payload)
 {
 	ZP_AUTO_BUF(longer, 4096);
 
-	assert_int_equal(zp_shard_change_decode(operation, zp_buf_slice(payload), &decoded, NULL), 0);
+	assert_int_equal(
+	    zp_shard_change_decode(operation, zp_buf_slice(payload), &decoded, NULL), 0);
 	assert_int_equal(decoded.operation, operation);
 	if (operation == ZP_OP_PEER)
 		return; /* the peer id takes all there is */
 	for (size_t i = 0; i < payload->length; i++) {
 		struct zp_slice cut = {payload->data, i};
 
-		assert_int_equal(zp_shard_change_decode(operation, cut, &decoded, NULL), ZP_E_CORRUPT);
+		assert_int_equal(
+		    zp_shard_change_decode(operation, cut, &decoded, NULL), ZP_E_CORRUPT);
 	}
 	zp_buf_append(&longer, payload->data, payload->length);
 	zp_buf_append_byte(&longer, 0);
-	assert_int_equal(zp_shard_change_decode(operation, zp_buf_slice(&longer), &decoded, NULL),
-	    ZP_E_CORRUPT);
-	assert_int_equal(zp_shard_change_decode(operation, zp_buf_slice(payload), &decoded, NULL), 0);
+	assert_int_equal(
+	    zp_shard_change_decode(operation, zp_buf_slice(&longer), &decoded, NULL), ZP_E_CORRUPT);
+	assert_int_equal(
+	    zp_shard_change_decode(operation, zp_buf_slice(payload), &decoded, NULL), 0);
 }
 
 static void
@@ -329,20 +348,23 @@ hostile_changes_are_refused(void **state)
 	}
 	zp_buf_clear(&payload);
 	zp_shard_list_encode(1, peers, ZP_ARRAY_COUNT(peers), &payload);
-	assert_int_equal(zp_shard_change_decode(ZP_OP_ALLOCATION_LIST, zp_buf_slice(&payload),
-	    &decoded, NULL), ZP_E_CORRUPT);
+	assert_int_equal(
+	    zp_shard_change_decode(ZP_OP_ALLOCATION_LIST, zp_buf_slice(&payload), &decoded, NULL),
+	    ZP_E_CORRUPT);
 	for (unsigned operation = 0; operation < 256; operation++) {
 		bool known = operation == ZP_OP_PUT || operation == ZP_OP_DELETE ||
-		    operation == ZP_OP_EXPIRE || operation == ZP_OP_PEER ||
-		    operation == ZP_OP_ALLOCATION_LIST || operation == ZP_OP_PEER_MOVED;
+			     operation == ZP_OP_EXPIRE || operation == ZP_OP_PEER ||
+			     operation == ZP_OP_ALLOCATION_LIST || operation == ZP_OP_PEER_MOVED;
 
 		if (!known)
 			assert_int_equal(zp_shard_change_decode((uint8_t)operation,
-			    zp_buf_slice(&payload), &decoded, NULL), ZP_E_VERSION);
+					     zp_buf_slice(&payload), &decoded, NULL),
+			    ZP_E_VERSION);
 	}
 }
 
-/* ---- Origins --------------------------------------------------------------------------------------- */
+/* ---- Origins
+ * --------------------------------------------------------------------------------------- */
 
 /* The latest 1,024 streams are remembered; the one that was silent for longest goes first. */
 static void
