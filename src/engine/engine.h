@@ -218,9 +218,10 @@ ZP_MUST_CHECK int zp_view_expired(struct zp_view *view, int64_t now_seconds,
 struct zp_tables *zp_tables_new(void);
 void zp_tables_free(struct zp_tables *tables);
 
-uint32_t zp_tables_peer_find(const struct zp_tables *tables, struct zp_slice binary); /* 0: none */
+/* By content, 0: none; and the id that a new one would get. For the thread that adds. */
+uint32_t zp_tables_peer_find(const struct zp_tables *tables, struct zp_slice binary);
 uint32_t zp_tables_list_find(const struct zp_tables *tables, const uint32_t *peers, size_t count);
-uint32_t zp_tables_peer_next(const struct zp_tables *tables); /* the id a new peer would get */
+uint32_t zp_tables_peer_next(const struct zp_tables *tables);
 uint32_t zp_tables_list_next(const struct zp_tables *tables);
 
 /* Adds under an id as the journal or a file says; an id that is there with the same content is
@@ -229,6 +230,7 @@ ZP_MUST_CHECK int zp_tables_peer_add(struct zp_tables *tables, uint32_t id, stru
     struct zp_err *err);
 ZP_MUST_CHECK int zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
     size_t count, struct zp_err *err);
+/* From now on `from` reads as `to` in every list. ZP_E_INVALID: that would go in a circle. */
 ZP_MUST_CHECK int zp_tables_peer_move(struct zp_tables *tables, uint32_t from, uint32_t to,
     struct zp_err *err);
 
@@ -237,7 +239,6 @@ ZP_MUST_CHECK int zp_tables_peer_move(struct zp_tables *tables, uint32_t from, u
 ZP_MUST_CHECK int zp_tables_allocations_json(const struct zp_tables *tables, uint64_t allocations,
     struct zp_slice *json_out, struct zp_err *err);
 
-/* Calls for every entry, ids rising: what a checkpoint's journal trim relies on. */
 uint64_t zp_tables_generation(const struct zp_tables *tables); /* rises with each addition */
 
 /* The file form. */

@@ -7,7 +7,7 @@
  *          freed before the tables are.
  * Format:  docs/formats.md, "Tables".
  */
-#include "engine/engine.h"
+#include "engine/engine_internal.h"
 
 #include <stdatomic.h>
 
@@ -18,6 +18,8 @@ enum {
 	TAG_PEER = 1,
 	TAG_LIST = 2,
 	TAG_MOVED = 3,
+	ENVELOPE_BYTES = 56,
+	FIELD_BYTES = 12, /* of a field: its header and the id */
 };
 
 struct peer {
@@ -45,6 +47,8 @@ struct zp_tables {
 	_Atomic(uint32_t) peer_count; /* ids 1 … count are there */
 	_Atomic(uint32_t) list_count;
 	_Atomic(uint64_t) generation;
+	_Atomic(uint64_t) moves; /* rises behind each move: who copies them sees whether they changed */
+	uint64_t file_bytes;	 /* of the file form, kept below TABLES_BYTES_MAX */
 	struct index peer_index;
 	struct index list_index;
 	struct zp_buf **retired; /* JSON texts that a move replaced; readers may still hold them */
@@ -68,7 +72,10 @@ list_at(const struct zp_tables *tables, uint32_t id)
 struct zp_tables *
 zp_tables_new(void)
 {
-	return zp_alloc_zero(1, sizeof(struct zp_tables));
+	struct zp_tables *tables = zp_alloc_zero(1, sizeof(*tables));
+
+	tables->file_bytes = ENVELOPE_BYTES;
+	return tables;
 }
 
 static void
@@ -201,6 +208,16 @@ zp_tables_generation(const struct zp_tables *tables)
 
 /* ---- Adding ---------------------------------------------------------------------------------- */
 
+/* What cannot be written to a file must not come in: no checkpoint would ever succeed again. */
+static int
+file_room_check(const struct zp_tables *tables, size_t bytes, struct zp_err *err)
+{
+	if (bytes > TABLES_BYTES_MAX - tables->file_bytes)
+		return zp_fail(err, ZP_E_FULL, "the tables of peers and allocation lists are full (%u bytes)",
+		    TABLES_BYTES_MAX);
+	return ZP_OK;
+}
+
 /* The peer that `id` stands for after all moves; moves have no cycles (zp_tables_peer_move). */
 static uint32_t
 peer_resolve(const struct zp_tables *tables, uint32_t id)
@@ -241,7 +258,9 @@ int
 zp_tables_peer_add(struct zp_tables *tables, uint32_t id, struct zp_slice binary,
     struct zp_err *err)
 {
+	size_t file_bytes = FIELD_BYTES + binary.length;
 	struct peer *peer;
+	int rc;
 
 	if (id != 0 && id <= tables->peer_count) {
 		if (!zp_slice_equal(peer_content(tables, id), binary))
@@ -255,6 +274,9 @@ zp_tables_peer_add(struct zp_tables *tables, uint32_t id, struct zp_slice binary
 		    tables->peer_count);
 	if (id >= ZP_PEERS_MAX)
 		return zp_fail(err, ZP_E_FULL, "there are %u peers, the limit", ZP_PEERS_MAX);
+	rc = file_room_check(tables, file_bytes, err);
+	if (rc < 0)
+		return rc;
 	if (tables->peers[id / CHUNK_ENTRIES] == NULL)
 		tables->peers[id / CHUNK_ENTRIES] =
 		    zp_alloc_zero(CHUNK_ENTRIES, sizeof(struct peer));
@@ -262,6 +284,7 @@ zp_tables_peer_add(struct zp_tables *tables, uint32_t id, struct zp_slice binary
 	peer->binary = zp_alloc(binary.length);
 	memcpy(peer->binary, binary.data, binary.length);
 	peer->length = (uint32_t)binary.length;
+	tables->file_bytes += file_bytes;
 	tables->peer_count = id;
 	index_add(tables, &tables->peer_index, peer_content, id);
 	tables->generation++;
@@ -275,6 +298,7 @@ zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
 	struct zp_slice content = {
 	    .data = (const uint8_t *)peers, .length = count * sizeof(uint32_t)};
 	struct list *list;
+	int rc;
 
 	if (id != 0 && id <= tables->list_count) {
 		if (!zp_slice_equal(list_content(tables, id), content))
@@ -289,6 +313,9 @@ zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
 	if (id >= ZP_ALLOCATION_LISTS_MAX)
 		return zp_fail(err, ZP_E_FULL, "there are %u allocation lists, the limit",
 		    ZP_ALLOCATION_LISTS_MAX);
+	rc = file_room_check(tables, FIELD_BYTES + content.length, err);
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; i < count; i++) {
 		if (peers[i] == 0 || peers[i] > tables->peer_count)
 			return zp_fail(err, ZP_E_CORRUPT, "allocation list %u names peer %u, which is not known",
@@ -302,8 +329,52 @@ zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
 	memcpy(list->peers, peers, content.length);
 	list->count = (uint32_t)count;
 	list->json = list_json(tables, list);
+	tables->file_bytes += FIELD_BYTES + content.length;
 	tables->list_count = id;
 	index_add(tables, &tables->list_index, list_content, id);
+	tables->generation++;
+	return ZP_OK;
+}
+
+/* Whether the way from `id` along the moves comes by `peer`. */
+static bool
+moves_pass(const struct zp_tables *tables, uint32_t id, uint32_t peer)
+{
+	while (id != 0 && id != peer)
+		id = peer_at(tables, id)->moved_to;
+	return id != 0;
+}
+
+static bool
+list_names(const struct zp_tables *tables, const struct list *list, uint32_t peer)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (moves_pass(tables, list->peers[i], peer))
+			return true;
+	}
+	return false;
+}
+
+/* The move without its effect on the lists' texts. */
+static int
+move_set(struct zp_tables *tables, uint32_t from, uint32_t to, struct zp_err *err)
+{
+	size_t file_bytes = FIELD_BYTES + sizeof(uint32_t);
+	int rc;
+
+	if (from == 0 || to == 0 || from > tables->peer_count || to > tables->peer_count)
+		return zp_fail(err, ZP_E_NOT_FOUND, "peer %u or %u is not known", from, to);
+	/* Anywhere on the way, not only at its end: `from` may have been moved elsewhere before. */
+	if (moves_pass(tables, to, from))
+		return zp_fail(err, ZP_E_INVALID, "peer %u was moved to peer %u before", to, from);
+	if (peer_at(tables, from)->moved_to == 0) {
+		rc = file_room_check(tables, file_bytes, err);
+		if (rc < 0)
+			return rc;
+		tables->file_bytes += file_bytes;
+	}
+	peer_at(tables, from)->moved_to = to;
+	tables->moves++;
 	tables->generation++;
 	return ZP_OK;
 }
@@ -311,22 +382,24 @@ zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
 int
 zp_tables_peer_move(struct zp_tables *tables, uint32_t from, uint32_t to, struct zp_err *err)
 {
-	if (from == 0 || to == 0 || from > tables->peer_count || to > tables->peer_count)
-		return zp_fail(err, ZP_E_NOT_FOUND, "peer %u or %u is not known", from, to);
-	if (peer_at(tables, from)->moved_to == to)
+	int rc;
+
+	if (from != 0 && from <= tables->peer_count && to != 0 &&
+	    peer_at(tables, from)->moved_to == to)
 		return ZP_OK;
-	if (peer_resolve(tables, to) == from)
-		return zp_fail(err, ZP_E_INVALID, "peer %u was moved to peer %u before", to, from);
-	peer_at(tables, from)->moved_to = to;
+	rc = move_set(tables, from, to, err);
+	if (rc < 0)
+		return rc;
 	for (uint32_t id = 1; id <= tables->list_count; id++) {
 		struct list *list = list_at(tables, id);
-		struct zp_buf *json = list_json(tables, list);
 
+		if (!list_names(tables, list, from))
+			continue;
 		tables->retired = zp_realloc(tables->retired,
 		    (tables->retired_count + 1) * sizeof(struct zp_buf *));
-		tables->retired[tables->retired_count++] = atomic_exchange(&list->json, json);
+		tables->retired[tables->retired_count++] =
+		    atomic_exchange(&list->json, list_json(tables, list));
 	}
-	tables->generation++;
 	return ZP_OK;
 }
 
@@ -346,6 +419,33 @@ zp_tables_allocations_json(const struct zp_tables *tables, uint64_t allocations,
 }
 
 /* ---- The file -------------------------------------------------------------------------------- */
+
+/*
+ * Moves are single steps, so a copy made while one came in is as the moves were before or after it. Of a
+ * copy made over several that cannot be said (it may even go in a circle): it is made again.
+ */
+static void
+moves_encode(const struct zp_tables *tables, uint32_t peer_count, struct zp_buf *file)
+{
+	size_t begin = file->length;
+	uint64_t moves;
+
+	do {
+		moves = tables->moves;
+		if (!file->overflow)
+			file->length = begin;
+		for (uint32_t id = 1; id <= peer_count; id++) {
+			uint32_t to = peer_at(tables, id)->moved_to;
+			uint8_t field[8];
+
+			if (to == 0 || to > peer_count) /* later than this copy: in the next */
+				continue;
+			zp_store_u32le(field, id);
+			zp_store_u32le(field + 4, to);
+			zp_envelope_field(file, TAG_MOVED, field, sizeof(field));
+		}
+	} while (tables->moves != moves);
+}
 
 void
 zp_tables_encode(const struct zp_tables *tables, struct zp_buf *file)
@@ -368,46 +468,95 @@ zp_tables_encode(const struct zp_tables *tables, struct zp_buf *file)
 		zp_buf_append_slice(&field, list_content(tables, id));
 		zp_envelope_field(file, TAG_LIST, field.data, field.length);
 	}
-	for (uint32_t id = 1; id <= peer_count; id++) {
-		uint32_t to = peer_at(tables, id)->moved_to;
-
-		if (to == 0 || to > peer_count) /* later than this copy: in the next */
-			continue;
-		zp_buf_clear(&field);
-		zp_buf_append_u32le(&field, id);
-		zp_buf_append_u32le(&field, to);
-		zp_envelope_field(file, TAG_MOVED, field.data, field.length);
-	}
+	moves_encode(tables, peer_count, file);
 	if (!file->overflow) /* the caller checks */
 		zp_envelope_end(file);
 }
 
-static int
-field_apply(struct zp_tables *tables, uint16_t tag, struct zp_slice field, struct zp_err *err)
-{
-	uint32_t peers[ZP_ALLOCATIONS_COUNT_MAX];
-	size_t count;
+struct decoding {
+	struct zp_tables *tables;
+	uint32_t moved_last;
+};
 
+/* Ids stand once each and rise by one, as they are written. */
+static int
+id_check(uint32_t id, uint32_t next, const char *what, struct zp_err *err)
+{
+	if (id != next)
+		return zp_fail(err, ZP_E_CORRUPT, "%s %u stands where %u should be", what, id, next);
+	return ZP_OK;
+}
+
+static int
+peer_decode(struct zp_tables *tables, struct zp_slice field, struct zp_err *err)
+{
+	uint32_t id = zp_load_u32le(field.data);
+	int rc = id_check(id, zp_tables_peer_next(tables), "peer", err);
+
+	return rc < 0 ? rc
+		      : zp_tables_peer_add(tables, id,
+			    (struct zp_slice){field.data + 4, field.length - 4}, err);
+}
+
+static int
+list_decode(struct zp_tables *tables, struct zp_slice field, struct zp_err *err)
+{
+	uint32_t id = zp_load_u32le(field.data), peers[ZP_ALLOCATIONS_COUNT_MAX];
+	size_t count = (field.length - 4) / 4;
+	int rc = id_check(id, zp_tables_list_next(tables), "allocation list", err);
+
+	if (rc < 0)
+		return rc;
+	if (field.length % 4 != 0 || count > ZP_ALLOCATIONS_COUNT_MAX)
+		return zp_fail(err, ZP_E_CORRUPT, "an allocation list of %zu bytes", field.length);
+	for (size_t i = 0; i < count; i++)
+		peers[i] = zp_load_u32le(field.data + 4 + 4 * i);
+	return zp_tables_list_add(tables, id, peers, count, err);
+}
+
+static int
+moved_decode(struct decoding *decoding, struct zp_slice field, struct zp_err *err)
+{
+	uint32_t from = zp_load_u32le(field.data);
+
+	if (field.length != 8)
+		return zp_fail(err, ZP_E_CORRUPT, "a moved peer of %zu bytes", field.length);
+	if (from <= decoding->moved_last)
+		return zp_fail(err, ZP_E_CORRUPT, "moved peer %u stands behind %u", from,
+		    decoding->moved_last);
+	decoding->moved_last = from;
+	return move_set(decoding->tables, from, zp_load_u32le(field.data + 4), err);
+}
+
+static int
+field_decode(struct decoding *decoding, uint16_t tag, struct zp_slice field, struct zp_err *err)
+{
 	if (field.length < 4)
 		return zp_fail(err, ZP_E_CORRUPT, "field %u is too short", tag);
 	switch (tag) {
 	case TAG_PEER:
-		return zp_tables_peer_add(tables, zp_load_u32le(field.data),
-		    (struct zp_slice){field.data + 4, field.length - 4}, err);
+		return peer_decode(decoding->tables, field, err);
 	case TAG_LIST:
-		count = (field.length - 4) / 4;
-		if (field.length % 4 != 0 || count > ZP_ALLOCATIONS_COUNT_MAX)
-			return zp_fail(err, ZP_E_CORRUPT, "an allocation list of %zu bytes",
-			    field.length);
-		memcpy(peers, field.data + 4, count * 4);
-		return zp_tables_list_add(tables, zp_load_u32le(field.data), peers, count, err);
+		return list_decode(decoding->tables, field, err);
 	case TAG_MOVED:
-		if (field.length != 8)
-			return zp_fail(err, ZP_E_CORRUPT, "a moved peer of %zu bytes", field.length);
-		return zp_tables_peer_move(tables, zp_load_u32le(field.data),
-		    zp_load_u32le(field.data + 4), err);
+		return moved_decode(decoding, field, err);
 	default:
 		return zp_fail(err, ZP_E_CORRUPT, "field %u is not known", tag);
+	}
+}
+
+/* Lists were made before the moves behind them in the file; nobody reads these texts yet. */
+static void
+texts_renew(struct zp_tables *tables)
+{
+	for (uint32_t id = 1; id <= tables->list_count; id++) {
+		struct list *list = list_at(tables, id);
+		bool moved = false;
+
+		for (uint32_t i = 0; i < list->count && !moved; i++)
+			moved = peer_at(tables, list->peers[i])->moved_to != 0;
+		if (moved)
+			json_free(atomic_exchange(&list->json, list_json(tables, list)));
 	}
 }
 
@@ -415,23 +564,26 @@ int
 zp_tables_decode(struct zp_slice file, struct zp_tables **tables_out, struct zp_err *err)
 {
 	struct zp_envelope_reader reader;
-	struct zp_tables *tables;
+	struct decoding decoding = {0};
+	struct zp_err why = {0};
 	struct zp_slice field;
 	uint16_t tag;
 	int rc = zp_envelope_open(file, "ZPINtabl", "tables", &reader, err);
 
 	if (rc < 0)
 		return rc;
-	tables = zp_tables_new();
-	while ((rc = zp_envelope_next(&reader, &tag, &field, err)) == ZP_OK) {
-		rc = field_apply(tables, tag, field, err);
+	decoding.tables = zp_tables_new();
+	while ((rc = zp_envelope_next(&reader, &tag, &field, &why)) == ZP_OK) {
+		rc = field_decode(&decoding, tag, field, &why);
 		if (rc < 0)
 			break;
 	}
 	if (rc < 0) {
-		zp_tables_free(tables);
-		return zp_wrap(err, ZP_E_CORRUPT, "tables");
+		zp_tables_free(decoding.tables);
+		/* Whatever the reason: a file that says such a thing is damaged. */
+		return zp_fail(err, ZP_E_CORRUPT, "tables: %s", why.text);
 	}
-	*tables_out = tables;
+	texts_renew(decoding.tables);
+	*tables_out = decoding.tables;
 	return ZP_OK;
 }
