@@ -394,6 +394,51 @@ sort_item_compare(const void *left, const void *right)
 	return a->number > b->number ? -1 : 1;
 }
 
+/* Where the item goes when `count` items spread evenly over [low, low + span]; never falls as the
+ * prefix rises. */
+static size_t
+bucket_of(const struct sort_item *item, uint64_t low, uint64_t span, size_t count)
+{
+	uint64_t above = item->prefix - low;
+
+	return (size_t)(((unsigned __int128)above * (count - 1)) / (span == 0 ? 1 : span));
+}
+
+/*
+ * Digests are uniform, so one pass into as many buckets as items leaves about one in each. Prefixes that
+ * are not (chosen ones) share buckets, which are sorted like any array.
+ */
+static void
+items_sort(struct sort_item *items, size_t count)
+{
+	struct sort_item *spread;
+	uint64_t low = UINT64_MAX, high = 0;
+	uint32_t *ends;
+
+	if (count < 2)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		low = zp_min_u64(low, items[i].prefix);
+		high = zp_max_u64(high, items[i].prefix);
+	}
+	ends = zp_alloc_zero(count + 1, sizeof(*ends));
+	spread = zp_alloc(count * sizeof(*spread));
+	for (size_t i = 0; i < count; i++)
+		ends[bucket_of(&items[i], low, high - low, count) + 1]++;
+	for (size_t i = 0; i < count; i++)
+		ends[i + 1] += ends[i];
+	for (size_t i = 0; i < count; i++)
+		spread[ends[bucket_of(&items[i], low, high - low, count)]++] = items[i];
+	/* Each end is now the beginning of the next bucket. */
+	for (size_t i = 0, begin = 0; i < count; begin = ends[i++]) {
+		if (ends[i] - begin > 1)
+			qsort(&spread[begin], ends[i] - begin, sizeof(*spread), sort_item_compare);
+	}
+	memcpy(items, spread, count * sizeof(*spread));
+	zp_free(spread);
+	zp_free(ends);
+}
+
 /* Keeps the first of equal keys. */
 static size_t
 items_unique(struct sort_item *items, size_t count)
@@ -425,7 +470,7 @@ memtable__rows_open(struct memtable *memtable, const uint8_t *from)
 		rows->items[rows->count++] = (struct sort_item){
 		    .prefix = zp_load_u64be(entry->key), .entry = entry, .number = i};
 	}
-	qsort(rows->items, rows->count, sizeof(rows->items[0]), sort_item_compare);
+	items_sort(rows->items, rows->count);
 	rows->count = items_unique(rows->items, rows->count);
 	return rows;
 }
@@ -434,6 +479,12 @@ size_t
 memtable__rows_count(const struct memtable_rows *rows)
 {
 	return rows->count;
+}
+
+void
+memtable__rows_rewind(struct memtable_rows *rows)
+{
+	rows->at = 0;
 }
 
 int
