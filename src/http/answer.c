@@ -1,8 +1,9 @@
 /*
  * answer.c - answers out: the head, a body at once, or a stream of pieces with trailers.
  *
- * Flow:  the handler adds headers and calls zp_http_answer or zp_http_answer_stream; bytes go to the
- *        connection's out buffer; connection.c writes them, and calls http__stream_run for more.
+ * Flow:  the handler adds headers and calls zp_http_answer or zp_http_answer_stream; bytes go to
+ *        the connection's out buffer; connection.c writes them, and calls http__stream_run for
+ *        more.
  * Owner: the worker of the request.
  */
 #include "http/http_internal.h"
@@ -68,8 +69,8 @@ static const char *
 date_line(struct http_worker *worker)
 {
 	static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-	static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
-	    "Sep", "Oct", "Nov", "Dec"};
+	static const char months[][4] = {
+	    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	struct timespec now;
 	struct tm tm;
 
@@ -78,15 +79,16 @@ date_line(struct http_worker *worker)
 		return worker->date;
 	worker->date_seconds = now.tv_sec;
 	gmtime_r(&now.tv_sec, &tm);
-	snprintf(worker->date, sizeof(worker->date), "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n",
-	    days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour,
-	    tm.tm_min, tm.tm_sec);
+	snprintf(worker->date, sizeof(worker->date),
+	    "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n", days[tm.tm_wday], tm.tm_mday,
+	    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 	return worker->date;
 }
 
-/* ---- Headers of the handler ---------------------------------------------------------------------- */
+/* ---- Headers of the handler ----------------------------------------------------------------- */
 
-/* Appends "name: value\r\n". A value can't start a line of its own: that is how answers are split. */
+/* Appends "name: value\r\n". A value can't start a line of its own: that is how answers are split.
+ */
 static void
 line_append(struct zp_buf *lines, const char *name, struct zp_slice value)
 {
@@ -155,7 +157,7 @@ zp_http_trailer(struct zp_http_request *request, const char *name, struct zp_sli
 	line_append(&request->trailers, name, value);
 }
 
-/* ---- Head ------------------------------------------------------------------------------------------ */
+/* ---- Head ----------------------------------------------------------------------------------- */
 
 static bool
 status_has_body(unsigned status)
@@ -185,8 +187,8 @@ static void
 head_append(struct zp_http_request *request, struct zp_buf *out)
 {
 	const char *reason = http__reason(request->status);
-	char status[] = {(char)('0' + request->status / 100), (char)('0' + request->status / 10 % 10),
-	    (char)('0' + request->status % 10), ' '};
+	char status[] = {(char)('0' + request->status / 100),
+	    (char)('0' + request->status / 10 % 10), (char)('0' + request->status % 10), ' '};
 
 	/* Also to a 1.0 request: the version says what we are. What follows keeps to its rules. */
 	zp_buf_append(out, "HTTP/1.1 ", 9);
@@ -223,7 +225,8 @@ zp_http_answer(struct zp_http_request *request, unsigned status, struct zp_slice
 	struct http_connection *connection = request->connection;
 	struct zp_buf *out;
 
-	if (!answer_start(request, body.length > HTTP_ANSWER_BODY_BYTES_MAX ? 500 : status, false) ||
+	if (!answer_start(
+		request, body.length > HTTP_ANSWER_BODY_BYTES_MAX ? 500 : status, false) ||
 	    body.length > HTTP_ANSWER_BODY_BYTES_MAX || !status_has_body(status))
 		body.length = 0;
 	if (connection != NULL) {
@@ -260,7 +263,7 @@ http__answer_error(struct http_connection *connection, unsigned status)
 	connection->closing = true;
 }
 
-/* ---- Stream ---------------------------------------------------------------------------------------- */
+/* ---- Stream --------------------------------------------------------------------------------- */
 
 void
 http__stream_end(struct zp_http_request *request, bool complete)
@@ -274,8 +277,8 @@ http__stream_end(struct zp_http_request *request, bool complete)
 }
 
 void
-zp_http_answer_stream(struct zp_http_request *request, unsigned status,
-    const struct zp_http_producer *producer)
+zp_http_answer_stream(
+    struct zp_http_request *request, unsigned status, const struct zp_http_producer *producer)
 {
 	struct http_connection *connection = request->connection;
 	bool fits = answer_start(request, status, true);

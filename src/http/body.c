@@ -121,8 +121,8 @@ continue_send(struct zp_http_request *request)
 	if (!request->continue_owed || request->connection == NULL)
 		return;
 	request->continue_owed = false;
-	zp_buf_append_text(http__connection_out(request->connection),
-	    "HTTP/1.1 100 Continue\r\n\r\n");
+	zp_buf_append_text(
+	    http__connection_out(request->connection), "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
 /* The callbacks are in place; tells the end where it is known already, else lets bytes come. */
@@ -146,8 +146,8 @@ body_ask(struct zp_http_request *request, enum http_body_mode mode)
 }
 
 void
-zp_http_body_read(struct zp_http_request *request, size_t length_max, zp_http_body_done done,
-    void *context)
+zp_http_body_read(
+    struct zp_http_request *request, size_t length_max, zp_http_body_done done, void *context)
 {
 	request->body_done = done;
 	request->body_context = context;

@@ -9,8 +9,8 @@
 #include "http/http_internal.h"
 
 enum {
-	CHUNK_SIZE,	   /* hexadecimal digits */
-	CHUNK_EXTENSION,   /* from ';' to CR */
+	CHUNK_SIZE,      /* hexadecimal digits */
+	CHUNK_EXTENSION, /* from ';' to CR */
 	CHUNK_SIZE_LF,
 	CHUNK_BYTES,
 	CHUNK_BYTES_CR,

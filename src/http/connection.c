@@ -1,9 +1,9 @@
 /*
  * connection.c - one client: what it sends goes in, answers go out, in order, within deadlines.
  *
- * Flow:  listener.c opens it; an event, a posted answer or the timer calls for the pump, which reads,
- *        consumes, streams and writes until nothing moves, and only then settles: closes, or says
- *        what to wait for and how long.
+ * Flow:  listener.c opens it; an event, a posted answer or the timer calls for the pump, which
+ *        reads, consumes, streams and writes until nothing moves, and only then settles: closes,
+ *        or says what to wait for and how long.
  * Owner: its worker. Only the pump reads, writes and frees; callbacks of handlers run inside it and
  *        change flags. While one connection is pumped, others that want it are queued.
  */
@@ -16,7 +16,7 @@
 
 static void connection_pump(struct http_connection *connection);
 
-/* ---- Open and close ------------------------------------------------------------------------------ */
+/* ---- Open and close ------------------------------------------------------------------------- */
 
 static void
 connection_ready(struct zp_source *source, uint32_t events)
@@ -173,7 +173,7 @@ http__connection_is_idle(const struct http_connection *connection)
 	       connection->in.length == 0;
 }
 
-/* ---- Out ------------------------------------------------------------------------------------------- */
+/* ---- Out ------------------------------------------------------------------------------------ */
 
 /* Sends the front of `bytes` until the socket is full; returns how much went. */
 static size_t
@@ -233,7 +233,7 @@ connection_flush(struct http_connection *connection)
 		zp_buf_clear(shared);
 }
 
-/* ---- In -------------------------------------------------------------------------------------------- */
+/* ---- In ------------------------------------------------------------------------------------- */
 
 static bool
 request_is_under_way(const struct http_connection *connection)
@@ -267,8 +267,8 @@ head_take(struct http_connection *connection, struct zp_slice *bytes)
 
 	if (request == NULL)
 		request = connection->request = http__request_new(connection);
-	length = http__head_parse(&request->head, &worker->server->head_limits, bytes->data,
-	    bytes->length);
+	length = http__head_parse(
+	    &request->head, &worker->server->head_limits, bytes->data, bytes->length);
 	if (length == 0)
 		return false;
 	connection->deadline = HTTP_DEADLINE_NONE; /* the next head has its own */
@@ -303,7 +303,8 @@ bytes_use(struct http_connection *connection, struct zp_slice *bytes)
 			continue;
 		}
 		/* Answers that nobody takes hold further requests back. */
-		if (connection->out.length > 0 || connection->worker->out.length >= HTTP_BURST_BYTES)
+		if (connection->out.length > 0 ||
+		    connection->worker->out.length >= HTTP_BURST_BYTES)
 			return;
 		if (!head_take(connection, bytes))
 			return;
@@ -386,7 +387,7 @@ socket_read(struct http_connection *connection)
 	return true;
 }
 
-/* ---- Deadlines ------------------------------------------------------------------------------------- */
+/* ---- Deadlines ------------------------------------------------------------------------------ */
 
 /*
  * Whether the client took anything since the last look. epoll says that there is room only when a
@@ -447,7 +448,8 @@ deadline_wanted(const struct http_connection *connection)
 	return http__body_wants(connection->request) ? HTTP_DEADLINE_BODY : HTTP_DEADLINE_NONE;
 }
 
-/* Sets the deadline of what is waited for; a running one of the same kind is moved only by progress. */
+/* Sets the deadline of what is waited for; a running one of the same kind is moved only by
+ * progress. */
 static void
 deadline_settle(struct http_connection *connection)
 {
@@ -461,9 +463,9 @@ deadline_settle(struct http_connection *connection)
 	    [HTTP_DEADLINE_LINGER] = HTTP_LINGER_MS,
 	};
 	enum http_deadline wanted = deadline_wanted(connection);
-	bool progress = wanted == HTTP_DEADLINE_IDLE ||
-			(wanted == HTTP_DEADLINE_BODY &&
-			    connection->progress_bytes >= HTTP_PROGRESS_BYTES);
+	bool progress =
+	    wanted == HTTP_DEADLINE_IDLE ||
+	    (wanted == HTTP_DEADLINE_BODY && connection->progress_bytes >= HTTP_PROGRESS_BYTES);
 
 	if (wanted == connection->deadline && !progress)
 		return;
@@ -477,7 +479,7 @@ deadline_settle(struct http_connection *connection)
 		    zp_loop_now_ms(connection->worker->loop) + after_ms[wanted]);
 }
 
-/* ---- The pump -------------------------------------------------------------------------------------- */
+/* ---- The pump ------------------------------------------------------------------------------- */
 
 /* Our side is done: the client may have sent more, and closing over it would reset the connection
  * and take back the answer. So we shut our side and read on for a moment. */

@@ -10,16 +10,16 @@
 
 #include "http/http.h"
 
-/* ---- Limits that nobody sets --------------------------------------------------------------------- */
+/* ---- Limits that nobody sets ---------------------------------------------------------------- */
 
-#define HTTP_HEAD_BYTES_LIMIT 65535u	   /* offsets in a head are 16 bits */
-#define HTTP_METHOD_BYTES_MAX 32u	   /* longer: 501 */
+#define HTTP_HEAD_BYTES_LIMIT 65535u         /* offsets in a head are 16 bits */
+#define HTTP_METHOD_BYTES_MAX 32u            /* longer: 501 */
 #define HTTP_CHUNK_EXTENSION_BYTES_MAX 4096u /* of one body, all chunks together */
 #define HTTP_CHUNK_TRAILER_BYTES_MAX 8192u
-#define HTTP_READ_BYTES (256u << 10)	   /* one recv of a body; a worker has one such buffer */
+#define HTTP_READ_BYTES (256u << 10)       /* one recv of a body; a worker has one such buffer */
 #define HTTP_READ_HEADS_BYTES (32u << 10)  /* one recv of heads: what may wait in a connection */
-#define HTTP_TURN_BYTES (1u << 20)	   /* a connection lets others go first after this many */
-#define HTTP_BURST_BYTES (256u << 10)	   /* of pipelined answers in one write */
+#define HTTP_TURN_BYTES (1u << 20)         /* a connection lets others go first after this many */
+#define HTTP_BURST_BYTES (256u << 10)      /* of pipelined answers in one write */
 #define HTTP_DISCARD_BYTES_MAX (64u << 10) /* of an unread body, to keep the connection */
 #define HTTP_LINGER_BYTES_MAX (1u << 20)   /* drained after our last byte, so that it is not lost */
 #define HTTP_LINGER_MS 2000u
@@ -27,11 +27,11 @@
 #define HTTP_OUT_BYTES_MAX (72u << 20) /* one such answer behind what a burst holds */
 #define HTTP_OUT_BYTES_KEPT (1u << 20) /* by a worker between bursts */
 #define HTTP_ANSWER_HEADERS_BYTES_MAX (16u << 10)
-#define HTTP_PROGRESS_BYTES 1024u	   /* of a body, per body_progress_ms */
-#define HTTP_REQUEST_POOL_MAX 64u	   /* request objects a worker keeps for reuse */
+#define HTTP_PROGRESS_BYTES 1024u /* of a body, per body_progress_ms */
+#define HTTP_REQUEST_POOL_MAX 64u /* request objects a worker keeps for reuse */
 #define HTTP_ACCEPTS_PER_TURN 64
 
-/* ---- Head parser (parse.c; pure) ----------------------------------------------------------------- */
+/* ---- Head parser (parse.c; pure) ------------------------------------------------------------ */
 
 struct http_span {
 	uint16_t offset; /* from the head's first byte */
@@ -52,8 +52,8 @@ enum http_stage {
 
 /* A request's head, while it arrives and after. Offsets only: the bytes may move between calls. */
 struct http_head {
-	uint8_t stage;	       /* enum http_stage */
-	uint8_t method;	       /* enum zp_http_method */
+	uint8_t stage;         /* enum http_stage */
+	uint8_t method;        /* enum zp_http_method */
 	bool is_http_1_1;      /* else 1.0 */
 	bool connection_close; /* the header's word */
 	bool connection_keep_alive;
@@ -71,7 +71,7 @@ struct http_head {
 	uint16_t field_count;
 	struct http_span method_text;
 	struct http_span target;
-	struct http_span path;	/* empty only for an absolute target without one */
+	struct http_span path; /* empty only for an absolute target without one */
 	struct http_span query;
 	struct http_span host;
 	uint64_t content_length;
@@ -86,23 +86,23 @@ struct http_head_limits {
 void http__head_reset(struct http_head *head);
 
 /*
- * Continues with the bytes that are there: data[0] is the head's first byte at each call. Returns the
- * head's length, 0 when more bytes are needed, or minus the HTTP status of what is wrong. The
+ * Continues with the bytes that are there: data[0] is the head's first byte at each call. Returns
+ * the head's length, 0 when more bytes are needed, or minus the HTTP status of what is wrong. The
  * verdict does not depend on how the bytes were cut.
  */
 int http__head_parse(struct http_head *head, const struct http_head_limits *limits,
     const uint8_t *data, size_t length);
 
-bool http__is_token(uint8_t byte);	/* of a method or a header's name */
-bool http__is_text(uint8_t byte);	/* of a header's value */
+bool http__is_token(uint8_t byte); /* of a method or a header's name */
+bool http__is_text(uint8_t byte);  /* of a header's value */
 bool http__text_equal(const uint8_t *text, size_t length, const char *name); /* any case */
 
-/* ---- Chunk decoder (chunk.c; pure) --------------------------------------------------------------- */
+/* ---- Chunk decoder (chunk.c; pure) ---------------------------------------------------------- */
 
 enum http_chunk_result {
 	HTTP_CHUNK_MORE, /* all bytes are used */
 	HTTP_CHUNK_DATA, /* *piece_out is body */
-	HTTP_CHUNK_END,	 /* the last byte of the body's framing is used */
+	HTTP_CHUNK_END,  /* the last byte of the body's framing is used */
 	HTTP_CHUNK_BAD,
 };
 
@@ -115,10 +115,10 @@ struct http_chunked {
 };
 
 void http__chunked_init(struct http_chunked *decoder);
-enum http_chunk_result http__chunked_next(struct http_chunked *decoder, struct zp_slice *bytes,
-    struct zp_slice *piece_out);
+enum http_chunk_result http__chunked_next(
+    struct http_chunked *decoder, struct zp_slice *bytes, struct zp_slice *piece_out);
 
-/* ---- Objects --------------------------------------------------------------------------------------- */
+/* ---- Objects -------------------------------------------------------------------------------- */
 
 struct http_worker;
 struct http_connection;
@@ -165,15 +165,15 @@ struct zp_http_request {
 	bool keep_alive; /* as far as the request goes */
 
 	/* Body in. */
-	uint8_t body_mode;   /* enum http_body_mode */
-	bool body_complete;  /* all of it has come, or there is none */
-	bool body_failed;    /* told so; nothing more will be read */
+	uint8_t body_mode;  /* enum http_body_mode */
+	bool body_complete; /* all of it has come, or there is none */
+	bool body_failed;   /* told so; nothing more will be read */
 	bool body_paused;
-	bool continue_owed;  /* the client waits for 100 Continue */
-	uint64_t body_left;  /* with a Content-Length */
+	bool continue_owed; /* the client waits for 100 Continue */
+	uint64_t body_left; /* with a Content-Length */
 	uint64_t body_discarded;
 	struct http_chunked chunked;
-	struct zp_buf body;  /* HTTP_BODY_WHOLE */
+	struct zp_buf body; /* HTTP_BODY_WHOLE */
 	zp_http_body_done body_done;
 	void *body_context;
 	struct zp_http_sink sink;
@@ -182,7 +182,7 @@ struct zp_http_request {
 	uint8_t answer_state; /* enum http_answer_state */
 	bool answer_close;    /* it said Connection: close, or must end so */
 	bool answer_chunked;
-	bool answer_no_body;  /* HEAD */
+	bool answer_no_body; /* HEAD */
 	bool stream_waits;
 	uint16_t status;
 	uint64_t answer_bytes;
@@ -213,25 +213,25 @@ struct http_connection {
 	struct http_connection *next;
 	struct http_connection **link;
 	struct zp_http_request *request; /* its head arriving, or under way; NULL while idle */
-	SSL *tls;			 /* NULL: plain */
-	struct zp_buf in;		 /* read, not yet used; empty while idle */
-	struct zp_buf out;		 /* not yet taken by the socket; empty while idle */
-	uint32_t out_sent;		 /* bytes of `out` that are on their way */
+	SSL *tls;                        /* NULL: plain */
+	struct zp_buf in;                /* read, not yet used; empty while idle */
+	struct zp_buf out;               /* not yet taken by the socket; empty while idle */
+	uint32_t out_sent;               /* bytes of `out` that are on their way */
 	uint8_t peer_address[16];
 	uint16_t peer_port;
 	uint16_t peer_family;
 	uint32_t progress_bytes; /* of a body, since the deadline was last moved */
-	uint32_t unsent_bytes;	 /* in the kernel when the write deadline was last looked at */
-	uint8_t deadline;	 /* enum http_deadline */
-	bool expired;		 /* the timer fired; the pump acts on it */
-	bool readable;		 /* the socket may have bytes */
+	uint32_t unsent_bytes;   /* in the kernel when the write deadline was last looked at */
+	uint8_t deadline;        /* enum http_deadline */
+	bool expired;            /* the timer fired; the pump acts on it */
+	bool readable;           /* the socket may have bytes */
 	bool tls_wants_out;
 	bool saw_eof;
-	bool failed;	/* the socket is of no more use */
-	bool closing;	/* no more requests; close when all is written */
+	bool failed;    /* the socket is of no more use */
+	bool closing;   /* no more requests; close when all is written */
 	bool lingering; /* our side is shut; draining theirs */
-	bool queued;	/* task is posted */
-	bool dead;	/* freed when the task has run */
+	bool queued;    /* task is posted */
+	bool dead;      /* freed when the task has run */
 };
 
 /* One per worker and listener. */
@@ -244,8 +244,8 @@ struct http_acceptor {
 };
 
 struct http_counters {
-	_Atomic uint64_t connections, connections_refused, requests, answers[6],
-	    bytes_in, bytes_out, parse_errors, timeouts, tls_failures;
+	_Atomic uint64_t connections, connections_refused, requests, answers[6], bytes_in,
+	    bytes_out, parse_errors, timeouts, tls_failures;
 };
 
 #define HTTP_LISTENERS_MAX 32
@@ -259,7 +259,7 @@ struct http_worker {
 	unsigned pool_count;
 	unsigned requests_out; /* requests whose answer is not over */
 	bool stopping;
-	uint8_t *in_bytes;  /* HTTP_READ_BYTES */
+	uint8_t *in_bytes; /* HTTP_READ_BYTES */
 	struct zp_buf out;
 	struct zp_buf piece; /* what a producer makes */
 	int64_t date_seconds;
@@ -280,9 +280,9 @@ struct zp_http_listener {
 	bool is_unix;
 	bool unix_bound; /* the socket's file is ours to remove */
 	int family;
-	int *fds; /* one per worker; a Unix socket's are one descriptor */
+	int *fds;                 /* one per worker; a Unix socket's are one descriptor */
 	pthread_mutex_t tls_lock; /* tls_context changes while connections are accepted */
-	SSL_CTX *tls_context;	  /* NULL: plain */
+	SSL_CTX *tls_context;     /* NULL: plain */
 };
 
 struct zp_http_server {
@@ -306,23 +306,24 @@ static inline void
 http__count(_Atomic uint64_t *counter, uint64_t more)
 {
 	/* Only the worker writes, so no locked instruction is needed. */
-	atomic_store_explicit(counter,
-	    atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+	    memory_order_relaxed);
 }
 
-/* ---- connection.c ---------------------------------------------------------------------------------- */
+/* ---- connection.c --------------------------------------------------------------------------- */
 
 /* Takes over the accepted descriptor. tls is owned or NULL. */
 void http__connection_open(struct http_worker *worker, const struct zp_http_listener *listener,
     int fd, SSL *tls, const void *peer);
-/* Does all that can be done now; may free the connection. Queues it when another is being pumped. */
+/* Does all that can be done now; may free the connection. Queues it when another is being pumped.
+ */
 void http__connection_kick(struct http_connection *connection);
 void http__connection_cut(struct http_connection *connection); /* now, without a word */
 /* Where bytes for the client are put: the worker's buffer while it is pumped, else its own. */
 struct zp_buf *http__connection_out(struct http_connection *connection);
 bool http__connection_is_idle(const struct http_connection *connection);
 
-/* ---- transport.c ----------------------------------------------------------------------------------- */
+/* ---- transport.c ---------------------------------------------------------------------------- */
 
 #define HTTP_IO_AGAIN (-1)
 #define HTTP_IO_FAILED (-2)
@@ -331,11 +332,11 @@ bool http__connection_is_idle(const struct http_connection *connection);
 ssize_t http__receive(struct http_connection *connection, uint8_t *to, size_t bytes_max);
 ssize_t http__send(struct http_connection *connection, const uint8_t *from, size_t bytes);
 uint32_t http__unsent(const struct http_connection *connection); /* bytes not yet acknowledged */
-void http__shutdown(struct http_connection *connection); /* our side; theirs may go on */
-ZP_MUST_CHECK int http__tls_context_new(const char *cert_file, const char *key_file,
-    SSL_CTX **context_out, struct zp_err *err);
+void http__shutdown(struct http_connection *connection);         /* our side; theirs may go on */
+ZP_MUST_CHECK int http__tls_context_new(
+    const char *cert_file, const char *key_file, SSL_CTX **context_out, struct zp_err *err);
 
-/* ---- request.c ------------------------------------------------------------------------------------- */
+/* ---- request.c ------------------------------------------------------------------------------ */
 
 struct zp_http_request *http__request_new(struct http_connection *connection);
 void http__request_release(struct zp_http_request *request);
@@ -347,14 +348,14 @@ void http__request_over(struct zp_http_request *request, bool on_the_wire);
 void http__request_detach(struct zp_http_request *request);
 struct zp_slice http__request_slice(const struct zp_http_request *request, struct http_span span);
 
-/* ---- body.c ---------------------------------------------------------------------------------------- */
+/* ---- body.c --------------------------------------------------------------------------------- */
 
 bool http__body_wants(const struct zp_http_request *request); /* bytes, now */
 void http__body_feed(struct zp_http_request *request, struct zp_slice *bytes);
 void http__body_fail(struct zp_http_request *request, int error);
 void http__body_discard(struct zp_http_request *request); /* answered: the rest is of no interest */
 
-/* ---- answer.c -------------------------------------------------------------------------------------- */
+/* ---- answer.c ------------------------------------------------------------------------------- */
 
 /* The server's own answer, before there is a request for a handler. Closes. */
 void http__answer_error(struct http_connection *connection, unsigned status);
@@ -362,7 +363,7 @@ const char *http__reason(unsigned status);
 void http__stream_run(struct zp_http_request *request); /* produces until full, waiting or over */
 void http__stream_end(struct zp_http_request *request, bool complete);
 
-/* ---- listener.c ------------------------------------------------------------------------------------ */
+/* ---- listener.c ----------------------------------------------------------------------------- */
 
 void http__acceptor_start(struct http_acceptor *acceptor, struct http_worker *worker,
     struct zp_http_listener *listener, unsigned worker_index);
@@ -370,7 +371,7 @@ void http__acceptor_stop(struct http_acceptor *acceptor);
 void http__listener_close(struct zp_http_listener *listener); /* when no worker accepts */
 void http__listener_free(struct zp_http_listener *listener);
 
-/* ---- server.c -------------------------------------------------------------------------------------- */
+/* ---- server.c ------------------------------------------------------------------------------- */
 
 void http__worker_connection_gone(struct http_worker *worker);
 

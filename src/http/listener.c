@@ -22,7 +22,7 @@
 #define LISTEN_BACKLOG 4096
 #define ACCEPT_PAUSE_MS 100u
 
-/* ---- Binding --------------------------------------------------------------------------------------- */
+/* ---- Binding -------------------------------------------------------------------------------- */
 
 static void
 option_on(int fd, int level, int option)
@@ -39,7 +39,8 @@ both_families(int fd, const struct sockaddr_storage *address)
 	int off = 0;
 
 	if (address->ss_family == AF_INET6)
-		zp_ignore(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off))); /* a wish */
+		zp_ignore(
+		    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off))); /* a wish */
 }
 
 /* One socket of an address, bound and listening. */
@@ -77,8 +78,8 @@ port_of(struct sockaddr_storage *address)
 }
 
 /*
- * SO_REUSEPORT would also let a second process of the same user share the port, and each get half of
- * the clients. So a plain bind goes first: it fails where anybody else listens.
+ * SO_REUSEPORT would also let a second process of the same user share the port, and each get half
+ * of the clients. So a plain bind goes first: it fails where anybody else listens.
  */
 static int
 port_probe(struct sockaddr_storage *address, socklen_t length, struct zp_err *err)
@@ -99,8 +100,8 @@ port_probe(struct sockaddr_storage *address, socklen_t length, struct zp_err *er
 static int
 tcp_listen(struct zp_http_listener *listener, unsigned count, struct zp_err *err)
 {
-	const struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
-	    .ai_socktype = SOCK_STREAM};
+	const struct addrinfo hints = {
+	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
 	struct sockaddr_storage address;
 	struct addrinfo *found;
 	socklen_t length;
@@ -209,8 +210,8 @@ zp_http_server_listen(struct zp_http_server *server, const struct zp_http_listen
 	ZP_ASSERT((listen->host == NULL) != (listen->unix_path == NULL));
 	ZP_ASSERT((listen->tls_cert_file == NULL) == (listen->tls_key_file == NULL));
 	if (server->listener_count == HTTP_LISTENERS_MAX)
-		return zp_fail(err, ZP_E_TOO_LARGE, "at most %d addresses to listen on",
-		    HTTP_LISTENERS_MAX);
+		return zp_fail(
+		    err, ZP_E_TOO_LARGE, "at most %d addresses to listen on", HTTP_LISTENERS_MAX);
 	listener = zp_alloc_zero(1, sizeof(*listener));
 	listener->server = server;
 	listener->listen = *listen;
@@ -272,7 +273,7 @@ http__listener_free(struct zp_http_listener *listener)
 	zp_free(listener);
 }
 
-/* ---- TLS -------------------------------------------------------------------------------------------- */
+/* ---- TLS ------------------------------------------------------------------------------------ */
 
 int
 zp_http_listener_tls_reload(struct zp_http_listener *listener, struct zp_err *err)
@@ -283,8 +284,8 @@ zp_http_listener_tls_reload(struct zp_http_listener *listener, struct zp_err *er
 
 	if (listener->listen.tls_cert_file == NULL)
 		return zp_fail(err, ZP_E_UNSUPPORTED, "this listener has no TLS");
-	rc = http__tls_context_new(listener->listen.tls_cert_file, listener->listen.tls_key_file,
-	    &context, err);
+	rc = http__tls_context_new(
+	    listener->listen.tls_cert_file, listener->listen.tls_key_file, &context, err);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&listener->tls_lock);
@@ -312,9 +313,10 @@ tls_new(struct zp_http_listener *listener, int fd)
 	return tls;
 }
 
-/* ---- Accepting -------------------------------------------------------------------------------------- */
+/* ---- Accepting ------------------------------------------------------------------------------ */
 
-/* Over connections_max. One send into an empty socket buffer; who doesn't read it has lost little. */
+/* Over connections_max. One send into an empty socket buffer; who doesn't read it has lost little.
+ */
 static void
 connection_refuse(struct http_acceptor *acceptor, int fd)
 {
@@ -345,7 +347,8 @@ connection_take(struct http_acceptor *acceptor, int fd, const struct sockaddr_st
 	if (listener->listen.tls_cert_file != NULL) {
 		tls = tls_new(listener, fd);
 		if (tls == NULL) {
-			atomic_fetch_sub_explicit(&server->connection_count, 1, memory_order_relaxed);
+			atomic_fetch_sub_explicit(
+			    &server->connection_count, 1, memory_order_relaxed);
 			close(fd);
 			return;
 		}
@@ -358,8 +361,8 @@ acceptor_listen(struct http_acceptor *acceptor)
 {
 	uint32_t events = EPOLLIN | (acceptor->listener->is_unix ? EPOLLEXCLUSIVE : 0);
 
-	acceptor->listening = zp_loop_add(acceptor->worker->loop, &acceptor->source, events,
-				  NULL) == 0;
+	acceptor->listening =
+	    zp_loop_add(acceptor->worker->loop, &acceptor->source, events, NULL) == 0;
 }
 
 /* Out of descriptors or memory: the connection stays in the queue, and asking again at once would
@@ -394,8 +397,8 @@ acceptor_ready(struct zp_source *source, uint32_t events)
 	for (int i = 0; i < HTTP_ACCEPTS_PER_TURN; i++) {
 		struct sockaddr_storage peer = {0};
 		socklen_t length = sizeof(peer);
-		int fd = accept4(source->fd, (struct sockaddr *)&peer, &length,
-		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(
+		    source->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
 			connection_take(acceptor, fd, &peer);
@@ -431,6 +434,8 @@ http__acceptor_stop(struct http_acceptor *acceptor)
 	if (acceptor->listening)
 		zp_loop_remove(acceptor->worker->loop, &acceptor->source);
 	acceptor->listening = false;
-	/* Who comes now is refused, and does not wait for nobody; also where the socket is shared. */
-	zp_ignore(shutdown(acceptor->source.fd, SHUT_RDWR)); /* the second worker's changes nothing */
+	/* Who comes now is refused, and does not wait for nobody; also where the socket is shared.
+	 */
+	zp_ignore(
+	    shutdown(acceptor->source.fd, SHUT_RDWR)); /* the second worker's changes nothing */
 }

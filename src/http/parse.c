@@ -12,6 +12,8 @@
 
 #include <strings.h>
 
+/* clang-format off */
+
 /* 1: may stand in a token (RFC 9110 section 5.6.2). */
 static const uint8_t token_bytes[256] = {
     ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1,
@@ -26,13 +28,19 @@ static const uint8_t host_bytes[256] = {
     ['0' ... '9'] = 1, ['a' ... 'z'] = 1, ['A' ... 'Z'] = 1,
 };
 
+/* clang-format on */
+
 static const struct {
 	const char *name;
 	uint8_t length;
 	uint8_t method;
 } methods[] = {
-    {"GET", 3, ZP_HTTP_GET},	   {"POST", 4, ZP_HTTP_POST},	  {"HEAD", 4, ZP_HTTP_HEAD},
-    {"DELETE", 6, ZP_HTTP_DELETE}, {"PUT", 3, ZP_HTTP_PUT},	  {"OPTIONS", 7, ZP_HTTP_OPTIONS},
+    {"GET", 3, ZP_HTTP_GET},
+    {"POST", 4, ZP_HTTP_POST},
+    {"HEAD", 4, ZP_HTTP_HEAD},
+    {"DELETE", 6, ZP_HTTP_DELETE},
+    {"PUT", 3, ZP_HTTP_PUT},
+    {"OPTIONS", 7, ZP_HTTP_OPTIONS},
     {"PATCH", 5, ZP_HTTP_PATCH},
 };
 
@@ -96,7 +104,8 @@ host_is_valid(const uint8_t *data, size_t from, size_t to)
 {
 	if (from < to && data[from] == '[') {
 		for (from++; from < to && data[from] != ']'; from++)
-			if (strchr("0123456789abcdefABCDEF:.", data[from]) == NULL || data[from] == 0)
+			if (strchr("0123456789abcdefABCDEF:.", data[from]) == NULL ||
+			    data[from] == 0)
 				return false;
 		if (from == to)
 			return false;
@@ -126,7 +135,8 @@ method_of(const uint8_t *data, size_t length)
 
 /* "http://authority" in front of the path. *path_out is where that begins. 0 or minus a status. */
 static int
-absolute_parse(struct http_head *head, const uint8_t *data, size_t from, size_t to, size_t *path_out)
+absolute_parse(
+    struct http_head *head, const uint8_t *data, size_t from, size_t to, size_t *path_out)
 {
 	size_t end;
 

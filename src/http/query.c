@@ -2,9 +2,9 @@
  * query.c - the target taken apart: path segments and query pairs, percent-decoded.
  *
  * Flow:  api walks them while it routes and reads parameters.
- * Owner: the worker of the request. A decoded part stands in the request's own room, behind the head,
- *        at the offset its raw form has in the target: decoding never grows, so it fits, and walking
- *        twice writes the same bytes to the same place.
+ * Owner: the worker of the request. A decoded part stands in the request's own room, behind the
+ *        head, at the offset its raw form has in the target: decoding never grows, so it fits, and
+ *        walking twice writes the same bytes to the same place.
  */
 #include "http/http_internal.h"
 
@@ -117,7 +117,8 @@ zp_http_query_next(struct zp_http_request *request, size_t *position, struct zp_
 		if (pair.length == 0 || slice_find(pair, 0, ';') < pair.length)
 			continue;
 		if (target_decode(request, slice_cut(pair, 0, equals), true, &key) < 0 ||
-		    target_decode(request, slice_cut(pair, value, pair.length), true, value_out) < 0)
+		    target_decode(request, slice_cut(pair, value, pair.length), true, value_out) <
+			0)
 			continue;
 		*key_out = key;
 		return 0;

@@ -95,8 +95,8 @@ http__request_begin(struct zp_http_request *request, const uint8_t *head_bytes)
 		request->bytes = zp_alloc(bytes);
 	memcpy(request->bytes, head_bytes, head->length);
 	request->started_ms = zp_loop_now_ms(request->worker->loop);
-	request->keep_alive = !head->connection_close &&
-			      (head->is_http_1_1 || head->connection_keep_alive);
+	request->keep_alive =
+	    !head->connection_close && (head->is_http_1_1 || head->connection_keep_alive);
 	request->answer_no_body = head->method == ZP_HTTP_HEAD;
 	request->body_left = head->content_length;
 	request->body_complete = !head->is_chunked && head->content_length == 0;
@@ -147,7 +147,8 @@ http__request_slice(const struct zp_http_request *request, struct http_span span
 	return (struct zp_slice){.data = request->bytes + span.offset, .length = span.length};
 }
 
-/* ---- What it tells ----------------------------------------------------------------------------- */
+/* ---- What it tells -----------------------------------------------------------------------------
+ */
 
 enum zp_http_method
 zp_http_method(const struct zp_http_request *request)
@@ -193,12 +194,12 @@ zp_http_peer(struct zp_http_request *request)
 	if (request->peer_length == 0 && connection->peer_family == AF_UNIX)
 		return zp_slice_of("unix");
 	if (request->peer_length == 0) {
-		inet_ntop(connection->peer_family, connection->peer_address, address,
-		    sizeof(address));
+		inet_ntop(
+		    connection->peer_family, connection->peer_address, address, sizeof(address));
 		if (connection->peer_family == AF_INET6)
 			format = "[%s]:%u";
-		request->peer_length = (uint8_t)snprintf(request->peer, sizeof(request->peer),
-		    format, address, connection->peer_port);
+		request->peer_length = (uint8_t)snprintf(
+		    request->peer, sizeof(request->peer), format, address, connection->peer_port);
 	}
 	return (struct zp_slice){(const uint8_t *)request->peer, request->peer_length};
 }
@@ -289,7 +290,7 @@ zp_http_started_ms(const struct zp_http_request *request)
 	return request->started_ms;
 }
 
-/* ---- From other threads -------------------------------------------------------------------------- */
+/* ---- From other threads --------------------------------------------------------------------- */
 
 void
 zp_http_post(struct zp_http_request *request, struct zp_task *task)
@@ -317,8 +318,8 @@ wake_run(struct zp_task *task)
 static void
 request_wake(struct zp_http_request *request, unsigned what)
 {
-	unsigned before = atomic_fetch_or_explicit(&request->wake, what | HTTP_WAKE_QUEUED,
-	    memory_order_acq_rel);
+	unsigned before =
+	    atomic_fetch_or_explicit(&request->wake, what | HTTP_WAKE_QUEUED, memory_order_acq_rel);
 
 	if ((before & HTTP_WAKE_QUEUED) != 0)
 		return;

@@ -35,11 +35,14 @@ config_check(const struct zp_http_config *config, struct zp_err *err)
 		return zp_fail(err, ZP_E_INVALID, "HTTP workers must be 1 to 256, not %u",
 		    config->worker_count);
 	if (config->head_bytes_max < 256 || config->head_bytes_max > HTTP_HEAD_BYTES_LIMIT)
-		return zp_fail(err, ZP_E_INVALID, "the limit of a request's head must be 256 to %u "
-		    "bytes, not %u", HTTP_HEAD_BYTES_LIMIT, config->head_bytes_max);
+		return zp_fail(err, ZP_E_INVALID,
+		    "the limit of a request's head must be 256 to %u "
+		    "bytes, not %u",
+		    HTTP_HEAD_BYTES_LIMIT, config->head_bytes_max);
 	if (config->headers_max < 1 || config->headers_max > ZP_HTTP_HEADERS_MAX)
-		return zp_fail(err, ZP_E_INVALID, "the limit of header lines must be 1 to %u, not %u",
-		    ZP_HTTP_HEADERS_MAX, config->headers_max);
+		return zp_fail(err, ZP_E_INVALID,
+		    "the limit of header lines must be 1 to %u, not %u", ZP_HTTP_HEADERS_MAX,
+		    config->headers_max);
 	return 0;
 }
 
@@ -70,8 +73,8 @@ worker_init(struct http_worker *worker, struct zp_http_server *server, struct zp
 }
 
 int
-zp_http_server_new(const struct zp_http_config *config, struct zp_http_server **server_out,
-    struct zp_err *err)
+zp_http_server_new(
+    const struct zp_http_config *config, struct zp_http_server **server_out, struct zp_err *err)
 {
 	struct zp_http_server *server;
 	pthread_condattr_t attributes;
@@ -105,7 +108,7 @@ fail:
 	return rc;
 }
 
-/* ---- Start ------------------------------------------------------------------------------------------ */
+/* ---- Start ---------------------------------------------------------------------------------- */
 
 static void *
 worker_run(void *argument)
@@ -131,7 +134,8 @@ zp_http_server_start(struct zp_http_server *server, struct zp_err *err)
 		int rc;
 
 		for (unsigned j = 0; j < server->listener_count; j++)
-			http__acceptor_start(&worker->acceptors[j], worker, server->listeners[j], i);
+			http__acceptor_start(
+			    &worker->acceptors[j], worker, server->listeners[j], i);
 		rc = pthread_create(&worker->thread, NULL, worker_run, worker);
 		if (rc != 0)
 			return zp_fail_errno(err, rc, "start HTTP worker %u", i);
@@ -140,7 +144,7 @@ zp_http_server_start(struct zp_http_server *server, struct zp_err *err)
 	return 0;
 }
 
-/* ---- Stop ------------------------------------------------------------------------------------------- */
+/* ---- Stop ----------------------------------------------------------------------------------- */
 
 static void
 stop_arrived(struct zp_http_server *server)
@@ -210,7 +214,8 @@ worker_cut(struct zp_task *task)
 	connections_each(worker, http__connection_cut);
 }
 
-/* Waits until all workers have no connections, or the deadline. Returns how many were cut so far. */
+/* Waits until all workers have no connections, or the deadline. Returns how many were cut so far.
+ */
 static unsigned
 stop_wait(struct zp_http_server *server, uint64_t deadline_ms)
 {
@@ -283,13 +288,14 @@ zp_http_server_free(struct zp_http_server *server)
 	zp_free(server);
 }
 
-/* ---- Counters --------------------------------------------------------------------------------------- */
+/* ---- Counters ------------------------------------------------------------------------------- */
 
 void
 zp_http_server_counters(const struct zp_http_server *server, struct zp_http_counters *counters_out)
 {
 	struct zp_http_counters sum = {
-	    .connections_open = atomic_load_explicit(&server->connection_count, memory_order_relaxed),
+	    .connections_open =
+		atomic_load_explicit(&server->connection_count, memory_order_relaxed),
 	};
 
 	for (unsigned i = 0; i < server->config.worker_count; i++) {

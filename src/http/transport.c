@@ -123,8 +123,8 @@ alpn_select(SSL *tls, const unsigned char **chosen, unsigned char *chosen_length
 }
 
 int
-http__tls_context_new(const char *cert_file, const char *key_file, SSL_CTX **context_out,
-    struct zp_err *err)
+http__tls_context_new(
+    const char *cert_file, const char *key_file, SSL_CTX **context_out, struct zp_err *err)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
 	int rc;

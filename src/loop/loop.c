@@ -170,8 +170,8 @@ zp_loop_post(struct zp_loop *loop, struct zp_task *task)
 	head = atomic_load_explicit(&loop->mailbox, memory_order_relaxed);
 	do
 		task->next = head;
-	while (!atomic_compare_exchange_weak_explicit(&loop->mailbox, &head, task,
-	    memory_order_release, memory_order_relaxed));
+	while (!atomic_compare_exchange_weak_explicit(
+	    &loop->mailbox, &head, task, memory_order_release, memory_order_relaxed));
 	if (head == NULL)
 		mailbox_wake(loop);
 }
@@ -249,7 +249,8 @@ zp_loop_run(struct zp_loop *loop)
 	ZP_ASSERT(loop_current == NULL);
 	loop_current = loop;
 	while (!atomic_load_explicit(&loop->stop, memory_order_acquire)) {
-		int count = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, sleep_ms(loop));
+		int count =
+		    epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX, sleep_ms(loop));
 
 		ZP_ASSERT(count >= 0 || errno == EINTR);
 		loop->now_ms = zp_clock_ms();

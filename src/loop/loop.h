@@ -1,8 +1,8 @@
 /*
  * loop.h - an event loop over epoll: file descriptors, timers and tasks posted by other threads.
  *
- * Owner:  one loop belongs to one thread, the one in zp_loop_run(). All calls are for that thread (or
- *         before it runs), except zp_loop_post() and zp_loop_stop().
+ * Owner:  one loop belongs to one thread, the one in zp_loop_run(). All calls are for that thread
+ *         (or before it runs), except zp_loop_post() and zp_loop_stop().
  * Memory: sources, timers and tasks are embedded in the caller's objects; nothing is allocated for
  *         them, so that an idle connection costs no more than these few words.
  */
@@ -13,12 +13,14 @@
 
 #include "base/base.h"
 
-#define ZP_CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+#define ZP_CONTAINER(pointer, type, member) \
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Milliseconds of the monotonic clock: the one clock of loops and deadlines. */
 uint64_t zp_clock_ms(void);
 
-/* ---- Timer wheel (pure: the time is told) ------------------------------------------------------ */
+/* ---- Timer wheel (pure: the time is told) ------------------------------------------------------
+ */
 
 #define ZP_WHEEL_TICK_MS 16u
 #define ZP_WHEEL_SLOTS 2048u /* one turn is 32 s; timers further away are looked at once a turn */
@@ -53,14 +55,17 @@ void zp_wheel_cancel(struct zp_wheel *wheel, struct zp_timer *timer); /* not set
 /* Milliseconds until something may be due, UINT64_MAX when no timer is set. */
 uint64_t zp_wheel_wait_ms(const struct zp_wheel *wheel, uint64_t now_ms);
 
-/* Fires what is due, never early and up to one tick late. Fired timers may be set again or freed. */
+/* Fires what is due, never early and up to one tick late. Fired timers may be set again or freed.
+ */
 void zp_wheel_advance(struct zp_wheel *wheel, uint64_t now_ms);
 
-/* ---- Loop -------------------------------------------------------------------------------------- */
+/* ---- Loop --------------------------------------------------------------------------------------
+ */
 
 struct zp_loop; /* opaque */
 
-/* A file descriptor's place in a loop. The owner keeps the descriptor and closes it after _remove. */
+/* A file descriptor's place in a loop. The owner keeps the descriptor and closes it after _remove.
+ */
 struct zp_source {
 	void (*ready)(struct zp_source *source, uint32_t events); /* EPOLLIN, … */
 	int fd;
@@ -77,8 +82,8 @@ ZP_MUST_CHECK int zp_loop_new(struct zp_loop **loop_out, struct zp_err *err);
 void zp_loop_free(struct zp_loop *loop); /* not while it runs; NULL is allowed */
 
 /* Level-triggered unless events has EPOLLET. */
-ZP_MUST_CHECK int zp_loop_add(struct zp_loop *loop, struct zp_source *source, uint32_t events,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_loop_add(
+    struct zp_loop *loop, struct zp_source *source, uint32_t events, struct zp_err *err);
 void zp_loop_change(struct zp_loop *loop, struct zp_source *source, uint32_t events);
 /* After this `ready` is not called again, not even for events that were already fetched. */
 void zp_loop_remove(struct zp_loop *loop, struct zp_source *source);

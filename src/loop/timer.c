@@ -154,8 +154,8 @@ zp_wheel_advance(struct zp_wheel *wheel, uint64_t now_ms)
 
 	if (to < from)
 		return;
-	/* Set first, so that what callbacks set lands after this moment. After a long sleep one whole
-	 * turn holds every timer there is. */
+	/* Set first, so that what callbacks set lands after this moment. After a long sleep one
+	 * whole turn holds every timer there is. */
 	wheel->tick = to;
 	to = zp_min_u64(to, from + ZP_WHEEL_SLOTS - 1);
 	for (uint64_t tick = from; tick <= to; tick++) {

@@ -1,9 +1,9 @@
 /*
  * fuzz_http.c - the head parser and the chunk decoder give one result however the bytes are cut.
  *
- * The first byte of the input seeds the cuts, the second chooses small limits or the usual ones, the
- * rest is what a client sends: heads, and behind each good one that is chunked, its body. Pieces stand
- * in memory of their own size, so that a read beyond them is seen.
+ * The first byte of the input seeds the cuts, the second chooses small limits or the usual ones,
+ * the rest is what a client sends: heads, and behind each good one that is chunked, its body.
+ * Pieces stand in memory of their own size, so that a read beyond them is seen.
  */
 #include "http/http_internal.h"
 

@@ -207,6 +207,19 @@ def a_slow_head_is_cut():
         assert server.state()["timeouts"] == 1
 
 
+def each_head_has_its_own_deadline():
+    """A client that is always within some head, but finishes each in time, is served on."""
+    with Server(head_ms=1000) as server:
+        client = server.connect()
+        request = get(b"/q/x")
+        client.send(request[:10])
+        for _ in range(40):
+            client.send(request[10:] + request[:10])
+            assert client.answer().status == 200
+            time.sleep(0.05)
+        client.close()
+
+
 def a_slow_body_is_cut():
     """A body that makes no progress ends with an error for the handler, which answers 408."""
     with Server(body_ms=200) as server:
@@ -470,6 +483,7 @@ if __name__ == "__main__":
         expect_continue_is_answered_when_the_body_is_wanted,
         large_bodies_stream_both_ways,
         a_slow_head_is_cut,
+        each_head_has_its_own_deadline,
         a_slow_body_is_cut,
         a_slow_reader_is_cut,
         a_steady_slow_reader_is_served,

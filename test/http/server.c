@@ -2,7 +2,8 @@
  * server.c - a small server on src/http for the black-box tests and for measuring.
  *
  * Usage: http-test-server [key=value …]; prints "ready port=… tls_port=…" and runs until SIGTERM,
- * then stops with a deadline of stop_ms and prints "stopped cut=…". SIGHUP reads the certificate again.
+ *        then stops with a deadline of stop_ms and prints "stopped cut=…". SIGHUP reads the
+ *        certificate again.
  *
  * Each path shows one way to use a request; a helper thread plays the part of "another thread".
  */
@@ -21,7 +22,7 @@ static struct zp_http_server *server;
 static atomic_uint streams_ended, streams_cut, bodies_failed;
 static char body_300[300];
 
-/* ---- The other thread: does what it is given after a moment ---------------------------------------- */
+/* ---- The other thread: does what it is given after a moment --------------------------------- */
 
 struct job {
 	struct zp_task task; /* for the way back */
@@ -81,7 +82,7 @@ job_new(struct zp_http_request *request, void (*work)(struct job *job))
 	return job;
 }
 
-/* ---- Small things ------------------------------------------------------------------------------------ */
+/* ---- Small things --------------------------------------------------------------------------- */
 
 static void
 answer_text(struct zp_http_request *request, unsigned status, const char *text)
@@ -119,7 +120,7 @@ status_of(int error)
 	}
 }
 
-/* ---- Answered later ---------------------------------------------------------------------------------- */
+/* ---- Answered later ------------------------------------------------------------------------- */
 
 static void
 later_answer(struct zp_task *task)
@@ -137,7 +138,7 @@ later_work(struct job *job)
 	zp_http_post(job->request, &job->task);
 }
 
-/* ---- Bodies -------------------------------------------------------------------------------------------- */
+/* ---- Bodies --------------------------------------------------------------------------------- */
 
 static void
 echo_done(struct zp_http_request *request, void *context, int error, struct zp_slice body)
@@ -182,13 +183,13 @@ sink_end(struct zp_http_request *request, void *context, int error)
 
 	if (error != 0)
 		atomic_fetch_add(&bodies_failed, 1);
-	snprintf(text, sizeof(text), "%lu %lu\n", (unsigned long)sums->number,
-	    (unsigned long)sums->sum);
+	snprintf(
+	    text, sizeof(text), "%lu %lu\n", (unsigned long)sums->number, (unsigned long)sums->sum);
 	answer_text(request, status_of(error), text);
 	zp_free(sums);
 }
 
-/* ---- Streams ------------------------------------------------------------------------------------------- */
+/* ---- Streams -------------------------------------------------------------------------------- */
 
 struct stream {
 	uint64_t left;
@@ -266,8 +267,8 @@ stream_answer(struct zp_http_request *request)
 	stream->abort = number_get(request, "abort", 0) != 0;
 	stream->empty_trailer = number_get(request, "error", 0) == 0;
 	zp_http_answer_header_text(request, "Trailer", "X-Stream-Error");
-	zp_http_answer_stream(request, 200,
-	    &(struct zp_http_producer){stream_produce, stream_end, stream});
+	zp_http_answer_stream(
+	    request, 200, &(struct zp_http_producer){stream_produce, stream_end, stream});
 }
 
 /* Both ways at once: what comes in goes out again, at the client's pace. */
@@ -313,13 +314,12 @@ duplex_answer(struct zp_http_request *request)
 	struct stream *stream = zp_alloc_zero(1, sizeof(*stream));
 
 	zp_buf_init(&stream->held, 1u << 20);
-	zp_http_body_stream(request,
-	    &(struct zp_http_sink){duplex_data, duplex_body_end, stream});
-	zp_http_answer_stream(request, 200,
-	    &(struct zp_http_producer){duplex_produce, stream_end, stream});
+	zp_http_body_stream(request, &(struct zp_http_sink){duplex_data, duplex_body_end, stream});
+	zp_http_answer_stream(
+	    request, 200, &(struct zp_http_producer){duplex_produce, stream_end, stream});
 }
 
-/* ---- Routes --------------------------------------------------------------------------------------------- */
+/* ---- Routes --------------------------------------------------------------------------------- */
 
 static void
 query_answer(struct zp_http_request *request)
@@ -402,7 +402,8 @@ handle(struct zp_http_request *request, void *context)
 
 	(void)context;
 	if (zp_slice_is(path, "/"))
-		zp_http_answer(request, 200, (struct zp_slice){(uint8_t *)body_300, sizeof(body_300)});
+		zp_http_answer(
+		    request, 200, (struct zp_slice){(uint8_t *)body_300, sizeof(body_300)});
 	else if (zp_slice_is(path, "/later"))
 		job_give(job_new(request, later_work));
 	else if (zp_slice_is(path, "/echo"))
@@ -425,7 +426,9 @@ handle(struct zp_http_request *request, void *context)
 		answer_text(request, 404, "not found\n");
 }
 
-/* ---- Main ----------------------------------------------------------------------------------------------- */
+/* ---- Main
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static const char *
 option_get(char **options, const char *key)

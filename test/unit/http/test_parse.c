@@ -1,8 +1,9 @@
 /*
  * test_parse.c - the head parser and the chunk decoder: tables of bytes and verdicts.
  *
- * Method: each row is read whole, byte by byte, and cut in two at every place; each time from memory
- * of exactly that size, so that the sanitizer sees a read beyond it. All must give one verdict.
+ * Method: each row is read whole, byte by byte, and cut in two at every place; each time from
+ *         memory of exactly that size, so that the sanitizer sees a read beyond it. All must give
+ * one verdict.
  */
 #include "http/http_internal.h"
 
@@ -103,7 +104,9 @@ static const struct row heads[] = {
     {TEXT(POST "Transfer-Encoding: xchunked\r\n\r\n"), -501},
     {TEXT(POST "Transfer-Encoding: \"chunked\"\r\n\r\n"), -501},
     {TEXT(POST "Transfer-Encoding:\r\n\r\n"), -501},
-    {TEXT(POST "Transfer-Encoding: \x0b" "chunked\r\n\r\n"), -400},
+    {TEXT(POST "Transfer-Encoding: \x0b"
+	       "chunked\r\n\r\n"),
+	-400},
     {TEXT("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), -400},
     {TEXT(POST "Content-Length: 1\r\nExpect: 200-maybe\r\n\r\n"), -417},
     /* The request line. */
@@ -236,8 +239,10 @@ static void
 heads_are_taken_apart(void **state)
 {
 	static const struct row row = {TEXT("\r\nPOST http://b:1/c/d?e=f?g HTTP/1.1\r\n" H
-	    "Content-Length: 12\r\nConnection: x , CLOSE\r\nExpect: 100-continue\r\nV: \t w x\t \r\n"
-	    "\r\nabc"), 0};
+					    "Content-Length: 12\r\nConnection: x , "
+					    "CLOSE\r\nExpect: 100-continue\r\nV: \t w x\t \r\n"
+					    "\r\nabc"),
+	    0};
 	struct http_head head;
 
 	(void)state;
@@ -256,13 +261,13 @@ heads_are_taken_apart(void **state)
 	assert_span(&row, head.fields[4].value, "w x");
 }
 
-/* ---- Chunks ------------------------------------------------------------------------------------------ */
+/* ---- Chunks --------------------------------------------------------------------------------- */
 
 struct chunk_row {
 	const char *text;
 	size_t length;
 	const char *body; /* NULL: bad; else what it decodes to */
-	size_t rest;	  /* bytes after its end */
+	size_t rest;      /* bytes after its end */
 };
 
 static const struct chunk_row bodies[] = {
@@ -281,6 +286,9 @@ static const struct chunk_row bodies[] = {
     {TEXT("5 ;a\r\nhello\r\n0\r\n\r\n"), NULL, 0},
     {TEXT("\r\nhello\r\n0\r\n\r\n"), NULL, 0},
     {TEXT(";a\r\nhello\r\n0\r\n\r\n"), NULL, 0},
+    {TEXT("\r\n\r\n"), NULL, 0},
+    {TEXT(";a\r\n\r\n"), NULL, 0},
+    {TEXT("5\r\nhello\rx0\r\n\r\n"), NULL, 0},
     {TEXT("g\r\nhello\r\n0\r\n\r\n"), NULL, 0},
     {TEXT("5\nhello\r\n0\r\n\r\n"), NULL, 0},
     {TEXT("5\rhello\r\n0\r\n\r\n"), NULL, 0},
@@ -357,7 +365,8 @@ chunks_have_one_verdict_however_cut(void **state)
 	}
 }
 
-/* Extensions are limited over the whole body, trailers too: neither can be used to feed us for ever. */
+/* Extensions are limited over the whole body, trailers too: neither can be used to feed us for
+ * ever. */
 static void
 what_chunks_carry_besides_is_limited(void **state)
 {

@@ -28,7 +28,7 @@ loop_teardown(void **state)
 	return 0;
 }
 
-/* ---- Mailbox ------------------------------------------------------------------------------------- */
+/* ---- Mailbox -------------------------------------------------------------------------------- */
 
 enum { POSTERS = 4, POSTS = 20000 };
 
@@ -105,7 +105,8 @@ chain_run(struct zp_task *task)
 	chain->in_call = false;
 }
 
-/* A task that posts itself runs again in a later step, never inside itself, and without a wake-up. */
+/* A task that posts itself runs again in a later step, never inside itself, and without a wake-up.
+ */
 static void
 a_task_may_post_itself(void **state)
 {
@@ -143,7 +144,7 @@ a_stop_leaves_no_task_behind(void **state)
 	assert_int_equal(late_runs, 3);
 }
 
-/* ---- Sources --------------------------------------------------------------------------------------- */
+/* ---- Sources -------------------------------------------------------------------------------- */
 
 struct pipe_end {
 	struct zp_source source;
@@ -224,12 +225,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(posts_of_many_threads_arrive_in_order, loop_setup,
-		loop_teardown),
+	    cmocka_unit_test_setup_teardown(
+		posts_of_many_threads_arrive_in_order, loop_setup, loop_teardown),
 	    cmocka_unit_test_setup_teardown(a_task_may_post_itself, loop_setup, loop_teardown),
-	    cmocka_unit_test_setup_teardown(a_stop_leaves_no_task_behind, loop_setup, loop_teardown),
-	    cmocka_unit_test_setup_teardown(a_removed_source_is_not_called, loop_setup,
-		loop_teardown),
+	    cmocka_unit_test_setup_teardown(
+		a_stop_leaves_no_task_behind, loop_setup, loop_teardown),
+	    cmocka_unit_test_setup_teardown(
+		a_removed_source_is_not_called, loop_setup, loop_teardown),
 	    cmocka_unit_test_setup_teardown(timers_wake_the_loop, loop_setup, loop_teardown),
 	};
 

@@ -58,8 +58,8 @@ start_at(uint64_t at_ms)
 static void
 timers_fire_once_and_in_time(void **state)
 {
-	static const uint64_t distances[] = {0, 1, 15, 16, 17, 1000, 32752, 32768, 32769, 100000,
-	    3600000};
+	static const uint64_t distances[] = {
+	    0, 1, 15, 16, 17, 1000, 32752, 32768, 32769, 100000, 3600000};
 	struct probe probes[ZP_ARRAY_COUNT(distances)];
 	const uint64_t start = 123456789;
 	unsigned steps = 0;
