@@ -11,9 +11,10 @@ allocations_of(struct api_call *call, const struct zp_record *record, struct zp_
 	    zp_node_tables(call->api->node), record->facts[ZP_FACT_ALLOCATIONS], json_out, err);
 }
 
-/* Appends the status of call->pin.cid, which may be in the pinset or not. */
+/* Appends the status of call->pin.cid. One that is not in the pinset is unpinned, or ZP_E_NOT_FOUND
+ * where it must be there. */
 static int
-status_of_cid(struct api_call *call, bool local)
+status_of_cid(struct api_call *call, bool local, bool must_exist)
 {
 	struct api_status_pin pin = {
 	    .cid = &call->pin.cid, .local = local, .now_us = api__now_us()};
@@ -27,32 +28,42 @@ status_of_cid(struct api_call *call, bool local)
 	if (rc == 0) {
 		pin.record = &record;
 		rc = allocations_of(call, &record, &pin.allocations, &call->err);
-	} else if (rc == ZP_E_NOT_FOUND) {
+	} else if (rc == ZP_E_NOT_FOUND && !must_exist) {
 		zp_err_clear(&call->err);
 		rc = 0;
 	}
 	return rc < 0 ? rc : api__status_json(&call->api->self, &pin, &call->json, &call->err);
 }
 
-void
-api__status(struct api_call *call)
+static void
+status_answer(struct api_call *call, bool local, bool must_exist)
 {
 	int rc;
 
 	if (!api__cid_take(call))
 		return;
-	rc = status_of_cid(call, api__query_is_true(&call->query, "local"));
+	rc = status_of_cid(call, local, must_exist);
 	if (rc < 0)
 		api__answer_failure(call, rc);
 	else
 		api__answer_json(call);
 }
 
-/* Nothing can be tried again without a Kubo: the status is all there is to tell. */
+void
+api__status(struct api_call *call)
+{
+	status_answer(call, api__query_is_true(&call->query, "local"), false);
+}
+
+/* Nothing can be tried again without a Kubo: the status is all there is to tell. Only the node
+ * itself is strict about what it has, as in IPFS Cluster; asked for all peers, an absent pin is
+ * unpinned on each. */
 void
 api__recover(struct api_call *call)
 {
-	api__status(call);
+	bool local = api__query_is_true(&call->query, "local");
+
+	status_answer(call, local, local);
 }
 
 /* Only what was queued again is listed, and nothing was. */
@@ -81,7 +92,7 @@ statuses_of_cids(struct api_call *call)
 	while (rc == 0 && api__list_next(&list, &item)) {
 		rc = zp_cid_parse(item, &call->pin.cid, &call->err);
 		if (rc == 0)
-			rc = status_of_cid(call, local);
+			rc = status_of_cid(call, local, false);
 		zp_buf_append_byte(&call->json, '\n');
 	}
 	if (rc < 0)
