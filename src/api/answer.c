@@ -130,11 +130,20 @@ api__answer_error(struct api_call *call, unsigned status, const char *format, ..
 	answer(call, status);
 }
 
+/* IPFS Cluster's statuses are few, so the code itself goes beside them: zpin's own client ends with
+ * the exit code that belongs to it. */
+static void
+name_error(struct api_call *call, int code)
+{
+	zp_http_answer_header_text(call->request, API_ERROR_HEADER, zp_err_name(code));
+}
+
 void
 api__answer_failure(struct api_call *call, int code)
 {
 	struct zp_err *err = &call->err;
 
+	name_error(call, code);
 	api__answer_error(call, (unsigned)zp_err_http_status(code), "%s",
 	    err->text[0] != '\0' ? err->text : zp_err_summary(code));
 }
@@ -144,10 +153,12 @@ api__answer_failure(struct api_call *call, int code)
 void
 api__answer_write_failure(struct api_call *call, int code)
 {
-	if (code == ZP_E_INVALID || code == ZP_E_EXISTS)
-		api__answer_error(call, 500, "%s", call->err.text);
-	else
+	if (code != ZP_E_INVALID && code != ZP_E_EXISTS) {
 		api__answer_failure(call, code);
+		return;
+	}
+	name_error(call, code);
+	api__answer_error(call, 500, "%s", call->err.text);
 }
 
 /* ---- A few lines as a stream ------------------------------------------------------------------

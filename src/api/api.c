@@ -202,9 +202,8 @@ route(struct api_call *call, struct zp_slice path)
 		call->route->handle(call);
 }
 
-/* Who asks is known. */
-static void
-serve(struct api_call *call)
+void
+api__serve(struct api_call *call)
 {
 	struct zp_slice path = zp_buf_slice(&call->path);
 
@@ -257,7 +256,7 @@ signed_in(struct api_call *call, int rc)
 		api__answer_failure(call, rc);
 	} else {
 		api__note_user(call->request, zp_access_user_name(call->user));
-		serve(call);
+		call->admitted(call);
 	}
 }
 
@@ -340,24 +339,34 @@ sign_in(struct api_call *call)
 	}
 }
 
-static void
-handle(struct zp_http_request *request, void *context)
+void
+api__admit(struct zp_api *api, struct zp_http_request *request,
+    void (*admitted)(struct api_call *call), void *context)
 {
-	struct zp_api *api = context;
 	struct api_call *call = api__call_take(api, request);
 	enum zp_http_method method = zp_http_method(request);
 	bool is_open;
 
+	call->admitted = admitted;
+	call->admitted_context = context;
 	if (api__path_clean(zp_http_path(request), &call->path, &call->path_was_unclean) < 0) {
 		answer_plain(call, 400, "400 Bad Request");
 		return;
 	}
+	/* Who may open the Unix socket's file may do everything: that is what its mode is for. */
 	is_open = api->access == NULL || method == ZP_HTTP_OPTIONS ||
+		  zp_slice_is(zp_http_peer(request), "unix") ||
 		  (method == ZP_HTTP_GET && zp_slice_is(zp_buf_slice(&call->path), "/health"));
 	if (is_open)
-		serve(call);
+		call->admitted(call);
 	else
 		sign_in(call);
+}
+
+static void
+handle(struct zp_http_request *request, void *context)
+{
+	api__admit(context, request, api__serve, NULL);
 }
 
 /* ---- Life ----------------------------------------------------------------------------------- */

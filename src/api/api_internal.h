@@ -210,6 +210,8 @@ struct api_call {
 	struct api_call *next; /* in the pool */
 	struct zp_api *api;
 	struct zp_http_request *request;
+	void (*admitted)(struct api_call *call); /* goes on when it is known who asks */
+	void *admitted_context;
 	const struct api_route *route;
 	struct zp_slice captures[API_CAPTURES_MAX]; /* of `path` */
 	struct zp_buf path;                         /* decoded and clean */
@@ -233,6 +235,16 @@ struct api_call {
 
 struct api_call *api__call_take(struct zp_api *api, struct zp_http_request *request);
 void api__call_put(struct api_call *call);
+
+/*
+ * Takes a call with its clean path and signs it in; nobody needs to where there are no accounts, on
+ * a Unix socket, for OPTIONS and for GET /health. Then `admitted` goes on, at once or later on the
+ * request's thread, and ends the call. Who is refused gets the answer here.
+ */
+void api__admit(struct zp_api *api, struct zp_http_request *request,
+    void (*admitted)(struct api_call *call), void *context);
+/* What the REST API does with an admitted call: CORS, clean path, route. */
+void api__serve(struct api_call *call);
 
 int64_t api__now_us(void);
 
@@ -261,6 +273,7 @@ void api__finished(struct zp_http_request *request, void *context);
 void api__answer_lines(struct api_call *call);
 
 #define API_STREAM_TRAILER "X-Stream-Error"
+#define API_ERROR_HEADER "X-Zpin-Error" /* of a failure: its name in err.def */
 
 /* ---- Parts of handlers that several share
  * ----------------------------------------------------------- */

@@ -33,6 +33,7 @@ struct upload {
 	bool waits;        /* until `ready` */
 	bool body_paused;
 	bool body_over;
+	bool has_data;
 	bool is_finishing; /* zp_import_finish has been called */
 	bool is_over;      /* the last line is in the output */
 	bool is_gone;
@@ -102,7 +103,7 @@ tell_progress(struct upload *upload, const struct zp_import_progress *progress, 
 }
 
 static void
-tell_failure(struct upload *upload, const char *text)
+tell_failure(struct upload *upload, int code, const char *text)
 {
 	struct zp_import_progress progress = {0};
 
@@ -110,7 +111,8 @@ tell_failure(struct upload *upload, const char *text)
 	zp_mutex_lock(&upload->mutex);
 	zp_buf_append_text(&upload->output, "{\"error\":");
 	zp_json_put_text(&upload->output, text);
-	zp_buf_printf(&upload->output, ",\"line\":%llu,\"lines_done\":%llu}\n",
+	zp_buf_printf(&upload->output,
+	    ",\"error_code\":\"%s\",\"line\":%llu,\"lines_done\":%llu}\n", zp_err_name(code),
 	    (unsigned long long)zp_max_u64(progress.lines, upload->bad_line),
 	    (unsigned long long)progress.lines_durable);
 	zp_mutex_unlock(&upload->mutex);
@@ -132,7 +134,7 @@ feed_some(struct upload *upload)
 		return false;
 	rc = zp_import_feed(upload->import, upload->stash.data, length, &taken, &err);
 	if (rc < 0 && rc != ZP_E_FULL) {
-		tell_failure(upload, err.text);
+		tell_failure(upload, rc, err.text);
 		return false;
 	}
 	zp_buf_consume(&upload->stash, taken);
@@ -140,16 +142,23 @@ feed_some(struct upload *upload)
 	return !upload->waits;
 }
 
+/* A replacing import deletes before its first line, in steps, between feeds. Of an empty body there
+ * is no feed, and it is more likely a mistake than a wish. */
 static void
 finish(struct upload *upload)
 {
 	struct zp_err err = {0};
-	int rc = zp_import_finish(upload->import, &err);
+	int rc;
 
+	if (upload->options.options.replace && !upload->has_data) {
+		tell_failure(upload, ZP_E_INVALID, "the body is empty, and replace would remove every pin");
+		return;
+	}
+	rc = zp_import_finish(upload->import, &err);
 	if (rc == ZP_E_FULL)
 		upload->waits = true;
 	else if (rc < 0)
-		tell_failure(upload, err.text);
+		tell_failure(upload, rc, err.text);
 	else
 		upload->is_finishing = true;
 }
@@ -162,7 +171,7 @@ look_at_progress(struct upload *upload)
 	int rc = zp_import_progress_get(upload->import, &progress, &err);
 
 	if (rc < 0)
-		tell_failure(upload, err.text);
+		tell_failure(upload, rc, err.text);
 	else if (upload->is_finishing && progress.finished)
 		tell_progress(upload, &progress, true);
 	else if (zp_clock_ms() - upload->told_ms >= PROGRESS_MS)
@@ -225,6 +234,7 @@ upload_data(struct zp_http_request *request, void *context, struct zp_slice data
 	(void)request;
 	if (upload->is_over)
 		return false;
+	upload->has_data = true;
 	zp_buf_append_slice(&upload->stash, data);
 	ZP_ASSERT(!upload->stash.overflow);
 	upload->body_paused = true; /* before the pump, which may end the pause */
@@ -241,7 +251,7 @@ upload_body_end(struct zp_http_request *request, void *context, int error)
 	upload->body_over = true;
 	if (error < 0 && !upload->is_over) {
 		zp_buf_clear(&upload->stash);
-		tell_failure(upload, "the request's body ended before its end");
+		tell_failure(upload, error, "the request's body ended before its end");
 	}
 	upload_pump(upload);
 }

@@ -1,24 +1,23 @@
 /*
  * manage.c - what only the operator sees and does: info, checkpoint, verify, snapshots, peers.
  *
- * Flow:  management listener → here, or on to the REST API. Threads: workers answer; long work runs on
- *        one thread of its own and posts its answer back to the request's.
+ * Flow:  management listener → sign-in as for the REST API → here, or on to the REST API. Threads:
+ *        workers answer; long work runs on one thread of its own and posts its answer back to the
+ *        request's.
  */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "api/api.h"
+#include "api/api_internal.h"
 #include "api/metrics_page.h"
-#include "base/json.h"
-#include "os/os.h"
 
 #define ANSWER_BYTES_MAX (1u << 20)
 #define DAMAGES_SHOWN_MAX 1000u
+#define JOB_ARGUMENTS 2u
 
 struct zp_manage {
 	struct zp_manage_options options;
-	struct zp_http_listen rest; /* the REST API's handlers */
 	struct zp_mutex lock;	    /* guards the next two */
 	struct zp_thread *worker;   /* of the job under way or the last one; joined by the next */
 	bool is_busy;
@@ -29,9 +28,10 @@ struct job {
 	struct zp_manage *manage;
 	struct zp_http_request *request;
 	int (*run)(struct job *job, struct zp_err *err);
-	char argument[2][512];
+	char argument[JOB_ARGUMENTS][512];
 	struct zp_buf answer; /* JSON */
-	unsigned status;
+	int rc;
+	struct zp_err err;
 	uint64_t damages;
 	struct zp_task task;
 };
@@ -41,6 +41,8 @@ answer_json(struct zp_http_request *request, unsigned status, struct zp_buf *bod
 {
 	zp_buf_append_byte(body, '\n');
 	zp_http_answer_header_text(request, "Content-Type", "application/json");
+	if (status == 503)
+		zp_http_answer_header_text(request, "Retry-After", "1");
 	zp_http_answer(request, status, zp_buf_slice(body));
 }
 
@@ -126,6 +128,32 @@ health_answer(struct zp_manage *manage, struct zp_http_request *request)
 		zp_http_answer(request, 204, (struct zp_slice){0});
 }
 
+static void
+metrics_answer(struct zp_manage *manage, struct zp_http_request *request)
+{
+	ZP_AUTO_BUF(page, ANSWER_BYTES_MAX);
+
+	api__metrics_page(&manage->options, &page);
+	zp_http_answer_header_text(request, "Content-Type", "text/plain; version=0.0.4");
+	zp_http_answer(request, 200, zp_buf_slice(&page));
+}
+
+static void
+read_only_set(struct zp_manage *manage, struct zp_http_request *request)
+{
+	ZP_AUTO_BUF(body, 100);
+	struct zp_slice on;
+
+	if (!zp_http_query_get(request, "on", &on) ||
+	    !(zp_slice_is(on, "true") || zp_slice_is(on, "false"))) {
+		answer_error(request, 400, "say on=true or on=false");
+		return;
+	}
+	zp_node_read_only_set(manage->options.node, zp_slice_is(on, "true"));
+	zp_buf_printf(&body, "{\"read_only\":%.*s}", (int)on.length, on.data);
+	answer_json(request, 200, &body);
+}
+
 /* ---- Jobs ------------------------------------------------------------------------------------ */
 
 static void
@@ -133,7 +161,13 @@ job_answer(struct zp_task *task)
 {
 	struct job *job = (struct job *)((char *)task - offsetof(struct job, task));
 
-	answer_json(job->request, job->status, &job->answer);
+	if (job->rc < 0) {
+		api__note_error(job->request, job->err.text);
+		zp_http_answer_header_text(
+		    job->request, API_ERROR_HEADER, zp_err_name(job->rc));
+	}
+	answer_json(job->request, job->rc < 0 ? (unsigned)zp_err_http_status(job->rc) : 200,
+	    &job->answer);
 	zp_buf_done(&job->answer);
 	zp_free(job);
 }
@@ -143,21 +177,15 @@ job_run(void *context)
 {
 	struct job *job = context;
 	struct zp_manage *manage = job->manage;
-	struct zp_err err = {0};
-	int rc;
 
 	zp_buf_append_byte(&job->answer, '{');
-	rc = job->run(job, &err);
-	if (rc == ZP_OK) {
-		zp_buf_append_byte(&job->answer, '}');
-		job->status = 200;
-	} else {
+	job->rc = job->run(job, &job->err);
+	if (job->rc < 0) {
 		/* What the job said so far (a verify's damages) stays beside the error. */
-		job->status = (unsigned)zp_err_http_status(rc);
-		put_u64(&job->answer, "code", job->status);
-		put_text(&job->answer, "message", err.text);
-		zp_buf_append_byte(&job->answer, '}');
+		put_u64(&job->answer, "code", (uint64_t)zp_err_http_status(job->rc));
+		put_text(&job->answer, "message", job->err.text);
 	}
+	zp_buf_append_byte(&job->answer, '}');
 	zp_mutex_lock(&manage->lock);
 	manage->is_busy = false;
 	zp_mutex_unlock(&manage->lock);
@@ -175,20 +203,19 @@ worker_join(struct zp_manage *manage)
 
 static void
 job_start(struct zp_manage *manage, struct zp_http_request *request,
-    int (*run)(struct job *job, struct zp_err *err), const char *first, const char *second)
+    int (*run)(struct job *job, struct zp_err *err), const char *const arguments[JOB_ARGUMENTS])
 {
 	struct job *job = zp_alloc_zero(1, sizeof(*job));
 	struct zp_slice value;
 	struct zp_err err = {0};
-	const char *names[] = {first, second};
 	int rc;
 
 	job->manage = manage;
 	job->request = request;
 	job->run = run;
 	zp_buf_init(&job->answer, ANSWER_BYTES_MAX);
-	for (size_t i = 0; i < ZP_ARRAY_COUNT(names); i++) {
-		if (names[i] != NULL && zp_http_query_get(request, names[i], &value))
+	for (size_t i = 0; i < JOB_ARGUMENTS; i++) {
+		if (arguments[i] != NULL && zp_http_query_get(request, arguments[i], &value))
 			snprintf(job->argument[i], sizeof(job->argument[i]), "%.*s",
 			    (int)zp_min_u64(value.length, sizeof(job->argument[i])), value.data);
 	}
@@ -204,6 +231,7 @@ job_start(struct zp_manage *manage, struct zp_http_request *request,
 	if (rc < 0) {
 		zp_buf_done(&job->answer);
 		zp_free(job);
+		zp_http_answer_header_text(request, API_ERROR_HEADER, zp_err_name(rc));
 		answer_error(request, (unsigned)zp_err_http_status(rc), err.text);
 	}
 }
@@ -259,7 +287,7 @@ verify_run(struct job *job, struct zp_err *err)
 	zp_buf_append_byte(&job->answer, '[');
 	rc = zp_command_verify(job->manage->options.node, damage_add, job, &report, err);
 	zp_buf_append_byte(&job->answer, ']');
-	put_u64(&job->answer, "damage_count", report.damages);
+	put_u64(&job->answer, "damage_count", job->damages);
 	put_u64(&job->answer, "segments", report.segments);
 	put_u64(&job->answer, "rows", report.rows);
 	put_u64(&job->answer, "bytes", report.bytes);
@@ -287,91 +315,89 @@ peer_move_run(struct job *job, struct zp_err *err)
 	return rc;
 }
 
-static void
-read_only_set(struct zp_manage *manage, struct zp_http_request *request)
-{
-	ZP_AUTO_BUF(body, 100);
-	struct zp_slice on;
-
-	if (!zp_http_query_get(request, "on", &on) ||
-	    !(zp_slice_is(on, "true") || zp_slice_is(on, "false"))) {
-		answer_error(request, 400, "say on=true or on=false");
-		return;
-	}
-	zp_node_read_only_set(manage->options.node, zp_slice_is(on, "true"));
-	zp_buf_printf(&body, "{\"read_only\":%.*s}", (int)on.length, on.data);
-	answer_json(request, 200, &body);
-}
-
 /* ---- Routes ---------------------------------------------------------------------------------- */
 
+/* Either answered at once, or long work with what its query says. */
+static const struct manage_route {
+	enum zp_http_method method;
+	const char *path;
+	void (*answer)(struct zp_manage *manage, struct zp_http_request *request);
+	int (*run)(struct job *job, struct zp_err *err);
+	const char *arguments[JOB_ARGUMENTS];
+} routes[] = {
+    {ZP_HTTP_GET, "/metrics", metrics_answer, NULL, {NULL}},
+    {ZP_HTTP_GET, "/health", health_answer, NULL, {NULL}},
+    {ZP_HTTP_GET, "/info", info_answer, NULL, {NULL}},
+    {ZP_HTTP_POST, "/read-only", read_only_set, NULL, {NULL}},
+    {ZP_HTTP_POST, "/checkpoint", NULL, checkpoint_run, {NULL}},
+    {ZP_HTTP_POST, "/settle", NULL, settle_run, {NULL}},
+    {ZP_HTTP_POST, "/verify", NULL, verify_run, {NULL}},
+    {ZP_HTTP_POST, "/snapshot", NULL, snapshot_run, {"name", NULL}},
+    {ZP_HTTP_POST, "/peers/move", NULL, peer_move_run, {"from", "to"}},
+};
+
+static const struct manage_route *
+route_find(enum zp_http_method method, struct zp_slice path)
+{
+	if (method == ZP_HTTP_HEAD)
+		method = ZP_HTTP_GET;
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(routes); i++) {
+		if (routes[i].method == method && zp_slice_is(path, routes[i].path))
+			return &routes[i];
+	}
+	return NULL;
+}
+
+/* A page of another site can make a browser send a POST without a word of permission; browsers say
+ * where it comes from. The command line and other programs send no Origin. */
+static bool
+is_foreign_page(struct zp_http_request *request)
+{
+	struct zp_slice origin, host = zp_http_host(request);
+
+	if (!zp_http_header(request, "Origin", &origin))
+		return false;
+	return origin.length <= host.length + 3 ||
+	       memcmp(origin.data + origin.length - host.length, host.data, host.length) != 0 ||
+	       memcmp(origin.data + origin.length - host.length - 3, "://", 3) != 0;
+}
+
+/* Who asks is known. */
 static void
-metrics_answer(struct zp_manage *manage, struct zp_http_request *request)
+manage_admitted(struct api_call *call)
 {
-	ZP_AUTO_BUF(page, ANSWER_BYTES_MAX);
+	struct zp_manage *manage = call->admitted_context;
+	struct zp_http_request *request = call->request;
+	const struct manage_route *route =
+	    route_find(zp_http_method(request), zp_http_path(request));
 
-	api__metrics_page(&manage->options, &page);
-	zp_http_answer_header_text(request, "Content-Type", "text/plain; version=0.0.4");
-	zp_http_answer(request, 200, zp_buf_slice(&page));
-}
-
-static bool
-get_route(struct zp_manage *manage, struct zp_http_request *request, struct zp_slice path)
-{
-	if (zp_slice_is(path, "/metrics"))
-		metrics_answer(manage, request);
-	else if (zp_slice_is(path, "/health"))
-		health_answer(manage, request);
-	else if (zp_slice_is(path, "/info"))
-		info_answer(manage, request);
+	if (route == NULL) {
+		api__serve(call);
+		return;
+	}
+	api__call_put(call);
+	if (route->method == ZP_HTTP_POST && is_foreign_page(request))
+		answer_error(request, 403, "not for pages of other sites");
+	else if (route->run != NULL)
+		job_start(manage, request, route->run, route->arguments);
 	else
-		return false;
-	return true;
-}
-
-static bool
-post_route(struct zp_manage *manage, struct zp_http_request *request, struct zp_slice path)
-{
-	if (zp_slice_is(path, "/checkpoint"))
-		job_start(manage, request, checkpoint_run, NULL, NULL);
-	else if (zp_slice_is(path, "/settle"))
-		job_start(manage, request, settle_run, NULL, NULL);
-	else if (zp_slice_is(path, "/verify"))
-		job_start(manage, request, verify_run, NULL, NULL);
-	else if (zp_slice_is(path, "/snapshot"))
-		job_start(manage, request, snapshot_run, "name", NULL);
-	else if (zp_slice_is(path, "/peers/move"))
-		job_start(manage, request, peer_move_run, "from", "to");
-	else if (zp_slice_is(path, "/read-only"))
-		read_only_set(manage, request);
-	else
-		return false;
-	return true;
+		route->answer(manage, request);
 }
 
 static void
 manage_handle(struct zp_http_request *request, void *context)
 {
 	struct zp_manage *manage = context;
-	enum zp_http_method method = zp_http_method(request);
-	struct zp_slice path = zp_http_path(request);
-	bool taken = false;
 
-	if (method == ZP_HTTP_GET || method == ZP_HTTP_HEAD)
-		taken = get_route(manage, request, path);
-	else if (method == ZP_HTTP_POST)
-		taken = post_route(manage, request, path);
-	if (!taken)
-		manage->rest.handler(request, manage->rest.context);
+	api__admit(manage->options.api, request, manage_admitted, manage);
 }
 
 static void
 manage_finished(struct zp_http_request *request, void *context)
 {
-	struct zp_manage *manage = context;
+	const struct zp_manage *manage = context;
 
-	if (manage->rest.finished != NULL)
-		manage->rest.finished(request, manage->rest.context);
+	api__finished(request, manage->options.api);
 }
 
 static void
@@ -400,7 +426,6 @@ zp_manage_new(const struct zp_manage_options *options)
 	manage->options.root = zp_strdup(options->root);
 	manage->options.version = zp_strdup(options->version);
 	zp_mutex_init(&manage->lock);
-	zp_api_listen(options->api, &manage->rest);
 	return manage;
 }
 

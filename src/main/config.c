@@ -260,16 +260,27 @@ warn(struct zp_buf *warnings, const char *text)
 	zp_buf_append_byte(warnings, '\n');
 }
 
+/* Who may reach a listener that everybody can reach, as the operator must have said it. */
 static int
 exposure_check(const struct zp_config *config, struct zp_buf *warnings, struct zp_err *err)
 {
+	bool has_accounts = config->access.accounts.count > 0;
+	bool is_insecure = config->api.allow_insecure;
 	const struct {
 		const char *key;
 		const struct zp_config_addresses *addresses;
+		bool is_allowed;
+		const char *why;
 	} listeners[] = {
-	    {"api.listen", &config->api.listen},
-	    {"management.listen", &config->management.listen},
-	    {"metrics.listen", &config->metrics.listen},
+	    {"api.listen", &config->api.listen, has_accounts || is_insecure,
+		"there are no accounts. Listen on 127.0.0.1, add accounts (`zpin account NAME` "
+		"makes one), or set api.allow_insecure: true to serve everybody"},
+	    {"management.listen", &config->management.listen, has_accounts,
+		"there are no accounts. Listen on 127.0.0.1, or add accounts (`zpin account NAME` "
+		"makes one)"},
+	    {"metrics.listen", &config->metrics.listen, is_insecure,
+		"this page asks for no account. Listen on 127.0.0.1, or set api.allow_insecure: "
+		"true; management.listen has the same page for accounts"},
 	};
 	bool is_public = false;
 
@@ -278,23 +289,23 @@ exposure_check(const struct zp_config *config, struct zp_buf *warnings, struct z
 
 		if (address == NULL)
 			continue;
-		is_public = true;
-		if (config->access.accounts.count == 0 && !config->api.allow_insecure)
+		is_public |= listeners[i].addresses != &config->metrics.listen;
+		if (!listeners[i].is_allowed)
 			return zp_fail(err, ZP_E_INVALID,
-			    "%s: other machines can reach %s port %u and there are no accounts. "
-			    "Listen on "
-			    "127.0.0.1, add accounts (`zpin account NAME` makes one), or set "
-			    "api.allow_insecure: true to serve everybody",
-			    listeners[i].key, address->host, address->port);
+			    "%s: other machines can reach %s port %u and %s", listeners[i].key,
+			    address->host, address->port, listeners[i].why);
 	}
 	if (!is_public)
 		return 0;
-	if (config->access.accounts.count == 0)
+	if (!has_accounts)
 		warn(warnings, "api.allow_insecure: everybody who reaches the public addresses may "
 			       "change the pinset");
 	else if (config->api.tls_certificate[0] == '\0')
 		warn(warnings, "api.tls_certificate: passwords cross the network in clear unless a "
 			       "proxy adds TLS");
+	else if (public_address(&config->management.listen) != NULL)
+		warn(warnings, "management.listen: has no TLS of its own, so passwords cross the "
+			       "network in clear unless a proxy adds it");
 	return 0;
 }
 

@@ -167,7 +167,7 @@ ZP_MUST_CHECK int zp_config_override(
     char *const *environment, struct zp_config *config, struct zp_err *err);
 
 /*
- * What no single key can say: public addresses need accounts (unless allow_insecure), TLS needs
+ * What no single key can say: public addresses need accounts or allow_insecure, TLS needs
  * both files, replication factors fit each other, accounts are complete. Things that are allowed
  * but seldom meant are appended to `warnings`, a line each (NULL: not wanted).
  */
@@ -177,7 +177,11 @@ ZP_MUST_CHECK int zp_config_check(
 /* The whole config as YAML, secrets replaced by "(hidden)"; for `zpin config check --show`. */
 void zp_config_show(const struct zp_config *config, struct zp_buf *yaml);
 
-/* Every key as a comment with its default: the file that `zpin init` and the package start with. */
+/* Every key with its meaning, each section once; what is at its default is a comment. Secrets are
+ * hidden. */
+void zp_config_write(const struct zp_config *config, struct zp_buf *yaml);
+
+/* The same of the defaults, under a heading: the file that the package starts with. */
 void zp_config_example(struct zp_buf *yaml);
 
 /* docs/configuration.md and the OPTIONS part of zpin.yaml(5) in scdoc. */

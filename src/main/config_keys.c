@@ -69,8 +69,8 @@ const struct config_key config__keys[] = {
 	"HTTPS only."),
     PATH(api, "tls_key", tls_key, "", "PEM file with the certificate's private key."),
     BOOL(api, "allow_insecure", allow_insecure, "false",
-	"Listen on public addresses without accounts: anybody who reaches them may change the "
-	"pinset."),
+	"Let api.listen be public without accounts, so that anybody who reaches it may change the "
+	"pinset, and metrics.listen, which asks for no account in any case."),
     DURATION(api, "header_timeout", header_timeout_ns, "5s", 100 * MILLISECOND, 10 * MINUTE,
 	"How long a client may take to send the head of a request."),
     DURATION(api, "read_timeout", read_timeout_ns, "30s", CONFIG_SECOND, 24 * HOUR,
@@ -115,15 +115,17 @@ const struct config_key config__keys[] = {
 	"needs `password` in clear in place of password_hash."),
 
     ADDRESSES(management, "listen", listen, "127.0.0.1:9098",
-	"Where metrics, the dashboard and administration are served. Empty: nowhere. The rule for "
-	"public addresses is that of api.listen."),
+	"Where metrics and administration are served, and the API too. Empty: nowhere. Where there "
+	"are accounts, everything here but /health asks for one; an address that other machines "
+	"can reach needs access.accounts, and api.allow_insecure does not do."),
     PATH(management, "socket", socket, "/run/zpin/zpin.sock",
-	"Unix socket with the API and the management for the command line, guarded by file "
-	"permissions. Empty: none."),
+	"Unix socket with the API and the management for the command line. Who may open the file "
+	"(its owner and group) may do everything, without an account. Empty: none."),
 
     ADDRESSES(metrics, "listen", listen, "127.0.0.1:8888",
-	"Where /metrics is served alone, as IPFS Cluster has it. Empty: nowhere. The rule for "
-	"public addresses is that of api.listen."),
+	"Where /metrics and /health are served alone, as IPFS Cluster has it, to anybody. Empty: "
+	"nowhere. An address that other machines can reach needs api.allow_insecure, also where "
+	"there are accounts."),
 
     CHOICE(storage, "kind", kind, "directory", "directory",
 	"How shards are kept: `directory` is plain directories with hard-link snapshots."),
@@ -169,7 +171,7 @@ static const struct {
     {"node", "Who this node is and where it keeps its data."},
     {"api", "The REST API that IPFS Cluster's clients speak."},
     {"access", "Who may use the API."},
-    {"management", "Metrics, dashboard and administration."},
+    {"management", "Metrics and administration."},
     {"metrics", "The page for Prometheus on an address of its own."},
     {"storage", "How pins are kept."},
     {"journal", "The log that a write is in before it is acknowledged."},

@@ -294,6 +294,57 @@ variable_of(const struct config_key *key, struct zp_buf *text)
 		zp_buf_append_byte(text, (uint8_t)toupper((unsigned char)*at));
 }
 
+/* Whether the value is written otherwise than the default. */
+static bool
+is_changed(const struct config_key *key, const struct zp_config *config,
+    const struct zp_config *defaults)
+{
+	ZP_AUTO_BUF(value, 1u << 20);
+	ZP_AUTO_BUF(preset, 1u << 20);
+
+	config__value_show(key, config, &value);
+	config__value_show(key, defaults, &preset);
+	return !zp_slice_equal(zp_buf_slice(&value), zp_buf_slice(&preset));
+}
+
+static bool
+is_section_changed(size_t index, const struct zp_config *config, const struct zp_config *defaults)
+{
+	const char *section = config__keys[index].section;
+
+	for (; index < config__keys_count; index++) {
+		if (strcmp(config__keys[index].section, section) == 0 &&
+		    is_changed(&config__keys[index], config, defaults))
+			return true;
+	}
+	return false;
+}
+
+void
+zp_config_write(const struct zp_config *config, struct zp_buf *yaml)
+{
+	struct zp_config defaults;
+
+	zp_config_init(&defaults);
+	for (size_t i = 0; i < config__keys_count; i++) {
+		const struct config_key *key = &config__keys[i];
+
+		if (is_new_section(i)) {
+			zp_buf_append_byte(yaml, '\n');
+			wrapped(
+			    config__section_about(config__section_find(key->section)), "## ", yaml);
+			zp_buf_printf(yaml, "%s%s:\n",
+			    is_section_changed(i, config, &defaults) ? "" : "#", key->section);
+		}
+		wrapped(key->about, "  # ", yaml);
+		zp_buf_printf(
+		    yaml, "%s  %s: ", is_changed(key, config, &defaults) ? "" : "#", key->name);
+		config__value_show(key, config, yaml);
+		zp_buf_append_byte(yaml, '\n');
+	}
+	zp_config_done(&defaults);
+}
+
 void
 zp_config_example(struct zp_buf *yaml)
 {
@@ -304,20 +355,7 @@ zp_config_example(struct zp_buf *yaml)
 	    "# zpin.yaml: every key with its default. See zpin.yaml(5).\n"
 	    "# Take the `#` before a section and its key away to change a value;\n"
 	    "# `zpin config check` reads the result.\n");
-	for (size_t i = 0; i < config__keys_count; i++) {
-		const struct config_key *key = &config__keys[i];
-
-		if (is_new_section(i)) {
-			zp_buf_append_byte(yaml, '\n');
-			wrapped(
-			    config__section_about(config__section_find(key->section)), "## ", yaml);
-			zp_buf_printf(yaml, "#%s:\n", key->section);
-		}
-		wrapped(key->about, "  # ", yaml);
-		zp_buf_printf(yaml, "#  %s: ", key->name);
-		config__value_show(key, &defaults, yaml);
-		zp_buf_append_byte(yaml, '\n');
-	}
+	zp_config_write(&defaults, yaml);
 	zp_config_done(&defaults);
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "main/log.h"
@@ -17,23 +18,34 @@
 #define LINE_BYTES_MAX (1u << 20)
 #define READ_BYTES 262144u
 #define MAP_MAX 4096u
+#define SOCKET_PATH_BYTES_MAX sizeof(((struct sockaddr_un *)NULL)->sun_path)
 
 /* ---- Init ------------------------------------------------------------------------------------ */
 
-/* Writes <directory>/zpin.yaml, all defaults as comments but the data directory. */
+/* Writes <directory>/zpin.yaml, unless there is one: all defaults as comments but where the data
+ * and the socket are. */
 static int
 config_write(const char *directory, const char *absolute, struct zp_err *err)
 {
 	char path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
 	ZP_AUTO_BUF(yaml, ZP_CONFIG_BYTES_MAX);
+	struct zp_config config;
 	FILE *file;
 	bool written;
 
+	zp_config_init(&config);
+	zp_free(config.node.data);
+	config.node.data = zp_strdup(absolute);
+	snprintf(path, sizeof(path), "%s/zpin.sock", absolute);
+	zp_free(config.management.socket);
+	/* The kernel takes no longer path for a socket; commands then ask by the address. */
+	config.management.socket = zp_strdup(strlen(path) < SOCKET_PATH_BYTES_MAX ? path : "");
+	zp_buf_append_text(&yaml,
+	    "# zpin.yaml: made by `zpin init`; see zpin.yaml(5). What is a comment shows the default;\n"
+	    "# take the `#` before a key, and before its section, away to change it.\n");
+	zp_config_write(&config, &yaml);
+	zp_config_done(&config);
 	snprintf(path, sizeof(path), "%s/zpin.yaml", directory);
-	zp_buf_printf(&yaml, "# zpin.yaml: made by `zpin init`; see zpin.yaml(5). Where a line is a comment,\n"
-			     "# it shows the default.\n\nnode:\n  data: \"%s\"\nmanagement:\n  socket: \"%s/zpin.sock\"\n\n",
-	    absolute, absolute);
-	zp_config_example(&yaml);
 	file = fopen(path, "wxe");
 	if (file == NULL)
 		return errno == EEXIST ? ZP_OK : zp_fail_errno(err, errno, "%s", path);

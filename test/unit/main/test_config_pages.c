@@ -108,6 +108,50 @@ the_example_is_the_defaults(void **state)
 	zp_config_done(&config);
 }
 
+static size_t
+lines_count(const struct zp_buf *text, const char *line)
+{
+	size_t count = 0;
+
+	for (const uint8_t *at = text->data, *end = at + text->length;
+	     (at = memmem(at, (size_t)(end - at), line, strlen(line))) != NULL; at++)
+		count++;
+	return count;
+}
+
+/* What differs from the defaults stands in its own place, and a key uncommented beside it is read:
+ * no section is there twice. */
+static void
+a_written_config_can_be_edited(void **state)
+{
+	static const char commented[] = "\n#  read_only: false\n";
+	ZP_AUTO_BUF(written, 1u << 20);
+	struct zp_config config;
+	struct zp_err err = {0};
+	uint8_t *key;
+
+	(void)state;
+	zp_config_init(&config);
+	zp_free(config.node.data);
+	config.node.data = zp_strdup("/a path/with \"quotes\" \\ and: #");
+	zp_config_write(&config, &written);
+	zp_config_done(&config);
+	assert_int_equal(lines_count(&written, "\nnode:\n"), 1);
+	assert_int_equal(lines_count(&written, "\n#node:\n"), 0);
+	assert_int_equal(lines_count(&written, "\n#api:\n"), 1);
+	key = memmem(written.data, written.length, commented, strlen(commented));
+	assert_non_null(key);
+	memcpy(key, "\n   read_only: true \n", strlen(commented));
+	memmove(key + 1, key + 2, written.length - (size_t)(key + 2 - written.data));
+	written.length--;
+	zp_config_init(&config);
+	if (zp_config_read(zp_buf_slice(&written), "f", &config, &err) != 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(config.node.data, "/a path/with \"quotes\" \\ and: #");
+	assert_true(config.node.read_only);
+	zp_config_done(&config);
+}
+
 int
 main(void)
 {
@@ -116,6 +160,7 @@ main(void)
 	    cmocka_unit_test(the_shipped_config_is_fresh),
 	    cmocka_unit_test(the_manual_page_is_fresh),
 	    cmocka_unit_test(the_example_is_the_defaults),
+	    cmocka_unit_test(a_written_config_can_be_edited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
