@@ -1,0 +1,402 @@
+/*
+ * test_failure.c - failing disks, snapshots and due pins: what a node does besides answering.
+ *
+ * Method: failures on a disk in memory (test/sim), where a sync or a write fails on command;
+ * snapshots and expiry in real directories.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "node_fixture.h"
+#include "sim_store.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* ---- A failed journal
+ * ------------------------------------------------------------------------------------ */
+
+struct sim_fixture {
+	struct node_fixture fixture;
+	struct sim_store *sim;
+	struct command__seam seam;
+};
+
+static void
+sim_make(struct sim_fixture *sim)
+{
+	struct zp_err err = {0};
+
+	memset(sim, 0, sizeof(*sim));
+	sim->sim = sim_store_new(3);
+	sim->seam.disk = sim_store_disk(sim->sim);
+	sim->fixture.options = (struct zp_node_options){
+	    .root = "node", .shards = 2, .offline = true, .peer_id_bytes = 4};
+	sim->fixture.scratch = zp_read_scratch_new();
+	zp_buf_init(&sim->fixture.texts, ZP_RECORD_BYTES_MAX);
+	assert_int_equal(command__node_create(&sim->fixture.options, &sim->seam, &err), 0);
+	assert_int_equal(
+	    command__node_open(&sim->fixture.options, &sim->seam, &sim->fixture.node, &err), 0);
+}
+
+static void
+sim_reopen(struct sim_fixture *sim)
+{
+	struct zp_err err = {0};
+
+	zp_node_close(sim->fixture.node);
+	if (command__node_open(&sim->fixture.options, &sim->seam, &sim->fixture.node, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static void
+sim_drop(struct sim_fixture *sim)
+{
+	zp_node_close(sim->fixture.node);
+	sim_store_free(sim->sim);
+	zp_read_scratch_free(sim->fixture.scratch);
+	zp_buf_done(&sim->fixture.texts);
+}
+
+/* After a failed sync the write's outcome is unknown and so says every later one; reads go on, of
+ * what was durable before; opening again tells. */
+static void
+a_failed_sync_breaks_the_node(void **state)
+{
+	struct sim_fixture sim;
+	struct zp_node_facts facts;
+	struct zp_err err = {0};
+	const char *name;
+
+	sim_make(&sim);
+	assert_int_equal(fixture_pin(&sim.fixture, 1, "before", &err), 0);
+	sim_store_fail(sim.sim, SIM_CALL_SYNC_FILE, 1, EIO);
+	assert_int_equal(fixture_pin(&sim.fixture, 2, "unknown", &err), ZP_E_IO);
+	assert_non_null(strstr(err.text, "outcome unknown"));
+	zp_err_clear(&err);
+	assert_int_equal(fixture_pin(&sim.fixture, 3, "later", &err), ZP_E_IO);
+	assert_non_null(strstr(err.text, "outcome unknown"));
+	assert_string_equal(fixture_name(&sim.fixture, 1), "before");
+	assert_null(fixture_name(&sim.fixture, 2));
+	zp_node_facts_get(sim.fixture.node, &facts);
+	assert_true(facts.is_broken);
+	assert_non_null(strstr(facts.broken_text, "outcome unknown"));
+	assert_int_equal(zp_command_checkpoint(sim.fixture.node, &err), ZP_E_IO);
+	sim_reopen(&sim);
+	assert_string_equal(fixture_name(&sim.fixture, 1), "before");
+	assert_null(fixture_name(&sim.fixture, 3));
+	name = fixture_name(&sim.fixture, 2);
+	assert_true(name == NULL || strcmp(name, "unknown") == 0);
+	assert_int_equal(fixture_pin(&sim.fixture, 3, "later", &err), 0);
+	sim_drop(&sim);
+}
+
+/* A checkpoint that fails at any of its changes leaves everything as it was, and the next one does
+ * it. */
+static void
+a_failed_checkpoint_changes_nothing(void **state)
+{
+	struct zp_err err = {0};
+	uint64_t failures = 0;
+	int rc = -1;
+
+	for (uint64_t nth = 1; rc < 0; nth++) {
+		struct sim_fixture sim;
+		struct zp_node_facts facts;
+
+		sim_make(&sim);
+		for (uint64_t n = 0; n < 20; n++)
+			assert_int_equal(fixture_pin(&sim.fixture, n, "a", &err), 0);
+		sim_store_fail(sim.sim, SIM_CALL_CHANGES, nth, ENOSPC);
+		rc = zp_command_checkpoint(sim.fixture.node, &err);
+		sim_store_fail(sim.sim, SIM_CALL_CHANGES, UINT64_MAX, ENOSPC);
+		failures += rc < 0;
+		zp_node_facts_get(sim.fixture.node, &facts);
+		assert_int_equal(facts.checkpoint_number, rc < 0 ? 1 : 2);
+		assert_int_equal(facts.journal.first_batch, 1); /* never trimmed by a failure */
+		assert_int_equal(fixture_count(&sim.fixture), 20);
+		if (fixture_pin(&sim.fixture, 20, "b", &err) < 0)
+			fail_msg("change %llu: %s", (unsigned long long)nth, err.text);
+		zp_err_clear(&err);
+		/* A directory whose sync failed is not trusted again before the node is opened again. */
+		if (zp_command_checkpoint(sim.fixture.node, &err) < 0 &&
+		    strstr(err.text, "an earlier sync") == NULL)
+			fail_msg("after change %llu: %s", (unsigned long long)nth, err.text);
+		sim_reopen(&sim);
+		assert_int_equal(fixture_count(&sim.fixture), 21);
+		assert_int_equal(fixture_list_count(&sim.fixture), 21);
+		assert_int_equal(zp_command_checkpoint(sim.fixture.node, &err), 0);
+		zp_node_facts_get(sim.fixture.node, &facts);
+		assert_int_equal(facts.checkpoint_batch, 21);
+		sim_drop(&sim);
+		assert_true(nth < 1000);
+	}
+	assert_true(failures > 5);
+}
+
+/* Making a node can be cut short at any change and simply be done again. */
+static void
+creating_can_be_repeated(void **state)
+{
+	bool cut = true;
+
+	for (uint64_t nth = 1; cut; nth++) {
+		struct sim_store *sim = sim_store_new(nth);
+		struct command__seam seam = {.disk = sim_store_disk(sim)};
+		struct zp_node_options options = {.root = "node", .shards = 4};
+		struct zp_node *node = NULL;
+		struct zp_err err = {0};
+		int rc;
+
+		sim_store_die_at(sim, nth);
+		rc = command__node_create(&options, &seam, &err);
+		cut = sim_store_is_dead(sim);
+		assert_true(cut || rc == 0);
+		sim_store_crash(sim, SIM_CRASH_RANDOM);
+		rc = command__node_create(&options, &seam, &err);
+		assert_true(rc == 0 || rc == ZP_E_EXISTS); /* it was the very last change */
+		if (command__node_open(&options, &seam, &node, &err) < 0)
+			fail_msg("cut at change %llu: %s", (unsigned long long)nth, err.text);
+		zp_node_close(node);
+		sim_store_free(sim);
+	}
+}
+
+/* Waits between tries double, up to a limit. */
+static void
+the_backoff_is_bounded(void **state)
+{
+	uint32_t last = 0;
+
+	assert_int_equal(command__backoff_seconds(0), 0);
+	assert_int_equal(command__backoff_seconds(1), 1);
+	assert_int_equal(command__backoff_seconds(4), 8);
+	for (uint32_t failures = 1; failures < 100; failures++) {
+		uint32_t seconds = command__backoff_seconds(failures);
+
+		assert_true(seconds >= last && seconds <= COMMAND__BACKOFF_SECONDS_MAX);
+		last = seconds;
+	}
+	assert_int_equal(last, COMMAND__BACKOFF_SECONDS_MAX);
+	assert_int_equal(command__backoff_seconds(UINT32_MAX), COMMAND__BACKOFF_SECONDS_MAX);
+}
+
+/* With memory full and no room on the disk writers are told, reads go on, and room makes it go on.
+ */
+static void
+a_full_disk_is_told_to_writers(void **state)
+{
+	struct sim_fixture sim;
+	struct zp_err err = {0};
+	uint64_t n = 0;
+	int rc = 0;
+
+	sim_make(&sim);
+	zp_node_close(sim.fixture.node);
+	sim.fixture.options.memtable_bytes_max = 1;
+	assert_int_equal(
+	    command__node_open(&sim.fixture.options, &sim.seam, &sim.fixture.node, &err), 0);
+	assert_int_equal(fixture_pin(&sim.fixture, 1000, "a", &err), 0);
+	assert_int_equal(zp_command_checkpoint(sim.fixture.node, &err), 0);
+	sim_store_space_set(sim.sim, 1);
+	for (n = 0; n < 100 && rc == 0; n++)
+		rc = fixture_pin(&sim.fixture, n, "a", &err);
+	/* Either the journal had no room, which breaks it, or memory could not be flushed. */
+	assert_true(rc == ZP_E_FULL || rc == ZP_E_IO);
+	assert_string_equal(fixture_name(&sim.fixture, 1000), "a");
+	sim_store_space_set(sim.sim, 0);
+	sim_reopen(&sim);
+	assert_int_equal(fixture_pin(&sim.fixture, n, "a", &err), 0);
+	sim_drop(&sim);
+}
+
+/* ---- Snapshots
+ * --------------------------------------------------------------------------------------------- */
+
+/* A snapshot is what was there, opens as a node of its own that refuses writes, and does not change
+ * whatever happens to the node. */
+static void
+a_snapshot_stays_as_it_was(void **state)
+{
+	struct node_fixture fixture, copy;
+	char root[160];
+	struct zp_err err = {0};
+
+	fixture_make(&fixture, 4);
+	for (uint64_t n = 0; n < 50; n++)
+		assert_int_equal(fixture_pin(&fixture, n, "then", &err), 0);
+	assert_int_equal(zp_command_snapshot(fixture.node, "monday", &err), 0);
+	assert_int_equal(zp_command_snapshot(fixture.node, "monday", &err), ZP_E_EXISTS);
+	assert_int_equal(zp_command_snapshot(fixture.node, "../up", &err), ZP_E_INVALID);
+	assert_int_equal(zp_command_snapshot(fixture.node, ".hidden", &err), ZP_E_INVALID);
+	assert_int_equal(zp_command_snapshot(fixture.node, "", &err), ZP_E_INVALID);
+	for (uint64_t n = 25; n < 100; n++)
+		assert_int_equal(fixture_pin(&fixture, n, "now", &err), 0);
+	for (uint64_t n = 0; n < 10; n++)
+		assert_int_equal(fixture_unpin(&fixture, n, &err), 0);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(fixture_pin(&fixture, 1000, "x", &err), 0);
+		assert_int_equal(zp_command_checkpoint(fixture.node, &err), 0);
+		assert_int_equal(zp_command_settle(fixture.node, &err), 0);
+	}
+
+	copy = fixture;
+	snprintf(root, sizeof(root), "%s/snapshots/monday", fixture.root);
+	copy.options.root = root;
+	copy.options.read_only = true;
+	assert_int_equal(zp_node_open(&copy.options, &copy.node, &err), 0);
+	assert_int_equal(fixture_count(&copy), 50);
+	assert_int_equal(fixture_list_count(&copy), 50);
+	for (uint64_t n = 0; n < 50; n++)
+		assert_string_equal(fixture_name(&copy, n), "then");
+	assert_int_equal(fixture_pin(&copy, 1, "", &err), ZP_E_READ_ONLY);
+	zp_node_read_only_set(copy.node, false); /* it was opened so, and stays so */
+	assert_int_equal(fixture_pin(&copy, 1, "", &err), ZP_E_READ_ONLY);
+	assert_int_equal(zp_command_checkpoint(copy.node, &err), ZP_E_READ_ONLY);
+	zp_node_close(copy.node);
+
+	/* A copy of it is a node to go on with. */
+	fixture_shell(&fixture, "cp -a snapshots/monday restored");
+	snprintf(root, sizeof(root), "%s/restored", fixture.root);
+	copy.options.read_only = false;
+	if (zp_node_open(&copy.options, &copy.node, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(fixture_pin(&copy, 500, "new", &err), 0);
+	zp_node_close(copy.node);
+	assert_int_equal(zp_node_open(&copy.options, &copy.node, &err), 0);
+	assert_int_equal(fixture_count(&copy), 51);
+	zp_node_close(copy.node);
+	fixture_drop(&fixture);
+}
+
+/* A node whose journal is ahead of its shards' files cannot be read without writing: it says so. */
+static void
+read_only_needs_a_clean_node(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+	pid_t self = getpid();
+
+	fixture_make(&fixture, 2);
+	assert_int_equal(fixture_pin(&fixture, 1, "", &err), 0);
+	fixture_shell(&fixture, "cp -a . /tmp/zpin-unclean.%d", self);
+	fixture_close(&fixture);
+	fixture_shell(&fixture,
+	    "rm -rf ./* && cp -a /tmp/zpin-unclean.%d/. . && rm -rf /tmp/zpin-unclean.%d", self,
+	    self);
+	fixture.options.read_only = true;
+	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_READ_ONLY);
+	fixture.options.read_only = false;
+	fixture_open(&fixture);
+	fixture_close(&fixture);
+	fixture.options.read_only = true;
+	fixture_open(&fixture);
+	assert_int_equal(fixture_count(&fixture), 1);
+	fixture_drop(&fixture);
+}
+
+/* One process at a time. */
+static void
+a_node_is_locked(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_node *second;
+	struct zp_err err = {0};
+
+	fixture_make(&fixture, 1);
+	assert_int_equal(zp_node_open(&fixture.options, &second, &err), ZP_E_LOCKED);
+	assert_int_equal(zp_node_create(&fixture.options, &err), ZP_E_LOCKED);
+	fixture_close(&fixture);
+	assert_int_equal(zp_node_create(&fixture.options, &err), ZP_E_EXISTS);
+	fixture_open(&fixture);
+	fixture_drop(&fixture);
+	assert_int_equal(zp_node_open(&fixture.options, &second, &err), ZP_E_NOT_FOUND);
+}
+
+/* ---- Time
+ * --------------------------------------------------------------------------------------------------
+ */
+
+/* Pins whose time is over go by themselves, journaled; the others, and one whose time was moved,
+ * stay. */
+static void
+due_pins_go(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_node_facts facts;
+	ZP_AUTO_BUF(texts, 1000);
+	struct zp_err err = {0};
+	uint64_t deadline;
+
+	fixture_make(&fixture, 4);
+	fixture_close(&fixture);
+	fixture.options.expiry_interval_seconds = 1;
+	fixture_open(&fixture);
+	for (uint64_t n = 0; n < 30; n++) {
+		struct zp_write write = {.kind = ZP_WRITE_IMPORT, .key = fixture_key(n)};
+		int64_t due = n % 3 == 0 ? 1000 : INT64_C(40000000000);
+
+		write.record = fixture_record("", &texts);
+		write.record.facts[ZP_FACT_EXPIRE_AT] = zp_zigzag(due) + 1;
+		assert_int_equal(fixture_write(&fixture, &write, &err), 0);
+	}
+	deadline = zp_clock_monotonic_ns() + UINT64_C(30000000000);
+	do {
+		usleep(20000);
+		zp_node_facts_get(fixture.node, &facts);
+	} while (facts.expired < 10 && zp_clock_monotonic_ns() < deadline);
+	assert_int_equal(facts.expired, 10);
+	assert_int_equal(fixture_count(&fixture), 20);
+	assert_null(fixture_name(&fixture, 3));
+	assert_non_null(fixture_name(&fixture, 4));
+	fixture_close(&fixture);
+	fixture_open(&fixture);
+	assert_int_equal(fixture_count(&fixture), 20);
+	fixture_drop(&fixture);
+}
+
+/* Memory and journal over their limits make checkpoints without anyone asking. */
+static void
+the_journal_limit_makes_checkpoints(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_node_facts facts;
+	struct zp_err err = {0};
+	uint64_t deadline = zp_clock_monotonic_ns() + UINT64_C(30000000000);
+
+	fixture_make(&fixture, 2);
+	fixture_close(&fixture);
+	fixture.options.journal_bytes_max = 20000;
+	fixture_open(&fixture);
+	for (uint64_t n = 0; n < 300; n++)
+		assert_int_equal(fixture_pin(&fixture, n, "some name", &err), 0);
+	do {
+		usleep(20000);
+		zp_node_facts_get(fixture.node, &facts);
+	} while (facts.checkpoint_number < 2 && zp_clock_monotonic_ns() < deadline);
+	assert_true(facts.checkpoint_number >= 2);
+	fixture_drop(&fixture);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_failed_sync_breaks_the_node),
+	    cmocka_unit_test(a_failed_checkpoint_changes_nothing),
+	    cmocka_unit_test(creating_can_be_repeated),
+	    cmocka_unit_test(the_backoff_is_bounded),
+	    cmocka_unit_test(a_full_disk_is_told_to_writers),
+	    cmocka_unit_test(a_snapshot_stays_as_it_was),
+	    cmocka_unit_test(read_only_needs_a_clean_node),
+	    cmocka_unit_test(a_node_is_locked),
+	    cmocka_unit_test(due_pins_go),
+	    cmocka_unit_test(the_journal_limit_makes_checkpoints),
+	};
+
+	return cmocka_run_group_tests_name("command: failures, snapshots, time", tests, NULL, NULL);
+}
