@@ -131,7 +131,9 @@ server_start(struct daemon *daemon, struct zp_err *err)
 	config.worker_count = from->api.workers != 0 ? (unsigned)from->api.workers
 						     : zp_machine_cpu_count();
 	config.connections_max = (unsigned)from->api.max_connections;
-	config.head_bytes_max = (uint32_t)from->api.max_header_bytes;
+	/* Go's server, whose limit this names, gives 4 KiB on top. */
+	config.head_bytes_max =
+	    (uint32_t)zp_min_u64(from->api.max_header_bytes + 4096, UINT16_MAX);
 	config.head_timeout_ms = milliseconds_of(from->api.header_timeout_ns);
 	config.body_progress_ms = milliseconds_of(from->api.read_timeout_ns);
 	config.write_progress_ms = milliseconds_of(from->api.write_timeout_ns);
