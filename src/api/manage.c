@@ -201,12 +201,43 @@ worker_join(struct zp_manage *manage)
 	manage->worker = NULL;
 }
 
+/* A name that was cut would be another name. */
+static int
+arguments_take(struct job *job, const char *const names[JOB_ARGUMENTS], struct zp_err *err)
+{
+	struct zp_slice value;
+
+	for (size_t i = 0; i < JOB_ARGUMENTS; i++) {
+		if (names[i] == NULL || !zp_http_query_get(job->request, names[i], &value) ||
+		    value.length == 0)
+			continue;
+		if (value.length >= sizeof(job->argument[i]) ||
+		    memchr(value.data, '\0', value.length) != NULL)
+			return zp_fail(err, ZP_E_INVALID, "parameter %s invalid", names[i]);
+		memcpy(job->argument[i], value.data, value.length);
+	}
+	return ZP_OK;
+}
+
+/* Under the lock: makes sure that no other work is under way, and begins this. */
+static int
+worker_start(struct zp_manage *manage, struct job *job, struct zp_err *err)
+{
+	int rc;
+
+	if (manage->is_busy)
+		return zp_fail(err, ZP_E_FULL, "other long work is under way: try again later");
+	worker_join(manage);
+	rc = zp_thread_start("zp-manage", job_run, job, &manage->worker, err);
+	manage->is_busy = rc == ZP_OK;
+	return rc;
+}
+
 static void
 job_start(struct zp_manage *manage, struct zp_http_request *request,
     int (*run)(struct job *job, struct zp_err *err), const char *const arguments[JOB_ARGUMENTS])
 {
 	struct job *job = zp_alloc_zero(1, sizeof(*job));
-	struct zp_slice value;
 	struct zp_err err = {0};
 	int rc;
 
@@ -214,20 +245,12 @@ job_start(struct zp_manage *manage, struct zp_http_request *request,
 	job->request = request;
 	job->run = run;
 	zp_buf_init(&job->answer, ANSWER_BYTES_MAX);
-	for (size_t i = 0; i < JOB_ARGUMENTS; i++) {
-		if (arguments[i] != NULL && zp_http_query_get(request, arguments[i], &value))
-			snprintf(job->argument[i], sizeof(job->argument[i]), "%.*s",
-			    (int)zp_min_u64(value.length, sizeof(job->argument[i])), value.data);
+	rc = arguments_take(job, arguments, &err);
+	if (rc == ZP_OK) {
+		zp_mutex_lock(&manage->lock);
+		rc = worker_start(manage, job, &err);
+		zp_mutex_unlock(&manage->lock);
 	}
-	zp_mutex_lock(&manage->lock);
-	if (manage->is_busy) {
-		rc = zp_fail(&err, ZP_E_FULL, "other long work is under way: try again later");
-	} else {
-		worker_join(manage);
-		rc = zp_thread_start("zp-manage", job_run, job, &manage->worker, &err);
-		manage->is_busy = rc == ZP_OK;
-	}
-	zp_mutex_unlock(&manage->lock);
 	if (rc < 0) {
 		zp_buf_done(&job->answer);
 		zp_free(job);

@@ -69,10 +69,16 @@ class Answer:
 
 
 class Connection:
-    """One connection; requests are written as told, so that they may be wrong or slow."""
+    """One connection; requests are written as told, so that they may be wrong or slow. To a port or to
+    a Unix socket's path."""
 
-    def __init__(self, port, timeout=30):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, address, timeout=30):
+        if isinstance(address, int):
+            self.socket = socket.create_connection(("127.0.0.1", address), timeout)
+        else:
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(timeout)
+            self.socket.connect(str(address))
         self.file = self.socket.makefile("rb")
 
     def close(self):
@@ -151,7 +157,7 @@ class Node:
             "ZPIN_NODE_DATA": str(self.root / "data"),
             "ZPIN_API_LISTEN": f"127.0.0.1:{self.port}",
             "ZPIN_MANAGEMENT_LISTEN": f"127.0.0.1:{self.management}",
-            "ZPIN_MANAGEMENT_SOCKET": "",
+            "ZPIN_MANAGEMENT_SOCKET": str(self.root / "zpin.sock"),
             "ZPIN_METRICS_LISTEN": "",
             "ZPIN_STORAGE_SHARDS": "4",
             "ZPIN_STORAGE_SYNC": "false",
@@ -255,7 +261,7 @@ class NodeTest(unittest.TestCase):
 
     def setUp(self):
         if self.accounts is None:
-            self.assertTrue(self.node.post("/import?replace=true", b"").lines()[-1]["done"])
+            self.assertTrue(self.node.post("/import?replace=true", b"\n").lines()[-1]["done"])
             self.assertEqual(self.node.get("/allocations").status, 204)
             type(self).id = self.node.get("/id").json()["id"]
 

@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-from node import CID_A, NodeTest
+from node import CID_A, Connection, NodeTest
 
 REALM = 'realm="Restricted IPFS Cluster API"'
 
@@ -69,6 +69,16 @@ class Passwords(NodeTest):
         self.assertEqual(self.node.request("OPTIONS", "/pins").status, 405)
         self.assertEqual(self.node.request("OPTIONS", "/pins", headers=[
             "Origin: http://a.example", "Access-Control-Request-Method: GET"]).status, 204)
+
+    def test_unix_socket_is_guarded_by_its_mode(self):
+        path = self.node.root / "zpin.sock"
+        self.assertEqual(path.stat().st_mode & 0o777, 0o660)
+        with Connection(path) as connection:
+            connection.send_head("GET", "/id")
+            self.assertEqual(connection.receive().json()["peername"], "tester")
+        with Connection(self.node.management) as connection:
+            connection.send_head("GET", "/id")
+            self.assertEqual(connection.receive().status, 401)
 
     def test_tokens(self):
         minted = self.node.post("/token", headers=[basic("user", "pass")])

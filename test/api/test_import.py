@@ -72,6 +72,12 @@ class Import(NodeTest):
         self.imported(CID_C.encode() + b"\n", "?replace=true")
         self.assertEqual([pin["cid"] for pin in self.node.get("/allocations").lines()], [CID_C])
 
+    def test_replacing_by_nothing_is_refused(self):
+        self.node.post("/pins/" + CID_A)
+        last = self.imported(b"", "?replace=true").lines()[-1]
+        self.assertEqual(last["error"], "the body is empty, and replace would remove every pin")
+        self.assertEqual(self.node.get("/allocations/" + CID_A).status, 200)
+
     def foreign_line(self):
         return json.dumps({"cid": CID_A, "max_depth": -1, "replication_factor_min": 1,
                            "replication_factor_max": 2, "allocations": [FOREIGN],

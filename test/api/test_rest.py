@@ -2,7 +2,7 @@
 import re
 import unittest
 
-from node import CID_A, CID_B, CID_C, FOREIGN, NOT_FOUND, NodeTest
+from node import CID_A, CID_B, CID_C, FOREIGN, NOT_FOUND, Connection, NodeTest
 
 QUEUED = "no IPFS daemon is configured on this node; the pin waits in the queue"
 TIME_SHORT = r'"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"'
@@ -162,6 +162,9 @@ class Rest(NodeTest):
             body, '{"cid":"%s","name":"","allocations":[],"origins":null,"created":"<nanoseconds>",'
             '"metadata":null,"peer_map":{"<self>":{"peername":"tester","status":"unpinned",'
             '"timestamp":"<nanoseconds>","error":"","attempt_count":0,"priority_pin":false}}}\n' % CID_C)
+        self.assertEqual(self.plain(self.node.post(f"/pins/{CID_C}/recover")), body)
+        recovered = self.node.post(f"/pins/{CID_C}/recover?local=true")
+        self.assert_error(recovered, 404, "pin is not part of the pinset")
         answer = self.node.get(f"/pins?cids={CID_C},{CID_A},{CID_C}")
         self.assertEqual([line["cid"] for line in answer.lines()], [CID_C, CID_A, CID_C])
 
@@ -302,6 +305,29 @@ class Rest(NodeTest):
         self.assertEqual(preflight(get, asked + "content-type"), ("GET", "content-type"))
         self.assertEqual(preflight(get, asked + "x-foo"), (None, None))
         self.assertEqual(preflight("Access-Control-Request-Method: POST"), (None, None))
+
+
+class ReadOnly(NodeTest):
+    def management(self, path):
+        with Connection(self.node.management) as connection:
+            connection.send_head("POST", path, ["Content-Length: 0"])
+            return connection.receive("POST").status
+
+    def test_writes_are_refused_and_reads_go_on(self):
+        self.node.post(f"/pins/{CID_A}")
+        self.assertEqual(self.management("/read-only?on=true"), 200)
+        try:
+            for method in ("POST", "DELETE"):
+                answer = self.node.request(method, f"/pins/{CID_A}")
+                self.assert_error(answer, 503, "the node is read-only")
+                self.assertEqual(answer.header("retry-after"), "1")
+            self.assertEqual(self.node.post("/import", b"x").status, 503)
+            lines = self.node.post("/pins", f"{CID_A}\nbad\n{CID_B}".encode()).lines()
+            self.assertEqual([line["line"] for line in lines], [1, 2, 3])
+            self.assertEqual(lines[0]["error"], "the node is read-only")
+            self.assertEqual(self.node.get(f"/allocations/{CID_A}").status, 200)
+        finally:
+            self.assertEqual(self.management("/read-only?on=false"), 200)
 
 
 class Configured(NodeTest):
