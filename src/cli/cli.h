@@ -15,10 +15,13 @@
  * map=OLD:NEW (repeated), origin (names the input) and lines_done (which to pass over). Answers
  * NDJSON while it reads: {"lines", "lines_done", "imported", "skipped"} now and then, {"bad_line":
  * n, "error": why} for a line skipped, and last
- *                      {"done": true, …} or {"error": why, "line": n, …}.
+ *                      {"done": true, …} or {"error": why, "error_code": name in err.def, "line": n,
+ * …}.
  *   GET /import        query origin: {"lines_done": n}, how far that input is in the journal.
  *   GET /export        NDJSON, a pin a line, as `ipfs-cluster-service state export` writes it.
- *   GET /info, /metrics  of the management address, or of the Unix socket, which has the API too.
+ *   GET /info, /metrics; POST /verify, /checkpoint, /snapshot?name=, /peers/move?from=&to=  of the
+ *                      management address, or of the Unix socket, which has the API too.
+ *   X-Zpin-Error       of failures: the name in err.def, from which the exit code comes.
  */
 #ifndef ZP_CLI_CLI_H
 #define ZP_CLI_CLI_H
@@ -71,8 +74,16 @@ struct zp_cli_export {
 	void *context;
 };
 
+/* One check of all data. */
 struct zp_cli_verify {
-	struct zp_buf *report; /* lines for people: what was read and what is damaged */
+	void (*damage)(void *context, const char *text);
+	void *context;
+	/* Out, also on failure: what was read. */
+	uint64_t pins;
+	uint64_t segments;
+	uint64_t rows;
+	uint64_t bytes;
+	uint64_t damages;
 };
 
 /*
@@ -92,8 +103,8 @@ struct zp_cli_node_ops {
 	    struct zp_cli_counts *counts_out, struct zp_err *err);
 	int (*export)(const char *config_path, const struct zp_cli_export *export,
 	    struct zp_cli_counts *counts_out, struct zp_err *err);
-	int (*verify)(
-	    const char *config_path, const struct zp_cli_verify *verify, struct zp_err *err);
+	/* ZP_E_CORRUPT when something is damaged. */
+	int (*verify)(const char *config_path, struct zp_cli_verify *verify, struct zp_err *err);
 	/* Reads and checks the config; warnings and, with `show`, the values. */
 	int (*config_check)(const char *config_path, bool show, struct zp_buf *warnings,
 	    struct zp_buf *values, struct zp_err *err);

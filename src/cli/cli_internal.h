@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 
 #define CLI_LINE_BYTES_MAX (ZP_RECORD_BYTES_MAX * 8u) /* one JSON object of a stream */
-#define CLI_ERROR_BODY_BYTES_MAX 65536u
+#define CLI_ERROR_BODY_BYTES_MAX (1u << 20) /* a verify tells its damages in one */
 #define CLI_OPTIONS_MAX 64u /* given in one call */
 #define CLI_ARGUMENTS_MAX 65536u
 #define CLI_URL_BYTES_MAX 65536u
@@ -96,6 +96,8 @@ void cli__help_scdoc(struct zp_buf *text); /* the COMMANDS part of zpin(1) */
 void cli__completion_bash(struct zp_buf *text);
 void cli__completion_zsh(struct zp_buf *text);
 void cli__completion_fish(struct zp_buf *text);
+/* Whether commands have this word before their own. */
+bool cli__is_group(const char *word);
 /* "pin add" */
 void cli__command_name(const struct cli_command *command, struct zp_buf *text);
 
@@ -150,9 +152,12 @@ struct cli_request {
 	void *sink_context;
 	cli_source source; /* NULL: no body */
 	void *source_context;
-	bool is_patient;       /* no timeout unless one was given */
-	struct zp_buf *cursor; /* takes X-Next-Cursor; NULL: not wanted */
-	long status;           /* out: of the answer, 0 when none came */
+	bool is_patient;           /* no timeout unless one was given */
+	struct zp_buf *cursor;     /* takes X-Next-Cursor; NULL: not wanted */
+	struct zp_buf *error_body; /* takes the body of a failure; NULL: not wanted */
+	void (*tick)(void *context); /* about every second while waiting; may be NULL */
+	void *tick_context;
+	long status; /* out: of the answer, 0 when none came */
 };
 
 /*
@@ -168,6 +173,8 @@ ZP_MUST_CHECK int cli__get(
 
 /* What an HTTP status means as ZP_E_*. */
 int cli__code_of_status(long status);
+/* The code that err.def gives this name, or `otherwise`. */
+int cli__code_of_name(struct zp_slice name, int otherwise);
 
 /* Percent-encodes everything but unreserved characters. */
 void cli__url_encode(struct zp_slice text, struct zp_buf *url);
@@ -270,10 +277,11 @@ void cli__progress_begin(struct cli_progress *progress, FILE *notes, bool is_qui
 void cli__progress_sample(struct cli_progress *progress, uint64_t items, int64_t now_ns);
 /* Seconds left from the share done (0 to 1) and the time it took; -1: can't be said. */
 int64_t cli__eta_seconds(double share, int64_t elapsed_ns);
-/* "1.23 M", "12.3 GB", "3m05s" */
+/* "1.23 M", "12.3 GB", "3m05s", "0.12s" */
 void cli__format_count(uint64_t count, struct zp_buf *text);
 void cli__format_bytes(uint64_t bytes, struct zp_buf *text);
 void cli__format_seconds(int64_t seconds, struct zp_buf *text);
+void cli__format_elapsed(int64_t elapsed_ns, struct zp_buf *text);
 /* One line: share (negative: unknown), counts, rate, time left. */
 void cli__progress_line(const struct cli_progress *progress, const struct zp_cli_counts *counts,
     double share, int64_t now_ns, struct zp_buf *text);
@@ -332,6 +340,9 @@ int cli__cmd_pin_recover(struct cli_call *call);
 int cli__cmd_import(struct cli_call *call);
 int cli__cmd_export(struct cli_call *call);
 int cli__cmd_verify(struct cli_call *call);
+int cli__cmd_checkpoint(struct cli_call *call);
+int cli__cmd_snapshot(struct cli_call *call);
+int cli__cmd_peers_map(struct cli_call *call);
 int cli__cmd_info(struct cli_call *call);
 int cli__cmd_peers(struct cli_call *call);
 int cli__cmd_metrics(struct cli_call *call);

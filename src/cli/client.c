@@ -25,6 +25,7 @@ struct transfer {
 	struct cli_request *request;
 	CURL *curl;
 	struct zp_buf error_body;   /* of an answer of 400 and over */
+	int error_code;             /* what the node calls it; 0: it did not say */
 	struct zp_buf stream_error; /* the trailer's text */
 	struct zp_err err;          /* of the source or the sink */
 	int rc;                     /* the same */
@@ -133,6 +134,25 @@ cli__code_of_status(long status)
 	}
 }
 
+int
+cli__code_of_name(struct zp_slice name, int otherwise)
+{
+	static const struct {
+		const char *name;
+		int code;
+	} codes[] = {
+#define ZP_ERR(name, number, text, http_status, exit_code, retry) {#name, -(number)},
+#include "base/err.def"
+#undef ZP_ERR
+	};
+
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(codes); i++) {
+		if (zp_slice_is(name, codes[i].name))
+			return codes[i].code;
+	}
+	return otherwise;
+}
+
 /* {"code":n,"message":"…"}; anything else (a proxy's page) is shown by its status alone. */
 static int
 status_error(struct transfer *transfer, long status, struct zp_err *err)
@@ -140,7 +160,7 @@ status_error(struct transfer *transfer, long status, struct zp_err *err)
 	static const char *const names[] = {"message"};
 	struct zp_buf message = ZP_BUF_INIT(CLI_ERROR_BODY_BYTES_MAX);
 	ZP_AUTO_BUF(shown, CLI_ERROR_BODY_BYTES_MAX * 3);
-	int rc = cli__code_of_status(status);
+	int rc = transfer->error_code < 0 ? transfer->error_code : cli__code_of_status(status);
 
 	if (cli__pick(zp_buf_slice(&transfer->error_body), names, &message, 1, NULL) == 0 &&
 	    message.length > 0) {
@@ -161,6 +181,13 @@ curl_error(struct transfer *transfer, CURLcode code, const char *base, struct zp
 	const char *text =
 	    transfer->curl_text[0] != '\0' ? transfer->curl_text : curl_easy_strerror(code);
 
+	/* libcurl speaks of port 80 where it could not open a socket's file. */
+	if (code == CURLE_COULDNT_CONNECT && strncmp(base, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0) {
+		long why = 0;
+
+		curl_easy_getinfo(transfer->curl, CURLINFO_OS_ERRNO, &why);
+		text = why != 0 ? strerror((int)why) : "can't connect";
+	}
 	switch (code) {
 	case CURLE_COULDNT_CONNECT:
 		return zp_fail(err, ZP_E_IO,
@@ -238,6 +265,8 @@ on_header(char *data, size_t size, size_t count, void *context)
 			zp_buf_append_text(&transfer->stream_error, "; ");
 		cli__text_fit(value, 400, &transfer->stream_error);
 	}
+	if (header_is(line, "X-Zpin-Error", &value))
+		transfer->error_code = cli__code_of_name(value, 0);
 	if (transfer->request->cursor != NULL && header_is(line, "X-Next-Cursor", &value)) {
 		zp_buf_clear(transfer->request->cursor);
 		zp_buf_append_slice(transfer->request->cursor, value);
@@ -254,6 +283,18 @@ on_send(char *to, size_t size, size_t count, void *context)
 	transfer->rc = transfer->request->source(transfer->request->source_context, (uint8_t *)to,
 	    size * count, &length, &transfer->err);
 	return transfer->rc < 0 ? CURL_READFUNC_ABORT : length;
+}
+
+/* Not 0 would end the transfer. */
+static int
+on_wait(void *context, curl_off_t get_total, curl_off_t get_now, curl_off_t put_total,
+    curl_off_t put_now)
+{
+	const struct cli_request *request = context;
+
+	(void)get_total, (void)get_now, (void)put_total, (void)put_now;
+	request->tick(request->tick_context);
+	return 0;
 }
 
 /* ---- One request ---------------------------------------------------------------------------- */
@@ -357,6 +398,11 @@ options_set(struct transfer *transfer, struct curl_slist *headers)
 		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
+	if (request->tick != NULL) {
+		curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+		curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_wait);
+		curl_easy_setopt(curl, CURLOPT_XFERINFODATA, request);
+	}
 	timeouts_set(curl, settings, request->is_patient);
 	if (request->source != NULL) {
 		curl_easy_setopt(curl, CURLOPT_POST, 1L);
@@ -420,6 +466,8 @@ cli__request(struct cli_call *call, struct cli_request *request)
 		options_set(&transfer, headers);
 		rc = outcome(&transfer, curl_easy_perform(transfer.curl), base, &call->err);
 	}
+	if (request->error_body != NULL)
+		zp_buf_append_slice(request->error_body, zp_buf_slice(&transfer.error_body));
 	curl_easy_setopt(transfer.curl, CURLOPT_ERRORBUFFER, NULL);
 	curl_slist_free_all(headers);
 	zp_buf_done(&transfer.error_body);

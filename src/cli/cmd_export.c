@@ -147,7 +147,7 @@ cli__cmd_export(struct cli_call *call)
 		zp_buf_printf(&text, "exported %" PRIu64 " pins, ", export.counts.imported);
 		cli__format_bytes(export.counts.bytes, &text);
 		zp_buf_append_text(&text, " in ");
-		cli__format_seconds(elapsed_ns / 1000000000, &text);
+		cli__format_elapsed(elapsed_ns, &text);
 		cli__note(call, "%.*s", (int)text.length, (const char *)text.data);
 	}
 	return rc;

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 
 #define BAD_LINES_SHOWN_MAX 100u
-#define REPORT_MEMBERS 7u
+#define REPORT_MEMBERS 8u
 
 struct import {
 	struct cli_call *call;
@@ -58,7 +58,9 @@ on_bad_line(void *context, uint64_t line, struct zp_slice text, const char *why)
 	struct import *import = context;
 	ZP_AUTO_BUF(shown, 2048);
 
-	if (++import->bad_lines > BAD_LINES_SHOWN_MAX)
+	/* One that ends the import is the import's error. */
+	if (!cli__has(import->call->parsed, "skip-bad") ||
+	    ++import->bad_lines > BAD_LINES_SHOWN_MAX)
 		return;
 	cli__progress_clear(&import->progress);
 	cli__text_fit(text, 200, &shown);
@@ -79,9 +81,9 @@ summary_print(struct import *import, int64_t now_ns)
 	if (import->call->settings.is_quiet)
 		return;
 	zp_buf_printf(&text, "imported %" PRIu64 " pins, ", import->counts.imported);
-	cli__format_bytes(import->counts.bytes, &text);
+	cli__format_bytes(import->bytes_sent, &text);
 	zp_buf_append_text(&text, " in ");
-	cli__format_seconds((int64_t)(seconds + 0.5), &text);
+	cli__format_elapsed(elapsed_ns, &text);
 	zp_buf_append_text(&text, ", ");
 	cli__format_count((uint64_t)((double)import->counts.imported / seconds), &text);
 	zp_buf_append_text(&text, " pins/s");
@@ -100,6 +102,7 @@ enum report_member {
 	REPORT_BAD_LINE,
 	REPORT_ERROR,
 	REPORT_LINE,
+	REPORT_ERROR_CODE,
 };
 
 /* The error of a member that says why; the node's own words. */
@@ -118,7 +121,7 @@ static int
 report_line(void *context, struct zp_slice object, struct zp_err *err)
 {
 	static const char *const names[REPORT_MEMBERS] = {
-	    "lines", "imported", "skipped", "done", "bad_line", "error", "line"};
+	    "lines", "imported", "skipped", "done", "bad_line", "error", "line", "error_code"};
 	struct import *import = context;
 	struct zp_buf *values = import->values;
 	struct zp_cli_counts counts = import->counts;
@@ -134,7 +137,9 @@ report_line(void *context, struct zp_slice object, struct zp_err *err)
 	if (values[REPORT_ERROR].length > 0) {
 		import->has_ended = true;
 		import->bad_line = cli__pick_count(&values[REPORT_LINE]);
-		return zp_fail(err, ZP_E_INVALID, "%s", why_of(import));
+		rc = cli__code_of_name(
+		    zp_buf_slice(&values[REPORT_ERROR_CODE]), ZP_E_INVALID);
+		return zp_fail(err, rc, "%s", why_of(import));
 	}
 	counts.line = cli__pick_count(&values[REPORT_LINES]);
 	counts.imported = cli__pick_count(&values[REPORT_IMPORTED]);

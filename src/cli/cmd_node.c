@@ -1,6 +1,6 @@
 /*
  * cmd_node.c - who the node is and how it fares (info, peers, metrics, health, version), and what
- * is handed to the node inside this process (serve, init, verify, config).
+ * is handed to the node inside this process (serve, init, config).
  */
 #include "cli/cli_internal.h"
 
@@ -37,22 +37,6 @@ cli__cmd_init(struct cli_call *call)
 	if (rc == 0 && !call->settings.is_quiet)
 		rc = cli__print(call, zp_buf_slice(&report), &call->err);
 	return rc;
-}
-
-int
-cli__cmd_verify(struct cli_call *call)
-{
-	ZP_AUTO_BUF(report, BODY_BYTES_MAX);
-	struct zp_cli_verify verify = {.report = &report};
-	int rc;
-	int rc_print = 0;
-
-	if (call->ops->verify == NULL)
-		return not_here(call);
-	rc = call->ops->verify(call->settings.config_path, &verify, &call->err);
-	if (rc < 0 || !call->settings.is_quiet)
-		rc_print = cli__print(call, zp_buf_slice(&report), rc < 0 ? NULL : &call->err);
-	return rc < 0 ? rc : rc_print;
 }
 
 int

@@ -24,7 +24,7 @@ const struct cli_option cli__global_options[] = {
     {"no-check-certificate", 0, CLI_FLAG, false, NULL, NULL, NULL,
 	"take any certificate for https"},
     {"timeout", 't', CLI_DURATION, false, "DURATION", NULL, NULL,
-	"give up when the node sends nothing for so long (1m; import and export wait)"},
+	"give up when the node sends nothing for so long (1m; import, export and upkeep wait)"},
     {"config", 'c', CLI_FILE, false, "FILE", NULL, NULL,
 	"zpin.yaml of the commands that open a node themselves (ZPIN_CONFIG)"},
     {"json", 'j', CLI_FLAG, false, NULL, NULL, NULL, "print the node's JSON as it came"},
@@ -105,6 +105,12 @@ static const struct cli_option import_options[] = {
 static const struct cli_option export_options[] = {
     {"output", 'o', CLI_FILE, false, "FILE", NULL, NULL,
 	"write here, in place only when complete; - is standard output (the default)"},
+    {"offline", 0, CLI_FLAG, false, NULL, NULL, NULL,
+	"open the data of a stopped node instead of asking a running one"},
+    OPTION_END,
+};
+
+static const struct cli_option verify_options[] = {
     {"offline", 0, CLI_FLAG, false, NULL, NULL, NULL,
 	"open the data of a stopped node instead of asking a running one"},
     OPTION_END,
@@ -192,12 +198,29 @@ const struct cli_command cli__commands[] = {
 	"One pin a line, in the form of `ipfs-cluster-service state export`.", export_options,
 	"zpin export -o state.ndjson\nzpin export | zstd > state.ndjson.zst\n", "",
 	cli__cmd_export},
-    {NULL, "verify", "", 0, 0, "read all data of a stopped node and check it",
-	"Exits with 4 when something is damaged.", NULL, "zpin verify\n", "", cli__cmd_verify},
+    {NULL, "verify", "", 0, 0, "read all of a node's data and check it",
+	"Every byte is read and every pin counted again, by the node itself while it serves. What "
+	"is damaged is listed, and the exit status is then 4.",
+	verify_options, "zpin verify\nzpin verify --offline --config ./zpin-data/zpin.yaml\n", "",
+	cli__cmd_verify},
+    {NULL, "checkpoint", "", 0, 0, "write what is in memory into files, and trim the journal",
+	"The node does so by itself; this is for before a copy or a restart.", NULL,
+	"zpin checkpoint\n", "", cli__cmd_checkpoint},
+    {NULL, "snapshot", "NAME", 1, 1, "keep the data as it is now under a name",
+	"A checkpoint, then hard links of all files in the directory snapshots/NAME of the node's "
+	"data, which never change and take no space until the node replaces its own.",
+	NULL, "zpin snapshot before-upgrade\n", "", cli__cmd_snapshot},
     {NULL, "info", "", 0, 0, "show who the node is and how it is", "", NULL, "zpin info\n", "",
 	cli__cmd_info},
     {NULL, "peers", "", 0, 0, "list the cluster's peers", "", NULL, "zpin peers\n", "",
 	cli__cmd_peers},
+    {"peers", "map", "OLD=NEW", 1, 1, "let a peer take the place of another in every pin",
+	"From now on OLD reads as NEW in the allocations of every pin, whether it was imported or "
+	"pinned here; both are peer ids.",
+	NULL,
+	"zpin peers map 12D3KooWCFZ28HemDVKBQSVZGdCmKV5Gzr2Jq9hxqj9U1v7Z6ALa="
+	"12D3KooWK11PUbq7MsqKBHhV6kjYXnuYeARiLVZKS7RZxGYGNmeR\n",
+	"", cli__cmd_peers_map},
     {NULL, "metrics", "[NAME]", 0, 1, "list the cluster's metrics, or one's values", "",
 	metrics_options, "zpin metrics\nzpin metrics freespace\nzpin metrics --prometheus\n", "",
 	cli__cmd_metrics},

@@ -38,6 +38,24 @@ put_word(const char *word, struct zp_buf *text)
 	zp_buf_printf(text, " %s", word);
 }
 
+static bool
+is_command(const char *word)
+{
+	for (size_t i = 0; i < cli__commands_count; i++) {
+		if (cli__commands[i].group == NULL && strcmp(cli__commands[i].name, word) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A group that is a command as well (`peers`, `peers map`) stands there already. */
+static void
+put_first_word(const char *group, struct zp_buf *text)
+{
+	if (!is_command(group))
+		put_word(group, text);
+}
+
 static void
 put_alternative(const char *word, struct zp_buf *text)
 {
@@ -52,7 +70,7 @@ first_words(struct zp_buf *text)
 		if (cli__commands[i].group == NULL)
 			put_word(cli__commands[i].name, text);
 	}
-	groups(put_word, text);
+	groups(put_first_word, text);
 }
 
 static void
@@ -184,6 +202,8 @@ command_case(const struct dialect *dialect, const struct cli_command *command, s
 	name_of(command, text);
 	zp_buf_append_text(text, ")\n");
 	choice_words(command->words, &words);
+	if (command->group == NULL)
+		group_words(command->name, &words);
 	option_words(command->options, &words);
 	option_words(cli__global_options, &words);
 	if (command->words != NULL) {
@@ -212,8 +232,8 @@ script_body(const struct dialect *dialect, struct zp_buf *text)
 	for (size_t i = 0; i < cli__commands_count; i++) {
 		const char *group = cli__commands[i].group;
 
-		/* Each group once: at the first of its commands. */
-		if (group == NULL || (i > 0 && cli__commands[i - 1].group != NULL &&
+		/* Each group once, at the first of its commands, unless it is one itself. */
+		if (group == NULL || is_command(group) || (i > 0 && cli__commands[i - 1].group != NULL &&
 					 strcmp(cli__commands[i - 1].group, group) == 0))
 			continue;
 		zp_buf_clear(&words);
@@ -354,7 +374,8 @@ fish_command(const struct cli_command *command, struct zp_buf *text)
 static void
 fish_group(const char *group, struct zp_buf *text)
 {
-	zp_buf_printf(text, "complete -c zpin -n \"__zpin_at ''\" -x -a %s\n", group);
+	if (!is_command(group))
+		zp_buf_printf(text, "complete -c zpin -n \"__zpin_at ''\" -x -a %s\n", group);
 }
 
 void

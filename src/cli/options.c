@@ -38,8 +38,8 @@ option_find(const struct cli_command *command, const char *name, size_t length, 
 	return option;
 }
 
-static bool
-is_group(const char *word)
+bool
+cli__is_group(const char *word)
 {
 	for (size_t i = 0; i < cli__commands_count; i++) {
 		if (cli__commands[i].group != NULL && strcmp(cli__commands[i].group, word) == 0)
@@ -104,7 +104,7 @@ command_read(
 			continue;
 		}
 		words_out[found++] = i;
-		if (!is_group(argv[i]))
+		if (!cli__is_group(argv[i]))
 			break;
 	}
 	if (found == 0)
@@ -115,7 +115,7 @@ command_read(
 		parsed->command = command_find(NULL, argv[words_out[0]]);
 	if (parsed->command != NULL)
 		return 0;
-	if (found == 1 && is_group(argv[words_out[0]]))
+	if (found == 1 && cli__is_group(argv[words_out[0]]))
 		return zp_fail(err, ZP_E_INVALID,
 		    "`%s` needs a command behind it; see `zpin help %s`", argv[words_out[0]],
 		    argv[words_out[0]]);

@@ -124,6 +124,15 @@ cli__format_seconds(int64_t seconds, struct zp_buf *text)
 }
 
 void
+cli__format_elapsed(int64_t elapsed_ns, struct zp_buf *text)
+{
+	if (elapsed_ns < 10 * SECOND_NS)
+		zp_buf_printf(text, "%.2fs", (double)elapsed_ns / (double)SECOND_NS);
+	else
+		cli__format_seconds((elapsed_ns + SECOND_NS / 2) / SECOND_NS, text);
+}
+
+void
 cli__progress_line(const struct cli_progress *progress, const struct zp_cli_counts *counts,
     double share, int64_t now_ns, struct zp_buf *text)
 {

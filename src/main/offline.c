@@ -352,13 +352,16 @@ zp_node_export(const char *config_path, const struct zp_cli_export *to,
 }
 
 static void
-damage_print(void *context, const char *text)
+damage_tell(void *context, const char *text)
 {
-	zp_buf_printf(context, "damaged: %s\n", text);
+	struct zp_cli_verify *verify = context;
+
+	verify->damages++;
+	verify->damage(verify->context, text);
 }
 
 int
-zp_node_verify(const char *config_path, const struct zp_cli_verify *verify, struct zp_err *err)
+zp_node_verify(const char *config_path, struct zp_cli_verify *verify, struct zp_err *err)
 {
 	struct zp_verify_report report = {0};
 	struct offline offline;
@@ -366,11 +369,11 @@ zp_node_verify(const char *config_path, const struct zp_cli_verify *verify, stru
 
 	if (rc < 0)
 		return rc;
-	rc = zp_command_verify(offline.node, damage_print, verify->report, &report, err);
-	zp_buf_printf(verify->report, "%llu pins, %llu segments, %llu rows, %llu bytes read, %llu damages\n",
-	    (unsigned long long)report.pins, (unsigned long long)report.segments,
-	    (unsigned long long)report.rows, (unsigned long long)report.bytes,
-	    (unsigned long long)report.damages);
+	rc = zp_command_verify(offline.node, damage_tell, verify, &report, err);
+	verify->pins = report.pins;
+	verify->segments = report.segments;
+	verify->rows = report.rows;
+	verify->bytes = report.bytes;
 	offline_close(&offline);
 	return rc;
 }

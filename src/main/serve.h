@@ -19,6 +19,6 @@ ZP_MUST_CHECK int zp_node_import(const char *config_path, const struct zp_cli_im
 ZP_MUST_CHECK int zp_node_export(const char *config_path, const struct zp_cli_export *export,
     struct zp_cli_counts *counts_out, struct zp_err *err);
 ZP_MUST_CHECK int zp_node_verify(
-    const char *config_path, const struct zp_cli_verify *verify, struct zp_err *err);
+    const char *config_path, struct zp_cli_verify *verify, struct zp_err *err);
 
 #endif

@@ -193,6 +193,92 @@ class Commands(unittest.TestCase):
         self.run_zpin("pin", "update", "from", "to", "--name", "n", act=answer)
         self.assertEqual(self.server.seen[0][1], "/pins/to?name=n&pin-update=from")
 
+    def test_the_nodes_own_code_goes_before_the_status(self):
+        for name, expected in [("CORRUPT", 4), ("INVALID", 2), ("TIMEOUT", 62), ("IO", 1),
+                               ("NEWER_THAN_THIS", 1)]:
+            code, _, err = self.run_zpin("pin", "get", CID, act=lambda h: h.plain(
+                500, '{"code":500,"message":"why"}', [("X-Zpin-Error", name)]))
+            self.assertEqual((code, err), (expected, "zpin: why\n"), name)
+
+    # ---- upkeep ----
+
+    def upkeep(self, *arguments, status=200, body="{}", headers=()):
+        result = self.run_zpin(*arguments, "--management", self.api,
+                               act=lambda h: h.plain(status, body, headers))
+        return result, [seen[:2] for seen in self.server.seen]
+
+    def test_upkeep_asks_the_management_address(self):
+        result, seen = self.upkeep("checkpoint",
+                                   body='{"checkpoint_number":7,"checkpoint_batch":9}')
+        self.assertEqual(result, (0, "checkpoint 7 at journal position 9\n", ""))
+        self.assertEqual(seen, [("POST", "/checkpoint")])
+        result, seen = self.upkeep("snapshot", "a&b", body='{"snapshot":"a\\u001bb"}')
+        self.assertEqual(result, (0, "made snapshot a\ufffdb\n", ""))
+        self.assertEqual(seen, [("POST", "/snapshot?name=a%26b")])
+        result, seen = self.upkeep("peers", "map", "A=B=C", body='{"from":"A","to":"B=C"}')
+        self.assertEqual(result, (0, "A reads as B=C\n", ""))
+        self.assertEqual(seen, [("POST", "/peers/move?from=A&to=B%3DC")])
+        for pair in ["A", "=B", "A="]:
+            result, seen = self.upkeep("peers", "map", pair)
+            self.assertEqual((result[0], seen), (2, []))
+        result, _ = self.upkeep("checkpoint", "--json", body='{ "x" : 1 }\n')
+        self.assertEqual(result, (0, '{ "x" : 1 }\n', ""))
+        result, _ = self.upkeep("checkpoint", "--quiet")
+        self.assertEqual(result, (0, "", ""))
+        code, _, err = self.run_zpin("checkpoint", act=lambda h: h.plain(200, "{}"))
+        self.assertEqual((code, self.server.seen), (2, []))
+        self.assertIn("--management", err)
+
+    def test_verify_lists_the_damages(self):
+        good = '{"damages":[],"damage_count":0,"segments":2,"rows":3,"bytes":4096,"pins":5}'
+        result, seen = self.upkeep("verify", body=good)
+        self.assertEqual(result, (0, "5 pins in 2 files, 3 rows, 4.10 kB read, no damage\n", ""))
+        self.assertEqual(seen, [("POST", "/verify")])
+        bad = '{"damages":["a \\"b\\"","c"],"damage_count":2,"code":500,"message":"2 damages"}'
+        failed = [("X-Zpin-Error", "CORRUPT")]
+        result, _ = self.upkeep("verify", status=500, body=bad, headers=failed)
+        self.assertEqual(result, (4, 'damaged: a "b"\ndamaged: c\n', "zpin: 2 damages\n"))
+        result, _ = self.upkeep("verify", "-q", status=500, body=bad, headers=failed)
+        self.assertEqual(result, (4, 'damaged: a "b"\ndamaged: c\n', "zpin: 2 damages\n"))
+        result, _ = self.upkeep("verify", "--json", status=500, body=bad, headers=failed)
+        self.assertEqual(result, (4, bad + "\n", "zpin: 2 damages\n"))
+        result, _ = self.upkeep("verify", status=503, body='{"code":503,"message":"busy"}')
+        self.assertEqual(result, (1, "", "zpin: busy\n"))
+        result, _ = self.upkeep("verify", status=500, body="<html>")
+        self.assertEqual(result[:2], (1, ""))
+
+    def test_long_work_is_seen_on_a_terminal(self):
+        def act(handler):
+            time.sleep(1.5)
+            handler.plain(200, '{"checkpoint_number":7,"checkpoint_batch":9}')
+
+        self.server.act = act
+        master, slave = pty.openpty()
+        process = subprocess.Popen([ZPIN, "checkpoint", "--management", self.api],
+                                   stdout=subprocess.DEVNULL, stderr=slave)
+        os.close(slave)
+        seen = b""
+        while True:
+            try:
+                block = os.read(master, 4096)
+            except OSError:
+                break
+            if not block:
+                break
+            seen += block
+        os.close(master)
+        self.assertEqual(process.wait(), 0)
+        self.assertTrue(seen.startswith(b"\r\x1b[Kwriting a checkpoint, 0s"), seen)
+        self.assertIn(b"\r\x1b[Kwriting a checkpoint, 1s", seen)
+        self.assertTrue(seen.endswith(b"\r\x1b[K"), seen)
+
+    def test_a_failed_import_has_the_nodes_code(self):
+        for name, expected in [("CORRUPT", 4), ("READ_ONLY", 1), ("INVALID", 2)]:
+            last = json.dumps({"error": "why", "error_code": name, "line": 0, "lines_done": 0})
+            code, _, err = self.run_zpin("import", "-", stdin=pin().encode() + b"\n", act=lambda h: (
+                list(h.body_lines()), h.stream([last])))
+            self.assertEqual((code, err), (expected, "zpin: why\n"))
+
     def test_status_becomes_the_exit_code(self):
         for status, expected in [(400, 2), (401, 1), (403, 1), (404, 3), (409, 1), (500, 1),
                                  (501, 1), (503, 1), (504, 62), (507, 1)]:
@@ -541,7 +627,7 @@ class Commands(unittest.TestCase):
                                                act=self.importer(received, self.done))
                 self.assertEqual((code, out), (0, ""))
                 self.assertEqual(received, lines)
-                self.assertRegex(err, r"^zpin: imported 2 pins, [0-9.]+ MB in \d+s, \d+ pins/s\n$")
+                self.assertRegex(err, r"^zpin: imported 2 pins, [0-9.]+ MB in [0-9.]+s, \d+ pins/s\n$")
         received = []
         code, _, err = self.run_zpin("import", "-", "-q", stdin=files["gzip"],
                                      act=self.importer(received, self.done))

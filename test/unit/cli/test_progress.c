@@ -92,6 +92,12 @@ numbers_have_three_digits(void **state)
 	assert_text(&text, "47h01m");
 	cli__format_seconds(50 * 3600, &text);
 	assert_text(&text, "2d02h");
+	cli__format_elapsed(0, &text);
+	assert_text(&text, "0.00s");
+	cli__format_elapsed(1234567890, &text);
+	assert_text(&text, "1.23s");
+	cli__format_elapsed(59600000000, &text);
+	assert_text(&text, "1m00s");
 }
 
 static void

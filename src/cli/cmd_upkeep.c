@@ -1,0 +1,314 @@
+/*
+ * cmd_upkeep.c - long work on a whole node: verify, checkpoint, snapshot, peers map.
+ *
+ * Flow: POST to the management address, which answers when the work is done; meanwhile a terminal
+ * shows for how long. `verify --offline` reads the data of a stopped node in this process.
+ */
+#include "cli/cli_internal.h"
+
+#include <inttypes.h>
+
+#include "base/json.h"
+
+#define SECOND_NS INT64_C(1000000000)
+#define ANSWER_BYTES_MAX CLI_ERROR_BODY_BYTES_MAX
+
+/* ---- Waiting -------------------------------------------------------------------------------- */
+
+/* "verifying, 12s" on a terminal, drawn over itself. */
+struct waiting {
+	struct cli_progress progress; /* where and since when */
+	const char *what;
+};
+
+static void
+waiting_tick(void *context)
+{
+	struct waiting *waiting = context;
+	struct cli_progress *progress = &waiting->progress;
+	int64_t now_ns = cli__now_ns();
+	ZP_AUTO_BUF(text, 128);
+
+	if (!progress->is_terminal || now_ns - progress->shown_ns < SECOND_NS / 2)
+		return;
+	progress->shown_ns = now_ns;
+	cli__format_seconds((now_ns - progress->begin_ns) / SECOND_NS, &text);
+	fprintf(progress->notes, "\r\033[K%s, %.*s", waiting->what, (int)text.length,
+	    (const char *)text.data);
+	fflush(progress->notes);
+}
+
+static void
+waiting_begin(struct waiting *waiting, struct cli_call *call, const char *what)
+{
+	*waiting = (struct waiting){.what = what};
+	cli__progress_begin(
+	    &waiting->progress, call->notes, call->settings.is_quiet, cli__now_ns());
+	waiting->progress.shown_ns -= SECOND_NS; /* so that the first tick draws */
+	waiting_tick(waiting);
+}
+
+/* ---- Asking --------------------------------------------------------------------------------- */
+
+static int
+body_take(void *context, struct zp_slice block, struct zp_err *err)
+{
+	zp_buf_append_slice(context, block);
+	return zp_buf_check(context, "the node's answer", err);
+}
+
+/* POSTs to the management address and waits for as long as it takes. `body` takes the answer, also
+ * of a failure. */
+static int
+manage(struct cli_call *call, const char *path, const char *what, struct zp_buf *body)
+{
+	struct waiting waiting;
+	struct cli_request request = {
+	    .base = call->settings.management,
+	    .method = "POST",
+	    .path = path,
+	    .sink = body_take,
+	    .sink_context = body,
+	    .is_patient = true,
+	    .error_body = body,
+	    .tick = waiting_tick,
+	    .tick_context = &waiting,
+	};
+	int rc;
+
+	if (request.base == NULL)
+		return zp_fail(&call->err, ZP_E_INVALID,
+		    "a node elsewhere needs --management URL for this");
+	waiting_begin(&waiting, call, what);
+	rc = cli__request(call, &request);
+	cli__progress_clear(&waiting.progress);
+	while (body->length > 0 && body->data[body->length - 1] == '\n')
+		body->length--;
+	return rc;
+}
+
+/* The node's JSON, or `verb` and the members `first` and `second` of it. */
+static int
+answer_print(struct cli_call *call, const struct zp_buf *body, const char *verb, const char *first,
+    const char *join, const char *second)
+{
+	const char *names[] = {first, second};
+	struct zp_buf values[] = {ZP_BUF_INIT(CLI_LINE_BYTES_MAX), ZP_BUF_INIT(CLI_LINE_BYTES_MAX)};
+	ZP_AUTO_BUF(text, CLI_LINE_BYTES_MAX);
+	ZP_AUTO_BUF(shown, CLI_LINE_BYTES_MAX);
+	int rc;
+
+	if (call->settings.is_json)
+		return cli__print_line(call, zp_buf_slice(body), &call->err);
+	if (call->settings.is_quiet)
+		return 0;
+	rc = cli__pick(zp_buf_slice(body), names, values, second == NULL ? 1 : 2, &call->err);
+	zp_buf_append_text(&text, verb);
+	zp_buf_append_slice(&text, zp_buf_slice(&values[0]));
+	zp_buf_append_text(&text, join);
+	zp_buf_append_slice(&text, zp_buf_slice(&values[1]));
+	cli__text_fit(zp_buf_slice(&text), 0, &shown);
+	zp_buf_done(&values[0]);
+	zp_buf_done(&values[1]);
+	return rc < 0 ? rc : cli__print_line(call, zp_buf_slice(&shown), &call->err);
+}
+
+int
+cli__cmd_checkpoint(struct cli_call *call)
+{
+	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
+	int rc = manage(call, "/checkpoint", "writing a checkpoint", &body);
+
+	return rc < 0 ? rc
+		      : answer_print(call, &body, "checkpoint ", "checkpoint_number",
+			    " at journal position ", "checkpoint_batch");
+}
+
+int
+cli__cmd_snapshot(struct cli_call *call)
+{
+	ZP_AUTO_BUF(url, CLI_URL_BYTES_MAX);
+	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
+	int rc;
+
+	zp_buf_append_text(&url, "/snapshot");
+	cli__query_add(&url, "name", call->parsed->arguments[0]);
+	rc = cli__url_end(&url, &call->err);
+	if (rc == 0)
+		rc = manage(call, (const char *)url.data, "making a snapshot", &body);
+	return rc < 0 ? rc : answer_print(call, &body, "made snapshot ", "snapshot", "", NULL);
+}
+
+int
+cli__cmd_peers_map(struct cli_call *call)
+{
+	const char *pair = call->parsed->arguments[0];
+	const char *equals = strchr(pair, '=');
+	ZP_AUTO_BUF(url, CLI_URL_BYTES_MAX);
+	ZP_AUTO_BUF(from, CLI_URL_BYTES_MAX);
+	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
+	int rc;
+
+	if (equals == NULL || equals == pair || equals[1] == '\0')
+		return zp_fail(
+		    &call->err, ZP_E_INVALID, "zpin peers map: \"%s\" is not OLD=NEW", pair);
+	zp_buf_append(&from, pair, (size_t)(equals - pair));
+	rc = cli__url_end(&from, &call->err);
+	if (rc < 0)
+		return rc;
+	zp_buf_append_text(&url, "/peers/move");
+	cli__query_add(&url, "from", (const char *)from.data);
+	cli__query_add(&url, "to", equals + 1);
+	rc = cli__url_end(&url, &call->err);
+	if (rc == 0)
+		rc = manage(call, (const char *)url.data, "moving a peer", &body);
+	return rc < 0 ? rc : answer_print(call, &body, "", "from", " reads as ", "to");
+}
+
+/* ---- Verify --------------------------------------------------------------------------------- */
+
+static int
+damage_line(struct cli_call *call, struct zp_slice text)
+{
+	ZP_AUTO_BUF(shown, CLI_LINE_BYTES_MAX);
+
+	zp_buf_append_text(&shown, "damaged: ");
+	cli__text_fit(text, 0, &shown);
+	return cli__print_line(call, zp_buf_slice(&shown), NULL);
+}
+
+static int
+verified_print(struct cli_call *call, const struct zp_cli_verify *verify)
+{
+	ZP_AUTO_BUF(text, 256);
+
+	if (call->settings.is_quiet)
+		return 0;
+	zp_buf_printf(&text, "%" PRIu64 " pins in %" PRIu64 " files, %" PRIu64 " rows, ",
+	    verify->pins, verify->segments, verify->rows);
+	cli__format_bytes(verify->bytes, &text);
+	zp_buf_append_text(&text, " read, no damage");
+	return cli__print_line(call, zp_buf_slice(&text), &call->err);
+}
+
+/* One of the damages in the node's answer. */
+static int
+each_damage(void *context, struct zp_slice name, struct zp_slice value, struct zp_err *err)
+{
+	static const char *const names[] = {"text"};
+	struct zp_buf text = ZP_BUF_INIT(CLI_LINE_BYTES_MAX);
+	ZP_AUTO_BUF(object, CLI_LINE_BYTES_MAX);
+	int rc;
+
+	(void)name;
+	zp_buf_append_text(&object, "{\"text\":"); /* cli__pick unescapes members only */
+	zp_buf_append_slice(&object, value);
+	zp_buf_append_byte(&object, '}');
+	rc = cli__pick(zp_buf_slice(&object), names, &text, 1, err);
+	if (rc == 0)
+		rc = damage_line(context, zp_buf_slice(&text));
+	zp_buf_done(&text);
+	return rc;
+}
+
+static int
+each_member(void *context, struct zp_slice name, struct zp_slice value, struct zp_err *err)
+{
+	return zp_slice_is(name, "damages") ? cli__each(value, each_damage, context, err) : 0;
+}
+
+static int
+verify_online(struct cli_call *call)
+{
+	static const char *const names[] = {"pins", "segments", "rows", "bytes"};
+	struct zp_buf values[ZP_ARRAY_COUNT(names)];
+	struct zp_cli_verify verify = {0};
+	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
+	int rc = manage(call, "/verify", "verifying", &body);
+	int rc_print = 0;
+
+	if (rc < 0 && body.length == 0)
+		return rc;
+	if (call->settings.is_json) {
+		rc_print = cli__print_line(call, zp_buf_slice(&body), NULL);
+		return rc < 0 ? rc : rc_print;
+	}
+	/* What can't be read of a failure's body adds nothing to the failure. */
+	if (rc < 0) {
+		zp_ignore(cli__each(zp_buf_slice(&body), each_member, call, NULL));
+		return rc;
+	}
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(names); i++)
+		zp_buf_init(&values[i], CLI_LINE_BYTES_MAX);
+	rc = cli__pick(zp_buf_slice(&body), names, values, ZP_ARRAY_COUNT(names), &call->err);
+	verify.pins = cli__pick_count(&values[0]);
+	verify.segments = cli__pick_count(&values[1]);
+	verify.rows = cli__pick_count(&values[2]);
+	verify.bytes = cli__pick_count(&values[3]);
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(names); i++)
+		zp_buf_done(&values[i]);
+	return rc < 0 ? rc : verified_print(call, &verify);
+}
+
+/* The damages of an offline verify, as lines or as the items of an array. */
+struct offline {
+	struct cli_call *call;
+	struct zp_buf json;
+};
+
+static void
+on_damage(void *context, const char *text)
+{
+	struct offline *offline = context;
+
+	if (!offline->call->settings.is_json) {
+		zp_ignore(damage_line(offline->call, zp_slice_of(text))); /* the end looks at out */
+		return;
+	}
+	zp_json_put_comma(&offline->json);
+	zp_json_put_text(&offline->json, text);
+}
+
+/* The same members as the node's answer. */
+static int
+offline_json(struct offline *offline, const struct zp_cli_verify *verify)
+{
+	struct zp_buf *json = &offline->json;
+	int rc;
+
+	zp_buf_printf(json,
+	    "],\"damage_count\":%" PRIu64 ",\"segments\":%" PRIu64 ",\"rows\":%" PRIu64
+	    ",\"bytes\":%" PRIu64 ",\"pins\":%" PRIu64 "}",
+	    verify->damages, verify->segments, verify->rows, verify->bytes, verify->pins);
+	rc = zp_buf_check(json, "the damages", NULL);
+	return rc < 0 ? rc : cli__print_line(offline->call, zp_buf_slice(json), NULL);
+}
+
+static int
+verify_offline(struct cli_call *call)
+{
+	struct offline offline = {.call = call, .json = ZP_BUF_INIT(64u << 20)};
+	struct zp_cli_verify verify = {.damage = on_damage, .context = &offline};
+	struct waiting waiting;
+	int rc;
+	int rc_print = 0;
+
+	if (call->ops->verify == NULL)
+		return zp_fail(&call->err, ZP_E_UNSUPPORTED, "--offline: not in this build");
+	zp_buf_append_text(&offline.json, "{\"damages\":[");
+	waiting_begin(&waiting, call, "verifying");
+	rc = call->ops->verify(call->settings.config_path, &verify, &call->err);
+	cli__progress_clear(&waiting.progress);
+	if (call->settings.is_json && (rc == 0 || rc == ZP_E_CORRUPT))
+		rc_print = offline_json(&offline, &verify);
+	else if (rc == 0)
+		rc_print = verified_print(call, &verify);
+	zp_buf_done(&offline.json);
+	return rc < 0 ? rc : rc_print;
+}
+
+int
+cli__cmd_verify(struct cli_call *call)
+{
+	return cli__has(call->parsed, "offline") ? verify_offline(call) : verify_online(call);
+}
