@@ -91,6 +91,10 @@ expiry_read(
 		rc = zp_time_parse(at, &seconds, &nanoseconds, err);
 		if (rc < 0)
 			return zp_wrap(err, rc, "expire-at cannot be parsed");
+		/* Whole seconds are kept and compared: a moment of this second that has passed must
+		 * be past by them too, or the pin is taken and gone at once. */
+		if (seconds == now_us / 1000000 && nanoseconds / 1000 < now_us % 1000000)
+			seconds--;
 		expire_at_set(pin, seconds);
 		return 0;
 	}

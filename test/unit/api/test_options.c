@@ -150,6 +150,10 @@ expiry(void **state)
 	} rows[] = {
 	    {"expire-at=2030-01-01T00:00:00Z", 1893456000},
 	    {"expire-at=2030-01-01T00:00:00.9Z", 1893456000},
+	    /* Half a second is gone of this one: its first half is past. */
+	    {"expire-at=2026-11-23T01:16:49.499999Z", NOW_US / 1000000 - 1},
+	    {"expire-at=2026-11-23T01:16:49.5Z", NOW_US / 1000000},
+	    {"expire-at=2026-11-23T01:16:48.9Z", NOW_US / 1000000 - 1},
 	    {"expire-at=2030-01-01T00:00:00+02:00", 1893456000 - 7200},
 	    {"expire-at=2030-01-01T00:00:00Z&expire-in=bad", 1893456000},
 	    {"expire-at=&expire-in=1s", 1795396610},
