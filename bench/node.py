@@ -75,6 +75,7 @@ class Bench:
         self.lines = []
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="zpin-bench-", dir=options.get("WORK")))
         self.load = self.work / "load"
+        self.commit = commit()  # at the start: the tree may move on meanwhile
         self.cluster_program = shutil.which("ipfs-cluster-service")
 
     def path(self, name):
@@ -248,8 +249,9 @@ class Bench:
             measured = self.figures.get(("ipfs-cluster", row))
             if measured is not None:
                 scaled = ", scaled" if row.endswith("cpu_s") and row.startswith("list") else ""
+                known = f"; reference {reference}" if reference else ""
                 self.say(f"ipfs-cluster.{row} {number(statistics.median(measured))} {unit}"
-                         f"  (with {self.cluster_count} pins{scaled})")
+                         f"  (with {self.cluster_count} pins{scaled}{known})")
             elif reference is not None:
                 self.say(f"reference.{row} {reference} {unit}  (IPFS Cluster 1.1.6, not measured now)")
         self.say(f"# {missed} goals missed")
@@ -294,7 +296,7 @@ def machine_facts(bench):
     filesystem = subprocess.run(["stat", "-f", "-c", "%T", bench.work], stdout=subprocess.PIPE,
                                 text=True).stdout.strip()
     return [
-        f"# commit {commit()}, {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
+        f"# commit {bench.commit}, {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
         f"# machine: {os.cpu_count()} x {first_value('/proc/cpuinfo', 'model name')}, "
         f"{first_value('/proc/meminfo', 'MemTotal')}, {platform.system()} {platform.release()}",
         f"# disk: {filesystem}, fdatasync of 4 KiB {sync_us(bench.work):.0f} us; load before the run "
@@ -315,6 +317,10 @@ def main():
     try:
         for fact in machine_facts(bench):
             bench.say(fact)
+        busy = max(os.getloadavg()[0], os.getloadavg()[1]) > os.cpu_count() / 2
+        if busy:
+            bench.say("# the machine is busy with other work: rates and times on the clock mean little, "
+                      "and CPU times are too high")
         bench.run()
         bench.report()
         bench.say(f"# {time.monotonic() - begin:.0f} s in all")
@@ -322,7 +328,7 @@ def main():
         shutil.rmtree(bench.work, ignore_errors=True)
     if bench.count >= 1_000_000 or options.get("KEEP") == "yes":
         day = datetime.date.today().isoformat()
-        kept = HERE / "results" / f"node-{day}-{commit()}.txt"
+        kept = HERE / "results" / f"node-{day}-{bench.commit}.txt"
         kept.parent.mkdir(exist_ok=True)
         kept.write_text("\n".join(bench.lines) + "\n")
         print(f"# kept in {kept}")
