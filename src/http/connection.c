@@ -542,6 +542,8 @@ connection_move(struct http_connection *connection)
 	bool moved = true;
 
 	while (moved && !connection->failed) {
+		bool was_full;
+
 		if (turn++ >= HTTP_TURN_BYTES / ZP_HTTP_PIECE_BYTES) {
 			connection_queue(connection);
 			return;
@@ -551,7 +553,11 @@ connection_move(struct http_connection *connection)
 		request_let_go(connection);
 		moved |= stream_run(connection);
 		request_let_go(connection);
+		/* A stream that held back because the last piece was not sent yet goes on when this
+		 * sends it: nobody else would wake it. */
+		was_full = connection->out.length > 0;
 		connection_flush(connection);
+		moved |= was_full && connection->out.length == 0;
 	}
 }
 
