@@ -230,7 +230,7 @@ ZP_MUST_CHECK int zp_pin_to_record(const struct zp_pin *pin, uint64_t allocation
  * POST (section 1.1 of its API: null and [] and {} are told apart by clients). */
 struct zp_pin_json_style {
 	bool is_post_answer;		/* metadata {} and origins null where empty */
-	uint32_t created_nanoseconds;	/* printed in the POST answer */
+	uint32_t created_nanoseconds;	/* the part of a second that is not stored; 0 on reads */
 	const struct zp_slice *user_allocations_json; /* NULL → null */
 };
 

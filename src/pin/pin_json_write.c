@@ -243,7 +243,7 @@ append_rest(const struct zp_record *record, const struct texts *texts,
 	flush(&piece, json);
 	append_cid(texts->reference, json);
 	put(&piece, ",\"timestamp\":\"");
-	put_time(&piece, created, style->is_post_answer ? style->created_nanoseconds : 0);
+	put_time(&piece, created, style->created_nanoseconds);
 	put(&piece, "\"");
 	if (record->facts[ZP_FACT_SIZE] != 0) {
 		put(&piece, ",\"size\":");
