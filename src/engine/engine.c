@@ -243,10 +243,13 @@ engine__publish(struct zp_engine *engine, struct manifest *manifest, bool drop_f
 	int rc;
 
 	manifest->number = engine->number_next++;
-	manifest__encode(manifest, &file);
 	manifest__name_format(manifest->number, name);
-	/* Opened before it is published: a file that cannot be read back must not become the truth. */
-	rc = version__open(engine, manifest, old, &version, err);
+	rc = manifest__limits_check(manifest, err);
+	if (rc == ZP_OK) {
+		manifest__encode(manifest, &file);
+		/* Opened before it is published: what cannot be read back must not become the truth. */
+		rc = version__open(engine, manifest, old, &version, err);
+	}
 	if (rc == ZP_OK) {
 		rc = zp_store_write_all(engine->options.store, name, zp_buf_slice(&file), err);
 		if (rc == ZP_OK)
@@ -259,29 +262,6 @@ engine__publish(struct zp_engine *engine, struct manifest *manifest, bool drop_f
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */
-
-int
-zp_engine_create(const struct zp_engine_options *options, struct zp_err *err)
-{
-	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
-	struct manifest manifest = {
-	    .shard_id = options->shard_id, .number = 1, .incarnation = options->incarnation};
-	struct zp_store_file *there;
-	char name[ZP_FILE_NAME_MAX];
-	int rc;
-
-	memcpy(manifest.cluster_id, options->cluster_id, sizeof(manifest.cluster_id));
-	memcpy(manifest.low, options->low, ZP_KEY_BYTES);
-	memcpy(manifest.high, options->high, ZP_KEY_BYTES);
-	manifest__name_format(manifest.number, name);
-	rc = zp_store_file_open(options->store, name, &there, NULL);
-	if (rc == ZP_OK) {
-		zp_store_file_close(there);
-		return zp_fail(err, ZP_E_EXISTS, "%s is there already", name);
-	}
-	manifest__encode(&manifest, &file);
-	return zp_store_write_all(options->store, name, zp_buf_slice(&file), err);
-}
 
 /* The names in the store that opening cares about. */
 struct listing {
@@ -317,6 +297,30 @@ listing_done(struct listing *listing)
 {
 	zp_free(listing->numbers);
 	zp_free(listing->unfinished);
+}
+
+int
+zp_engine_create(const struct zp_engine_options *options, struct zp_err *err)
+{
+	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
+	struct manifest manifest = {
+	    .shard_id = options->shard_id, .number = 1, .incarnation = options->incarnation};
+	struct listing listing = {0};
+	char name[ZP_FILE_NAME_MAX];
+	int rc = zp_store_list(options->store, listing_add, &listing, err);
+
+	if (rc == ZP_OK && listing.number_count > 0)
+		rc = zp_fail(err, ZP_E_EXISTS, "there is manifest %llu already",
+		    (unsigned long long)listing.numbers[0]);
+	listing_done(&listing);
+	if (rc < 0)
+		return rc;
+	memcpy(manifest.cluster_id, options->cluster_id, sizeof(manifest.cluster_id));
+	memcpy(manifest.low, options->low, ZP_KEY_BYTES);
+	memcpy(manifest.high, options->high, ZP_KEY_BYTES);
+	manifest__name_format(manifest.number, name);
+	manifest__encode(&manifest, &file);
+	return zp_store_write_all(options->store, name, zp_buf_slice(&file), err);
 }
 
 static int
@@ -362,6 +366,8 @@ manifest_read(struct zp_engine *engine, uint64_t number, struct manifest *manife
 
 	manifest__name_format(number, name);
 	rc = zp_store_read_all(engine->options.store, name, MANIFEST_BYTES_MAX, &file, err);
+	if (rc == ZP_E_TOO_LARGE) /* or empty: no manifest either way */
+		rc = zp_fail(err, ZP_E_CORRUPT, "its length is impossible");
 	if (rc == ZP_OK)
 		rc = manifest__decode(zp_buf_slice(&file), manifest_out, err);
 	return rc < 0 ? zp_wrap(err, rc, "%s", name) : ZP_OK;
@@ -405,8 +411,14 @@ engine_load(struct zp_engine *engine, struct zp_err *err)
 	struct listing listing = {0};
 	struct manifest manifest = {0};
 	struct version *version;
-	int rc = zp_store_list(engine->options.store, listing_add, &listing, err);
+	int rc = ZP_OK;
 
+	/* What the directory shows may be there in the system's cache only, since a process died between
+	 * a rename and its sync. It is believed from here on, and the journal trimmed after it. */
+	if (!engine->options.read_only)
+		rc = zp_store_sync_directory(engine->options.store, err);
+	if (rc == ZP_OK)
+		rc = zp_store_list(engine->options.store, listing_add, &listing, err);
 	if (rc == ZP_OK) {
 		if (listing.number_count > 1)
 			qsort(listing.numbers, listing.number_count, sizeof(listing.numbers[0]),
@@ -416,6 +428,8 @@ engine_load(struct zp_engine *engine, struct zp_err *err)
 	for (size_t i = 0; rc == ZP_OK && !engine->options.read_only && i < listing.unfinished_count;
 	     i++)
 		rc = zp_store_remove(engine->options.store, listing.unfinished[i], err);
+	if (rc == ZP_OK && listing.numbers[0] == UINT64_MAX)
+		rc = zp_fail(err, ZP_E_CORRUPT, "there is a manifest of the last number of all");
 	if (rc == ZP_OK) {
 		engine->number_next = listing.numbers[0] + 1;
 		rc = version__open(engine, &manifest, NULL, &version, err);
@@ -437,12 +451,28 @@ copied(const void *from, size_t bytes)
 	return bytes == 0 ? NULL : memcpy(zp_alloc(bytes), from, bytes);
 }
 
+/* Counters and lanes as the manifest has them. */
+static void
+facts_load(struct zp_engine *engine)
+{
+	const struct manifest *manifest = &engine->view->version->manifest;
+
+	pthread_mutex_lock(&engine->facts_lock);
+	zp_free(engine->counters);
+	zp_free(engine->lanes);
+	engine->counter_count = manifest->counter_count;
+	engine->counters =
+	    copied(manifest->counters, manifest->counter_count * sizeof(manifest->counters[0]));
+	engine->lane_count = manifest->lane_count;
+	engine->lanes = copied(manifest->lanes, manifest->lane_count * sizeof(manifest->lanes[0]));
+	pthread_mutex_unlock(&engine->facts_lock);
+}
+
 int
 zp_engine_open(const struct zp_engine_options *options, struct zp_engine **engine_out,
     struct zp_err *err)
 {
 	struct zp_engine *engine = zp_alloc_zero(1, sizeof(*engine));
-	const struct manifest *manifest;
 	int rc;
 
 	engine->options = *options;
@@ -454,13 +484,8 @@ zp_engine_open(const struct zp_engine_options *options, struct zp_engine **engin
 		zp_engine_close(engine);
 		return zp_wrap(err, rc, "shard %016llx", (unsigned long long)options->shard_id);
 	}
-	manifest = &engine->view->version->manifest;
-	engine->options.incarnation = manifest->incarnation;
-	engine->counter_count = manifest->counter_count;
-	engine->counters =
-	    copied(manifest->counters, manifest->counter_count * sizeof(manifest->counters[0]));
-	engine->lane_count = manifest->lane_count;
-	engine->lanes = copied(manifest->lanes, manifest->lane_count * sizeof(manifest->lanes[0]));
+	engine->incarnation = engine->view->version->manifest.incarnation;
+	facts_load(engine);
 	*engine_out = engine;
 	return ZP_OK;
 }
@@ -474,8 +499,7 @@ zp_engine_close(struct zp_engine *engine)
 	memtable__release(engine->active);
 	zp_free(engine->counters);
 	zp_free(engine->lanes);
-	zp_free(engine->frozen_counters);
-	zp_free(engine->frozen_lanes);
+	engine__frozen_facts_free(engine);
 	pthread_mutex_destroy(&engine->view_lock);
 	pthread_mutex_destroy(&engine->facts_lock);
 	zp_free(engine);
@@ -490,7 +514,7 @@ zp_engine_shard_id(const struct zp_engine *engine)
 uint32_t
 zp_engine_incarnation(const struct zp_engine *engine)
 {
-	return engine->options.incarnation;
+	return engine->incarnation;
 }
 
 uint8_t
@@ -511,30 +535,10 @@ engine__prefix_bits(const struct zp_engine *engine)
 
 /* Under facts_lock. */
 static struct manifest_counter *
-counter_of(struct zp_engine *engine, uint32_t namespace_id, uint32_t type)
+counter_of(struct zp_engine *engine, const struct zp_key *key, const struct zp_record *record)
 {
-	size_t at = 0, end = engine->counter_count;
-
-	while (at < end) {
-		size_t middle = at + (end - at) / 2;
-		const struct manifest_counter *counter = &engine->counters[middle];
-
-		if (counter->namespace_id == namespace_id && counter->type == type)
-			return &engine->counters[middle];
-		if (counter->namespace_id < namespace_id ||
-		    (counter->namespace_id == namespace_id && counter->type < type))
-			at = middle + 1;
-		else
-			end = middle;
-	}
-	engine->counters = zp_realloc(engine->counters,
-	    (engine->counter_count + 1) * sizeof(engine->counters[0]));
-	memmove(&engine->counters[at + 1], &engine->counters[at],
-	    (engine->counter_count - at) * sizeof(engine->counters[0]));
-	engine->counters[at] =
-	    (struct manifest_counter){.namespace_id = namespace_id, .type = type};
-	engine->counter_count++;
-	return &engine->counters[at];
+	return manifest__counter_of(&engine->counters, &engine->counter_count, key->namespace_id,
+	    (uint32_t)record->facts[ZP_FACT_TYPE]);
 }
 
 static void
@@ -544,15 +548,16 @@ count_change(struct zp_engine *engine, const struct zp_change *change)
 
 	pthread_mutex_lock(&engine->facts_lock);
 	if (change->has_old) {
-		counter = counter_of(engine, change->key.namespace_id,
-		    (uint32_t)change->old_record.facts[ZP_FACT_TYPE]);
-		ZP_ASSERT(counter->pins > 0);
-		counter->pins--;
-		counter->size_bytes -= change->old_record.facts[ZP_FACT_SIZE];
+		uint64_t size = change->old_record.facts[ZP_FACT_SIZE];
+
+		/* Counters come from a file too: one that is wrong is for verify to tell, and must not
+		 * stop the node at every start. */
+		counter = counter_of(engine, &change->key, &change->old_record);
+		counter->pins -= counter->pins > 0;
+		counter->size_bytes -= zp_min_u64(counter->size_bytes, size);
 	}
 	if (change->has_new) {
-		counter = counter_of(engine, change->key.namespace_id,
-		    (uint32_t)change->new_record.facts[ZP_FACT_TYPE]);
+		counter = counter_of(engine, &change->key, &change->new_record);
 		counter->pins++;
 		counter->size_bytes += change->new_record.facts[ZP_FACT_SIZE];
 	}
@@ -589,9 +594,11 @@ zp_engine_apply(struct zp_engine *engine, const struct zp_change *change)
 void
 zp_engine_applied_set(struct zp_engine *engine, uint64_t node, uint64_t epoch, uint64_t batch)
 {
-	struct manifest lanes = {.lanes = engine->lanes, .lane_count = engine->lane_count};
+	struct manifest lanes = {0};
 
 	pthread_mutex_lock(&engine->facts_lock);
+	lanes.lanes = engine->lanes;
+	lanes.lane_count = engine->lane_count;
 	manifest__lane_set(&lanes,
 	    &(struct zp_lane){.node = node, .epoch = epoch, .applied = batch});
 	engine->lanes = lanes.lanes;
@@ -599,19 +606,59 @@ zp_engine_applied_set(struct zp_engine *engine, uint64_t node, uint64_t epoch, u
 	pthread_mutex_unlock(&engine->facts_lock);
 }
 
+/* Counters and lanes as of now; what has no pins left is not written. */
+static void
+frozen_facts_take(struct zp_engine *engine)
+{
+	size_t kept = 0;
+
+	pthread_mutex_lock(&engine->facts_lock);
+	engine->frozen_counters =
+	    copied(engine->counters, engine->counter_count * sizeof(engine->counters[0]));
+	for (size_t i = 0; i < engine->counter_count; i++) {
+		if (engine->counters[i].pins > 0)
+			engine->frozen_counters[kept++] = engine->counters[i];
+	}
+	engine->frozen_counter_count = kept;
+	engine->frozen_lanes =
+	    copied(engine->lanes, engine->lane_count * sizeof(engine->lanes[0]));
+	engine->frozen_lane_count = engine->lane_count;
+	pthread_mutex_unlock(&engine->facts_lock);
+}
+
 void
 zp_engine_freeze(struct zp_engine *engine)
 {
-	ZP_ASSERT(engine->frozen_lanes == NULL);
+	struct zp_view *view = zp_engine_view_get(engine);
+
+	/* A second one would push the first out of the view: rows lost. */
+	ZP_ASSERT(view->frozen == NULL);
+	zp_view_release(view);
 	if (memtable__is_empty(engine->active))
 		return;
-	engine->frozen_counter_count = engine->counter_count;
-	engine->frozen_counters =
-	    copied(engine->counters, engine->counter_count * sizeof(engine->counters[0]));
-	engine->frozen_lane_count = engine->lane_count;
-	engine->frozen_lanes =
-	    copied(engine->lanes, engine->lane_count * sizeof(engine->lanes[0]));
+	frozen_facts_take(engine);
 	view_change(engine, NULL, true, false);
+}
+
+void
+engine__frozen_facts_free(struct zp_engine *engine)
+{
+	zp_free(engine->frozen_counters);
+	zp_free(engine->frozen_lanes);
+	engine->frozen_counters = NULL;
+	engine->frozen_lanes = NULL;
+	engine->frozen_counter_count = 0;
+	engine->frozen_lane_count = 0;
+}
+
+void
+engine__memory_drop(struct zp_engine *engine)
+{
+	view_change(engine, NULL, true, false); /* all there was is frozen, */
+	view_change(engine, NULL, false, true); /* and then no more */
+	engine__frozen_facts_free(engine);
+	facts_load(engine);
+	engine->expire_floor = 0; /* entries that memory had replaced count again */
 }
 
 /* ---- Facts ----------------------------------------------------------------------------------- */

@@ -110,7 +110,8 @@ ZP_MUST_CHECK int zp_engine_collect(struct zp_engine *engine, uint64_t manifest_
     struct zp_err *err);
 
 /* Publishes a manifest with a higher incarnation that says `applied` of the lane is in: what a
- * rollback or a restore does, so that replay cannot undo it. */
+ * rollback or a restore does, so that replay cannot undo it. The shard is what its files are: what was
+ * only in memory is void, as it is in the journal. The owner must not write meanwhile. */
 ZP_MUST_CHECK int zp_engine_incarnation_raise(struct zp_engine *engine, uint32_t incarnation,
     const struct zp_lane *lane, struct zp_err *err);
 

@@ -17,6 +17,7 @@
 #include "engine/segment.h"
 
 #define MERGE_RUNS 8u	      /* K: so many runs of a level become one of the next */
+#define MERGE_LEVEL_NEVER 255u /* of a run that must not be merged */
 #define SAMPLE_ROWS 1024u     /* shown to a segment writer before it chooses encoders */
 #define TABLES_BYTES_MAX (256u << 20)
 
@@ -42,19 +43,20 @@ struct zp_engine {
 	struct memtable *active;   /* owner only, held: the view's */
 
 	pthread_mutex_t facts_lock; /* guards counters, lanes and the sums below */
-	struct manifest_counter *counters; /* live; rising by namespace, type */
+	struct manifest_counter *counters; /* rising by namespace, type; some of 0 pins */
 	size_t counter_count;
 	struct zp_lane *lanes; /* applied to memory */
 	size_t lane_count;
 	uint64_t flushed_bytes;
 	uint64_t merged_bytes;
 
-	/* Of the frozen memtable, from freeze to flush; lanes are NULL when nothing is frozen. */
+	/* Of the frozen memtable: made before it is in a view, freed when it is no more. */
 	struct manifest_counter *frozen_counters;
 	size_t frozen_counter_count;
 	struct zp_lane *frozen_lanes;
 	size_t frozen_lane_count;
 
+	_Atomic(uint32_t) incarnation; /* the manifest's; options have what opening asked for */
 	_Atomic(uint64_t) expire_floor; /* no live expiry entry is below this column value */
 
 	/* Maintenance only. */
@@ -79,6 +81,11 @@ struct version *engine__version_get(struct zp_engine *engine);
  * are in the files now. */
 ZP_MUST_CHECK int engine__publish(struct zp_engine *engine, struct manifest *manifest,
     bool drop_frozen, struct zp_err *err);
+
+/* Memory, counters and lanes become those of the files alone. Owner and maintenance in one. */
+void engine__memory_drop(struct zp_engine *engine);
+
+void engine__frozen_facts_free(struct zp_engine *engine);
 
 /* A view of a version alone, without memory: for verify. */
 struct zp_view *view__of_version(struct zp_engine *engine, struct version *version);

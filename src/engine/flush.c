@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#define RUNS_OF_FLUSH 3u /* one a family */
+
 static bool
 family_is_empty(const struct manifest *manifest, enum zp_family family)
 {
@@ -56,17 +58,15 @@ flush_plan(const struct zp_engine *engine, enum zp_family family, uint64_t rows,
 
 /* Shows every n-th row to the writer. */
 static void
-rows_sample(struct memtable *memtable, struct segment_writer *writer)
+rows_sample(const struct memtable_rows *rows, struct segment_writer *writer)
 {
-	struct memtable_rows *rows = memtable__rows_open(memtable, NULL);
-	size_t step = memtable__rows_count(rows) / SAMPLE_ROWS + 1;
+	size_t count = memtable__rows_count(rows);
 	struct segment_row row;
 
-	for (size_t i = 0; memtable__rows_next(rows, &row) == ZP_OK; i++) {
-		if (i % step == 0)
-			segment__writer_sample_row(writer, &row);
+	for (size_t i = 0; i < count; i += count / SAMPLE_ROWS + 1) {
+		memtable__rows_at(rows, i, &row);
+		segment__writer_sample_row(writer, &row);
 	}
-	memtable__rows_close(rows);
 }
 
 static int
@@ -85,7 +85,7 @@ pins_write(struct zp_engine *engine, struct memtable *memtable, struct manifest 
 
 	if (rc < 0)
 		goto done;
-	rows_sample(memtable, writer);
+	rows_sample(rows, writer);
 	while (rc == ZP_OK && memtable__rows_next(rows, &row) == ZP_OK) {
 		if (drop && row.operation == ZP_ROW_TOMBSTONE) {
 			dropped++;
@@ -222,7 +222,10 @@ zp_engine_flush(struct zp_engine *engine, const struct zp_tables *tables, struct
 		return ZP_OK;
 	}
 	manifest__next(&view->version->manifest, &manifest);
-	if (has_frozen)
+	if (has_frozen && manifest.run_count + RUNS_OF_FLUSH > MANIFEST_RUNS_MAX)
+		rc = zp_fail(err, ZP_E_FULL, "there are %zu runs: merges have failed for long",
+		    manifest.run_count);
+	if (rc == ZP_OK && has_frozen)
 		rc = frozen_write(engine, view->frozen, &manifest, &bytes, err);
 	if (rc == ZP_OK && generation != engine->tables_generation)
 		rc = tables_write(engine, tables, &manifest, err);
@@ -240,10 +243,7 @@ zp_engine_flush(struct zp_engine *engine, const struct zp_tables *tables, struct
 		pthread_mutex_lock(&engine->facts_lock);
 		engine->flushed_bytes += bytes;
 		pthread_mutex_unlock(&engine->facts_lock);
-		zp_free(engine->frozen_counters);
-		engine->frozen_counters = NULL;
-		zp_free(engine->frozen_lanes);
-		engine->frozen_lanes = NULL;
+		engine__frozen_facts_free(engine);
 	}
 	return ZP_OK;
 }

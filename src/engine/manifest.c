@@ -28,6 +28,11 @@ enum {
 	SEGMENT_BYTES = 160,
 	KEY_PREFIX_BYTES = 48, /* of first and last key in a segment entry */
 	RUN_ENCODER = 1,
+	FIELD_HEADER_BYTES = 8,
+	REQUIRED = 1 << TAG_SHARD | 1 << TAG_NUMBER | 1 << TAG_INCARNATION | 1 << TAG_LOW |
+	    1 << TAG_HIGH | 1 << TAG_KEY_TRANSFORM | 1 << TAG_CLUSTER,
+	ONCE = REQUIRED | 1 << TAG_TABLES | 1 << TAG_WRITER,
+	FIXED_BYTES_MAX = 1024, /* envelope and the fields that stand once */
 };
 
 static const char writer_name[] = "zpin 0.1.0";
@@ -146,6 +151,56 @@ manifest__lane_applied(const struct manifest *manifest, uint64_t node)
 			return manifest->lanes[i].applied;
 	}
 	return 0;
+}
+
+static bool
+counter_is_before(const struct manifest_counter *counter, uint32_t namespace_id, uint32_t type)
+{
+	return counter->namespace_id != namespace_id ? counter->namespace_id < namespace_id
+						     : counter->type < type;
+}
+
+struct manifest_counter *
+manifest__counter_of(struct manifest_counter **counters, size_t *count, uint32_t namespace_id,
+    uint32_t type)
+{
+	size_t at = 0, end = *count;
+
+	while (at < end) {
+		size_t middle = at + (end - at) / 2;
+
+		if (counter_is_before(&(*counters)[middle], namespace_id, type))
+			at = middle + 1;
+		else
+			end = middle;
+	}
+	if (at == *count || (*counters)[at].namespace_id != namespace_id ||
+	    (*counters)[at].type != type) {
+		*counters = zp_realloc(*counters, (*count + 1) * sizeof(**counters));
+		memmove(&(*counters)[at + 1], &(*counters)[at], (*count - at) * sizeof(**counters));
+		(*counters)[at] =
+		    (struct manifest_counter){.namespace_id = namespace_id, .type = type};
+		(*count)++;
+	}
+	return &(*counters)[at];
+}
+
+int
+manifest__limits_check(const struct manifest *manifest, struct zp_err *err)
+{
+	uint64_t bytes = FIXED_BYTES_MAX + manifest->merged_count * (FIELD_HEADER_BYTES + 16) +
+	    manifest->lane_count * (FIELD_HEADER_BYTES + LANE_BYTES) +
+	    manifest->counter_count * (FIELD_HEADER_BYTES + COUNTER_BYTES);
+
+	for (size_t i = 0; i < manifest->run_count; i++)
+		bytes += FIELD_HEADER_BYTES + RUN_HEADER_BYTES +
+		    manifest->runs[i].segment_count * SEGMENT_BYTES;
+	if (manifest->run_count > MANIFEST_RUNS_MAX ||
+	    manifest->counter_count > MANIFEST_COUNTERS_MAX || bytes > MANIFEST_BYTES_MAX)
+		return zp_fail(err, ZP_E_FULL,
+		    "the manifest would have %zu runs and %zu counters in %llu bytes, over its limits",
+		    manifest->run_count, manifest->counter_count, (unsigned long long)bytes);
+	return ZP_OK;
 }
 
 /* ---- Bytes ----------------------------------------------------------------------------------- */
@@ -292,9 +347,14 @@ run_decode(struct zp_slice field, struct manifest *manifest, struct zp_err *err)
 	    !run_is_before(&manifest->runs[manifest->run_count - 1], &run))
 		return zp_fail(err, ZP_E_CORRUPT, "run %zu is out of order", manifest->run_count);
 	run.segments = zp_alloc(run.segment_count * sizeof(struct segment_info));
-	for (size_t i = 0; i < run.segment_count && rc == ZP_OK; i++)
+	for (size_t i = 0; i < run.segment_count && rc == ZP_OK; i++) {
 		rc = segment_decode(field.data + RUN_HEADER_BYTES + i * SEGMENT_BYTES,
 		    &run.segments[i], err);
+		if (rc == ZP_OK && i > 0 && memcmp(run.segments[i - 1].last_key,
+						run.segments[i].first_key, KEY_PREFIX_BYTES) > 0)
+			rc = zp_fail(err, ZP_E_CORRUPT, "segment %zu of run %zu is out of order", i,
+			    manifest->run_count);
+	}
 	if (rc < 0) {
 		manifest__run_done(&run);
 		return rc;
@@ -337,6 +397,11 @@ counter_decode(struct zp_slice field, struct manifest *manifest, struct zp_err *
 	    .pins = zp_load_u64le(field.data + 8),
 	    .size_bytes = zp_load_u64le(field.data + 16),
 	};
+	if (counter.pins == 0 || (manifest->counter_count > 0 &&
+				     !counter_is_before(&manifest->counters[manifest->counter_count - 1],
+					 counter.namespace_id, counter.type)))
+		return zp_fail(err, ZP_E_CORRUPT, "counter %zu is of no pins or out of order",
+		    manifest->counter_count);
 	if (counter.type >= ZP_PIN_TYPE_COUNT)
 		return zp_fail(err, ZP_E_VERSION, "a counter of pin type %u, which this zpin does not know",
 		    counter.type);
@@ -431,7 +496,7 @@ manifest__decode(struct zp_slice file, struct manifest *manifest_out, struct zp_
 	struct zp_envelope_reader reader;
 	struct manifest manifest = {0};
 	struct zp_slice field;
-	unsigned seen = 0; /* tags 1 to 6, each exactly once */
+	unsigned seen = 0; /* tags that stood already */
 	uint16_t tag;
 	int rc = zp_envelope_open(file, "ZPINmani", "manifest", &reader, err);
 
@@ -439,16 +504,15 @@ manifest__decode(struct zp_slice file, struct manifest *manifest_out, struct zp_
 		return rc;
 	manifest.checksum = reader.checksum;
 	while ((rc = zp_envelope_next(&reader, &tag, &field, err)) == ZP_OK) {
-		if (tag <= TAG_KEY_TRANSFORM && (seen & (1u << tag)) != 0)
+		if (tag < 32 && (seen & ONCE & (1u << tag)) != 0)
 			rc = zp_fail(err, ZP_E_CORRUPT, "field %u stands twice", tag);
 		else
 			rc = field_decode(tag, field, &manifest, err);
 		if (rc < 0)
 			break;
-		if (tag <= TAG_KEY_TRANSFORM)
-			seen |= 1u << tag;
+		seen |= 1u << tag; /* those of 32 and above are not known */
 	}
-	if (rc == ZP_END && seen != 0x7e)
+	if (rc == ZP_END && (seen & REQUIRED) != REQUIRED)
 		rc = zp_fail(err, ZP_E_CORRUPT, "a field is missing");
 	if (rc == ZP_END && memcmp(manifest.low, manifest.high, ZP_KEY_BYTES) >= 0)
 		rc = zp_fail(err, ZP_E_CORRUPT, "the low key is not below the high key");

@@ -68,6 +68,13 @@ void manifest__run_done(struct manifest_run *run);
 void manifest__lane_set(struct manifest *manifest, const struct zp_lane *lane);
 uint64_t manifest__lane_applied(const struct manifest *manifest, uint64_t node);
 
+/* The counter of the namespace and type in an array that is kept rising; made when it is not there. */
+struct manifest_counter *manifest__counter_of(struct manifest_counter **counters, size_t *count,
+    uint32_t namespace_id, uint32_t type);
+
+/* ZP_E_FULL when it has more than a reader takes, or its file would be too long. */
+ZP_MUST_CHECK int manifest__limits_check(const struct manifest *manifest, struct zp_err *err);
+
 void manifest__encode(struct manifest *manifest, struct zp_buf *file); /* sets the checksum */
 ZP_MUST_CHECK int manifest__decode(struct zp_slice file, struct manifest *manifest_out,
     struct zp_err *err);

@@ -11,13 +11,14 @@
 struct merge_choice
 merge__choose(const uint8_t *levels, size_t count)
 {
-	/* Newest first, levels never fall with age: so the runs of one level stand together. */
+	/* Newest first, levels never fall with age: so the runs of one level stand together. One that
+	 * cannot be read stays where it is and parts them. */
 	for (size_t first = 0; first < count;) {
 		size_t end = first;
 
 		while (end < count && levels[end] == levels[first])
 			end++;
-		if (end - first >= MERGE_RUNS)
+		if (end - first >= MERGE_RUNS && levels[first] < MERGE_LEVEL_NEVER)
 			return (struct merge_choice){.first = end - MERGE_RUNS,
 			    .count = MERGE_RUNS,
 			    .level = (uint8_t)(levels[first] + 1)};
@@ -36,7 +37,7 @@ merge__segment_id(const struct zp_engine *engine, enum zp_family family,
 	const uint8_t kinds[] = {(uint8_t)family, (uint8_t)maker, drops_tombstones, 0};
 
 	zp_buf_append_u64le(&made_from, options->shard_id);
-	zp_buf_append_u32le(&made_from, options->incarnation);
+	zp_buf_append_u32le(&made_from, engine->incarnation);
 	zp_buf_append(&made_from, kinds, sizeof(kinds));
 	zp_buf_append_u16le(&made_from, 1); /* encoder */
 	zp_buf_append_u16le(&made_from, 0);
@@ -344,34 +345,72 @@ family_runs(const struct manifest *manifest, size_t first)
 	return end - first;
 }
 
+static bool
+run_is_whole(const struct version *version, size_t run)
+{
+	for (size_t i = 0; i < version->manifest.runs[run].segment_count; i++) {
+		if (version->runs[run][i] == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* Does one merge of the family whose `count` runs begin at `first`, if it wants one. */
+static int
+family_merge(struct zp_engine *engine, const struct version *version, size_t first, size_t count,
+    const volatile bool *stop, bool *merged_out, struct zp_err *err)
+{
+	uint8_t levels[MANIFEST_RUNS_MAX];
+	struct merge_choice choice;
+	int rc;
+
+	ZP_ASSERT(count <= MANIFEST_RUNS_MAX);
+	for (size_t i = 0; i < count; i++)
+		levels[i] = run_is_whole(version, first + i)
+		    ? version->manifest.runs[first + i].level
+		    : MERGE_LEVEL_NEVER;
+	choice = merge__choose(levels, count);
+	if (choice.count == 0)
+		return ZP_OK;
+	rc = runs_merge(engine, version, first + choice.first, choice.count, choice.level, false,
+	    stop, err);
+	*merged_out = rc == ZP_OK;
+	return rc;
+}
+
 int
 zp_engine_merge(struct zp_engine *engine, const volatile bool *stop, bool *merged_out,
     struct zp_err *err)
 {
 	struct version *version = engine__version_get(engine);
 	const struct manifest *manifest = &version->manifest;
-	int rc = ZP_OK;
+	struct zp_err why = {0};
+	int failed = ZP_OK;
 
 	*merged_out = false;
-	for (size_t first = 0; first < manifest->run_count && !*merged_out && rc == ZP_OK;) {
+	for (size_t first = 0; first < manifest->run_count && !*merged_out;) {
 		size_t count = family_runs(manifest, first);
-		uint8_t levels[MANIFEST_RUNS_MAX];
-		struct merge_choice choice;
+		int rc = family_merge(engine, version, first, count, stop, merged_out, &why);
 
-		for (size_t i = 0; i < count; i++)
-			levels[i] = manifest->runs[first + i].level;
-		choice = merge__choose(levels, count);
-		if (choice.count > 0) {
-			rc = runs_merge(engine, version, first + choice.first, choice.count,
-			    choice.level, false, stop, err);
-			*merged_out = rc == ZP_OK;
-		}
+		if (rc < 0) /* damage in one family must not keep the others from merging */
+			failed = rc;
+		if (rc == ZP_E_STOPPING)
+			break;
 		first += count;
 	}
 	version__release(version);
-	return rc < 0 ? zp_wrap(err, rc, "merge in shard %016llx",
-			    (unsigned long long)engine->options.shard_id)
-		      : ZP_OK;
+	/* While there is something that can be merged, what cannot is told later. */
+	return failed < 0 && !*merged_out
+	    ? zp_fail(err, failed, "merge in shard %016llx: %s",
+		  (unsigned long long)engine->options.shard_id, why.text)
+	    : ZP_OK;
+}
+
+/* One level above the oldest run; there it stays when there is none above. */
+static uint8_t
+seal_level(const struct manifest *manifest, size_t last)
+{
+	return (uint8_t)zp_min_u64(manifest->runs[last].level + 1u, MERGE_LEVEL_NEVER - 1u);
 }
 
 int
@@ -390,8 +429,7 @@ zp_engine_seal(struct zp_engine *engine, const volatile bool *stop, struct zp_er
 
 			if (count > 1) {
 				rc = runs_merge(engine, version, first, count,
-				    (uint8_t)(manifest->runs[first + count - 1].level + 1), true,
-				    stop, err);
+				    seal_level(manifest, first + count - 1), true, stop, err);
 				again = true; /* the version is another one now */
 			}
 			first += count;

@@ -83,15 +83,13 @@ row_get(struct zp_view *view, const struct zp_key *key, struct zp_read_scratch *
     struct segment_row *row_out, struct zp_err *err)
 {
 	uint8_t bytes[ZP_KEY_BYTES];
-	int rc;
 
 	zp_key_encode(key, bytes);
 	if (view->active != NULL && memtable__get(view->active, bytes, row_out))
 		return ZP_OK;
 	if (view->frozen != NULL && memtable__get(view->frozen, bytes, row_out))
 		return ZP_OK;
-	rc = runs_get(view->version, key, bytes, scratch, row_out, err);
-	return rc;
+	return runs_get(view->version, key, bytes, scratch, row_out, err);
 }
 
 int
@@ -135,7 +133,7 @@ zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys, size_t
 
 	for (size_t i = 0; i < count; i++) {
 		struct segment_row row;
-		struct zp_err why;
+		struct zp_err why = {0};
 		int rc;
 
 		if (view->active != NULL && i + AHEAD < count) {

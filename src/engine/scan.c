@@ -2,10 +2,23 @@
  * scan.c - live pins in key order, and pins that are due.
  *
  * Flow:   command → scan over memtables and runs of a view. Any thread; one thread a scan.
- * Rule:   where a run is damaged the scan goes on without it and answers ZP_E_CORRUPT at the end
- *         instead of ZP_END: what can be read is read, and nobody takes the list for whole.
+ * Rule:   where a run is damaged the scan goes on behind the damage and answers ZP_E_CORRUPT at the end
+ *         instead of ZP_END: what can be read is read, and nobody takes the list for whole. Between the
+ *         rows around the damage no older run is believed: what it has may be replaced or deleted.
  */
 #include "engine/engine_internal.h"
+#include "engine/segment_iterate.h"
+
+/* So many faults of one run in one scan, then the rest of it is given up: a disk that answers each read
+ * with an error after half a minute must not hold a scan for days. */
+#define FAULTS_MAX 64u
+
+/* Keys that a run may have and could not give. */
+struct hole {
+	bool is_there;
+	uint8_t first[ZP_KEY_BYTES]; /* both inclusive */
+	uint8_t last[ZP_KEY_BYTES];
+};
 
 /* One sorted input: a memtable's rows or a run. */
 struct source {
@@ -16,7 +29,10 @@ struct source {
 	size_t segment_at; /* the next to open */
 	struct segment_iterator *iterator;
 	struct segment_row row; /* the present one */
+	bool has_row;		/* of this segment: `row` was read from it */
 	bool over;
+	unsigned faults;
+	struct hole hole; /* right before the present row, or at the end */
 };
 
 struct zp_scan {
@@ -38,6 +54,32 @@ damage_note(struct zp_scan *scan, const struct zp_err *why)
 		scan->damage = *why;
 }
 
+/* The keys of the source's present segment behind the row that was read last cannot be given, up to the
+ * next row (hole_close) or the segment's end. */
+static void
+hole_open(struct source *source)
+{
+	const struct segment_info *info = &source->infos[source->segment_at - 1];
+	bool is_whole = source->segments[source->segment_at - 1] != NULL;
+	struct hole *hole = &source->hole;
+
+	if (!hole->is_there && source->has_row)
+		zp_key_encode(&source->row.key, hole->first);
+	else if (!hole->is_there)
+		memcpy(hole->first, info->first_key, ZP_KEY_BYTES);
+	memcpy(hole->last, info->last_key, ZP_KEY_BYTES);
+	if (!is_whole) /* the manifest has only the keys' beginnings; behind them are zeros */
+		memset(hole->last + 48, 0xff, ZP_KEY_BYTES - 48);
+	hole->is_there = true;
+}
+
+static void
+hole_close(struct source *source)
+{
+	if (source->hole.is_there)
+		zp_key_encode(&source->row.key, source->hole.last);
+}
+
 /* Opens the source's next segment that may have keys at or after `from`. */
 static void
 source_open_next(struct zp_scan *scan, struct source *source)
@@ -47,6 +89,7 @@ source_open_next(struct zp_scan *scan, struct source *source)
 		const struct zp_key *from = scan->has_from ? &scan->from : NULL;
 		struct zp_err why = {0};
 
+		source->has_row = false;
 		if (from != NULL && memcmp(source->infos[at].last_key, scan->from_bytes, 48) < 0)
 			continue;
 		if (source->segments[at] == NULL)
@@ -56,6 +99,7 @@ source_open_next(struct zp_scan *scan, struct source *source)
 			return;
 		source->iterator = NULL;
 		damage_note(scan, &why);
+		hole_open(source);
 	}
 	source->over = source->iterator == NULL;
 }
@@ -67,7 +111,9 @@ source_next(struct zp_scan *scan, struct source *source)
 		source->over = memtable__rows_next(source->rows, &source->row) == ZP_END;
 		return;
 	}
+	source->hole.is_there = false;
 	for (;;) {
+		struct segment_row row;
 		struct zp_err why = {0};
 		int rc;
 
@@ -75,14 +121,41 @@ source_next(struct zp_scan *scan, struct source *source)
 			source_open_next(scan, source);
 		if (source->over)
 			return;
-		rc = segment__iterator_next(source->iterator, &source->row, &why);
-		if (rc == ZP_OK)
+		rc = segment__iterator_next(source->iterator, &row, &why);
+		if (rc == ZP_OK) {
+			source->row = row;
+			source->has_row = true;
+			hole_close(source);
 			return;
-		if (rc < 0)
+		}
+		if (rc < 0) {
 			damage_note(scan, &why);
+			hole_open(source);
+			if (++source->faults < FAULTS_MAX) {
+				source->iterator->is_over = false; /* it stands behind the damage */
+				continue;
+			}
+		}
 		segment__iterator_close(source->iterator);
 		source->iterator = NULL;
 	}
+}
+
+/* Whether a run that is newer than the source may have a row of its present key that cannot be read. */
+static bool
+source_is_doubtful(const struct zp_scan *scan, const struct source *source)
+{
+	uint8_t key[ZP_KEY_BYTES];
+
+	if (scan->damage.code == ZP_OK)
+		return false;
+	zp_key_encode(&source->row.key, key);
+	for (const struct source *newer = scan->sources; newer < source; newer++) {
+		if (newer->hole.is_there && memcmp(key, newer->hole.first, ZP_KEY_BYTES) >= 0 &&
+		    memcmp(key, newer->hole.last, ZP_KEY_BYTES) <= 0)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -176,7 +249,8 @@ zp_scan_next(struct zp_scan *scan, struct zp_key *key_out, struct zp_record *rec
 			return zp_fail(err, scan->damage.code,
 			    "the list lacks pins that cannot be read: %s", scan->damage.text);
 		}
-		if (scan->given->row.operation == ZP_ROW_TOMBSTONE)
+		if (scan->given->row.operation == ZP_ROW_TOMBSTONE ||
+		    source_is_doubtful(scan, scan->given))
 			continue;
 		*key_out = scan->given->row.key;
 		*record_out = scan->given->row.record;
@@ -207,60 +281,61 @@ struct due {
 	uint64_t *facts;
 	size_t keys_max;
 	size_t count;
-	uint64_t column_max;   /* entries above are not due */
-	uint64_t live_lowest;  /* the lowest column of a pin that is due */
+	uint64_t floor;	     /* no live entry is below */
+	uint64_t column_max; /* entries above are not due */
+	uint64_t lowest;     /* the lowest column that must be looked at again */
 };
 
-/* Looks the entry's pin up: stale entries are left out, live ones taken. */
-static int
-due_entry(struct due *due, const struct segment_entry *entry, struct zp_err *err)
+/* Looks the entry's pin up: stale entries are left out, live ones taken. One that cannot be told now is
+ * for another time; the others do not wait for it. */
+static void
+due_entry(struct due *due, const struct segment_entry *entry)
 {
 	struct zp_record record;
 	struct zp_key key;
 	uint64_t fact;
 	int rc;
 
-	if (entry->operation == ZP_ROW_TOMBSTONE)
-		return ZP_OK;
-	rc = index__expire_key(entry, &key, err);
-	if (rc < 0)
-		return rc;
-	rc = zp_view_get(due->view, &key, due->scratch, &record, err);
-	if (rc == ZP_E_NOT_FOUND || rc == ZP_E_CORRUPT)
-		return ZP_OK; /* gone, or it cannot be told: the others must not wait for it */
-	if (rc < 0)
-		return rc;
+	if (entry->operation == ZP_ROW_TOMBSTONE || index__expire_key(entry, &key, NULL) < 0)
+		return;
+	rc = zp_view_get(due->view, &key, due->scratch, &record, NULL);
+	if (rc == ZP_E_NOT_FOUND)
+		return;
+	if (rc < 0) {
+		due->lowest = zp_min_u64(due->lowest, entry->columns[0]);
+		return;
+	}
 	fact = record.facts[ZP_FACT_EXPIRE_AT];
 	if (fact == 0 || index__time_column(zp_unzigzag(fact - 1)) != entry->columns[0])
-		return ZP_OK;
+		return;
 	due->keys[due->count] = key;
 	due->facts[due->count++] = fact;
-	due->live_lowest = zp_min_u64(due->live_lowest, entry->columns[0]);
-	return ZP_OK;
+	due->lowest = zp_min_u64(due->lowest, entry->columns[0]);
 }
 
-static int
-due_memtable(struct due *due, const struct memtable *memtable, struct zp_err *err)
+static void
+due_memtable(struct due *due, const struct memtable *memtable)
 {
 	struct segment_entry *entries;
 	size_t count;
-	int rc = ZP_OK;
 
 	if (memtable == NULL)
-		return ZP_OK;
+		return;
 	count = memtable__entries_sorted(memtable, ZP_FAMILY_EXPIRE, due->column_max, &entries);
-	for (size_t i = 0; i < count && due->count < due->keys_max && rc == ZP_OK; i++)
-		rc = due_entry(due, &entries[i], err);
+	for (size_t i = 0; i < count && due->count < due->keys_max; i++)
+		due_entry(due, &entries[i]);
 	zp_free(entries);
-	return rc;
 }
 
+/* Entries behind damage are looked at too, and the damage again another time. */
 static int
-due_segment(struct due *due, struct segment *segment, uint64_t floor, struct zp_err *err)
+due_segment(struct due *due, struct segment *segment, struct zp_err *err)
 {
-	uint64_t from[SEGMENT_KEY_COLUMNS_MAX] = {floor};
+	uint64_t from[SEGMENT_KEY_COLUMNS_MAX] = {due->floor};
 	struct segment_iterator *iterator;
 	struct segment_entry entry;
+	unsigned faults = 0;
+	int failed = ZP_OK;
 	int rc;
 
 	if (segment == NULL)
@@ -269,15 +344,47 @@ due_segment(struct due *due, struct segment *segment, uint64_t floor, struct zp_
 	if (rc < 0)
 		return rc;
 	while (due->count < due->keys_max &&
-	    (rc = segment__entries_next(iterator, &entry, err)) == ZP_OK) {
+	    (rc = segment__entries_next(iterator, &entry, err)) != ZP_END) {
+		if (rc < 0) {
+			failed = rc;
+			if (++faults == FAULTS_MAX)
+				break;
+			iterator->is_over = false; /* it stands behind the damage */
+			continue;
+		}
 		if (entry.columns[0] > due->column_max)
 			break;
-		rc = due_entry(due, &entry, err);
-		if (rc < 0)
-			break;
+		due_entry(due, &entry);
 	}
 	segment__iterator_close(iterator);
-	return rc == ZP_END ? ZP_OK : rc;
+	return failed;
+}
+
+/*
+ * Raised before looking, so that a change that comes meanwhile lowers it again. A change that came
+ * between the view and this is in the view's memtable, unless that was frozen since: then what the
+ * view lacks must be looked at with another view, and the floor stays.
+ */
+static bool
+floor_raise(struct due *due)
+{
+	struct zp_engine *engine = due->view->engine;
+	bool is_present;
+
+	due->floor = atomic_exchange(&engine->expire_floor, due->column_max + 1);
+	pthread_mutex_lock(&engine->view_lock);
+	is_present = engine->view->active == due->view->active;
+	pthread_mutex_unlock(&engine->view_lock);
+	return is_present;
+}
+
+static void
+floor_lower(struct zp_engine *engine, uint64_t lower)
+{
+	uint64_t now = engine->expire_floor;
+
+	while (lower < now && !atomic_compare_exchange_weak(&engine->expire_floor, &now, lower))
+		;
 }
 
 int
@@ -287,32 +394,34 @@ zp_view_expired(struct zp_view *view, int64_t now_seconds, struct zp_read_scratc
 {
 	struct due due = {.view = view, .scratch = scratch, .keys = keys_out,
 	    .facts = expire_facts_out, .keys_max = keys_max,
-	    .column_max = index__time_column(now_seconds), .live_lowest = UINT64_MAX};
+	    .column_max = index__time_column(now_seconds), .lowest = UINT64_MAX};
 	const struct version *version = view->version;
-	uint64_t floor = view->engine->expire_floor, lower;
-	int rc;
+	struct zp_err why = {0};
+	bool is_present;
+	int failed = ZP_OK;
 
 	*count_out = 0;
-	if (floor > due.column_max)
+	if (view->engine->expire_floor > due.column_max)
 		return ZP_OK;
-	/* Raised before looking: a change that comes meanwhile lowers it again. */
-	view->engine->expire_floor = due.column_max + 1;
-	rc = due_memtable(&due, view->active, err);
-	if (rc == ZP_OK)
-		rc = due_memtable(&due, view->frozen, err);
-	for (size_t i = 0; i < version->manifest.run_count && rc == ZP_OK; i++) {
+	is_present = floor_raise(&due);
+	due_memtable(&due, view->active);
+	due_memtable(&due, view->frozen);
+	for (size_t i = 0; i < version->manifest.run_count; i++) {
 		const struct manifest_run *run = &version->manifest.runs[i];
 
-		for (size_t j = 0; run->family == ZP_FAMILY_EXPIRE && rc == ZP_OK &&
-		     j < run->segment_count && due.count < keys_max;
-		     j++)
-			rc = due_segment(&due, version->runs[i][j], floor, err);
+		for (size_t j = 0; run->family == ZP_FAMILY_EXPIRE && j < run->segment_count &&
+		     due.count < keys_max;
+		     j++) {
+			int rc = due_segment(&due, version->runs[i][j], &why);
+
+			failed = rc < 0 ? rc : failed;
+		}
 	}
 	/* What is due is looked for again until its deletion is in; an unfinished look begins anew. */
-	lower = rc < 0 || due.count == keys_max ? floor : due.live_lowest;
-	for (uint64_t now = view->engine->expire_floor;
-	     lower < now && !atomic_compare_exchange_weak(&view->engine->expire_floor, &now, lower);)
-		;
+	if (failed < 0 || !is_present || due.count == keys_max)
+		due.lowest = zp_min_u64(due.lowest, due.floor);
+	floor_lower(view->engine, due.lowest);
 	*count_out = due.count;
-	return rc;
+	/* Some cannot be read: an error when there is nothing else to do. */
+	return failed < 0 && due.count == 0 ? zp_fail(err, failed, "%s", why.text) : ZP_OK;
 }

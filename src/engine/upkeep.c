@@ -140,20 +140,26 @@ files_keep(struct zp_engine *engine, struct collecting *collecting, struct zp_er
 	return ZP_OK;
 }
 
+static bool
+found_goes(const struct found_files *files)
+{
+	for (size_t i = 0; i < files->count; i++) {
+		if (!files->items[i].stays)
+			return true;
+	}
+	return false;
+}
+
+/* What is removed and comes back after a power cut is removed again: no sync. */
 static int
 found_remove(struct zp_engine *engine, const struct found_files *files, struct zp_err *err)
 {
-	size_t removed = 0;
 	int rc = ZP_OK;
 
 	for (size_t i = 0; i < files->count && rc == ZP_OK; i++) {
-		if (files->items[i].stays)
-			continue;
-		rc = zp_store_remove(engine->options.store, files->items[i].name, err);
-		removed++;
+		if (!files->items[i].stays)
+			rc = zp_store_remove(engine->options.store, files->items[i].name, err);
 	}
-	if (rc == ZP_OK && removed > 0)
-		rc = zp_store_sync_directory(engine->options.store, err);
 	return rc;
 }
 
@@ -169,9 +175,12 @@ zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min, struct zp_err
 		    sizeof(collecting.files.items[0]), found_compare);
 	if (rc == ZP_OK)
 		rc = files_keep(engine, &collecting, err);
-	/* Manifests first, durably: one that is still there must have its files. */
+	/* Manifests first, durably: one that is still there must have its files. An earlier call may have
+	 * removed them and failed before that was durable, so it is said even when there are none. */
 	if (rc == ZP_OK)
 		rc = found_remove(engine, &collecting.manifests, err);
+	if (rc == ZP_OK && found_goes(&collecting.files))
+		rc = zp_store_sync_directory(engine->options.store, err);
 	if (rc == ZP_OK)
 		rc = found_remove(engine, &collecting.files, err);
 	zp_free(collecting.manifests.items);
@@ -217,8 +226,8 @@ zp_engine_incarnation_raise(struct zp_engine *engine, uint32_t incarnation,
 	rc = engine__publish(engine, &manifest, false, err);
 	if (rc < 0)
 		return rc;
-	engine->options.incarnation = incarnation;
-	zp_engine_applied_set(engine, lane->node, lane->epoch, lane->applied);
+	engine->incarnation = incarnation;
+	engine__memory_drop(engine);
 	return ZP_OK;
 }
 
@@ -228,7 +237,9 @@ zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out,
 {
 	ZP_AUTO_BUF(file, TABLES_BYTES_MAX);
 	struct version *version = engine__version_get(engine);
+	struct segment_name expected = version->manifest.tables;
 	char name[ZP_FILE_NAME_MAX];
+	struct zp_hash128 hash;
 	int rc;
 
 	if (!version->manifest.has_tables) {
@@ -238,8 +249,13 @@ zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out,
 	tables_name(&version->manifest, name);
 	version__release(version);
 	rc = zp_store_read_all(engine->options.store, name, TABLES_BYTES_MAX, &file, err);
-	if (rc == ZP_E_NOT_FOUND)
-		rc = zp_fail(err, ZP_E_CORRUPT, "%s is missing", name);
+	if (rc == ZP_E_NOT_FOUND || rc == ZP_E_TOO_LARGE)
+		rc = zp_fail(err, ZP_E_CORRUPT, "the file is missing, empty or too long");
+	if (rc == ZP_OK) {
+		hash = zp_hash128_of(file.data, file.length);
+		if (hash.low != expected.low || hash.high != expected.high)
+			rc = zp_fail(err, ZP_E_CORRUPT, "the content is not what the name says");
+	}
 	if (rc == ZP_OK)
 		rc = zp_tables_decode(zp_buf_slice(&file), tables_out, err);
 	return rc < 0 ? zp_wrap(err, rc, "shard %016llx: %s",
@@ -273,14 +289,16 @@ segment_damage(void *context, const char *what)
 	damage_tell(context, what);
 }
 
-static int
-segments_verify(const struct version *version, struct verifying *verifying, struct zp_err *err)
+/* What cannot be read is damage like any other, and no reason not to look at the rest. */
+static void
+segments_verify(const struct version *version, struct verifying *verifying)
 {
 	for (size_t i = 0; i < version->manifest.run_count; i++) {
 		const struct manifest_run *run = &version->manifest.runs[i];
 
 		for (size_t j = 0; j < run->segment_count; j++) {
 			char name[ZP_FILE_NAME_MAX];
+			struct zp_err why = {0};
 			int rc;
 
 			segment__name_format(&run->segments[j].name, name);
@@ -290,30 +308,19 @@ segments_verify(const struct version *version, struct verifying *verifying, stru
 				damage_tell(verifying, "missing or damaged: it could not be opened");
 				continue;
 			}
-			rc = segment__verify(version->runs[i][j], segment_damage, verifying, err);
-			if (rc < 0 && rc != ZP_E_CORRUPT)
-				return zp_wrap(err, rc, "verify %s", name);
+			rc = segment__verify(version->runs[i][j], segment_damage, verifying, &why);
+			if (rc < 0 && rc != ZP_E_CORRUPT) /* its damages were told one by one */
+				damage_tell(verifying, why.text);
 			verifying->report->rows += run->segments[j].rows;
 			verifying->report->bytes += run->segments[j].bytes;
 		}
 	}
-	return ZP_OK;
 }
 
-/* The counter of the namespace and type, made when it is not there. */
 static struct manifest_counter *
 recount_of(struct manifest *recount, uint32_t namespace_id, uint32_t type)
 {
-	for (size_t i = 0; i < recount->counter_count; i++) {
-		if (recount->counters[i].namespace_id == namespace_id &&
-		    recount->counters[i].type == type)
-			return &recount->counters[i];
-	}
-	recount->counters = zp_realloc(recount->counters,
-	    (recount->counter_count + 1) * sizeof(recount->counters[0]));
-	recount->counters[recount->counter_count] =
-	    (struct manifest_counter){.namespace_id = namespace_id, .type = type};
-	return &recount->counters[recount->counter_count++];
+	return manifest__counter_of(&recount->counters, &recount->counter_count, namespace_id, type);
 }
 
 static void
@@ -334,7 +341,7 @@ counters_compare(const struct manifest *manifest, struct manifest *recount,
 			    (unsigned long long)found->pins);
 			damage_tell(verifying, text);
 		}
-		*found = (struct manifest_counter){0};
+		found->pins = 0; /* told */
 	}
 	for (size_t i = 0; i < recount->counter_count; i++) {
 		if (recount->counters[i].pins != 0)
@@ -343,19 +350,20 @@ counters_compare(const struct manifest *manifest, struct manifest *recount,
 }
 
 /* Counts the live pins of the files alone, as the manifest's counters do. */
-static int
-pins_recount(struct zp_engine *engine, struct version *version, struct verifying *verifying,
-    struct zp_err *err)
+static void
+pins_recount(struct zp_engine *engine, struct version *version, struct verifying *verifying)
 {
 	struct zp_view *view = view__of_version(engine, version);
 	struct zp_scan_options options = {.without_texts = true};
 	struct manifest recount = {0};
 	struct zp_record record;
 	struct zp_scan *scan;
+	struct zp_err why = {0};
 	struct zp_key key;
-	int rc = zp_scan_open(view, &options, &scan, err);
+	int rc = zp_scan_open(view, &options, &scan, &why);
 
-	while (rc == ZP_OK && (rc = zp_scan_next(scan, &key, &record, err)) == ZP_OK) {
+	ZP_ASSERT(rc == ZP_OK); /* damage comes at the end */
+	while ((rc = zp_scan_next(scan, &key, &record, &why)) == ZP_OK) {
 		struct manifest_counter *counter =
 		    recount_of(&recount, key.namespace_id, (uint32_t)record.facts[ZP_FACT_TYPE]);
 
@@ -366,10 +374,9 @@ pins_recount(struct zp_engine *engine, struct version *version, struct verifying
 	zp_scan_close(scan);
 	zp_view_release(view);
 	verifying->file = "manifest";
-	if (rc == ZP_END)
+	if (rc == ZP_END) /* otherwise some could not be read, which was told */
 		counters_compare(&version->manifest, &recount, verifying);
 	manifest__done(&recount);
-	return rc == ZP_END || rc == ZP_E_CORRUPT ? ZP_OK : rc;
 }
 
 int
@@ -380,21 +387,17 @@ zp_engine_verify(struct zp_engine *engine, void (*damage)(void *context, const c
 	struct verifying verifying = {.damage = damage, .context = context, .report = report_out};
 	struct zp_tables *tables = NULL;
 	struct zp_err why = {0};
-	int rc;
 
 	*report_out = (struct zp_verify_report){0};
-	rc = segments_verify(version, &verifying, err);
-	if (rc == ZP_OK)
-		rc = pins_recount(engine, version, &verifying, err);
-	if (rc == ZP_OK && version->manifest.has_tables &&
+	segments_verify(version, &verifying);
+	pins_recount(engine, version, &verifying);
+	if (version->manifest.has_tables &&
 	    zp_engine_tables_read(engine, &tables, &why) < 0) {
 		verifying.file = "tables";
 		damage_tell(&verifying, why.text);
 	}
 	zp_tables_free(tables);
 	version__release(version);
-	if (rc < 0)
-		return rc;
 	if (report_out->damages > 0)
 		return zp_fail(err, ZP_E_CORRUPT, "%llu damages",
 		    (unsigned long long)report_out->damages);

@@ -1,0 +1,528 @@
+/*
+ * engine_model.c - see engine_model.h.
+ */
+#include "engine_model.h"
+
+bool
+model_broken(struct model *model, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (model->broken[0] == '\0')
+		vsnprintf(model->broken, sizeof(model->broken), format, args);
+	va_end(args);
+	return false;
+}
+
+uint64_t
+model_draw(struct model *model, uint64_t limit)
+{
+	model->random++;
+	return zp_hash64(&model->random, sizeof(model->random), 0) % limit;
+}
+
+/* ---- Life ----------------------------------------------------------------------------------- */
+
+static int
+key_order(const void *left, const void *right)
+{
+	return zp_key_compare(left, right);
+}
+
+static void
+keys_make(struct model *model)
+{
+	for (size_t i = 0; i < MODEL_KEYS; i++) {
+		struct zp_key *key = &model->keys[i];
+
+		for (size_t j = 0; j < 4; j++)
+			zp_store_u64le(key->digest + 8 * j, model_draw(model, UINT64_MAX));
+		key->digest[0] = (uint8_t)(0x40 | (key->digest[0] & 0x3f));
+		key->version = 1;
+		key->codec = ZP_CODEC_RAW;
+		if (i % 4 == 1) { /* an account's claim on the CID before it */
+			*key = model->keys[i - 1];
+			key->namespace_id = 5;
+			key->claim = i;
+		}
+	}
+	qsort(model->keys, MODEL_KEYS, sizeof(model->keys[0]), key_order);
+}
+
+static void
+warning_count(void *context, const char *text)
+{
+	struct model *model = context;
+
+	model->warnings++;
+	(void)text;
+}
+
+struct model *
+model_new(uint64_t seed)
+{
+	struct model *model = zp_alloc_zero(1, sizeof(*model));
+	struct zp_err err = {0};
+
+	model->random = seed << 32;
+	model->sim = sim_store_new(seed);
+	model->options = (struct zp_engine_options){.shard_id = 77, .incarnation = 1,
+	    .warn = warning_count, .warn_context = model, .cluster_id = "the-cluster-0001"};
+	model->options.low[0] = 0x40;
+	model->options.high[0] = 0x80;
+	model->tables = zp_tables_new();
+	for (uint32_t i = 1; i <= MODEL_PEERS; i++) {
+		uint8_t peer[34] = {0x12, 32, (uint8_t)i};
+
+		assert_int_equal(zp_tables_peer_add(model->tables, i, (struct zp_slice){peer, 34}, &err),
+		    ZP_OK);
+	}
+	keys_make(model);
+	assert_int_equal(sim_store_open(model->sim, MODEL_PATH, &model->store, &err), ZP_OK);
+	model->options.store = model->store;
+	assert_int_equal(zp_engine_create(&model->options, &err), ZP_OK);
+	model->number = 1;
+	model->incarnation = model->incarnation_tried = 1;
+	model->options.incarnation = 0; /* any */
+	zp_store_close(model->store);
+	model->store = NULL;
+	return model;
+}
+
+void
+model_free(struct model *model)
+{
+	model_close(model);
+	sim_store_free(model->sim);
+	zp_tables_free(model->tables);
+	zp_free(model);
+}
+
+int
+model_open(struct model *model, struct zp_err *err)
+{
+	int rc = ZP_OK;
+
+	sim_store_skip_sync(model->sim, model->skip_opening, 0);
+	if (model->store == NULL)
+		rc = sim_store_open(model->sim, MODEL_PATH, &model->store, err);
+	model->options.store = model->store;
+	if (rc == ZP_OK)
+		rc = zp_engine_open(&model->options, &model->engine, err);
+	sim_store_skip_sync(model->sim, model->skip_running, 0);
+	return rc;
+}
+
+void
+model_close(struct model *model)
+{
+	zp_engine_close(model->engine);
+	zp_store_close(model->store);
+	model->engine = NULL;
+	model->store = NULL;
+	model->frozen = 0;
+}
+
+/* ---- Changes -------------------------------------------------------------------------------- */
+
+struct zp_record
+model_record(const struct model_pin *pin, struct zp_buf *texts)
+{
+	struct zp_record record = {0};
+
+	zp_buf_clear(texts);
+	memcpy(record.facts, pin->facts, sizeof(record.facts));
+	if (pin->name[0] != '\0') {
+		zp_buf_append_byte(texts, 2);
+		zp_buf_append_varint(texts, strlen(pin->name));
+		zp_buf_append_text(texts, pin->name);
+	}
+	record.texts = zp_buf_slice(texts);
+	return record;
+}
+
+bool
+model_record_is(const struct model_pin *pin, const struct zp_record *record)
+{
+	ZP_AUTO_BUF(texts, 64);
+	struct zp_record expected = model_record(pin, &texts);
+
+	return memcmp(expected.facts, record->facts, sizeof(expected.facts)) == 0 &&
+	       zp_slice_equal(expected.texts, record->texts);
+}
+
+/* A new list now and then, of which the pin is the first to speak. */
+static uint64_t
+allocations_draw(struct model *model)
+{
+	uint32_t peers[2] = {1 + (uint32_t)model_draw(model, MODEL_PEERS),
+	    1 + (uint32_t)model_draw(model, MODEL_PEERS)};
+	uint32_t id = zp_tables_list_find(model->tables, peers, 2);
+	struct zp_err err = {0};
+
+	if (model_draw(model, 3) != 0)
+		return 0;
+	if (id == 0) {
+		id = zp_tables_list_next(model->tables);
+		assert_int_equal(zp_tables_list_add(model->tables, id, peers, 2, &err), ZP_OK);
+	}
+	return (uint64_t)id << 1;
+}
+
+static void
+pin_draw(struct model *model, struct model_pin *pin)
+{
+	*pin = (struct model_pin){.there = true};
+	pin->facts[ZP_FACT_TYPE] = model_draw(model, ZP_PIN_TYPE_COUNT);
+	pin->facts[ZP_FACT_SIZE] = model_draw(model, 1000);
+	pin->facts[ZP_FACT_CREATED] = zp_zigzag((int64_t)model_draw(model, 50));
+	pin->facts[ZP_FACT_ALLOCATIONS] = allocations_draw(model);
+	if (model_draw(model, 3) == 0)
+		pin->facts[ZP_FACT_EXPIRE_AT] = zp_zigzag((int64_t)model_draw(model, 100)) + 1;
+	if (model_draw(model, 3) != 0)
+		snprintf(pin->name, sizeof(pin->name), "pin-%u", (unsigned)model_draw(model, 1000));
+}
+
+/* Change `number` of the log, where `before` is what stands under the key. */
+static void
+apply(struct model *model, uint64_t number, const struct model_pin *before)
+{
+	const struct model_change *logged = &model->log[number];
+	struct zp_change change = {.key = model->keys[logged->key]};
+	ZP_AUTO_BUF(old_texts, 64);
+	ZP_AUTO_BUF(new_texts, 64);
+
+	change.has_old = before->there;
+	change.has_new = logged->pin.there;
+	if (change.has_old)
+		change.old_record = model_record(before, &old_texts);
+	if (change.has_new)
+		change.new_record = model_record(&logged->pin, &new_texts);
+	zp_engine_apply(model->engine, &change);
+	zp_engine_applied_set(model->engine, 1, 1, number);
+}
+
+void
+model_change(struct model *model, uint32_t key, bool remove)
+{
+	struct model_change *logged;
+	struct model_pin before = model->pins[key];
+
+	if (remove && !before.there)
+		return;
+	assert_true(model->log_count < MODEL_LOG_MAX);
+	logged = &model->log[++model->log_count];
+	*logged = (struct model_change){.key = key};
+	if (!remove)
+		pin_draw(model, &logged->pin);
+	model->pins[key] = logged->pin;
+	apply(model, model->log_count, &before);
+}
+
+void
+model_change_some(struct model *model, uint32_t count)
+{
+	while (count-- > 0) {
+		uint32_t key = (uint32_t)model_draw(model, MODEL_KEYS);
+
+		model_change(model, key, model_draw(model, 3) == 0);
+	}
+}
+
+static void
+pins_at(const struct model *model, uint64_t position, struct model_pin pins[MODEL_KEYS])
+{
+	memset(pins, 0, MODEL_KEYS * sizeof(pins[0]));
+	for (uint64_t i = 1; i <= position; i++)
+		pins[model->log[i].key] = model->log[i].pin;
+}
+
+void
+model_replay(struct model *model, uint64_t from)
+{
+	struct model_pin pins[MODEL_KEYS];
+
+	pins_at(model, from - 1, pins);
+	for (uint64_t i = from; i <= model->log_count; i++) {
+		struct model_pin *pin = &pins[model->log[i].key];
+
+		apply(model, i, pin);
+		*pin = model->log[i].pin;
+	}
+}
+
+/* ---- Maintenance ---------------------------------------------------------------------------- */
+
+static void
+acknowledge(struct model *model)
+{
+	model->number = zp_engine_manifest_number(model->engine);
+	model->acknowledged = zp_engine_lane_get(model->engine, 1);
+	model->incarnation = zp_engine_incarnation(model->engine);
+}
+
+int
+model_flush(struct model *model, struct zp_err *err)
+{
+	struct zp_view *view = zp_engine_view_get(model->engine);
+	bool is_frozen = view->frozen != NULL;
+	int rc;
+
+	zp_view_release(view);
+	if (!is_frozen) {
+		zp_engine_freeze(model->engine);
+		model->frozen = model->log_count;
+	}
+	rc = zp_engine_flush(model->engine, model->tables, err);
+	if (rc == ZP_OK)
+		acknowledge(model);
+	return rc;
+}
+
+struct manifests {
+	uint64_t *numbers;
+	size_t count;
+	size_t max;
+};
+
+static int
+manifests_add(void *context, const char *name, struct zp_err *err)
+{
+	struct manifests *manifests = context;
+	uint64_t number;
+
+	(void)err;
+	if (manifest__name_parse(name, &number) && manifests->count < manifests->max)
+		manifests->numbers[manifests->count++] = number;
+	return ZP_OK;
+}
+
+static int
+number_order(const void *left, const void *right)
+{
+	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+
+	return (a > b) - (a < b);
+}
+
+size_t
+model_manifests(struct model *model, uint64_t *numbers, size_t max)
+{
+	struct manifests manifests = {.numbers = numbers, .max = max};
+
+	if (zp_store_list(model->store, manifests_add, &manifests, NULL) != ZP_OK)
+		return 0;
+	qsort(numbers, manifests.count, sizeof(numbers[0]), number_order);
+	return manifests.count;
+}
+
+int
+model_collect(struct model *model, uint64_t keep, struct zp_err *err)
+{
+	uint64_t numbers[200];
+	size_t count = model_manifests(model, numbers, ZP_ARRAY_COUNT(numbers));
+
+	return zp_engine_collect(model->engine, count > keep ? numbers[count - keep] : 0, err);
+}
+
+int
+model_raise(struct model *model, struct zp_err *err)
+{
+	struct zp_lane lane = {1, 1, model->log_count};
+	int rc;
+
+	model->incarnation_tried = zp_engine_incarnation(model->engine) + 1;
+	rc = zp_engine_incarnation_raise(model->engine, model->incarnation_tried, &lane, err);
+	if (rc == ZP_OK)
+		acknowledge(model);
+	return rc;
+}
+
+/* ---- Checks --------------------------------------------------------------------------------- */
+
+static bool
+gets_hold(struct model *model, struct zp_view *view, const struct model_pin *pins)
+{
+	struct zp_read_scratch *scratch = zp_read_scratch_new();
+	struct zp_batch_answer answers[MODEL_KEYS];
+	const struct zp_key *keys[MODEL_KEYS];
+	ZP_AUTO_BUF(texts, 1 << 16);
+	struct zp_err err = {0};
+	bool holds = true;
+
+	for (size_t i = 0; i < MODEL_KEYS; i++) {
+		struct zp_record record;
+		int rc = zp_view_get(view, &model->keys[i], scratch, &record, &err);
+
+		keys[i] = &model->keys[i];
+		if (rc != (pins[i].there ? ZP_OK : ZP_E_NOT_FOUND) ||
+		    (rc == ZP_OK && !model_record_is(&pins[i], &record)))
+			holds = model_broken(model, "get of key %zu: %s", i,
+			    rc == ZP_OK ? "another record" : err.text);
+	}
+	if (zp_view_get_batch(view, keys, MODEL_KEYS, scratch, &texts, answers, &err) != ZP_OK)
+		holds = model_broken(model, "batch: %s", err.text);
+	for (size_t i = 0; i < MODEL_KEYS && holds; i++) {
+		if (answers[i].rc != (pins[i].there ? ZP_OK : ZP_E_NOT_FOUND) ||
+		    (answers[i].rc == ZP_OK && !model_record_is(&pins[i], &answers[i].record)))
+			holds = model_broken(model, "batch: key %zu is another", i);
+	}
+	zp_read_scratch_free(scratch);
+	return holds;
+}
+
+static bool
+scan_holds(struct model *model, struct zp_view *view, const struct model_pin *pins, size_t from)
+{
+	struct zp_scan_options options = {.from = from == 0 ? NULL : &model->keys[from]};
+	struct zp_err err = {0};
+	struct zp_record record;
+	struct zp_scan *scan;
+	bool holds = true;
+	struct zp_key key;
+	int rc = ZP_OK;
+
+	if (zp_scan_open(view, &options, &scan, &err) != ZP_OK)
+		return model_broken(model, "scan: %s", err.text);
+	for (size_t i = from; i < MODEL_KEYS && holds; i++) {
+		if (!pins[i].there)
+			continue;
+		rc = zp_scan_next(scan, &key, &record, &err);
+		if (rc != ZP_OK || zp_key_compare(&key, &model->keys[i]) != 0 ||
+		    !model_record_is(&pins[i], &record))
+			holds = model_broken(model, "scan: at key %zu: %s", i,
+			    rc < 0 ? err.text : "another row");
+	}
+	if (holds && zp_scan_next(scan, &key, &record, &err) != ZP_END)
+		holds = model_broken(model, "scan: it does not end where it should");
+	zp_scan_close(scan);
+	return holds;
+}
+
+static bool
+counters_hold(struct model *model, struct zp_engine *engine, const struct model_pin *pins)
+{
+	uint64_t counts[2][ZP_PIN_TYPE_COUNT] = {{0}}, size = 0;
+	struct zp_engine_facts facts;
+
+	for (size_t i = 0; i < MODEL_KEYS; i++) {
+		if (!pins[i].there)
+			continue;
+		counts[model->keys[i].namespace_id == 5][pins[i].facts[ZP_FACT_TYPE]]++;
+		size += pins[i].facts[ZP_FACT_SIZE];
+	}
+	zp_engine_facts_get(engine, &facts);
+	for (unsigned type = 0; type < ZP_PIN_TYPE_COUNT; type++) {
+		if (zp_engine_count(engine, 0, type) != counts[0][type] ||
+		    zp_engine_count(engine, 5, type) != counts[1][type] ||
+		    facts.pins[type] != counts[0][type] + counts[1][type])
+			return model_broken(model, "counters of type %u are others", type);
+	}
+	return facts.size_bytes == size || model_broken(model, "the sum of sizes is another");
+}
+
+static bool
+engine_holds(struct model *model, struct zp_engine *engine, const struct model_pin *pins)
+{
+	struct zp_view *view = zp_engine_view_get(engine);
+	bool holds = gets_hold(model, view, pins) && scan_holds(model, view, pins, 0) &&
+		     scan_holds(model, view, pins, model_draw(model, MODEL_KEYS)) &&
+		     counters_hold(model, engine, pins);
+
+	zp_view_release(view);
+	return holds;
+}
+
+bool
+model_holds(struct model *model)
+{
+	return engine_holds(model, model->engine, model->pins);
+}
+
+/* Every allocation list that a row names is in the shard's own tables. */
+static bool
+tables_hold(struct model *model, struct zp_engine *engine, const struct model_pin *pins)
+{
+	struct zp_tables *tables = NULL;
+	struct zp_err err = {0};
+	int rc = zp_engine_tables_read(engine, &tables, &err);
+	bool holds = true;
+
+	if (rc < 0 && rc != ZP_E_NOT_FOUND)
+		return model_broken(model, "tables: %s", err.text);
+	for (size_t i = 0; i < MODEL_KEYS; i++) {
+		struct zp_slice json, expected;
+		uint64_t fact = pins[i].facts[ZP_FACT_ALLOCATIONS];
+
+		if (!pins[i].there || fact == 0)
+			continue;
+		if (tables == NULL || zp_tables_allocations_json(tables, fact, &json, &err) < 0 ||
+		    zp_tables_allocations_json(model->tables, fact, &expected, &err) < 0 ||
+		    !zp_slice_equal(json, expected))
+			holds = model_broken(model, "the tables lack what key %zu names", i);
+	}
+	zp_tables_free(tables);
+	return holds;
+}
+
+static bool
+files_hold(struct model *model, struct zp_engine *engine)
+{
+	uint64_t position = zp_engine_lane_get(engine, 1);
+	struct zp_verify_report report;
+	struct model_pin pins[MODEL_KEYS];
+	struct zp_err err = {0};
+
+	if (position > model->log_count)
+		return model_broken(model, "it says it has what there never was");
+	pins_at(model, position, pins);
+	if (!engine_holds(model, engine, pins) || !tables_hold(model, engine, pins))
+		return false;
+	if (zp_engine_verify(engine, NULL, NULL, &report, &err) != ZP_OK)
+		return model_broken(model, "verify: %s", err.text);
+	return true;
+}
+
+/* One manifest as it is on the disk, opened like a snapshot. */
+static bool
+manifest_holds(struct model *model, uint64_t number)
+{
+	struct zp_engine_options options = model->options;
+	struct zp_engine *engine;
+	struct zp_err err = {0};
+	bool holds;
+
+	options.read_only = true;
+	options.manifest_max = number;
+	if (zp_engine_open(&options, &engine, &err) != ZP_OK)
+		return model_broken(model, "manifest %llu: %s", (unsigned long long)number, err.text);
+	holds = files_hold(model, engine);
+	if (holds && zp_engine_manifest_number(engine) != number)
+		holds = model_broken(model, "manifest %llu is passed over", (unsigned long long)number);
+	zp_engine_close(engine);
+	return holds;
+}
+
+bool
+model_files_hold(struct model *model)
+{
+	uint64_t position = zp_engine_lane_get(model->engine, 1);
+	uint32_t incarnation = zp_engine_incarnation(model->engine);
+	uint64_t numbers[200];
+	size_t count = model_manifests(model, numbers, ZP_ARRAY_COUNT(numbers));
+
+	if (position < model->acknowledged ||
+	    zp_engine_manifest_number(model->engine) < model->number)
+		return model_broken(model, "what was published is gone");
+	if (incarnation < model->incarnation || incarnation > model->incarnation_tried)
+		return model_broken(model, "the incarnation is another");
+	for (size_t i = 0; i < count; i++) {
+		if (!manifest_holds(model, numbers[i]))
+			return false;
+	}
+	if (model->warnings > 0)
+		return model_broken(model, "there was a warning");
+	acknowledge(model);
+	return true;
+}
