@@ -482,16 +482,23 @@ memtable__rows_count(const struct memtable_rows *rows)
 }
 
 void
-memtable__rows_rewind(struct memtable_rows *rows)
+memtable__rows_at(const struct memtable_rows *rows, size_t index, struct segment_row *row_out)
 {
-	rows->at = 0;
+	ZP_ASSERT(index < rows->count);
+	row_of_entry(rows->items[index].entry, row_out);
 }
 
 int
 memtable__rows_next(struct memtable_rows *rows, struct segment_row *row_out)
 {
+	enum { ENTRY_AHEAD = 16, VALUE_AHEAD = 8 }; /* the value's place is in the entry */
+
 	if (rows->at == rows->count)
 		return ZP_END;
+	if (rows->at + ENTRY_AHEAD < rows->count)
+		__builtin_prefetch(rows->items[rows->at + ENTRY_AHEAD].entry);
+	if (rows->at + VALUE_AHEAD < rows->count)
+		__builtin_prefetch(rows->items[rows->at + VALUE_AHEAD].entry->value);
 	row_of_entry(rows->items[rows->at++].entry, row_out);
 	return ZP_OK;
 }

@@ -42,7 +42,8 @@ void memtable__prefetch(const struct memtable *memtable, const uint8_t key[ZP_KE
 struct memtable_rows;
 struct memtable_rows *memtable__rows_open(struct memtable *memtable, const uint8_t *from);
 size_t memtable__rows_count(const struct memtable_rows *rows);
-void memtable__rows_rewind(struct memtable_rows *rows); /* to the first again */
+/* Any of them, out of turn: for samples. */
+void memtable__rows_at(const struct memtable_rows *rows, size_t index, struct segment_row *row_out);
 /* 0 and a row, or ZP_END. */
 int memtable__rows_next(struct memtable_rows *rows, struct segment_row *row_out);
 void memtable__rows_close(struct memtable_rows *rows);
