@@ -79,7 +79,10 @@ command__checkpoint(struct zp_node *node, struct zp_err *err)
 	if (node->options.read_only)
 		return zp_fail(err, ZP_E_READ_ONLY, "the node was opened read-only");
 	zp_journal_facts_get(node->journal, &facts);
-	if (facts.last_batch == zp_shards_newest(node->shards)->batch)
+	/* Without writes a second one is still of use, and only that: the older of the two kept ones is
+	 * then at the end too, and the journal can go. */
+	if (facts.last_batch == zp_shards_newest(node->shards)->batch &&
+	    facts.last_batch == zp_shards_older(node->shards)->batch)
 		return ZP_OK;
 	rc = checkpoint_do(node, &failure);
 	memory_freed(node, rc, &failure);

@@ -3,7 +3,7 @@
  *
  * Flow:   commit.c asks. Owner: none; no state.
  * Source: ipfs-cluster 1.1.6, cluster.go (Unpin). Of a meta pin it removes the DAG's shards too,
- * which it reads from Kubo; that is the API's to do, one unpin each, before this one.
+ * which it reads from Kubo: that is the API's to do, with a ZP_WRITE_DELETE each.
  */
 #include "command/command_internal.h"
 

@@ -516,6 +516,12 @@ zp_shards_newest(const struct zp_shards *shards)
 	return &shards->newest;
 }
 
+const struct zp_checkpoint *
+zp_shards_older(const struct zp_shards *shards)
+{
+	return &shards->older;
+}
+
 struct zp_engine *
 zp_shards_engine(const struct zp_shards *shards, uint32_t index)
 {

@@ -148,6 +148,7 @@ void zp_shards_close(struct zp_shards *shards); /* NULL is allowed */
 const struct zp_shard_map *zp_shards_map(const struct zp_shards *shards);
 /* The newest; changes only by zp_shards_checkpoint. */
 const struct zp_checkpoint *zp_shards_newest(const struct zp_shards *shards);
+const struct zp_checkpoint *zp_shards_older(const struct zp_shards *shards); /* the one before */
 struct zp_engine *zp_shards_engine(const struct zp_shards *shards, uint32_t index);
 struct zp_tables *zp_shards_tables(struct zp_shards *shards);
 uint64_t zp_shards_memory_bytes(const struct zp_shards *shards); /* of all memtables; any */

@@ -122,7 +122,8 @@ a_failed_checkpoint_changes_nothing(void **state)
 		if (fixture_pin(&sim.fixture, 20, "b", &err) < 0)
 			fail_msg("change %llu: %s", (unsigned long long)nth, err.text);
 		zp_err_clear(&err);
-		/* A directory whose sync failed is not trusted again before the node is opened again. */
+		/* A directory whose sync failed is not trusted again before the node is opened
+		 * again. */
 		if (zp_command_checkpoint(sim.fixture.node, &err) < 0 &&
 		    strstr(err.text, "an earlier sync") == NULL)
 			fail_msg("after change %llu: %s", (unsigned long long)nth, err.text);
@@ -245,6 +246,7 @@ a_snapshot_stays_as_it_was(void **state)
 	}
 
 	copy = fixture;
+	zp_buf_init(&copy.texts, ZP_RECORD_BYTES_MAX);
 	snprintf(root, sizeof(root), "%s/snapshots/monday", fixture.root);
 	copy.options.root = root;
 	copy.options.read_only = true;
@@ -270,6 +272,7 @@ a_snapshot_stays_as_it_was(void **state)
 	assert_int_equal(zp_node_open(&copy.options, &copy.node, &err), 0);
 	assert_int_equal(fixture_count(&copy), 51);
 	zp_node_close(copy.node);
+	zp_buf_done(&copy.texts);
 	fixture_drop(&fixture);
 }
 

@@ -141,9 +141,9 @@ pin_add_allocates(void **state)
 	write = write_of(&(struct wish){2, 3, -1}, &texts); /* one has it, one more is needed */
 	assert_int_equal(
 	    command__pin_add(&write, &old.record, true, &rules, &decision, &err), ZP_E_CONFLICT);
-	assert_string_equal(
-	    err.text, "not enough peers to allocate CID. Needed at least: 1. Wanted at most: 2. "
-		      "Available candidates: 0. See logs for more info.");
+	assert_string_equal(err.text,
+	    "not enough peers to allocate CID. Needed at least: 1. Wanted at most: 2. "
+	    "Available candidates: 0. See logs for more info.");
 }
 
 static void
