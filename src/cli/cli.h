@@ -56,7 +56,7 @@ struct zp_cli_import {
 	bool skip_bad;
 	bool resume;
 	bool is_cids;    /* a bare CID a line instead of JSON */
-	char stream[33]; /* names the input by its content: hex, the same for the same file */
+	char stream[33]; /* hex; names file and options for zp_cli_stream_choose; "": no file */
 
 	/* The next uncompressed bytes; *length_out 0 at the end. */
 	int (*read)(
@@ -64,7 +64,9 @@ struct zp_cli_import {
 	void (*progress)(void *context, const struct zp_cli_counts *counts);
 	/* A line that is skipped; `text` may be cut. */
 	void (*bad_line)(void *context, uint64_t line, struct zp_slice text, const char *why);
-	void *context; /* of the three */
+	/* With `resume`: how many lines an earlier import has in the node. */
+	void (*resumed)(void *context, uint64_t lines);
+	void *context; /* of the four */
 };
 
 /* One export. */
@@ -111,6 +113,15 @@ struct zp_cli_node_ops {
 	void (*config_example)(struct zp_buf *text);
 	void (*config_reference)(bool as_scdoc, struct zp_buf *text);
 };
+
+/*
+ * Completes the name of an import's stream and tells how many of its lines to pass over: with
+ * `resume` the stream that was begun last, else a new one with none. `lines_done` tells what a
+ * node has of a stream.
+ */
+ZP_MUST_CHECK int zp_cli_stream_choose(char stream[33], bool resume,
+    int (*lines_done)(void *context, const char *stream, uint64_t *lines_out, struct zp_err *err),
+    void *context, uint64_t *lines_out, struct zp_err *err);
 
 /* Runs the command that argv names and returns the exit code: 0, or that of base/err.def. */
 int zp_cli_main(int argc, char **argv, const struct zp_cli_node_ops *ops);

@@ -18,6 +18,7 @@ struct import {
 	struct zp_cli_counts counts;
 	struct zp_buf values[REPORT_MEMBERS];
 	uint64_t bytes_sent; /* uncompressed */
+	uint64_t lines_before; /* of an earlier import, which this one goes on with */
 	uint64_t bad_lines;
 	uint64_t bad_line; /* the one that ended the import; 0: none */
 	bool is_done;      /* the node said so */
@@ -70,6 +71,21 @@ on_bad_line(void *context, uint64_t line, struct zp_slice text, const char *why)
 		cli__note(import->call, "further bad lines are counted and not shown");
 }
 
+static void
+on_resume(void *context, uint64_t lines)
+{
+	struct import *import = context;
+
+	import->lines_before = lines;
+	if (import->call->settings.is_quiet)
+		return;
+	if (lines > 0)
+		cli__note(import->call, "going on behind line %" PRIu64, lines);
+	else
+		cli__note(import->call,
+		    "no import of this file with these options was begun: from line 1 on");
+}
+
 /* "imported 12.3 M pins, 4.60 GB in 1m05s, 190 k pins/s, 3 bad lines skipped" */
 static void
 summary_print(struct import *import, int64_t now_ns)
@@ -90,6 +106,9 @@ summary_print(struct import *import, int64_t now_ns)
 	if (import->counts.skipped > 0)
 		zp_buf_printf(&text, ", %" PRIu64 " bad lines skipped", import->counts.skipped);
 	cli__note(import->call, "%.*s", (int)text.length, (const char *)text.data);
+	if (import->lines_before > 0 && import->counts.line <= import->lines_before)
+		cli__note(import->call,
+		    "nothing was left of that import; without --resume all of it is read again");
 }
 
 /* ---- By the API ----------------------------------------------------------------------------- */
@@ -152,31 +171,50 @@ report_line(void *context, struct zp_slice object, struct zp_err *err)
 		   : 0;
 }
 
-/* How far an earlier import of the same input came, as the query parameter that says so. */
+/* How far the node has a stream. */
 static int
-resume_query(struct import *import, const struct zp_cli_import *job, struct zp_buf *url)
+lines_done(void *context, const char *stream, uint64_t *lines_out, struct zp_err *err)
 {
 	static const char *const names[] = {"lines_done"};
+	struct cli_call *call = context;
 	struct zp_buf lines = ZP_BUF_INIT(64);
-	struct cli_call *call = import->call;
 	ZP_AUTO_BUF(body, 4096);
 	char path[64];
 	int rc;
 
-	snprintf(path, sizeof(path), "/import?origin=%s", job->stream);
+	snprintf(path, sizeof(path), "/import?origin=%s", stream);
 	rc = cli__get(call, NULL, path, &body);
 	while (body.length > 0 && body.data[body.length - 1] == '\n')
 		body.length--;
 	if (rc == 0)
-		rc = cli__pick(zp_buf_slice(&body), names, &lines, 1, &call->err);
-	zp_buf_append_byte(&lines, '\0');
-	if (rc == 0) {
-		cli__query_add(url, "lines_done", (const char *)lines.data);
-		if (!call->settings.is_quiet)
-			cli__note(call, "going on behind line %s", (const char *)lines.data);
-	}
+		rc = cli__pick(zp_buf_slice(&body), names, &lines, 1, err);
+	if (rc == 0)
+		*lines_out = cli__pick_count(&lines);
 	zp_buf_done(&lines);
 	return rc;
+}
+
+/* The stream of this import, as query parameters. */
+static int
+stream_query(struct import *import, const struct zp_cli_import *job, struct zp_buf *url)
+{
+	struct cli_call *call = import->call;
+	char stream[sizeof(job->stream)];
+	char number[24];
+	uint64_t lines;
+	int rc;
+
+	memcpy(stream, job->stream, sizeof(stream));
+	rc = zp_cli_stream_choose(stream, job->resume, lines_done, call, &lines, &call->err);
+	if (rc < 0 || stream[0] == '\0')
+		return rc;
+	cli__query_add(url, "origin", stream);
+	if (!job->resume)
+		return 0;
+	snprintf(number, sizeof(number), "%" PRIu64, lines);
+	cli__query_add(url, "lines_done", number);
+	on_resume(import, lines);
+	return 0;
 }
 
 static int
@@ -189,7 +227,6 @@ import_query(struct import *import, const struct zp_cli_import *job, struct zp_b
 	};
 
 	zp_buf_append_text(url, "/import");
-	cli__query_add(url, "origin", job->stream);
 	cli__query_add(url, "allocations", allocations[job->allocations]);
 	if (job->mode == ZP_CLI_IMPORT_REPLACE)
 		cli__query_add(url, "replace", "true");
@@ -205,7 +242,7 @@ import_query(struct import *import, const struct zp_cli_import *job, struct zp_b
 		zp_buf_append_byte(url, ':');
 		cli__url_encode(zp_slice_of(equals + 1), url);
 	}
-	return job->resume ? resume_query(import, job, url) : 0;
+	return stream_query(import, job, url);
 }
 
 /* The node knows the number of the line that it refused; a file still has its text. */
@@ -322,6 +359,7 @@ job_of_options(struct import *import, const char **maps, struct zp_cli_import *j
 	    .read = input_read,
 	    .progress = on_progress,
 	    .bad_line = on_bad_line,
+	    .resumed = on_resume,
 	    .context = import,
 	};
 	for (size_t i = 0; i < parsed->given_count; i++) {
@@ -334,19 +372,38 @@ job_of_options(struct import *import, const char **maps, struct zp_cli_import *j
 	return 0;
 }
 
+/* A stream is the same only with the same input and the same options. */
+static void
+stream_name(const char *input_name, struct zp_cli_import *job)
+{
+	ZP_AUTO_BUF(facts, CLI_URL_BYTES_MAX);
+	struct zp_hash128 hash;
+
+	zp_buf_printf(&facts, "%s %d %d %d", input_name, (int)job->mode, (int)job->allocations,
+	    job->skip_bad);
+	for (size_t i = 0; i < job->maps_count; i++)
+		zp_buf_printf(&facts, " %s", job->maps[i]);
+	hash = zp_hash128_of(facts.data, facts.length);
+	snprintf(job->stream, sizeof(job->stream), "%016" PRIx64 "%012" PRIx64 "0000", hash.high,
+	    hash.low >> 16);
+}
+
 /* What the input itself says: its form, its name, and that it isn't empty. */
 static int
 job_of_input(struct import *import, struct zp_cli_import *job)
 {
 	struct zp_err *err = &import->call->err;
 	struct zp_slice head;
+	char name[33];
 	bool is_file;
 	int rc = cli__input_peek(import->input, &head, err);
 
 	if (rc == 0)
-		rc = cli__input_name(import->input, job->stream, &is_file, err);
+		rc = cli__input_name(import->input, name, &is_file, err);
 	if (rc < 0)
 		return rc;
+	if (is_file)
+		stream_name(name, job);
 	head = without_blanks(head);
 	if (job->mode == ZP_CLI_IMPORT_REPLACE && head.length == 0)
 		return zp_fail(err, ZP_E_INVALID,

@@ -245,6 +245,57 @@ stream_id(const char *hex, uint8_t id[16])
 	}
 }
 
+static int
+lines_done(void *context, const char *stream, uint64_t *lines_out, struct zp_err *err)
+{
+	uint8_t id[16] = {0};
+
+	(void)err;
+	stream_id(stream, id);
+	*lines_out = zp_command_origin_sequence(context, id);
+	return ZP_OK;
+}
+
+/* Names the stream and says where it goes on. */
+static int
+stream_choose(const struct zp_cli_import *from, struct zp_node *node,
+    struct zp_import_options *options, struct zp_err *err)
+{
+	char stream[sizeof(from->stream)];
+	int rc;
+
+	memcpy(stream, from->stream, sizeof(stream));
+	rc = zp_cli_stream_choose(
+	    stream, from->resume, lines_done, node, &options->lines_done, err);
+	if (rc < 0)
+		return rc;
+	stream_id(stream, options->origin.id);
+	if (from->resume)
+		from->resumed(from->context, options->lines_done);
+	return ZP_OK;
+}
+
+/* From the first line to the last one durable. */
+static int
+import_run(const struct zp_cli_import *from, struct zp_node *node,
+    struct zp_import_options *options, struct zp_cli_counts *counts_out, struct zp_err *err)
+{
+	struct zp_err err_wait = {0};
+	struct zp_import *import;
+	int rc_wait;
+	int rc = stream_choose(from, node, options, err);
+
+	if (rc == ZP_OK)
+		rc = zp_import_open(node, options, bad_line, NULL, (void *)from, &import, err);
+	if (rc < 0)
+		return rc;
+	rc = input_feed(from, import, counts_out, err);
+	rc_wait = zp_import_wait(import, &err_wait); /* also what came before a bad line */
+	counts_of(import, counts_out);
+	zp_import_close(import);
+	return rc == ZP_OK && rc_wait < 0 ? zp_fail(err, rc_wait, "%s", err_wait.text) : rc;
+}
+
 int
 zp_node_import(const char *config_path, const struct zp_cli_import *from,
     struct zp_cli_counts *counts_out, struct zp_err *err)
@@ -259,34 +310,16 @@ zp_node_import(const char *config_path, const struct zp_cli_import *from,
 	struct zp_import_options options = {.allocations = kinds[from->allocations],
 	    .map = (const struct zp_slice(*)[2])pairs, .map_count = from->maps_count,
 	    .replace = from->mode == ZP_CLI_IMPORT_REPLACE, .skip_bad = from->skip_bad};
-	struct zp_import *import;
 	struct offline offline;
 	int rc = maps_parse(from, &binary, pairs, err);
 
 	*counts_out = (struct zp_cli_counts){0};
-	stream_id(from->stream, options.origin.id);
 	if (rc == ZP_OK)
 		rc = offline_open(&offline, config_path, false, err);
-	if (rc < 0) {
-		zp_free(pairs);
-		return rc;
-	}
-	if (from->resume)
-		options.lines_done =
-		    zp_command_origin_sequence(offline.node, options.origin.id);
-	rc = zp_import_open(offline.node, &options, bad_line, NULL, (void *)from, &import, err);
 	if (rc == ZP_OK) {
-		int rc_wait;
-		struct zp_err err_wait = {0};
-
-		rc = input_feed(from, import, counts_out, err);
-		rc_wait = zp_import_wait(import, &err_wait); /* also what came before a bad line */
-		counts_of(import, counts_out);
-		zp_import_close(import);
-		if (rc == ZP_OK && rc_wait < 0)
-			rc = zp_fail(err, rc_wait, "%s", err_wait.text);
+		rc = import_run(from, offline.node, &options, counts_out, err);
+		offline_close(&offline);
 	}
-	offline_close(&offline);
 	zp_free(pairs);
 	return rc;
 }

@@ -595,7 +595,8 @@ class Commands(unittest.TestCase):
         """Answers an import: progress on the way, then what `finish` says."""
         def act(handler):
             if handler.command == "GET":
-                handler.plain(200, '{"lines_done":2}\n')
+                begun = handler.path.endswith("0000")  # one import of the file
+                handler.plain(200, '{"lines_done":%d}\n' % (2 if begun else 0))
                 return
             handler.send_response(200)
             handler.send_header("Transfer-Encoding", "chunked")
@@ -643,9 +644,14 @@ class Commands(unittest.TestCase):
         self.assertIn("going on behind line 2", err)
         origin = self.server.seen[0][1].removeprefix("/import?origin=")
         self.assertRegex(origin, "^[0-9a-f]{32}$")
-        self.assertEqual(self.server.seen[1][1],
-                         f"/import?origin={origin}&allocations=map&replace=true&skip_bad=true"
-                         "&map=A:B&map=C:D&lines_done=2")
+        self.assertEqual(self.server.seen[-1][1],
+                         "/import?allocations=map&replace=true&skip_bad=true&map=A:B&map=C:D"
+                         f"&origin={origin}&lines_done=2")
+        # A new import is a stream of its own, else the node would pass over what it had once.
+        self.run_zpin("import", path, act=self.importer([], self.done))
+        self.assertRegex(self.server.seen[-1][1], r"&origin=[0-9a-f]{28}0001$")
+        self.run_zpin("import", "-", stdin=b"x", act=self.importer([], self.done))
+        self.assertEqual([seen[1] for seen in self.server.seen], ["/import?allocations=keep"])
         for arguments in [["--map", "A=B"], ["--allocations", "map"]]:
             self.assertEqual(self.run_zpin("import", path, *arguments)[0], 2)
 
@@ -689,16 +695,19 @@ class Commands(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("did not say that the import is done", err)
 
+        def new_stream(post):
+            return lambda h: post(h) if h.command == "POST" else h.plain(200, '{"lines_done":0}\n')
+
         def stops(handler):
             next(handler.body_lines())
             handler.close_connection = True
 
         big = self.path("big", b"x" * 70 + b"\n" + b"y" * 5000000)
-        code, _, err = self.run_zpin("import", big, act=stops)
+        code, _, err = self.run_zpin("import", big, act=new_stream(stops))
         self.assertEqual(code, 1)
         code, _, err = self.run_zpin(
-            "import", big, act=lambda h: h.plain(503, '{"code":503,"message":"busy"}',
-                                                 [("Connection", "close")]))
+            "import", big, act=new_stream(lambda h: h.plain(
+                503, '{"code":503,"message":"busy"}', [("Connection", "close")])))
         self.assertEqual(code, 1)
 
     # ---- streams out ----

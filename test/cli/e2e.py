@@ -1,0 +1,683 @@
+#!/usr/bin/env python3
+"""The real program from end to end: a node made by `zpin init`, and every command against it.
+
+usage: e2e.py ZPIN [unittest's arguments]
+"""
+import base64
+import gzip
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+ZPIN = os.path.abspath(sys.argv.pop(1))
+DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
+PLAIN = DATA / "ipfs-cluster-1.1.6-export-plain.ndjson.gz"
+MIXED = DATA / "ipfs-cluster-1.1.6-export-mixed.ndjson.gz"
+HANDMADE = DATA / "handmade.ndjson"
+BROKEN = DATA / "handmade-broken.ndjson"
+LINES = 28033  # of the first three
+
+CID_A = "QmNmVY8XGFNGU5wZmoqKaxVzqpGV4pL5BURyKUhWcK9Ezh"
+CID_B = "QmaRGe7bVmVaLmxbrMiVNXqW4pRNNp3xq7hFtyRKA3mtJL"
+CID_C = "bafkreia22brx2qsunhs3fjl32vzkkmlxo5xqnpselaxidh4r2n2eriydp4"
+PEER = "12D3KooWCFZ28HemDVKBQSVZGdCmKV5Gzr2Jq9hxqj9U1v7Z6ALa"
+WAIT_SECONDS = 60
+
+
+def cid_of(number):
+    digest = hashlib.sha256(str(number).encode()).digest()
+    return "b" + base64.b32encode(b"\x01\x55\x12\x20" + digest).decode().lower().rstrip("=")
+
+
+def environment(**more):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ZPIN_")}
+    kept.pop("NOTIFY_SOCKET", None)
+    return {**kept, **more}
+
+
+def lines_of(path):
+    data = pathlib.Path(path).read_bytes()
+    return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).splitlines()
+
+
+def wait_for(what, condition):
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"no {what} in {WAIT_SECONDS} s")
+
+
+class Node:
+    """A node in a directory of its own, with its config edited as a person would: by taking `#` away."""
+
+    def __init__(self, folder, **keys):
+        self.folder = pathlib.Path(folder)
+        self.config = self.folder / "zpin.yaml"
+        self.socket = self.folder / "zpin.sock"
+        self.log = self.folder.with_suffix(".log")
+        made = subprocess.run([ZPIN, "init", str(folder)], env=environment(), capture_output=True,
+                              text=True, check=True)
+        self.init_report = made.stdout
+        self.set("api", "listen", '["127.0.0.1:0"]')
+        self.set("management", "listen", '["127.0.0.1:0"]')
+        self.set("metrics", "listen", '["127.0.0.1:0"]')
+        self.set("storage", "sync", "false")
+        self.set("storage", "memory", "256MiB")
+        self.set("expiry", "scan_interval", "24h")  # the data has pins that expired long ago
+        for name, value in keys.items():
+            self.set(*name.split("__"), value)
+        self.process = None
+        self.urls = {}
+
+    def set(self, section, key, value):
+        text = self.config.read_text()
+        head = re.search(rf"^#?{section}:$", text, re.M)
+        line = re.compile(rf"^#?  {key}:.*$", re.M).search(text, head.end())
+        text = text[:line.start()] + f"  {key}: {value}" + text[line.end():]
+        self.config.write_text(text[:head.start()] + f"{section}:" + text[head.end():])
+
+    def start(self, **variables):
+        self.log.write_text("")
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [ZPIN, "serve", "--config", str(self.config)], env=environment(**variables),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_for("ready node", lambda: " ready: " in self.log.read_text()
+                 or self.process.poll() is not None)
+        if self.process.poll() is not None:
+            raise AssertionError("the node does not start:\n" + self.log.read_text())
+        found = re.findall(r"(REST API|management|metrics) on (http://\S+)", self.log.read_text())
+        self.urls = dict(found)
+        return self
+
+    def end(self, number=signal.SIGTERM):
+        if self.process is None:
+            return None
+        self.process.send_signal(number)
+        try:
+            code = self.process.wait(WAIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        finally:
+            self.process = None
+        return code
+
+    def run(self, *arguments, stdin=b"", **variables):
+        """(exit code, stdout, stderr) of a command that asks this node."""
+        variables = {"ZPIN_API": f"unix:{self.socket}", "ZPIN_CONFIG": str(self.config), **variables}
+        done = subprocess.run([ZPIN, *map(str, arguments)], input=stdin, capture_output=True,
+                              env=environment(**variables), timeout=300, check=False)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def request(self, listener, method, path, headers=None):
+        """(status, headers, body) over TCP."""
+        address = self.urls[listener].removeprefix("http://")
+        connection = http.client.HTTPConnection(address, timeout=WAIT_SECONDS)
+        try:
+            connection.request(method, path, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read().decode()
+        finally:
+            connection.close()
+
+    def segments(self):
+        return sorted(self.folder.rglob("*.seg"), key=lambda path: path.stat().st_size)
+
+
+class Case(unittest.TestCase):
+    keys = {}
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="zpin-e2e-")
+        self.node = Node(pathlib.Path(self.folder.name) / "node", **self.keys)
+
+    def tearDown(self):
+        self.node.end()
+        self.folder.cleanup()
+
+    def path(self, name, data=None):
+        path = pathlib.Path(self.folder.name) / name
+        if data is not None:
+            path.write_bytes(data)
+        return path
+
+    def ok(self, *arguments, **more):
+        code, out, err = self.node.run(*arguments, **more)
+        self.assertEqual(code, 0, f"zpin {' '.join(map(str, arguments))}: {out}{err}")
+        return out
+
+    def fails(self, expected, message, *arguments, **more):
+        code, out, err = self.node.run(*arguments, **more)
+        self.assertEqual(code, expected, f"zpin {' '.join(map(str, arguments))}: {out}{err}")
+        self.assertRegex(err, message)
+        return out
+
+    def json(self, *arguments, **more):
+        return [json.loads(line) for line in self.ok("--json", *arguments, **more).splitlines()]
+
+    def exported(self, *arguments):
+        return sorted(self.ok("export", "-q", *arguments).encode().splitlines())
+
+
+class Commands(Case):
+    """Each command in text and in JSON against a running node."""
+
+    def setUp(self):
+        super().setUp()
+        self.node.start()
+
+    def test_pins(self):
+        self.assertEqual(self.ok("pin", "add", CID_A, "--name", "first", "-m", "k=v"),
+                         f"pinned {CID_A} first\n")
+        self.assertEqual(self.json("pin", "add", CID_B, "--mode", "direct")[0]["max_depth"], 0)
+        out = self.ok("pin", "add", "-", stdin=f"{CID_C}\n{json.dumps({'cid': cid_of(1)})}\n".encode())
+        self.assertEqual(sorted(out.splitlines()), sorted([f"pinned {CID_C}", f"pinned {cid_of(1)}"]))
+
+        self.assertRegex(self.ok("pin", "get", CID_A), r"(?m)^name\s+first$")
+        got = self.json("pin", "get", CID_A)[0]
+        self.assertEqual((got["cid"], got["name"], got["metadata"]), (CID_A, "first", {"k": "v"}))
+        rows = [line.split("\t") for line in self.ok("pin", "ls").splitlines()]
+        self.assertEqual(sorted(row[0] for row in rows), sorted([CID_A, CID_B, CID_C, cid_of(1)]))
+        self.assertEqual([pin["cid"] for pin in self.json("pin", "ls", "--meta", "k=v")], [CID_A])
+        code, out, err = self.node.run("pin", "ls", "--limit", "3")
+        self.assertEqual((code, len(out.splitlines())), (0, 3))
+        cursor = re.search(r"--cursor (\w+)", err).group(1)
+        self.assertEqual(len(self.ok("pin", "ls", "--cursor", cursor).splitlines()), 1)
+
+        self.assertIn(CID_A, self.ok("pin", "status", CID_A))
+        status = self.json("pin", "status", CID_A)[0]
+        self.assertEqual((status["cid"], status["name"]), (CID_A, "first"))
+        self.assertEqual(len(self.json("pin", "status")), 4)
+        self.assertIn(CID_A, self.ok("pin", "recover", CID_A))
+        self.assertEqual(self.json("pin", "recover", CID_A)[0]["cid"], CID_A)
+        self.ok("pin", "recover", "--all")
+
+        self.assertEqual(self.ok("pin", "update", CID_A, cid_of(2)), f"pinned {cid_of(2)} first\n")
+        self.assertEqual(self.json("pin", "update", CID_A, cid_of(3), "-n", "x")[0]["name"], "x")
+        self.assertEqual(self.ok("pin", "rm", CID_A), f"unpinned {CID_A} first\n")
+        self.assertEqual(self.json("pin", "rm", CID_B)[0]["cid"], CID_B)
+        out = self.ok("pin", "rm", "-", stdin=f"{cid_of(2)}\n{cid_of(3)}\n".encode())
+        self.assertEqual(len(out.splitlines()), 2)
+        self.assertEqual(len(self.ok("pin", "ls").splitlines()), 2)
+
+    def test_the_node(self):
+        self.ok("pin", "add", CID_A)
+        identity = json.loads((self.node.folder / "identity.json").read_text())["id"]
+        self.assertRegex(self.ok("info"), rf"(?m)^id\t{identity}$")
+        self.assertRegex(self.ok("info"), r"(?m)^pins\t1$")
+        who, facts = self.json("info")
+        self.assertEqual((who["id"], facts["pins"], facts["root"]), (identity, 1, str(self.node.folder)))
+        self.assertTrue(self.ok("peers").startswith(identity))
+        self.assertEqual(self.json("peers")[0]["id"], identity)
+        self.assertIn("freespace", self.ok("metrics").split())
+        self.assertIn("freespace", self.json("metrics")[0])
+        self.assertIn(identity, self.ok("metrics", "freespace"))
+        self.assertEqual(self.json("metrics", "freespace")[0][0]["peer"], identity)
+        self.assertIn('zpin_pins{type="pin"} 1\n', self.ok("metrics", "--prometheus"))
+        self.assertEqual(self.ok("health"), "the node answers\n")
+        self.assertEqual(self.json("health"), [[]])
+        versions = self.json("version")[0]
+        self.assertEqual(versions["program"], versions["node"]["version"])
+        self.assertRegex(self.ok("version"), r"^program\t\S+\nnode\t\S+\n$")
+
+    def test_upkeep(self):
+        self.ok("import", "-q", HANDMADE)
+        self.assertRegex(self.ok("checkpoint"), r"^checkpoint \d+ at journal position \d+\n$")
+        self.assertGreater(self.json("checkpoint")[0]["checkpoint_batch"], 0)
+        self.assertRegex(self.ok("verify"), r"^49 pins in \d+ files, \d+ rows, .* no damage\n$")
+        report = self.json("verify")[0]
+        self.assertEqual((report["pins"], report["damage_count"], report["damages"]), (49, 0, []))
+        before = self.exported()
+        self.assertEqual(self.ok("snapshot", "kept"), "made snapshot kept\n")
+        self.assertEqual(self.json("snapshot", "kept2"), [{"snapshot": "kept2"}])
+        self.fails(1, "exists", "snapshot", "kept")
+        self.fails(2, "name", "snapshot", "../out")
+        self.fails(2, "invalid", "snapshot", "n" * 5000)
+        self.ok("pin", "add", CID_A, "--name", "after the snapshot")
+        self.assertTrue((self.node.folder / "snapshots" / "kept").is_dir())
+        self.assertEqual(len(self.exported()), len(before) + 1)
+
+    def test_peers_map(self):
+        self.ok("import", "-q", HANDMADE)
+        own = self.json("info")[0]["id"]
+        listed = [peer for pin in self.json("pin", "ls") for peer in pin["allocations"]]
+        old = next(peer for peer in listed if peer != own)
+        self.assertEqual(self.ok("peers", "map", f"{old}={own}"), f"{old} reads as {own}\n")
+        moved = [peer for pin in self.json("pin", "ls") for peer in pin["allocations"]]
+        self.assertEqual([own if peer == old else peer for peer in listed], moved)
+        self.fails(2, "peer", "peers", "map", f"{PEER}=no")
+        self.fails(2, "OLD=NEW", "peers", "map", PEER)
+
+    def test_without_a_node(self):
+        self.assertIn("zpin pin add", self.ok("help", "pin", "add"))
+        self.assertIn("Commands:", self.ok("--help"))
+        self.assertIn("_zpin", self.ok("completion", "bash"))
+        self.assertEqual(self.ok("config", "check"), "the config is good\n")
+        self.assertIn("scan_interval: 24h", self.ok("config", "check", "--show"))
+        self.assertIn("#  listen:", self.ok("config", "example"))
+        self.assertIn("### node.data", self.ok("config", "reference"))
+        self.assertIn("argon2id", self.ok("account", "alice", stdin=b"secret words\n"))
+
+    def test_exit_codes(self):
+        self.fails(3, "not part of the pinset", "pin", "get", CID_A)
+        self.fails(3, "not part of the pinset", "pin", "rm", CID_A)
+        self.fails(2, "Cid", "pin", "get", "no-cid")
+        self.fails(2, "Cid", "pin", "add", "no-cid")
+        self.fails(2, "[Ee]xpir", "pin", "add", CID_A, "--expire-at", "never")
+        self.fails(2, "unknown command", "pins")
+        self.fails(2, "unknown option", "pin", "ls", "--no-such")
+        self.fails(2, "needs", "pin", "get")
+        self.fails(3, "/nowhere/at-all", "import", "/nowhere/at-all")
+        self.fails(1, "no node answers", "pin", "ls", ZPIN_API="unix:/nowhere.sock")
+        self.fails(1, "no node answers", "verify", ZPIN_API="unix:/nowhere.sock")
+        self.fails(1, "no node answers", "info", ZPIN_API="http://127.0.0.1:1")
+        self.fails(1, str(self.node.process.pid), "export", "--offline")
+        self.fails(1, str(self.node.process.pid), "verify", "--offline")
+        with socket.socket() as deaf:
+            deaf.bind(("127.0.0.1", 0))
+            deaf.listen()
+            self.fails(62, "no answer in time", "--timeout", "1s", "pin", "ls",
+                       ZPIN_API=f"http://127.0.0.1:{deaf.getsockname()[1]}")
+
+
+class Imports(Case):
+    """Pinsets in and out again, into a running node and into a stopped one."""
+
+    def all_lines(self):
+        lines = sorted(lines_of(PLAIN) + lines_of(MIXED) + lines_of(HANDMADE))
+        self.assertEqual(len(lines), LINES)
+        return lines
+
+    def assert_same_pins(self, left, right):
+        """Field by field; the lines' order and the order of members are free."""
+        def pins(lines):
+            return {(pin["cid"], pin["type"]): pin for pin in map(json.loads, lines)}
+
+        self.assertEqual(len(left), len(right))
+        left, right = pins(left), pins(right)
+        self.assertEqual(len(left), len(right))
+        for key, pin in left.items():
+            self.assertEqual(right.get(key), pin)
+
+    def import_all(self, *options):
+        for path, count in [(PLAIN, 21984), (MIXED, 6000), (HANDMADE, 49)]:
+            code, out, err = self.node.run("import", *options, path)
+            self.assertEqual((code, out), (0, ""), err)
+            self.assertRegex(err, rf"^zpin: imported {count} pins, [1-9]\S* [kM]B in [0-9.]+s, .* pins/s\n$")
+
+    def test_running_node_gives_back_what_it_took(self):
+        self.node.start()
+        self.import_all()
+        lines = self.all_lines()
+        exported = self.exported()
+        self.assert_same_pins(exported, lines)
+        path = self.path("out.ndjson")
+        code, out, err = self.node.run("export", "-o", path)
+        self.assertEqual((code, out), (0, ""))
+        self.assertRegex(err, rf"^zpin: exported {LINES} pins, [0-9.]+ MB in [0-9.]+s\n$")
+        self.assertEqual(sorted(lines_of(path)), exported)
+        self.assertEqual(self.node.end(), 0)
+        self.assertEqual(self.exported("--offline"), exported)
+        self.node.start()
+        self.assertEqual(self.exported(), exported)
+        self.ok("verify")
+
+    def test_stopped_node_gives_back_what_it_took(self):
+        self.import_all("--offline")
+        exported = self.exported("--offline")
+        self.assert_same_pins(exported, self.all_lines())
+        self.assertRegex(self.ok("verify", "--offline"), rf"^{LINES} pins in \d+ files")
+        report = self.json("verify", "--offline")[0]
+        self.assertEqual((report["pins"], report["damages"]), (LINES, []))
+        self.node.start()
+        self.assertEqual(self.exported(), exported)
+
+    def check_modes(self, *options):
+        first = self.path("first", f"{CID_A}\n{CID_B}\n".encode())
+        second = self.path("second", f'{{"cid":"{CID_B}","name":"new"}}\n{{"cid":"{CID_C}"}}\n'.encode())
+
+        def pins():
+            return {pin["cid"]: pin["name"] for pin in map(json.loads, self.exported(*options))}
+
+        self.ok("import", *options, first)
+        self.ok("import", *options, first)  # what is there already is taken again
+        self.ok("import", *options, "--mode", "merge", second)
+        self.assertEqual(pins(), {CID_A: "", CID_B: "new", CID_C: ""})
+        self.ok("import", *options, "--mode", "replace", first)
+        self.assertEqual(pins(), {CID_A: "", CID_B: ""})
+        self.fails(2, "empty", "import", *options, "--mode", "replace", self.path("none", b""))
+        self.assertEqual(len(pins()), 2)
+
+    def test_merge_and_replace(self):
+        self.check_modes("--offline")
+        self.node.start()
+        self.check_modes()
+
+    def test_an_import_is_not_known_from_an_earlier_one(self):
+        """A file whose pins were removed meanwhile comes back whole, every time."""
+        self.node.start()
+        path = self.path("two", f"{CID_A}\n{CID_B}\n".encode())
+        for _ in range(6):
+            self.ok("import", path)
+            self.assertEqual(len(self.exported()), 2)
+            self.ok("pin", "rm", CID_A, CID_B)
+        self.assertEqual(self.node.end(), 0)
+        self.ok("import", "--offline", path)
+        self.assertEqual(len(self.exported("--offline")), 2)
+        code, _, err = self.node.run("import", "--offline", "--resume", "--mode", "replace", path)
+        self.assertEqual(code, 0)
+        self.assertIn("from line 1 on", err)
+
+    def check_maps(self, *options):
+        lines = [json.loads(line) for line in lines_of(HANDMADE)]
+        old = next(pin["allocations"][0] for pin in lines if pin["allocations"])
+        expected = {(pin["cid"], pin["type"]): [PEER if peer == old else peer
+                                                for peer in pin["allocations"]] for pin in lines}
+
+        def allocations():
+            return {(pin["cid"], pin["type"]): pin["allocations"]
+                    for pin in map(json.loads, self.exported(*options))}
+
+        self.ok("import", *options, "--allocations", "map", "--map", f"{old}={PEER}", HANDMADE)
+        self.assertEqual(allocations(), expected)
+        self.ok("import", *options, "--allocations", "drop", HANDMADE)
+        self.assertEqual(set(map(tuple, allocations().values())), {()})
+        self.fails(2, "go together", "import", *options, "--map", f"{old}={PEER}", HANDMADE)
+        self.fails(2, "peer", "import", *options, "--allocations", "map", "--map", "a=b", HANDMADE)
+
+    def test_maps(self):
+        self.check_maps("--offline")
+        self.node.start()
+        self.check_maps()
+
+    def test_killed_import_goes_on_where_it_was(self):
+        count = 400000
+        path = self.path("cids", "".join(cid_of(i) + "\n" for i in range(count)).encode())
+        self.node.start()
+        client = subprocess.Popen([ZPIN, "import", "-q", str(path)],
+                                  env=environment(ZPIN_API=f"unix:{self.node.socket}"))
+        try:
+            wait_for("pin", lambda: self.json("info")[1]["pins"] > 1000)
+        finally:
+            client.kill()
+        self.assertEqual(client.wait(), -signal.SIGKILL)
+        self.assertLess(self.json("info")[1]["pins"], count, "the import was over before it was killed")
+        code, _, err = self.node.run("import", "--resume", path)
+        self.assertEqual(code, 0, err)
+        behind = int(re.search(r"^zpin: going on behind line (\d+)$", err, re.M).group(1))
+        self.assertGreater(behind, 0)
+        self.assertLess(behind, count)
+        pins = [json.loads(line)["cid"] for line in self.ok("export", "-q").splitlines()]
+        self.assertEqual(sorted(pins), sorted(cid_of(i) for i in range(count)))
+        code, _, err = self.node.run("import", "--resume", path)
+        self.assertEqual(code, 0)
+        self.assertRegex(err, f"behind line {count}\n(.*\n)*zpin: nothing was left of that import")
+        self.fails(2, "needs a file", "import", "--resume", "-", stdin=b"x")
+
+    @unittest.skipUnless(shutil.which("zstd"), "zstd is not installed")
+    def test_zstd_and_pipes(self):
+        self.node.start()
+        raw = HANDMADE.read_bytes()
+        packed = subprocess.run(["zstd", "-q", "-c"], input=raw, capture_output=True, check=True).stdout
+        for form in [raw, packed, gzip.compress(raw)]:
+            self.ok("import", "--mode", "replace", "-", stdin=form)
+            self.assert_same_pins(self.exported(), sorted(raw.splitlines()))
+            self.ok("import", "--mode", "replace", self.path("cid", CID_A.encode()))
+            self.ok("import", self.path("form", form))
+            self.assertEqual(len(self.exported()), 50)
+        self.fails(4, ".", "import", self.path("cut", packed[:-20]))
+        self.fails(4, ".", "import", "-", stdin=gzip.compress(raw)[:-20])
+
+    def test_cids_alone(self):
+        self.node.start()
+        text = f"{CID_A}\n\n{CID_B}\r\n{CID_C}".encode()
+        self.assertEqual(self.json("import", "-", stdin=text)[-1]["imported"], 3)
+        pins = [json.loads(line) for line in self.exported()]
+        self.assertEqual(sorted(pin["cid"] for pin in pins), sorted([CID_A, CID_B, CID_C]))
+        self.assertTrue(all(pin["timestamp"] > "2020" for pin in pins))
+
+    def check_broken(self, *options):
+        good = f'{{"cid":"{CID_A}"}}\n'.encode()
+        broken = lines_of(BROKEN)
+        path = self.path("broken", good + broken[1] + b"\n" + f'{{"cid":"{CID_B}"}}\n'.encode())
+        code, out, err = self.node.run("import", *options, path)
+        self.assertEqual((code, out), (2, ""))
+        self.assertRegex(err, r"(?m)^zpin: (.*: )?line 2: ")
+        code, out, err = self.node.run("import", *options, "--skip-bad", path)
+        self.assertEqual((code, out), (0, ""), err)
+        self.assertRegex(err, r"(?m)^zpin: line 2: \S")
+        self.assertRegex(err, r"(?m)^zpin: imported 2 pins, .*, 1 bad lines skipped$")
+        self.assertEqual(sorted(json.loads(line)["cid"] for line in self.exported(*options)),
+                         sorted([CID_A, CID_B]))
+        done = self.json("import", *options, "--skip-bad", BROKEN)[-1]
+        self.assertEqual((done["imported"], done["skipped"]), (0, sum(bool(b) for b in broken)))
+
+    def test_broken_lines(self):
+        self.check_broken("--offline")
+        self.node.start()
+        self.check_broken()
+
+
+class Daemon(Case):
+    """`zpin serve` as a process: signals, readiness, the lock, read-only."""
+
+    def test_init(self):
+        self.assertRegex(self.node.init_report, r"(?s)^made a node in .*\npeer id 12D3\w+\nstart it: ")
+        sections = re.findall(r"(?m)^#?([a-z]+):$", self.node.config.read_text())
+        self.assertEqual(len(sections), len(set(sections)))
+        done = subprocess.run([ZPIN, "init", str(self.node.folder)], env=environment(),
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("there is a node in", done.stderr)
+
+    def test_interrupt_ends_well(self):
+        for number in [signal.SIGINT, signal.SIGTERM]:
+            self.node.start()
+            self.ok("pin", "add", CID_A)
+            self.assertEqual(self.node.end(number), 0)
+            self.assertRegex(self.node.log.read_text(), r"stopping\n(.*\n)*.* stopped\n$")
+        self.node.start()
+        self.assertEqual(self.json("pin", "get", CID_A)[0]["cid"], CID_A)
+
+    def test_reload(self):
+        self.node.start()
+        self.ok("pin", "add", CID_A)
+        self.node.set("node", "read_only", "true")
+        self.node.process.send_signal(signal.SIGHUP)
+        wait_for("reload", lambda: "reloaded" in self.node.log.read_text())
+        self.fails(1, "read-only", "pin", "add", CID_B)
+        self.fails(1, "read-only", "import", HANDMADE)
+        self.assertEqual(self.json("info")[1]["read_only"], True)
+        self.ok("pin", "get", CID_A)
+        self.node.config.write_text(self.node.config.read_text() + "\nnonsense: 1\n")
+        self.node.process.send_signal(signal.SIGHUP)
+        wait_for("refusal", lambda: "the old config stays" in self.node.log.read_text())
+        self.fails(1, "read-only", "pin", "add", CID_B)
+
+    def test_read_only_from_the_start(self):
+        self.node.start()
+        self.ok("pin", "add", CID_A)
+        self.node.end()
+        self.node.set("node", "read_only", "true")
+        self.node.start()
+        self.fails(1, "read-only", "pin", "add", CID_B)
+        self.fails(1, "read-only", "pin", "rm", CID_A)
+        self.assertEqual(self.json("pin", "get", CID_A)[0]["cid"], CID_A)
+
+    def test_one_node_to_a_directory(self):
+        self.node.start()
+        code, out, err = self.node.run("serve")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn(str(self.node.process.pid), err)
+        self.ok("pin", "add", CID_A)
+
+    def test_service_manager_is_told(self):
+        path = self.path("notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(path))
+            manager.settimeout(WAIT_SECONDS)
+            self.node.start(NOTIFY_SOCKET=str(path))
+            self.assertEqual(manager.recv(4096).decode().strip(), "READY=1")
+            self.node.process.send_signal(signal.SIGHUP)
+            self.assertIn("RELOADING=1", manager.recv(4096).decode())
+            self.assertEqual(manager.recv(4096).decode().strip(), "READY=1")
+            self.assertEqual(self.node.end(), 0)
+            self.assertEqual(manager.recv(4096).decode().strip(), "STOPPING=1")
+
+    def test_a_bad_config_is_named(self):
+        self.node.set("node", "read_only", "perhaps")
+        code, _, err = self.node.run("serve")
+        self.assertEqual(code, 2)
+        self.assertRegex(err, r"zpin\.yaml:\d+:\d+: node\.read_only: ")
+
+
+class Damage(Case):
+    """One bit of one file, while nobody looks."""
+
+    keys = {"storage__shards": "1"}
+
+    def test_a_flipped_bit_is_found(self):
+        self.ok("import", "--offline", MIXED)
+        before = self.exported("--offline")
+        segment = self.node.segments()[-1]
+        data = bytearray(segment.read_bytes())
+        data[len(data) // 2] ^= 0x10
+        segment.chmod(0o600)
+        segment.write_bytes(data)
+
+        out = self.fails(4, "damage", "verify", "--offline")
+        self.assertRegex(out, r"(?m)^damaged: \S")
+        out = self.path("out")
+        self.fails(4, ".", "export", "--offline", "-o", out)
+        self.assertFalse(out.exists())
+
+        self.node.start()
+        out = self.fails(4, "damage", "verify")
+        self.assertRegex(out, rf"(?m)^damaged: .*{re.escape(segment.name)}")
+        report = json.loads(self.fails(4, "damage", "--json", "verify"))
+        self.assertGreater(report["damage_count"], 0)
+        lost = []
+        for line in before:
+            cid = json.loads(line)["cid"]
+            status, headers, _ = self.node.request("REST API", "GET", f"/allocations/{cid}")
+            if status != 200:
+                self.assertEqual((status, headers["X-Zpin-Error"]), (500, "CORRUPT"))
+                lost.append(cid)
+        self.assertTrue(lost)
+        self.assertLess(len(lost), len(before))
+        self.fails(4, ".", "pin", "get", lost[0])
+        self.assertEqual(self.node.run("export", "-o", self.path("out"))[0], 1)
+        self.assertFalse(self.path("out").exists())
+
+
+class Accounts(Case):
+    """With accounts, TCP asks who is there, on the management address as on the API's; the socket does
+    not, and the metrics address never."""
+
+    WORK = ["/checkpoint", "/settle", "/verify", "/snapshot?name=x", f"/peers/move?from={PEER}&to={PEER}",
+            "/read-only?on=true"]
+
+    def setUp(self):
+        super().setUp()
+        account = self.ok("account", "alice", stdin=b"secret words\n")
+        accounts = self.path("accounts.yaml", account.encode())
+        accounts.chmod(0o600)
+        self.node.set("access", "accounts_file", str(accounts))
+        self.node.start()
+
+    def basic(self, name, password):
+        return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+    def test_management_asks_who_it_is(self):
+        like = self.node.request("REST API", "GET", "/id")
+        self.assertEqual(like[0], 401)
+        wrong = self.node.request("REST API", "GET", "/id", self.basic("alice", "wrong"))
+        self.assertEqual(wrong[0], 401)
+        calls = [("GET", path) for path in ["/info", "/metrics", "/id", "/nothing"]]
+        calls += [("HEAD", "/info")] + [("POST", path) for path in self.WORK]
+        for method, path in calls:
+            for headers, expected in [(None, like), (self.basic("alice", "wrong"), wrong)]:
+                status, answer, body = self.node.request("management", method, path, headers)
+                self.assertEqual(status, 401, path)
+                self.assertEqual(answer.get_all("Www-Authenticate"),
+                                 expected[1].get_all("Www-Authenticate"))
+                if method != "HEAD":
+                    self.assertEqual(body, expected[2])
+        self.assertFalse(self.json("info")[1]["read_only"])
+
+    def test_management_opens_to_who_signs_in(self):
+        alice = self.basic("alice", "secret words")
+        for _ in range(2):  # checked by the slow hash, then remembered
+            self.assertEqual(self.node.request("management", "GET", "/info", alice)[0], 200)
+        for path in ["/checkpoint", "/settle", "/verify", "/snapshot?name=x", "/read-only?on=false"]:
+            self.assertEqual(self.node.request("management", "POST", path, alice)[0], 200, path)
+        token = json.loads(self.node.request("REST API", "POST", "/token", alice)[2])["token"]
+        bearer = {"Authorization": "Bearer " + token}
+        self.assertEqual(self.node.request("management", "GET", "/info", bearer)[0], 200)
+        self.assertEqual(self.node.request("management", "GET", "/id", bearer)[0], 200)
+        self.assertEqual(self.node.request("management", "GET", "/health")[0], 204)
+        code, out, _ = self.node.run("checkpoint", "--management", self.node.urls["management"],
+                                     ZPIN_CREDENTIALS="alice:secret words")
+        self.assertEqual((code, out[:11]), (0, "checkpoint "))
+        self.fails(1, "unauthorized", "verify", "--management", self.node.urls["management"])
+
+    def test_what_stays_open(self):
+        self.assertEqual(self.node.request("metrics", "GET", "/metrics")[0], 200)
+        self.assertEqual(self.node.request("metrics", "GET", "/health")[0], 204)
+        self.assertEqual(self.node.request("metrics", "GET", "/info")[0], 404)
+        self.assertEqual(self.node.request("metrics", "POST", "/checkpoint")[0], 405)
+        self.assertEqual(self.node.socket.stat().st_mode & 0o777, 0o660)
+        self.ok("pin", "add", CID_A)
+        self.ok("checkpoint")
+        self.ok("info")
+
+
+class WithoutAccounts(Case):
+    def test_pages_of_other_sites_may_not_post(self):
+        self.node.start()
+        url = self.node.urls["management"]
+        for origin, status in [("http://evil.example", 403), ("null", 403), (url + ".evil.example", 403),
+                               ("http://evil" + url.removeprefix("http://"), 403), (url, 200)]:
+            answer = self.node.request("management", "POST", "/read-only?on=false", {"Origin": origin})
+            self.assertEqual(answer[0], status, origin)
+
+    def test_one_long_work_at_a_time(self):
+        """Whoever comes second is told so at once, and the first is not disturbed."""
+        self.node.start()
+        self.ok("import", "-q", PLAIN)
+        self.ok("checkpoint")
+        results = []
+        threads = [threading.Thread(target=lambda: results.append(
+            self.node.request("management", "POST", "/verify"))) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        statuses = [status for status, _, _ in results]
+        self.assertIn(200, statuses)
+        self.assertLessEqual(set(statuses), {200, 503})
+        for status, headers, body in results:
+            if status == 503:
+                self.assertEqual((headers["X-Zpin-Error"], headers["Retry-After"]), ("FULL", "1"))
+                self.assertIn("other long work", json.loads(body)["message"])
+
+
+if __name__ == "__main__":
+    unittest.main()
