@@ -293,6 +293,15 @@ zp_journal_trim(struct zp_journal *journal, uint64_t number, struct zp_err *err)
 
 	if (rc < 0)
 		return rc;
+	/* When all of it may go, an empty file takes the last one's place and keeps the chain. It can't
+	 * keep a seal. */
+	if (number >= journal->committed.number && journal->gathered.length == 0 &&
+	    journal->log != NULL && !journal->chain.is_sealed &&
+	    journal->files[journal->files_count - 1].bytes > JOURNAL_HEADER_BYTES) {
+		rc = file_begin(journal, err);
+		if (rc < 0)
+			return rc;
+	}
 	while (journal->files_count > 1 && journal->files[1].first_batch - 1 <= number) {
 		char name[JOURNAL_NAME_BYTES];
 

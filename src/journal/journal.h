@@ -124,7 +124,8 @@ ZP_MUST_CHECK int zp_journal_append(struct zp_journal *journal, enum zp_journal_
  * header's and the directory's). Nothing gathered: does nothing. */
 ZP_MUST_CHECK int zp_journal_commit(struct zp_journal *journal, struct zp_err *err);
 
-/* Removes the files whose batches are all at or below `number`, oldest first. The last file stays. */
+/* Removes the files whose batches are all at or below `number`, oldest first. When that is all of them,
+ * an empty file is made first, which keeps number and chain. */
 ZP_MUST_CHECK int zp_journal_trim(struct zp_journal *journal, uint64_t number, struct zp_err *err);
 
 /* Appends and commits a SEAL; appending afterwards is refused until the next epoch. */
