@@ -1,6 +1,6 @@
 /*
- * engine_golden.h - one kept file of each kind and version, never changed: what is made today must be
- * the same bytes. To make the files of a new version: ZPIN_GOLDEN_WRITE=1.
+ * engine_golden.h - one kept file of each kind and version, never changed: what is made today must
+ * be the same bytes. To make the files of a new version: ZPIN_GOLDEN_WRITE=1.
  */
 #ifndef ZP_TEST_ENGINE_GOLDEN_H
 #define ZP_TEST_ENGINE_GOLDEN_H

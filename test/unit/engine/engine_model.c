@@ -67,16 +67,19 @@ model_new(uint64_t seed)
 
 	model->random = seed << 32;
 	model->sim = sim_store_new(seed);
-	model->options = (struct zp_engine_options){.shard_id = 77, .incarnation = 1,
-	    .warn = warning_count, .warn_context = model, .cluster_id = "the-cluster-0001"};
+	model->options = (struct zp_engine_options){.shard_id = 77,
+	    .incarnation = 1,
+	    .warn = warning_count,
+	    .warn_context = model,
+	    .cluster_id = "the-cluster-0001"};
 	model->options.low[0] = 0x40;
 	model->options.high[0] = 0x80;
 	model->tables = zp_tables_new();
 	for (uint32_t i = 1; i <= MODEL_PEERS; i++) {
 		uint8_t peer[34] = {0x12, 32, (uint8_t)i};
 
-		assert_int_equal(zp_tables_peer_add(model->tables, i, (struct zp_slice){peer, 34}, &err),
-		    ZP_OK);
+		assert_int_equal(
+		    zp_tables_peer_add(model->tables, i, (struct zp_slice){peer, 34}, &err), ZP_OK);
 	}
 	keys_make(model);
 	assert_int_equal(sim_store_open(model->sim, MODEL_PATH, &model->store, &err), ZP_OK);
@@ -391,8 +394,8 @@ scan_holds(struct model *model, struct zp_view *view, const struct model_pin *pi
 		rc = zp_scan_next(scan, &key, &record, &err);
 		if (rc != ZP_OK || zp_key_compare(&key, &model->keys[i]) != 0 ||
 		    !model_record_is(&pins[i], &record))
-			holds = model_broken(model, "scan: at key %zu: %s", i,
-			    rc < 0 ? err.text : "another row");
+			holds = model_broken(
+			    model, "scan: at key %zu: %s", i, rc < 0 ? err.text : "another row");
 	}
 	if (holds && zp_scan_next(scan, &key, &record, &err) != ZP_END)
 		holds = model_broken(model, "scan: it does not end where it should");
@@ -496,10 +499,12 @@ manifest_holds(struct model *model, uint64_t number)
 	options.read_only = true;
 	options.manifest_max = number;
 	if (zp_engine_open(&options, &engine, &err) != ZP_OK)
-		return model_broken(model, "manifest %llu: %s", (unsigned long long)number, err.text);
+		return model_broken(
+		    model, "manifest %llu: %s", (unsigned long long)number, err.text);
 	holds = files_hold(model, engine);
 	if (holds && zp_engine_manifest_number(engine) != number)
-		holds = model_broken(model, "manifest %llu is passed over", (unsigned long long)number);
+		holds =
+		    model_broken(model, "manifest %llu is passed over", (unsigned long long)number);
 	zp_engine_close(engine);
 	return holds;
 }

@@ -1,9 +1,10 @@
 /*
  * engine_model.h - an engine on a simulated disk, and what it must answer: a log of changes.
  *
- * The log stands for the journal: change number n is batch n. What the shard must have at position n is
- * the log played up to n, so that any manifest, however old, can be judged by what it says of itself.
- * Checks answer false and keep the reason in `broken`, because some tests want to see them fail.
+ * The log stands for the journal: change number n is batch n. What the shard must have at position
+ * n is the log played up to n, so that any manifest, however old, can be judged by what it says of
+ * itself. Checks answer false and keep the reason in `broken`, because some tests want to see them
+ * fail.
  */
 #ifndef ZP_TEST_ENGINE_MODEL_H
 #define ZP_TEST_ENGINE_MODEL_H
@@ -41,14 +42,14 @@ struct model {
 	struct zp_engine *engine;
 	struct zp_tables *tables;
 	uint64_t random;
-	struct zp_key keys[MODEL_KEYS]; /* in order */
-	struct model_pin pins[MODEL_KEYS]; /* at the end of the log */
+	struct zp_key keys[MODEL_KEYS];             /* in order */
+	struct model_pin pins[MODEL_KEYS];          /* at the end of the log */
 	struct model_change log[MODEL_LOG_MAX + 1]; /* from 1 */
 	uint64_t log_count;
-	uint64_t frozen;	   /* the position that the last freeze froze */
-	uint64_t acknowledged;	   /* published: must be in the files for ever */
-	uint64_t number;	   /* of the newest manifest that must be there */
-	uint32_t incarnation;	   /* likewise, at least */
+	uint64_t frozen;       /* the position that the last freeze froze */
+	uint64_t acknowledged; /* published: must be in the files for ever */
+	uint64_t number;       /* of the newest manifest that must be there */
+	uint32_t incarnation;  /* likewise, at least */
 	uint32_t incarnation_tried;
 	unsigned warnings;
 	unsigned skip_opening; /* sim_site of syncs left out while opening */
@@ -81,8 +82,8 @@ int model_raise(struct model *model, struct zp_err *err);
 /* The engine as it is: gets, batch, scans, counters. */
 bool model_holds(struct model *model);
 /* Files alone: the position is neither behind what was acknowledged nor ahead of what was written;
- * what they hold is the model at that position; verify finds nothing; tables explain all rows. The same
- * of every manifest that is there. From then on it counts as acknowledged. */
+ * what they hold is the model at that position; verify finds nothing; tables explain all rows. The
+ * same of every manifest that is there. From then on it counts as acknowledged. */
 bool model_files_hold(struct model *model);
 
 struct zp_record model_record(const struct model_pin *pin, struct zp_buf *texts);

@@ -1,13 +1,14 @@
 /*
- * test_engine_crash.c - a shard survives every crash and every failed call, and each sync is needed.
+ * test_engine_crash.c - a shard survives every crash and every failed call, and each sync is
+ * needed.
  *
- * Method: histories of many lives on a simulated disk. Each life opens the shard, compares its files
- * with the model at the position they say (engine_model.h), replays the rest as the journal would, and
- * works until the machine dies at a change of the disk. Then the process or the power is lost. A short
- * script dies at every change there is; long histories where the seed says.
+ * Method: histories of many lives on a simulated disk. Each life opens the shard, compares its
+ * files with the model at the position they say (engine_model.h), replays the rest as the journal
+ * would, and works until the machine dies at a change of the disk. Then the process or the power is
+ * lost. A short script dies at every change there is; long histories where the seed says.
  *
- * With one kind of sync left out the same histories must break the model, so that taking the sync out
- * of the code makes the first tests fail.
+ * With one kind of sync left out the same histories must break the model, so that taking the sync
+ * out of the code makes the first tests fail.
  */
 #include "engine_model.h"
 
@@ -124,8 +125,9 @@ script_dies(struct model *model, uint64_t nth, enum sim_crash kind)
 }
 
 /*
- * The script in a crash at change `nth`, then a life that only looks and adds a little, then a loss of
- * power, then a last look: what was found once stays found. Returns whether there was such a change.
+ * The script in a crash at change `nth`, then a life that only looks and adds a little, then a loss
+ * of power, then a last look: what was found once stays found. Returns whether there was such a
+ * change.
  */
 static bool
 script_and_two_crashes(struct model *model, uint64_t nth, enum sim_crash kind)
@@ -212,7 +214,8 @@ static void
 history_run(struct model *model, unsigned lives)
 {
 	while (model_is_fine(model) && lives-- > 0 && model->log_count < MODEL_LOG_MAX - 500) {
-		sim_store_die_at(model->sim, 1 + model_draw(model, model_draw(model, 2) ? 40 : 400));
+		sim_store_die_at(
+		    model->sim, 1 + model_draw(model, model_draw(model, 2) ? 40 : 400));
 		if (life_begin(model)) {
 			unsigned steps = 40;
 
@@ -283,7 +286,8 @@ the_sync_of_a_removal_is_needed(void **state)
 	assert_true(broken_without(SIM_SITE_REMOVE));
 }
 
-/* At the start, of names that a process left in the cache only, and that are believed from then on. */
+/* At the start, of names that a process left in the cache only, and that are believed from then on.
+ */
 static void
 the_sync_when_opening_is_needed(void **state)
 {
@@ -315,8 +319,8 @@ damaged_open_check(struct model *model)
 		struct zp_record record;
 		int rc = zp_view_get(view, &model->keys[i], scratch, &record, &err);
 
-		assert_true(rc == ZP_E_CORRUPT ||
-			    rc == (model->pins[i].there ? ZP_OK : ZP_E_NOT_FOUND));
+		assert_true(
+		    rc == ZP_E_CORRUPT || rc == (model->pins[i].there ? ZP_OK : ZP_E_NOT_FOUND));
 		if (rc == ZP_OK)
 			assert_true(model_record_is(&model->pins[i], &record));
 	}
@@ -370,7 +374,8 @@ script_with_fault(unsigned at, uint64_t nth, unsigned calls, int errno_value)
 			sim_store_fail(model->sim, calls, nth, errno_value);
 		rc = script_step(model, step, &err);
 		sim_store_fail(model->sim, 0, 0, 0);
-		reached = reached || (step == at && sim_store_calls(model->sim, calls) - before >= nth);
+		reached =
+		    reached || (step == at && sim_store_calls(model->sim, calls) - before >= nth);
 		if (model->warnings > 0) {
 			assert_int_equal(step, at);
 			damaged_open_check(model);
@@ -419,7 +424,8 @@ a_full_disk_leaves_the_shard_as_it_was(void **state)
 	fault_everywhere(SIM_CALL_CREATE | SIM_CALL_WRITE, ENOSPC);
 }
 
-/* A disk that is full for long: every flush fails, writes in memory go on, and with room all is well. */
+/* A disk that is full for long: every flush fails, writes in memory go on, and with room all is
+ * well. */
 static void
 a_disk_that_stays_full_loses_nothing(void **state)
 {
@@ -478,8 +484,8 @@ numbers_only_rise(void **state)
 	model_free(model);
 }
 
-/* After a rollback the shard is what its files are: what was in memory only is void, now and after a
- * crash, and the shard goes on from there. */
+/* After a rollback the shard is what its files are: what was in memory only is void, now and after
+ * a crash, and the shard goes on from there. */
 static void
 a_raised_incarnation_voids_memory(void **state)
 {

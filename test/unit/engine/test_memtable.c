@@ -67,7 +67,8 @@ get(struct memtable *memtable, uint64_t number, struct segment_row *row_out)
 
 /* ---- Owner alone ---------------------------------------------------------------------------- */
 
-/* Through many growths of table and log each key has its last record, and sorted rows have each once. */
+/* Through many growths of table and log each key has its last record, and sorted rows have each
+ * once. */
 static void
 replaced_keys_have_their_last_record(void **state)
 {
@@ -386,8 +387,8 @@ absent_run(void *context)
 }
 
 /*
- * A key that was never put is never found, whatever is put at the same moment. Small tables, again and
- * again, so that often a slot that the reader found empty is taken right behind its back.
+ * A key that was never put is never found, whatever is put at the same moment. Small tables, again
+ * and again, so that often a slot that the reader found empty is taken right behind its back.
  */
 static void
 an_absent_key_is_never_found(void **state)

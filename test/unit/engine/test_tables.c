@@ -1,9 +1,9 @@
 /*
  * test_tables.c - peers, allocation lists and moves: in memory, as a file, and read while one adds.
  *
- * Method: a model of plain arrays says what each list reads as; JSON is compared as text. The file is
- * flipped bit by bit, and made anew from what it was decoded to. Readers and a copier run beside the
- * adder (under ThreadSanitizer too).
+ * Method: a model of plain arrays says what each list reads as; JSON is compared as text. The file
+ * is flipped bit by bit, and made anew from what it was decoded to. Readers and a copier run beside
+ * the adder (under ThreadSanitizer too).
  */
 #include "engine/engine_internal.h"
 #include "engine_golden.h"
@@ -33,7 +33,8 @@ peers_add(struct zp_tables *tables, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t id = zp_tables_peer_next(tables);
 
-		assert_int_equal(zp_tables_peer_add(tables, id, peer_binary(id, bytes), &err), ZP_OK);
+		assert_int_equal(
+		    zp_tables_peer_add(tables, id, peer_binary(id, bytes), &err), ZP_OK);
 	}
 }
 
@@ -72,12 +73,17 @@ expect_list(const struct zp_tables *tables, uint32_t list, size_t count, const u
 	struct zp_slice json;
 
 	json_of(peers, count, &expected);
-	assert_int_equal(zp_tables_allocations_json(tables, (uint64_t)list << 1, &json, &err), ZP_OK);
+	assert_int_equal(
+	    zp_tables_allocations_json(tables, (uint64_t)list << 1, &json, &err), ZP_OK);
 	assert_int_equal(json.length, expected.length);
 	assert_memory_equal(json.data, expected.data, json.length);
 }
 
-#define LIST(...) (sizeof((uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t)), (uint32_t[]){__VA_ARGS__}
+#define LIST(...)                                                            \
+	(sizeof((uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t)), (uint32_t[]) \
+	{                                                                    \
+		__VA_ARGS__                                                  \
+	}
 
 /* ---- In memory ------------------------------------------------------------------------------ */
 
@@ -107,7 +113,8 @@ entries_are_found_by_id_and_by_content(void **state)
 	assert_true(zp_slice_is(json, "[]"));
 	assert_int_equal(zp_tables_allocations_json(tables, 2 * 9000, &json, &err), ZP_E_CORRUPT);
 	assert_int_equal(zp_tables_allocations_json(tables, 3, &json, &err), ZP_E_CORRUPT);
-	assert_int_equal(zp_tables_allocations_json(tables, UINT64_MAX - 1, &json, &err), ZP_E_CORRUPT);
+	assert_int_equal(
+	    zp_tables_allocations_json(tables, UINT64_MAX - 1, &json, &err), ZP_E_CORRUPT);
 	zp_tables_free(tables);
 }
 
@@ -131,8 +138,8 @@ what_does_not_fit_is_refused(void **state)
 	assert_int_equal(zp_tables_peer_add(tables, 3, peer_binary(2, bytes), &err), ZP_E_CORRUPT);
 	assert_int_equal(zp_tables_peer_add(tables, 5, peer_binary(5, bytes), &err), ZP_E_CORRUPT);
 	assert_int_equal(zp_tables_peer_add(tables, 0, peer_binary(5, bytes), &err), ZP_E_CORRUPT);
-	assert_int_equal(zp_tables_peer_add(tables, 4, (struct zp_slice){bytes, 0}, &err),
-	    ZP_E_INVALID);
+	assert_int_equal(
+	    zp_tables_peer_add(tables, 4, (struct zp_slice){bytes, 0}, &err), ZP_E_INVALID);
 	assert_int_equal(
 	    zp_tables_peer_add(tables, 4, (struct zp_slice){long_id, sizeof(long_id)}, &err),
 	    ZP_E_INVALID);
@@ -241,7 +248,8 @@ moves_never_go_in_a_circle(void **state)
 	assert_true(refused > 500);
 }
 
-/* At each limit, the file's own among them, full is an error, and what is full can still be written. */
+/* At each limit, the file's own among them, full is an error, and what is full can still be
+ * written. */
 static void
 full_is_an_error(void **state)
 {
@@ -255,8 +263,8 @@ full_is_an_error(void **state)
 
 	(void)state;
 	peers_add(tables, ZP_PEERS_MAX - 1);
-	assert_int_equal(zp_tables_peer_add(tables, ZP_PEERS_MAX, peer_binary(1, bytes), &err),
-	    ZP_E_FULL);
+	assert_int_equal(
+	    zp_tables_peer_add(tables, ZP_PEERS_MAX, peer_binary(1, bytes), &err), ZP_E_FULL);
 	/* Long lists, so that the file is full long before the number of lists is. */
 	for (id = 1; rc == ZP_OK; id++) {
 		assert_true(id < ZP_ALLOCATION_LISTS_MAX);
@@ -342,8 +350,8 @@ any_flipped_bit_or_lost_end_is_reported(void **state)
 		file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 	for (size_t length = 0; length < file.length; length++)
-		assert_int_equal(
-		    zp_tables_decode((struct zp_slice){file.data, length}, &out, &err), ZP_E_CORRUPT);
+		assert_int_equal(zp_tables_decode((struct zp_slice){file.data, length}, &out, &err),
+		    ZP_E_CORRUPT);
 	assert_null(out);
 	zp_tables_free(tables);
 }
@@ -359,22 +367,21 @@ static void
 a_contradiction_is_damage(void **state)
 {
 	static const struct field cases[][4] = {
-	    {{1, {1, 7}, 8}, {1, {1, 7}, 8}},			   /* a peer twice */
-	    {{1, {2, 7}, 8}},					   /* a gap */
-	    {{1, {0, 7}, 8}},					   /* 0 is no id */
-	    {{1, {1}, 4}},					   /* an empty peer id */
-	    {{1, {1}, 3}},					   /* not even an id */
-	    {{1, {1, 7}, 8}, {2, {1, 2}, 8}},			   /* a list of an unknown peer */
-	    {{1, {1, 7}, 8}, {2, {1}, 4}},			   /* an empty list */
-	    {{1, {1, 7}, 8}, {2, {1, 1}, 7}},			   /* half a peer */
-	    {{1, {1, 7}, 8}, {2, {1, 1}, 8}, {2, {1, 1}, 8}},	   /* a list twice */
-	    {{1, {1, 7}, 8}, {1, {2, 8}, 8}, {3, {1, 1}, 8}},	   /* moved to itself */
+	    {{1, {1, 7}, 8}, {1, {1, 7}, 8}},                 /* a peer twice */
+	    {{1, {2, 7}, 8}},                                 /* a gap */
+	    {{1, {0, 7}, 8}},                                 /* 0 is no id */
+	    {{1, {1}, 4}},                                    /* an empty peer id */
+	    {{1, {1}, 3}},                                    /* not even an id */
+	    {{1, {1, 7}, 8}, {2, {1, 2}, 8}},                 /* a list of an unknown peer */
+	    {{1, {1, 7}, 8}, {2, {1}, 4}},                    /* an empty list */
+	    {{1, {1, 7}, 8}, {2, {1, 1}, 7}},                 /* half a peer */
+	    {{1, {1, 7}, 8}, {2, {1, 1}, 8}, {2, {1, 1}, 8}}, /* a list twice */
+	    {{1, {1, 7}, 8}, {1, {2, 8}, 8}, {3, {1, 1}, 8}}, /* moved to itself */
 	    {{1, {1, 7}, 8}, {1, {2, 8}, 8}, {3, {1, 2}, 8}, {3, {2, 1}, 8}}, /* a circle */
 	    {{1, {1, 7}, 8}, {1, {2, 8}, 8}, {3, {1, 2}, 8}, {3, {1, 2}, 8}}, /* moved twice */
-	    {{1, {1, 7}, 8}, {3, {1, 2}, 8}},			   /* to an unknown one */
-	    {{1, {1, 7}, 8}, {3, {1, 1}, 12}},
-	    {{2, {1, 1}, 8}, {1, {1, 7}, 8}},			   /* tags fall */
-	    {{4, {1, 7}, 8}},					   /* reserved */
+	    {{1, {1, 7}, 8}, {3, {1, 2}, 8}}, /* to an unknown one */
+	    {{1, {1, 7}, 8}, {3, {1, 1}, 12}}, {{2, {1, 1}, 8}, {1, {1, 7}, 8}}, /* tags fall */
+	    {{4, {1, 7}, 8}},                                                    /* reserved */
 	};
 	struct zp_tables *out = NULL;
 	struct zp_err err = {0};
@@ -445,8 +452,8 @@ reader_run(void *context)
 		for (uint32_t id = 1; id < lists; id++) {
 			struct zp_slice json;
 
-			if (zp_tables_allocations_json(shared->tables, (uint64_t)id << 1, &json, NULL) !=
-				ZP_OK ||
+			if (zp_tables_allocations_json(
+				shared->tables, (uint64_t)id << 1, &json, NULL) != ZP_OK ||
 			    !text_is_whole(json))
 				shared->wrong++;
 		}
@@ -498,7 +505,8 @@ readers_and_copies_see_whole_things(void **state)
 			assert_true(rc == ZP_OK || rc == ZP_E_INVALID);
 		}
 	}
-	for (uint32_t i = 0; shared.copies < 20; i++) /* two peers that change places all the time */
+	for (uint32_t i = 0; shared.copies < 20;
+	     i++) /* two peers that change places all the time */
 		zp_ignore(zp_tables_peer_move(shared.tables, 2 + i % 3, 2 + i * 5 % 3, &err));
 	shared.done = true;
 	pthread_join(reader, NULL);
