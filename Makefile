@@ -14,7 +14,8 @@ run: build ## install what is missing, build, and start a node on ./zpin-data
 	@exec $(BUILD)/zpin serve --config $(DATA)/zpin.yaml
 
 build: setup $(BUILD)/build.ninja ## build/zpin
-	@ninja -C $(BUILD) --quiet src/main/zpin
+	@ninja -C $(BUILD) -n src/main/zpin | grep -q 'no work to do' || \
+	    { echo "building $(BUILD)/zpin"; ninja -C $(BUILD) --quiet src/main/zpin; }
 	@ln -sf src/main/zpin $(BUILD)/zpin
 
 test: setup-check $(BUILD)/build.ninja ## the quick tests
@@ -40,6 +41,7 @@ fuzz: setup-check ## every decoder, FUZZ_SECONDS (60) each
 	@scripts/fuzz.sh build-fuzz
 
 install: build ## to DESTDIR and /usr, with man pages, completions and the systemd unit
+	@ninja -C $(BUILD) --quiet installed >/dev/null || ninja -C $(BUILD) installed
 	@meson install -C $(BUILD) --no-rebuild
 
 setup:

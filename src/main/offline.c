@@ -49,7 +49,9 @@ config_write(const char *directory, const char *absolute, struct zp_err *err)
 	file = fopen(path, "wxe");
 	if (file == NULL)
 		return errno == EEXIST ? ZP_OK : zp_fail_errno(err, errno, "%s", path);
-	written = fwrite(yaml.data, 1, yaml.length, file) == yaml.length;
+	/* Accounts may come into it, and are refused in a file that everybody can read. */
+	written = fchmod(fileno(file), 0640) == 0 &&
+		  fwrite(yaml.data, 1, yaml.length, file) == yaml.length;
 	if (fclose(file) != 0 || !written)
 		return zp_fail_errno(err, errno, "%s", path);
 	return ZP_OK;
@@ -96,10 +98,10 @@ zp_node_init(const char *config_path, const char *directory, struct zp_buf *repo
 		zp_buf_printf(report, "made a node in %s\npeer id %s\n", config.node.data,
 		    identity.text);
 		if (directory != NULL)
-			zp_buf_printf(report, "start it: zpin serve --config %s/zpin.yaml\n",
-			    directory);
+			zp_buf_printf(report, "start it: %s serve --config %s/zpin.yaml\n",
+			    main__program(), directory);
 		else
-			zp_buf_printf(report, "start it: zpin serve\n");
+			zp_buf_printf(report, "start it: %s serve\n", main__program());
 	}
 	zp_config_done(&config);
 	return rc;

@@ -20,6 +20,12 @@ main__identity_path(const struct zp_config *config, char *path, size_t bytes)
 		snprintf(path, bytes, "%s/identity.json", config->node.data);
 }
 
+const char *
+main__program(void)
+{
+	return strchr(program_invocation_name, '/') != NULL ? program_invocation_name : "zpin";
+}
+
 static void
 node_log(void *context, int level, const char *text)
 {
@@ -67,8 +73,8 @@ main__node_options(const struct zp_config *config, struct zp_identity *identity_
 	main__identity_path(config, path, sizeof(path));
 	rc = zp_identity_read(path, identity_out, err);
 	if (rc == ZP_E_NOT_FOUND)
-		return zp_wrap(err, rc, "no node in %s; `zpin init %s` makes one", config->node.data,
-		    config->node.data);
+		return zp_wrap(err, rc, "no node in %s; `%s init %s` makes one", config->node.data,
+		    main__program(), config->node.data);
 	if (rc < 0)
 		return rc;
 	options_fill(config, options_out);

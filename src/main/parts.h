@@ -19,4 +19,7 @@ ZP_MUST_CHECK int main__node_make(const struct zp_config *config, bool *made_out
 /* Where the identity is: node.identity or <data>/identity.json. `path` has `bytes` bytes. */
 void main__identity_path(const struct zp_config *config, char *path, size_t bytes);
 
+/* How this program was called, for commands to paste: "build/zpin", or "zpin" by PATH. */
+const char *main__program(void);
+
 #endif

@@ -27,6 +27,8 @@ enum {
 	NS_PER_MS = 1000000,
 };
 
+#define API_URL_DEFAULT "http://127.0.0.1:9094" /* what commands ask unless told */
+
 struct daemon {
 	struct zp_config config;
 	const char *config_path;
@@ -236,10 +238,10 @@ api_start(struct daemon *daemon, struct zp_err *err)
 
 /* ---- Listeners ------------------------------------------------------------------------------- */
 
-/* Opens one and says so; `what` names it in the log. */
+/* Opens one and says so; `what` names it in the log, `key` in an error. */
 static int
-listen_one(struct daemon *daemon, const char *what, const struct zp_config_address *address,
-    struct zp_http_listen *listen, struct zp_http_listener **listener_out, struct zp_err *err)
+listen_one(struct daemon *daemon, const char *what, const char *key,
+    const struct zp_config_address *address, struct zp_http_listen *listen, struct zp_http_listener **listener_out, struct zp_err *err)
 {
 	const char *scheme = listen->tls_cert_file != NULL ? "https" : "http";
 	bool is_v6 = strchr(address->host, ':') != NULL;
@@ -250,11 +252,11 @@ listen_one(struct daemon *daemon, const char *what, const struct zp_config_addre
 	listen->port = address->port;
 	rc = zp_http_server_listen(daemon->server, listen, listener_out, err);
 	if (rc < 0)
-		return zp_wrap(err, rc, "%s", what);
+		return zp_wrap(err, rc, "%s", key);
 	snprintf(url, sizeof(url), "%s://%s%s%s:%u", scheme, is_v6 ? "[" : "", address->host,
 	    is_v6 ? "]" : "", zp_http_listener_port(*listener_out));
 	zp_log(ZP_LOG_INFO, "%s on %s", what, url);
-	if (daemon->api_url[0] == '\0')
+	if (daemon->api_url[0] == '\0') /* the API's come first */
 		snprintf(daemon->api_url, sizeof(daemon->api_url), "%s", url);
 	return ZP_OK;
 }
@@ -275,7 +277,7 @@ listen_api(struct daemon *daemon, struct zp_err *err)
 		if (daemon->listener_count == LISTENERS_MAX)
 			return zp_fail(err, ZP_E_TOO_LARGE, "more than %d addresses", LISTENERS_MAX);
 		zp_api_listen(daemon->api, &listen);
-		rc = listen_one(daemon, "REST API", &config->api.listen.items[i], &listen,
+		rc = listen_one(daemon, "REST API", "api.listen", &config->api.listen.items[i], &listen,
 		    &daemon->listeners[daemon->listener_count], err);
 		if (rc == ZP_OK)
 			daemon->listener_count++;
@@ -294,14 +296,14 @@ listen_management(struct daemon *daemon, struct zp_err *err)
 		struct zp_http_listen listen = {0};
 
 		zp_manage_listen(daemon->manage, &listen);
-		rc = listen_one(daemon, "management", &config->management.listen.items[i],
+		rc = listen_one(daemon, "management", "management.listen", &config->management.listen.items[i],
 		    &listen, &listener, err);
 	}
 	for (size_t i = 0; i < config->metrics.listen.count && rc == ZP_OK; i++) {
 		struct zp_http_listen listen = {0};
 
 		zp_manage_listen_metrics(daemon->manage, &listen);
-		rc = listen_one(daemon, "metrics", &config->metrics.listen.items[i], &listen,
+		rc = listen_one(daemon, "metrics", "metrics.listen", &config->metrics.listen.items[i], &listen,
 		    &listener, err);
 	}
 	if (rc == ZP_OK && config->management.socket[0] != '\0') {
@@ -407,6 +409,30 @@ signals_release(void)
 	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 }
 
+/* What a person can paste into another terminal: with the program and the address as they are. */
+static void
+commands_show(const struct daemon *daemon)
+{
+	const char *program = main__program();
+	const char *socket = daemon->config.management.socket;
+	bool by_socket = daemon->access != NULL && socket[0] != '\0'; /* asks for no password */
+	char address[ZP_CONFIG_TEXT_BYTES_MAX + 32] = "";
+
+	if (by_socket)
+		snprintf(address, sizeof(address), " --api unix:%s", socket);
+	else if (strcmp(daemon->api_url, API_URL_DEFAULT) != 0)
+		snprintf(address, sizeof(address), " --api %s", daemon->api_url);
+	fprintf(stderr,
+	    "\nThree commands to try, in another terminal:\n\n"
+	    "  %s%s pin add "
+	    "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi --name first\n"
+	    "  %s%s pin ls\n"
+	    "  curl -s %s%s%s/pins\n\n"
+	    "Ctrl-C stops the node.\n\n",
+	    program, address, program, address, by_socket ? "--unix-socket " : "",
+	    by_socket ? socket : "", by_socket ? " http://localhost" : daemon->api_url);
+}
+
 static void
 greet(const struct daemon *daemon)
 {
@@ -419,15 +445,8 @@ greet(const struct daemon *daemon)
 	zp_log(ZP_LOG_INFO, "ready: %llu pins in %u shards, data in %s, peer id %s",
 	    (unsigned long long)pins, facts.shards, daemon->config.node.data,
 	    daemon->identity.text);
-	if (!isatty(STDERR_FILENO))
-		return;
-	fprintf(stderr,
-	    "\nThree commands to try, in another terminal:\n\n"
-	    "  zpin pin add bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi --name first\n"
-	    "  zpin pin ls\n"
-	    "  curl -s %s/pins\n\n"
-	    "Ctrl-C stops the node.\n\n",
-	    daemon->api_url);
+	if (isatty(STDERR_FILENO))
+		commands_show(daemon);
 }
 
 int

@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
@@ -520,6 +521,33 @@ class Daemon(Case):
         self.fails(1, "read-only", "pin", "add", CID_B)
         self.fails(1, "read-only", "pin", "rm", CID_A)
         self.assertEqual(self.json("pin", "get", CID_A)[0]["cid"], CID_A)
+
+    def check_greeting(self):
+        """On a terminal it shows commands; each works as it stands, in a shell anywhere."""
+        master, slave = pty.openpty()
+        self.node.process = subprocess.Popen(
+            [ZPIN, "serve", "--config", str(self.node.config)], env=environment(),
+            stdin=subprocess.DEVNULL, stdout=slave, stderr=slave)
+        os.close(slave)
+        seen = b""
+        while b"Ctrl-C stops" not in seen:
+            seen += os.read(master, 4096)
+        commands = re.findall(r"(?m)^  (\S.*?)\r?$", seen.decode())
+        self.assertEqual(len(commands), 3)
+        outputs = [subprocess.run(command, shell=True, env=environment(), cwd="/", text=True,
+                                  capture_output=True, check=True).stdout for command in commands]
+        self.assertEqual(self.node.end(signal.SIGINT), 0)
+        os.close(master)
+        for output in outputs:
+            self.assertIn("first", output)
+
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+    def test_greeting_can_be_pasted(self):
+        self.check_greeting()
+        accounts = self.path("accounts.yaml", self.ok("account", "a", stdin=b"secret words\n").encode())
+        accounts.chmod(0o600)
+        self.node.set("access", "accounts_file", str(accounts))
+        self.check_greeting()
 
     def test_one_node_to_a_directory(self):
         self.node.start()
