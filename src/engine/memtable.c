@@ -25,7 +25,8 @@ struct entry {
 };
 _Static_assert(sizeof(struct entry) == 64, "an entry is one cache line");
 
-/* Entry number + 1 in the low half, hash bits in the high half; 0 is empty. */
+/* Entry number + 1 in the low half, the key's hash in the high half (which also says where a slot goes when
+ * the table grows, without looking at its entry); 0 is empty. */
 struct table {
 	struct table *older; /* readers may still be in it: freed with the memtable */
 	uint64_t mask;
@@ -53,6 +54,7 @@ struct memtable {
 	struct log entries;
 	struct log times;
 	struct log expiries;
+	struct zp_buf encoded; /* the owner's: of the record being added */
 	struct arena_block *arena;
 	size_t arena_used;
 	size_t arena_bytes;
@@ -126,6 +128,7 @@ memtable__new(uint64_t hash_seed)
 	struct memtable *memtable = zp_alloc_zero(1, sizeof(*memtable));
 
 	memtable->holds = 1;
+	zp_buf_init(&memtable->encoded, ZP_RECORD_BYTES_MAX);
 	/* The address adds what a caller without randomness lacks. */
 	memtable->seed = hash_seed ^ (uint64_t)(uintptr_t)memtable;
 	memtable->entries.row_bytes = sizeof(struct entry);
@@ -162,6 +165,7 @@ memtable__release(struct memtable *memtable)
 		zp_free(block);
 		block = older;
 	}
+	zp_buf_done(&memtable->encoded);
 	log_done(&memtable->entries);
 	log_done(&memtable->times);
 	log_done(&memtable->expiries);
@@ -211,10 +215,10 @@ arena_take(struct memtable *memtable, size_t bytes)
 	return at;
 }
 
-static uint64_t
+static uint32_t
 key_hash(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES])
 {
-	return zp_hash64(key, ZP_KEY_BYTES, memtable->seed);
+	return (uint32_t)zp_hash64(key, ZP_KEY_BYTES, memtable->seed);
 }
 
 static const struct entry *
@@ -229,12 +233,12 @@ entry_at(const struct memtable *memtable, uint64_t slot)
  */
 static uint64_t
 slot_find(const struct memtable *memtable, const struct table *table,
-    const uint8_t key[ZP_KEY_BYTES], uint64_t hash, uint64_t *slot_out)
+    const uint8_t key[ZP_KEY_BYTES], uint32_t hash, uint64_t *slot_out)
 {
 	for (uint64_t at = hash & table->mask;; at = (at + 1) & table->mask) {
 		uint64_t slot = atomic_load_explicit(&table->slots[at], memory_order_acquire);
 
-		if (slot == 0 || (slot >> 32 == hash >> 32 &&
+		if (slot == 0 || (slot >> 32 == hash &&
 				     memcmp(entry_at(memtable, slot)->key, key, ZP_KEY_BYTES) == 0)) {
 			*slot_out = slot;
 			return at;
@@ -255,7 +259,7 @@ table_grow(struct memtable *memtable)
 
 		if (slot == 0)
 			continue;
-		at = key_hash(memtable, entry_at(memtable, slot)->key) & table->mask;
+		at = (slot >> 32) & table->mask;
 		while (table->slots[at] != 0)
 			at = (at + 1) & table->mask;
 		atomic_store_explicit(&table->slots[at], slot, memory_order_relaxed);
@@ -268,14 +272,15 @@ table_grow(struct memtable *memtable)
 static const uint8_t *
 value_store(struct memtable *memtable, const struct zp_record *record)
 {
-	ZP_AUTO_BUF(bytes, ZP_RECORD_BYTES_MAX);
+	struct zp_buf *bytes = &memtable->encoded;
 	uint8_t *value;
 
-	zp_record_encode(record, &bytes);
-	ZP_ASSERT(!bytes.overflow); /* what is in the journal fits */
-	value = arena_take(memtable, sizeof(uint32_t) + bytes.length);
-	zp_store_u32le(value, (uint32_t)bytes.length);
-	memcpy(value + sizeof(uint32_t), bytes.data, bytes.length);
+	zp_buf_clear(bytes);
+	zp_record_encode(record, bytes);
+	ZP_ASSERT(!bytes->overflow); /* what is in the journal fits */
+	value = arena_take(memtable, sizeof(uint32_t) + bytes->length);
+	zp_store_u32le(value, (uint32_t)bytes->length);
+	memcpy(value + sizeof(uint32_t), bytes->data, bytes->length);
 	return value;
 }
 
@@ -286,7 +291,8 @@ memtable__put(struct memtable *memtable, const struct zp_key *key,
 	uint64_t number = atomic_load_explicit(&memtable->entries.count, memory_order_relaxed);
 	struct entry *entry;
 	struct table *table;
-	uint64_t hash, at, slot;
+	uint64_t at, slot;
+	uint32_t hash;
 
 	ZP_ASSERT(number < UINT32_MAX - 1);
 	entry = (struct entry *)log_reserve(memtable, &memtable->entries);
@@ -304,7 +310,7 @@ memtable__put(struct memtable *memtable, const struct zp_key *key,
 	at = slot_find(memtable, table, entry->key, hash, &slot);
 	if (slot == 0)
 		memtable->slots_used++;
-	atomic_store_explicit(&table->slots[at], (hash >> 32) << 32 | (number + 1),
+	atomic_store_explicit(&table->slots[at], (uint64_t)hash << 32 | (number + 1),
 	    memory_order_release);
 }
 

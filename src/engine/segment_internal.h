@@ -32,8 +32,8 @@
 #define BLOCK_BYTES_MAX 65534u
 #define BLOCK_BYTES_MIN 6u
 #define BLOCK_TEXTS_MAX 65536u   /* raw texts of one block: a record always fits alone */
-#define TEXTS_BLOCK_TARGET 4096u /* raw bytes at which a texts block is closed */
-#define TEXTS_BLOCK_MAX (TEXTS_BLOCK_TARGET + BLOCK_TEXTS_MAX)
+#define TEXTS_BLOCK_TARGET 1024u /* raw bytes at which a texts block is closed */
+#define TEXTS_BLOCK_MAX 69632u	 /* raw bytes of one: whole blocks' texts, so the last may be large */
 #define CHECKSUM_BYTES 4u
 
 enum segment_layout_kind {
@@ -54,6 +54,7 @@ enum pin_column {
 };
 #define PIN_KEY_COLUMNS 5u
 _Static_assert(PIN_FACTS + ZP_FACT_COUNT == PIN_TEXTS, "the facts fill their columns");
+_Static_assert(TEXTS_BLOCK_TARGET + BLOCK_TEXTS_MAX <= TEXTS_BLOCK_MAX, "a texts block has room");
 _Static_assert(PIN_TEXTS + 1 == SEGMENT_COLUMNS_MAX, "family pin has the most columns");
 
 enum segment_section {
