@@ -84,6 +84,7 @@ zp_shards_replay_begin(struct zp_shards *shards, uint64_t first, uint64_t last, 
 	zp_random_bytes(&seed, sizeof(seed));
 	shards->replay_group = zp_group_new(shards, seed);
 	shards->replay_change = zp_alloc(sizeof(*shards->replay_change));
+	shards->memory_floor = zp_shards_memory_bytes(shards);
 	return ZP_OK;
 }
 
@@ -243,7 +244,8 @@ static int
 memory_relieve(struct zp_shards *shards, uint64_t epoch, uint64_t batch, struct zp_err *err)
 {
 	if (shards->options.memory_bytes_max == 0 ||
-	    zp_shards_memory_bytes(shards) < shards->options.memory_bytes_max)
+	    zp_shards_memory_bytes(shards) <
+		shards->options.memory_bytes_max + shards->memory_floor)
 		return ZP_OK;
 	for (uint32_t i = 0; i < shards->map.count; i++) {
 		/* A shard that is ahead of the replay has an empty memtable; it stays where it is.

@@ -156,11 +156,12 @@ replay_keeps_to_the_memory_budget(void **state)
 
 	fixture_make(&fixture, 2);
 	pin_range(&fixture, 0, 3000, "some text that takes memory until it is flushed");
-	fixture.options.memtable_bytes_max = 1; /* from the next opening on */
+	fixture.options.memtable_bytes_max = 200000; /* from the next opening on */
 	kill_by_copy(&fixture);
 	zp_node_facts_get(fixture.node, &facts);
 	assert_int_equal(facts.replayed_records, 3000);
-	assert_true(facts.engines.flushed_bytes > 0);
+	/* A few flushes, not one a batch. */
+	assert_true(facts.engines.manifest_number > 3 && facts.engines.manifest_number < 30);
 	assert_int_equal(fixture_count(&fixture), 3000);
 	assert_int_equal(fixture_list_count(&fixture), 3000);
 	fixture_drop(&fixture);
