@@ -101,7 +101,7 @@ ZP_MUST_CHECK int zp_engine_flush(struct zp_engine *engine, const struct zp_tabl
 ZP_MUST_CHECK int zp_engine_merge(struct zp_engine *engine, const volatile bool *stop,
     bool *merged_out, struct zp_err *err);
 
-/* Merges each family to one run without tombstones or filter. */
+/* Merges each family that has several runs to one without tombstones or filter. */
 ZP_MUST_CHECK int zp_engine_seal(struct zp_engine *engine, const volatile bool *stop,
     struct zp_err *err);
 
