@@ -328,6 +328,48 @@ damage_in_one_family_lets_the_others_merge(void **state)
 	model_free(model);
 }
 
+/* When merges have failed for so long that a reader would refuse one run more, a flush is refused
+ * and memory goes on answering; what is on the disk still opens. */
+static void
+a_flush_stops_before_no_reader_takes_it(void **state)
+{
+	struct model *model = two_runs(12);
+	struct version *version = engine__version_get(model->engine);
+	struct manifest manifest;
+	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
+	struct zp_err err = {0};
+	char name[ZP_FILE_NAME_MAX];
+	uint64_t number;
+
+	(void)state;
+	manifest__next(&version->manifest, &manifest);
+	version__release(version);
+	while (manifest.run_count < MANIFEST_RUNS_MAX - 2) { /* of files that are not there */
+		struct manifest_run run = {.family = ZP_FAMILY_EXPIRE, .segment_count = 1};
+
+		run.age = 100 + manifest.run_count;
+		run.segments = zp_alloc_zero(1, sizeof(run.segments[0]));
+		run.segments[0].name.low = run.age;
+		run.segments[0].rows = 1;
+		manifest__run_add(&manifest, run);
+	}
+	number = manifest.number;
+	manifest__encode(&manifest, &file);
+	manifest__name_format(number, name);
+	sim_store_file_put(model->sim, MODEL_PATH, name, file.data, file.length);
+	manifest__done(&manifest);
+	reopen(model);
+	assert_int_equal(zp_engine_manifest_number(model->engine), number);
+	model_change_some(model, 30);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(model_flush(model, &err), ZP_E_FULL);
+		assert_true(model_holds(model));
+	}
+	reopen(model);
+	assert_int_equal(zp_engine_manifest_number(model->engine), number);
+	model_free(model);
+}
+
 /* A manifest of another shard, another cluster, other bounds, or another number is refused, not
  * used. */
 static void
@@ -508,6 +550,7 @@ main(void)
 	    cmocka_unit_test(a_misplaced_segment_gives_no_wrong_answer),
 	    cmocka_unit_test(a_damaged_run_is_stepped_over),
 	    cmocka_unit_test(damage_in_one_family_lets_the_others_merge),
+	    cmocka_unit_test(a_flush_stops_before_no_reader_takes_it),
 	    cmocka_unit_test(a_manifest_of_elsewhere_is_refused),
 	    cmocka_unit_test(tables_are_what_their_name_says),
 	    cmocka_unit_test(a_due_pin_behind_a_freeze_is_not_forgotten),
