@@ -1,6 +1,6 @@
 # The one door for people; meson does the work. `make help` lists everything.
 
-.PHONY: help run build test check check-long check-interop fuzz bench-node install format clean setup setup-check
+.PHONY: help run build test check check-long check-interop fuzz bench-node install format clean setup setup-check setup-fuzz
 
 BUILD ?= build
 ASAN ?= build-asan
@@ -37,7 +37,7 @@ check-interop: build ## against the real ipfs-cluster-ctl and -service, which mu
 bench-node: build ## what a node costs, beside IPFS Cluster where it is on PATH
 	@bench/node.py $(BUILD)/zpin
 
-fuzz: setup-check ## every decoder, FUZZ_SECONDS (60) each
+fuzz: setup-fuzz ## every decoder, FUZZ_SECONDS (60) each
 	@scripts/fuzz.sh build-fuzz
 
 install: build ## to DESTDIR and /usr, with man pages, completions and the systemd unit
@@ -49,6 +49,9 @@ setup:
 
 setup-check:
 	@scripts/setup.sh check
+
+setup-fuzz:
+	@scripts/setup.sh fuzz
 
 $(BUILD)/build.ninja:
 	@meson setup $(BUILD) --prefix=/usr --sysconfdir=/etc --localstatedir=/var --buildtype=debugoptimized >$(BUILD).log 2>&1 \

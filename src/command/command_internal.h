@@ -112,7 +112,7 @@ struct zp_node {
 	struct zp_thread *upkeep_thread;
 	struct zp_mutex upkeep_lock;      /* one flush, merge, checkpoint, snapshot at a time */
 	_Atomic(uint32_t) upkeep_waiting; /* callers that want upkeep_lock: a merge gives way */
-	volatile bool merge_stop;         /* under queue.lock but for the engine's look */
+	_Atomic(bool) merge_stop;         /* set under queue.lock; the engine looks at it between rows */
 	_Atomic(bool) merge_may_stop;     /* the running one has not given way before */
 
 	struct zp_mutex origins_lock;

@@ -246,7 +246,7 @@ command__upkeep_run(void *context)
 int
 zp_command_settle(struct zp_node *node, struct zp_err *err)
 {
-	static const volatile bool never = false;
+	static const _Atomic(bool) never;
 	int rc = ZP_OK;
 
 	if (node->options.read_only)

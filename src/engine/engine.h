@@ -98,11 +98,11 @@ ZP_MUST_CHECK int zp_engine_flush(struct zp_engine *engine, const struct zp_tabl
 
 /* Does one merge if the policy wants one. *merged_out tells whether it did. `stop`: looked at between
  * rows; a merge that is stopped leaves nothing behind. */
-ZP_MUST_CHECK int zp_engine_merge(struct zp_engine *engine, const volatile bool *stop,
+ZP_MUST_CHECK int zp_engine_merge(struct zp_engine *engine, const _Atomic(bool) *stop,
     bool *merged_out, struct zp_err *err);
 
 /* Merges each family that has several runs to one without tombstones or filter. */
-ZP_MUST_CHECK int zp_engine_seal(struct zp_engine *engine, const volatile bool *stop,
+ZP_MUST_CHECK int zp_engine_seal(struct zp_engine *engine, const _Atomic(bool) *stop,
     struct zp_err *err);
 
 /* Removes manifests below `manifest_min` and every file that no manifest from there on names. */

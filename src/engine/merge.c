@@ -78,7 +78,7 @@ struct merge {
 	size_t input_count;
 	size_t key_columns; /* of ordered families */
 	bool drop_tombstones;
-	const volatile bool *stop;
+	const _Atomic(bool) *stop;
 	uint64_t rows_in;
 	uint64_t rows_hidden; /* an input's newer row of the same key came first */
 	uint64_t rows_dropped; /* tombstones with nothing to hide */
@@ -281,7 +281,7 @@ inputs_take(struct merge *merge, const struct version *version, size_t first_run
 /* Replaces runs [first, first + count) of the version by their merge. */
 static int
 runs_merge(struct zp_engine *engine, const struct version *version, size_t first, size_t count,
-    uint8_t level, bool seal, const volatile bool *stop, struct zp_err *err)
+    uint8_t level, bool seal, const _Atomic(bool) *stop, struct zp_err *err)
 {
 	const struct manifest *old = &version->manifest;
 	enum zp_family family = old->runs[first].family;
@@ -358,7 +358,7 @@ run_is_whole(const struct version *version, size_t run)
 /* Does one merge of the family whose `count` runs begin at `first`, if it wants one. */
 static int
 family_merge(struct zp_engine *engine, const struct version *version, size_t first, size_t count,
-    const volatile bool *stop, bool *merged_out, struct zp_err *err)
+    const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err)
 {
 	uint8_t levels[MANIFEST_RUNS_MAX];
 	struct merge_choice choice;
@@ -379,7 +379,7 @@ family_merge(struct zp_engine *engine, const struct version *version, size_t fir
 }
 
 int
-zp_engine_merge(struct zp_engine *engine, const volatile bool *stop, bool *merged_out,
+zp_engine_merge(struct zp_engine *engine, const _Atomic(bool) *stop, bool *merged_out,
     struct zp_err *err)
 {
 	struct version *version = engine__version_get(engine);
@@ -414,7 +414,7 @@ seal_level(const struct manifest *manifest, size_t last)
 }
 
 int
-zp_engine_seal(struct zp_engine *engine, const volatile bool *stop, struct zp_err *err)
+zp_engine_seal(struct zp_engine *engine, const _Atomic(bool) *stop, struct zp_err *err)
 {
 	bool again = true;
 	int rc = ZP_OK;

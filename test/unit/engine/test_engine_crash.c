@@ -523,7 +523,7 @@ static void
 a_stopped_merge_leaves_nothing(void **state)
 {
 	struct model *model = model_new(8);
-	volatile bool stop = true;
+	_Atomic(bool) stop = true;
 	struct zp_err err = {0};
 	bool merged;
 	uint64_t number;
