@@ -24,243 +24,6 @@ engine__warn(struct zp_engine *engine, const char *format, ...)
 	engine->options.warn(engine->options.warn_context, text);
 }
 
-/* ---- Versions -------------------------------------------------------------------------------- */
-
-struct version *
-version__hold(struct version *version)
-{
-	atomic_fetch_add_explicit(&version->holds, 1, memory_order_relaxed);
-	return version;
-}
-
-void
-version__release(struct version *version)
-{
-	if (version == NULL ||
-	    atomic_fetch_sub_explicit(&version->holds, 1, memory_order_acq_rel) != 1)
-		return;
-	for (size_t i = 0; i < version->manifest.run_count; i++) {
-		for (size_t j = 0; j < version->manifest.runs[i].segment_count; j++)
-			segment__release(version->runs[i][j]);
-		zp_free(version->runs[i]);
-	}
-	zp_free(version->runs);
-	manifest__done(&version->manifest);
-	zp_free(version);
-}
-
-/* Where the version has that file open (NULL in it: damaged), or NULL. */
-static struct segment **
-version_find(const struct version *version, const struct segment_name *name)
-{
-	for (size_t i = 0; version != NULL && i < version->manifest.run_count; i++) {
-		const struct manifest_run *run = &version->manifest.runs[i];
-
-		for (size_t j = 0; j < run->segment_count; j++) {
-			if (run->segments[j].name.low == name->low &&
-			    run->segments[j].name.high == name->high)
-				return &version->runs[i][j];
-		}
-	}
-	return NULL;
-}
-
-/* What the manifest says of a segment must be what its file says. */
-static int
-segment_check(const struct segment *segment, const struct segment_info *expected,
-    enum zp_family family, struct zp_err *err)
-{
-	const struct segment_info *found = segment__info(segment);
-
-	if (segment__family(segment) != family || found->bytes != expected->bytes ||
-	    found->rows != expected->rows || found->tombstones != expected->tombstones ||
-	    found->id.low != expected->id.low || found->id.high != expected->id.high ||
-	    memcmp(found->first_key, expected->first_key, 48) != 0 ||
-	    memcmp(found->last_key, expected->last_key, 48) != 0)
-		return zp_fail(err, ZP_E_CORRUPT, "the file is not what the manifest says");
-	return ZP_OK;
-}
-
-static int
-segment_open(struct zp_engine *engine, struct segment_info *info, enum zp_family family,
-    struct segment **segment_out, struct zp_err *err)
-{
-	char name[ZP_FILE_NAME_MAX];
-	struct segment *segment;
-	int rc = segment__open(engine->options.store, &info->name, NULL, &segment, err);
-
-	if (rc == ZP_OK) {
-		rc = segment_check(segment, info, family, err);
-		if (rc < 0)
-			segment__release(segment);
-	}
-	if (rc < 0) {
-		segment__name_format(&info->name, name);
-		/* A name in a manifest is a promise: a file that is not there is damage. */
-		return zp_wrap(err, rc == ZP_E_NOT_FOUND ? ZP_E_CORRUPT : rc, "segment %s", name);
-	}
-	*info = *segment__info(segment); /* whole keys, where the manifest has their beginning */
-	*segment_out = segment;
-	return ZP_OK;
-}
-
-/* A run's segments: taken from `old`, else opened. With `old` a file that does not open is an error,
- * because it has just been written; without, it is told and its place stays NULL. */
-static int
-run_open(struct zp_engine *engine, struct manifest_run *run, const struct version *old,
-    struct segment **segments, struct zp_err *err)
-{
-	for (size_t j = 0; j < run->segment_count; j++) {
-		struct segment **open = version_find(old, &run->segments[j].name);
-		struct zp_err why = {0};
-		int rc;
-
-		if (open != NULL) {
-			segments[j] = *open == NULL ? NULL : segment__hold(*open);
-			continue;
-		}
-		rc = segment_open(engine, &run->segments[j], run->family, &segments[j], &why);
-		if (rc == ZP_OK)
-			continue;
-		if (old != NULL || rc == ZP_E_VERSION)
-			return zp_fail(err, rc, "%s", why.text);
-		engine__warn(engine,
-		    "shard %016llx: %s; its pins cannot be read: restore the file from a snapshot or replica",
-		    (unsigned long long)engine->options.shard_id, why.text);
-	}
-	return ZP_OK;
-}
-
-int
-version__open(struct zp_engine *engine, struct manifest *manifest, const struct version *old,
-    struct version **version_out, struct zp_err *err)
-{
-	struct version *version = zp_alloc_zero(1, sizeof(*version));
-	int rc = ZP_OK;
-
-	version->holds = 1;
-	version->manifest = *manifest;
-	manifest__init(manifest);
-	version->runs = zp_alloc_zero(version->manifest.run_count, sizeof(version->runs[0]));
-	for (size_t i = 0; i < version->manifest.run_count; i++)
-		version->runs[i] = zp_alloc_zero(version->manifest.runs[i].segment_count,
-		    sizeof(version->runs[i][0]));
-	for (size_t i = 0; i < version->manifest.run_count && rc == ZP_OK; i++)
-		rc = run_open(engine, &version->manifest.runs[i], old, version->runs[i], err);
-	if (rc < 0) {
-		version__release(version);
-		return rc;
-	}
-	*version_out = version;
-	return ZP_OK;
-}
-
-/* ---- Views ----------------------------------------------------------------------------------- */
-
-static struct zp_view *
-view_new(struct zp_engine *engine, struct version *version, struct memtable *active,
-    struct memtable *frozen)
-{
-	struct zp_view *view = zp_alloc_zero(1, sizeof(*view));
-
-	view->holds = 1;
-	view->engine = engine;
-	view->version = version__hold(version);
-	view->active = active == NULL ? NULL : memtable__hold(active);
-	view->frozen = frozen == NULL ? NULL : memtable__hold(frozen);
-	return view;
-}
-
-struct zp_view *
-view__of_version(struct zp_engine *engine, struct version *version)
-{
-	return view_new(engine, version, NULL, NULL);
-}
-
-struct zp_view *
-zp_engine_view_get(struct zp_engine *engine)
-{
-	struct zp_view *view;
-
-	pthread_mutex_lock(&engine->view_lock);
-	view = engine->view;
-	atomic_fetch_add_explicit(&view->holds, 1, memory_order_relaxed);
-	pthread_mutex_unlock(&engine->view_lock);
-	return view;
-}
-
-void
-zp_view_release(struct zp_view *view)
-{
-	if (view == NULL || atomic_fetch_sub_explicit(&view->holds, 1, memory_order_acq_rel) != 1)
-		return;
-	memtable__release(view->active);
-	memtable__release(view->frozen);
-	version__release(view->version);
-	zp_free(view);
-}
-
-/* Makes the present view from its parts. `version`: NULL keeps it; `freeze`: active becomes frozen. */
-static void
-view_change(struct zp_engine *engine, struct version *version, bool freeze, bool drop_frozen)
-{
-	struct memtable *fresh = freeze ? memtable__new(engine->options.hash_seed) : NULL;
-	struct zp_view *old, *new;
-
-	pthread_mutex_lock(&engine->view_lock);
-	old = engine->view;
-	new = view_new(engine, version != NULL ? version : old->version,
-	    freeze ? fresh : old->active,
-	    freeze ? old->active : (drop_frozen ? NULL : old->frozen));
-	engine->view = new;
-	pthread_mutex_unlock(&engine->view_lock);
-	if (freeze) {
-		memtable__release(engine->active);
-		engine->active = fresh;
-	}
-	zp_view_release(old);
-}
-
-struct version *
-engine__version_get(struct zp_engine *engine)
-{
-	struct version *version;
-
-	pthread_mutex_lock(&engine->view_lock);
-	version = version__hold(engine->view->version);
-	pthread_mutex_unlock(&engine->view_lock);
-	return version;
-}
-
-int
-engine__publish(struct zp_engine *engine, struct manifest *manifest, bool drop_frozen,
-    struct zp_err *err)
-{
-	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
-	struct version *old = engine__version_get(engine);
-	struct version *version;
-	char name[ZP_FILE_NAME_MAX];
-	int rc;
-
-	manifest->number = engine->number_next++;
-	manifest__name_format(manifest->number, name);
-	rc = manifest__limits_check(manifest, err);
-	if (rc == ZP_OK) {
-		manifest__encode(manifest, &file);
-		/* Opened before it is published: what cannot be read back must not become the truth. */
-		rc = version__open(engine, manifest, old, &version, err);
-	}
-	if (rc == ZP_OK) {
-		rc = zp_store_write_all(engine->options.store, name, zp_buf_slice(&file), err);
-		if (rc == ZP_OK)
-			view_change(engine, version, false, drop_frozen);
-		version__release(version);
-	}
-	version__release(old);
-	manifest__done(manifest);
-	return rc < 0 ? zp_wrap(err, rc, "%s", name) : ZP_OK;
-}
-
 /* ---- Opening --------------------------------------------------------------------------------- */
 
 /* The names in the store that opening cares about. */
@@ -440,7 +203,7 @@ engine_load(struct zp_engine *engine, struct zp_err *err)
 		return rc;
 	}
 	engine->active = memtable__new(engine->options.hash_seed);
-	engine->view = view_new(engine, version, engine->active, NULL);
+	engine->view = view__new(engine, version, engine->active, NULL);
 	version__release(version);
 	return ZP_OK;
 }
@@ -637,7 +400,7 @@ zp_engine_freeze(struct zp_engine *engine)
 	if (memtable__is_empty(engine->active))
 		return;
 	frozen_facts_take(engine);
-	view_change(engine, NULL, true, false);
+	view__change(engine, NULL, true, false);
 }
 
 void
@@ -654,8 +417,8 @@ engine__frozen_facts_free(struct zp_engine *engine)
 void
 engine__memory_drop(struct zp_engine *engine)
 {
-	view_change(engine, NULL, true, false); /* all there was is frozen, */
-	view_change(engine, NULL, false, true); /* and then no more */
+	view__change(engine, NULL, true, false); /* all there was is frozen, */
+	view__change(engine, NULL, false, true); /* and then no more */
 	engine__frozen_facts_free(engine);
 	facts_load(engine);
 	engine->expire_floor = 0; /* entries that memory had replaced count again */

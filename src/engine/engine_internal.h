@@ -64,7 +64,7 @@ struct zp_engine {
 	uint64_t tables_generation;  /* of the tables that the version has; ~0: not known */
 };
 
-/* ---- engine.c -------------------------------------------------------------------------------- */
+/* ---- version.c ------------------------------------------------------------------------------- */
 
 struct version *version__hold(struct version *version);
 void version__release(struct version *version); /* NULL is allowed */
@@ -73,6 +73,15 @@ void version__release(struct version *version); /* NULL is allowed */
  * start) damaged ones are told and stay NULL; with it, a new one that does not open is the error. */
 ZP_MUST_CHECK int version__open(struct zp_engine *engine, struct manifest *manifest,
     const struct version *old, struct version **version_out, struct zp_err *err);
+
+/* A view that holds its parts; active and frozen may be NULL. */
+struct zp_view *view__new(struct zp_engine *engine, struct version *version,
+    struct memtable *active, struct memtable *frozen);
+
+/* Makes the present view from its parts. `version` NULL keeps it; `freeze`: active becomes frozen and a
+ * fresh one begins (owner); `drop_frozen`: its rows are in the version's files now. */
+void view__change(struct zp_engine *engine, struct version *version, bool freeze,
+    bool drop_frozen);
 
 /* The present version, held. */
 struct version *engine__version_get(struct zp_engine *engine);

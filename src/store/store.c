@@ -23,7 +23,7 @@ zp_store_read_all(struct zp_store *store, const char *name, size_t bytes_max, st
 		return rc;
 	bytes = zp_store_file_bytes(file);
 	if (bytes <= bytes_max)
-		room = zp_buf_reserve(to, bytes);
+		room = zp_buf_reserve(to, zp_max_u64(bytes, 1)); /* an empty file has a place too */
 	if (room == NULL)
 		rc = zp_fail(err, ZP_E_TOO_LARGE, "%s has %" PRIu64 " bytes, at most %zu are read",
 		    name, bytes, bytes_max);
