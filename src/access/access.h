@@ -69,8 +69,7 @@ struct zp_access_check {
 ZP_MUST_CHECK int zp_access_check_submit(
     struct zp_access *access, struct zp_access_check *check, struct zp_err *err);
 
-/* ---- Tokens: HMAC JWTs, whose issuer is the account ---------------------------------------------
- */
+/* ---- Tokens: HMAC JWTs, whose issuer is the account ----------------------------------------- */
 
 /* `now_seconds` is the real time, for exp, nbf and iat. ZP_E_DENIED. */
 ZP_MUST_CHECK int zp_access_token_verify(const struct zp_access *access, struct zp_slice token,

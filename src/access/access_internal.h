@@ -7,8 +7,7 @@
 #include "access/access.h"
 #include "os/os.h"
 
-/* ---- Accounts (account.c; pure but for libsodium's work)
- * ------------------------------------------ */
+/* ---- Accounts (account.c; pure but for libsodium's work) ------------------------------------ */
 
 struct zp_access_user {
 	char *name;
@@ -42,8 +41,7 @@ const struct zp_access_user *access__password_verify(
 void access__tag(const struct access_accounts *accounts, struct zp_slice name,
     struct zp_slice password, uint8_t tag_out[ACCESS_TAG_BYTES]);
 
-/* ---- Cache (cache.c; pure)
- * ------------------------------------------------------------------------ */
+/* ---- Cache (cache.c; pure) ------------------------------------------------------------------ */
 
 #define ACCESS_CACHE_SETS 256u
 #define ACCESS_CACHE_WAYS 4u
@@ -66,8 +64,7 @@ const struct zp_access_user *access__cache_get(
 void access__cache_put(struct access_cache *cache, const uint8_t tag[ACCESS_TAG_BYTES],
     const struct zp_access_user *user, uint64_t now_ms);
 
-/* ---- JWT (jwt.c; pure)
- * ------------------------------------------------------------------------------ */
+/* ---- JWT (jwt.c; pure) ---------------------------------------------------------------------- */
 
 /* The key of an issuer, or an empty slice: the token is then refused after the same work. */
 typedef struct zp_slice (*access__jwt_key)(void *context, struct zp_slice issuer);

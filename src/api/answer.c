@@ -9,8 +9,7 @@
 
 #include "api/api_internal.h"
 
-/* ---- Notes for the log: a request's user pointer ------------------------------------------------
- */
+/* ---- Notes for the log: a request's user pointer -------------------------------------------- */
 
 struct note {
 	const char *user; /* belongs to access; NULL: nobody */
@@ -161,8 +160,7 @@ api__answer_write_failure(struct api_call *call, int code)
 	api__answer_error(call, 500, "%s", call->err.text);
 }
 
-/* ---- A few lines as a stream ------------------------------------------------------------------
- */
+/* ---- A few lines as a stream ---------------------------------------------------------------- */
 
 static enum zp_http_produced
 lines_produce(struct zp_http_request *request, void *context, struct zp_buf *out)

@@ -115,8 +115,7 @@ api__call_put(struct api_call *call)
 		call_free(call);
 }
 
-/* ---- From path to handler ---------------------------------------------------------------------
- */
+/* ---- From path to handler ------------------------------------------------------------------- */
 
 static void
 put_html(struct zp_buf *text, struct zp_slice url)

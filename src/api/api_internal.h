@@ -48,8 +48,7 @@ bool api__list_next(struct zp_slice *rest, struct zp_slice *item_out);
 /* Decimal digits only. */
 bool api__decimal_read(struct zp_slice text, uint64_t max, uint64_t *value_out);
 
-/* ---- Options of a pin (options.c; pure) --------------------------------------------------------
- */
+/* ---- Options of a pin (options.c; pure) ----------------------------------------------------- */
 
 /* Sets what the query says on `pin`, whose cid is not touched. `now_us` is for expire-in. The text
  * of the error is IPFS Cluster's. */
@@ -59,8 +58,7 @@ int api__options_read(
 /* Binary peer ids as a JSON array of texts. */
 void api__peers_json(const struct zp_slice *peers, size_t count, struct zp_buf *json);
 
-/* ---- Filters of lists (filter.c; pure) ---------------------------------------------------------
- */
+/* ---- Filters of lists (filter.c; pure) ------------------------------------------------------ */
 
 enum api_status {
 	API_STATUS_CLUSTER_ERROR = 1u << 1,
@@ -110,8 +108,7 @@ bool api__filter_matches(const struct api_filter *filter, const struct zp_record
 /* A cursor is an encoded key in hex. */
 void api__cursor_format(const uint8_t cursor[ZP_KEY_BYTES], struct zp_buf *text);
 
-/* ---- Status (status_json.c; pure) ---------------------------------------------------------------
- */
+/* ---- Status (status_json.c; pure) ----------------------------------------------------------- */
 
 /* What a status object needs to know about this node. */
 struct api_self {
@@ -135,8 +132,7 @@ uint32_t api__status_bits(const struct api_self *self, const struct api_status_p
 int api__status_json(const struct api_self *self, const struct api_status_pin *pin,
     struct zp_buf *json, struct zp_err *err);
 
-/* ---- Routes (router.c; pure) --------------------------------------------------------------------
- */
+/* ---- Routes (router.c; pure) ---------------------------------------------------------------- */
 
 struct api_call;
 struct listing;
@@ -162,8 +158,7 @@ int api__path_clean(struct zp_slice raw, struct zp_buf *path, bool *changed_out)
 /* Appends the path as net/url writes it. */
 void api__path_escape(struct zp_slice path, struct zp_buf *text);
 
-/* ---- CORS (cors.c) ------------------------------------------------------------------------------
- */
+/* ---- CORS (cors.c) -------------------------------------------------------------------------- */
 
 struct api_cors {
 	struct zp_api_cors options; /* lists are copied */
@@ -180,8 +175,7 @@ bool api__cors_apply(const struct api_cors *cors, struct zp_http_request *reques
 
 bool api__origin_matches(struct zp_slice pattern, struct zp_slice origin);
 
-/* ---- Calls --------------------------------------------------------------------------------------
- */
+/* ---- Calls ---------------------------------------------------------------------------------- */
 
 struct zp_api {
 	struct zp_node *node;
@@ -248,8 +242,7 @@ void api__serve(struct api_call *call);
 
 int64_t api__now_us(void);
 
-/* ---- Answers (answer.c): each ends the call
- * ------------------------------------------------------- */
+/* ---- Answers (answer.c): each ends the call ------------------------------------------------- */
 
 /* call->json and a newline, 200. */
 void api__answer_json(struct api_call *call);
@@ -275,8 +268,7 @@ void api__answer_lines(struct api_call *call);
 #define API_STREAM_TRAILER "X-Stream-Error"
 #define API_ERROR_HEADER "X-Zpin-Error" /* of a failure: its name in err.def */
 
-/* ---- Parts of handlers that several share
- * ----------------------------------------------------------- */
+/* ---- Parts of handlers that several share --------------------------------------------------- */
 
 /* Parses the captured CID into call->pin.cid; checks the query's options on the way, as IPFS
  * Cluster does on every path with a CID. False: answered. */
@@ -294,8 +286,7 @@ int api__write_fill(struct zp_pin *pin, enum zp_write_kind kind, int64_t now_us,
 int api__write_json(struct api_call *call, const struct zp_write *write, struct zp_buf *scratch,
     struct zp_buf *json, struct zp_err *err);
 
-/* ---- Listings (list.c)
- * -------------------------------------------------------------------------------- */
+/* ---- Listings (list.c) ---------------------------------------------------------------------- */
 
 /* 1: appended a line to `out`; 0: left out; or an error. */
 typedef int (*api__list_print)(struct api_call *call, const struct api_filter *filter,
@@ -312,8 +303,7 @@ struct api_list_options {
 void api__list(
     struct api_call *call, const struct api_filter *filter, const struct api_list_options *options);
 
-/* ---- Uploads: long bodies that are answered while they come (upload.c)
- * ------------------------------- */
+/* ---- Uploads: long bodies that are answered while they come (upload.c) ---------------------- */
 
 /* One of API_UPLOADS_MAX places. False: answered with 503. */
 bool api__upload_begin(struct api_call *call);
@@ -325,8 +315,7 @@ bool api__lines_move(struct zp_buf *lines, struct zp_buf *out);
 /* Appends {"<what>":line,"error":"…"} and a newline. */
 void api__line_error(struct zp_buf *lines, const char *what, uint64_t line, const char *error);
 
-/* ---- Handlers
- * ------------------------------------------------------------------------------------------ */
+/* ---- Handlers ------------------------------------------------------------------------------- */
 
 extern const struct api_route api__routes[];
 extern const size_t api__routes_count;

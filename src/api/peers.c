@@ -26,8 +26,7 @@ api__peers(struct api_call *call)
 	api__answer_lines(call);
 }
 
-/* ---- Adding and removing, as IPFS Cluster's CRDT mode does it -----------------------------------
- */
+/* ---- Adding and removing, as IPFS Cluster's CRDT mode does it ------------------------------- */
 
 static int
 peer_id_member(struct zp_json *json, struct zp_buf *text, struct zp_err *err)

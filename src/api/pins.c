@@ -147,8 +147,7 @@ api__unpin(struct api_call *call)
 		write_submit(call, ZP_WRITE_UNPIN);
 }
 
-/* ---- Paths: only /ipfs/<cid> and /ipld/<cid> say which CID they mean
- * ----------------------------- */
+/* ---- Paths: only /ipfs/<cid> and /ipld/<cid> say which CID they mean ------------------------ */
 
 /* Leaves the CID in captures[0]. False: answered. */
 static bool

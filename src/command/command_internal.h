@@ -31,8 +31,7 @@
 #define COMMAND__EXPIRE_KEYS_MAX 4096u
 #define COMMAND__NODE_NUMBER 1u /* of a node that is alone; a cluster gives others */
 
-/* ---- A task that must run between two groups, on the commit thread (queue.c)
- * ----------------------- */
+/* ---- A task that must run between two groups, on the commit thread (queue.c) ---------------- */
 
 struct command__errand {
 	int (*run)(struct zp_node *node, void *context, struct zp_err *err);
@@ -55,8 +54,7 @@ struct command__queue {
 	bool has_consumer; /* the commit thread runs */
 };
 
-/* ---- What the commit thread works with (commit.c)
- * ---------------------------------------------------- */
+/* ---- What the commit thread works with (commit.c) ------------------------------------------- */
 
 struct command__commit {
 	struct zp_group *group;
@@ -85,8 +83,7 @@ struct command__upkeep {
 	struct command__expiry *expiry;
 };
 
-/* ---- For tests: another disk, other sizes (node.c) ---------------------------------------------
- */
+/* ---- For tests: another disk, other sizes (node.c) ------------------------------------------ */
 
 struct command__seam {
 	struct zp_disk *disk; /* under all stores, instead of the system's; takes no lock then */
@@ -145,8 +142,7 @@ ZP_MUST_CHECK int command__node_create(
 ZP_MUST_CHECK int command__node_open(const struct zp_node_options *options,
     const struct command__seam *seam, struct zp_node **node_out, struct zp_err *err);
 
-/* ---- Queue (queue.c)
- * ------------------------------------------------------------------------------------ */
+/* ---- Queue (queue.c) ------------------------------------------------------------------------ */
 
 /* About what the write takes in the journal, at most; with what it may register. */
 size_t command__write_bytes(const struct zp_write *write);
@@ -161,8 +157,7 @@ ZP_MUST_CHECK int command__errand_run(struct zp_node *node,
 /* The commit thread's loop. */
 void command__commit_run(void *context);
 
-/* ---- Commit (commit.c)
- * ----------------------------------------------------------------------------------- */
+/* ---- Commit (commit.c) ---------------------------------------------------------------------- */
 
 void command__commit_init(struct zp_node *node);
 void command__commit_done(struct zp_node *node);
@@ -181,8 +176,7 @@ ZP_MUST_CHECK int command__record_add(struct zp_node *node, uint64_t shard_id, u
     uint8_t operation, struct zp_err *err);
 void command__break(struct zp_node *node, const struct zp_err *cause);
 
-/* ---- Deciding: pure (pin_add.c, pin_update.c, pin_rm.c)
- * --------------------------------------------------- */
+/* ---- Deciding: pure (pin_add.c, pin_update.c, pin_rm.c) ------------------------------------- */
 
 struct command__rules {
 	int32_t replication_min; /* for pins that ask for 0 */
@@ -223,8 +217,7 @@ ZP_MUST_CHECK int command__replication_resolve(
 /* 1970 is IPFS Cluster's other way to say never. */
 void command__expiry_normalize(struct zp_record *record);
 
-/* ---- Allocations (allocation.c); commit thread
- * -------------------------------------------------------------- */
+/* ---- Allocations (allocation.c); commit thread ---------------------------------------------- */
 
 /* The fact for a list of binary peer ids; registers what is new as node records of the batch. */
 ZP_MUST_CHECK int command__allocation_register(struct zp_node *node, const struct zp_slice *peers,
@@ -234,8 +227,7 @@ ZP_MUST_CHECK int command__peer_register(
     struct zp_node *node, struct zp_slice binary, uint32_t *id_out, struct zp_err *err);
 bool command__allocation_has_self(struct zp_node *node, uint64_t fact);
 
-/* ---- Upkeep (maintenance.c, expire.c, checkpoint.c)
- * ------------------------------------------------------------ */
+/* ---- Upkeep (maintenance.c, expire.c, checkpoint.c) ----------------------------------------- */
 
 void command__upkeep_init(struct zp_node *node);
 void command__upkeep_done(struct zp_node *node);

@@ -44,8 +44,7 @@ command__commit_done(struct zp_node *node)
 	*commit = (struct command__commit){0};
 }
 
-/* ---- Journal batches
- * ------------------------------------------------------------------------------ */
+/* ---- Journal batches ------------------------------------------------------------------------ */
 
 int
 command__records_close(
@@ -115,8 +114,7 @@ command__journal_commit(struct zp_node *node, struct zp_err *err)
 	return zp_fail(err, ZP_E_IO, "%s", node->broken_text);
 }
 
-/* ---- Deciding one write
- * ----------------------------------------------------------------------------- */
+/* ---- Deciding one write --------------------------------------------------------------------- */
 
 /* Copies what stands under the key for the answer: the group's memory is used again before the
  * caller is done with it. */
@@ -315,8 +313,7 @@ write_take(struct zp_node *node, struct zp_write *write, uint32_t index, struct 
 	return ZP_OK;
 }
 
-/* ---- A group
- * ------------------------------------------------------------------------------------------ */
+/* ---- A group -------------------------------------------------------------------------------- */
 
 static bool
 has_origin(const struct zp_write_batch *batch)

@@ -30,8 +30,7 @@ zp_command_get(struct zp_node *node, const struct zp_key *key, struct zp_read_sc
 	return rc;
 }
 
-/* ---- Many
- * --------------------------------------------------------------------------------------------- */
+/* ---- Many ----------------------------------------------------------------------------------- */
 
 struct wanted {
 	const struct zp_key *key;

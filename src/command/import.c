@@ -40,8 +40,7 @@ struct zp_import {
 	struct zp_err failure_err;
 };
 
-/* ---- Opening and closing
- * -------------------------------------------------------------------------------- */
+/* ---- Opening and closing -------------------------------------------------------------------- */
 
 static void
 map_copy(struct zp_import *import, const struct zp_import_options *options)
@@ -137,8 +136,7 @@ zp_import_close(struct zp_import *import)
 	zp_free(import);
 }
 
-/* ---- Batches under way
- * ------------------------------------------------------------------------------------ */
+/* ---- Batches under way ---------------------------------------------------------------------- */
 
 /* With the lock held. Everything that was sent is answered in order, so the last line of a batch
  * without failure means all before it. */
@@ -259,8 +257,7 @@ failure_get(struct zp_import *import, struct zp_err *err)
 	return rc;
 }
 
-/* ---- Replace: deleting what is there
- * ----------------------------------------------------------------------- */
+/* ---- Replace: deleting what is there -------------------------------------------------------- */
 
 /* ZP_E_FULL: it goes on when a batch is free. */
 static int
@@ -291,9 +288,7 @@ delete_go_on(struct zp_import *import, struct zp_err *err)
 	return ZP_OK;
 }
 
-/* ---- Lines
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- Lines ---------------------------------------------------------------------------------- */
 
 static bool
 is_blank(uint8_t byte)
@@ -422,9 +417,7 @@ lines_take(struct zp_import *import, const uint8_t *bytes, size_t length, size_t
 	return rc;
 }
 
-/* ---- Feeding
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- Feeding -------------------------------------------------------------------------------- */
 
 /* While nothing is under way, waiting for a full batch would only delay what is here. */
 static int

@@ -33,8 +33,7 @@ import__batch_clear(struct import__batch *batch)
 	batch->journal_bytes = 0;
 }
 
-/* ---- The arena
- * --------------------------------------------------------------------------------------- */
+/* ---- The arena ------------------------------------------------------------------------------ */
 
 /* NULL when it is full. */
 static void *
@@ -62,8 +61,7 @@ arena_copy(struct import__batch *batch, struct zp_slice from, struct zp_slice *t
 	return true;
 }
 
-/* ---- Reading
- * -------------------------------------------------------------------------------------------- */
+/* ---- Reading -------------------------------------------------------------------------------- */
 
 /* What `POST /pins/<cid>` without options would make of it, but for rules and refusals. */
 static int

@@ -78,8 +78,7 @@ scan_open(struct zp_list *list, struct zp_err *err)
 	return rc;
 }
 
-/* ---- Filter
- * -------------------------------------------------------------------------------------------- */
+/* ---- Filter --------------------------------------------------------------------------------- */
 
 static bool
 created_matches(const struct zp_list_filter *filter, const struct zp_record *record)
@@ -144,8 +143,7 @@ matches(
 	return true;
 }
 
-/* ---- Walking
- * -------------------------------------------------------------------------------------------- */
+/* ---- Walking -------------------------------------------------------------------------------- */
 
 /* The next pin of any kind; moves on from shard to shard. */
 static int

@@ -53,8 +53,7 @@ command__upkeep_done(struct zp_node *node)
 	node->upkeep.merge_gave_way = NULL;
 }
 
-/* ---- One at a time
- * ------------------------------------------------------------------------------- */
+/* ---- One at a time -------------------------------------------------------------------------- */
 
 void
 command__upkeep_enter(struct zp_node *node)
@@ -93,8 +92,7 @@ command__upkeep_stop(struct zp_node *node)
 	zp_mutex_unlock(&node->queue.lock);
 }
 
-/* ---- The jobs
- * -------------------------------------------------------------------------------------- */
+/* ---- The jobs ------------------------------------------------------------------------------- */
 
 static void
 checkpoint_job(struct zp_node *node)
@@ -180,8 +178,7 @@ merge_job(struct zp_node *node)
 	}
 }
 
-/* ---- The loop
- * ---------------------------------------------------------------------------------------- */
+/* ---- The loop ------------------------------------------------------------------------------- */
 
 static uint64_t
 earlier(uint64_t a_ns, uint64_t b_ns)
@@ -240,8 +237,7 @@ command__upkeep_run(void *context)
 	zp_mutex_unlock(&node->queue.lock);
 }
 
-/* ---- On request
- * ---------------------------------------------------------------------------------------- */
+/* ---- On request ----------------------------------------------------------------------------- */
 
 int
 zp_command_settle(struct zp_node *node, struct zp_err *err)

@@ -45,8 +45,7 @@ directory_open(const char *root, const char *name, const struct zp_store_directo
 	return rc < 0 ? rc : zp_store_directory_open(path, options, store_out, err);
 }
 
-/* ---- Creating
- * ---------------------------------------------------------------------------------------- */
+/* ---- Creating ------------------------------------------------------------------------------- */
 
 static int
 map_create(uint32_t shards, struct zp_shard_map *map_out, struct zp_err *err)
@@ -121,8 +120,7 @@ zp_node_create(const struct zp_node_options *options, struct zp_err *err)
 	return command__node_create(options, &(struct command__seam){0}, err);
 }
 
-/* ---- Opening
- * ------------------------------------------------------------------------------------------- */
+/* ---- Opening -------------------------------------------------------------------------------- */
 
 static void
 shards_warn(void *context, const char *text)
@@ -319,8 +317,7 @@ zp_node_open(const struct zp_node_options *options, struct zp_node **node_out, s
 	return command__node_open(options, &(struct command__seam){0}, node_out, err);
 }
 
-/* ---- Closing
- * -------------------------------------------------------------------------------------------- */
+/* ---- Closing -------------------------------------------------------------------------------- */
 
 void
 zp_node_close(struct zp_node *node)
@@ -346,8 +343,7 @@ zp_node_close(struct zp_node *node)
 	node_free(node);
 }
 
-/* ---- Looking
- * --------------------------------------------------------------------------------------------- */
+/* ---- Looking -------------------------------------------------------------------------------- */
 
 const struct zp_tables *
 zp_node_tables(const struct zp_node *node)

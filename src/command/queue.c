@@ -9,8 +9,7 @@
  */
 #include "command/command_internal.h"
 
-/* ---- Size
- * ----------------------------------------------------------------------------------------- */
+/* ---- Size ----------------------------------------------------------------------------------- */
 
 static size_t
 varint_bytes(uint64_t value)
@@ -53,8 +52,7 @@ has_origin(const struct zp_write_batch *batch)
 	return memcmp(batch->origin.id, none, sizeof(none)) != 0;
 }
 
-/* ---- Putting in
- * -------------------------------------------------------------------------------------- */
+/* ---- Putting in ----------------------------------------------------------------------------- */
 
 static int
 batch_check(const struct zp_write_batch *batch, uint64_t bytes, struct zp_err *err)
@@ -167,8 +165,7 @@ zp_command_write_wait(struct zp_node *node, struct zp_write_batch *batch, struct
 	return rc;
 }
 
-/* ---- Errands
- * ---------------------------------------------------------------------------------------- */
+/* ---- Errands -------------------------------------------------------------------------------- */
 
 int
 command__errand_run(struct zp_node *node,
@@ -212,8 +209,7 @@ errand_next(struct zp_node *node)
 	zp_cond_broadcast(&queue->done);
 }
 
-/* ---- Taking out
- * -------------------------------------------------------------------------------------- */
+/* ---- Taking out ----------------------------------------------------------------------------- */
 
 /* From the front as much as one group may hold, at least one batch. */
 static struct zp_write_batch *

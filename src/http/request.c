@@ -147,8 +147,7 @@ http__request_slice(const struct zp_http_request *request, struct http_span span
 	return (struct zp_slice){.data = request->bytes + span.offset, .length = span.length};
 }
 
-/* ---- What it tells -----------------------------------------------------------------------------
- */
+/* ---- What it tells -------------------------------------------------------------------------- */
 
 enum zp_http_method
 zp_http_method(const struct zp_http_request *request)

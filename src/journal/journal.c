@@ -95,8 +95,7 @@ files_remove_oldest(struct zp_journal *journal)
 	zp_mutex_unlock(&journal->lock);
 }
 
-/* ---- Appending --------------------------------------------------------------------------------
- */
+/* ---- Appending ------------------------------------------------------------------------------ */
 
 static int
 writable_check(const struct zp_journal *journal, struct zp_err *err)
@@ -196,8 +195,7 @@ zp_journal_append(struct zp_journal *journal, enum zp_journal_kind kind,
 	return 0;
 }
 
-/* ---- Committing -------------------------------------------------------------------------------
- */
+/* ---- Committing ----------------------------------------------------------------------------- */
 
 /* From here on only opening the journal again tells what is on the disk. */
 static int
@@ -283,8 +281,7 @@ zp_journal_seal(struct zp_journal *journal, int64_t now_microseconds, struct zp_
 	return zp_journal_commit(journal, err);
 }
 
-/* ---- Trimming ---------------------------------------------------------------------------------
- */
+/* ---- Trimming ------------------------------------------------------------------------------- */
 
 int
 zp_journal_trim(struct zp_journal *journal, uint64_t number, struct zp_err *err)

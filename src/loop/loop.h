@@ -19,8 +19,7 @@
 /* Milliseconds of the monotonic clock: the one clock of loops and deadlines. */
 uint64_t zp_clock_ms(void);
 
-/* ---- Timer wheel (pure: the time is told) ------------------------------------------------------
- */
+/* ---- Timer wheel (pure: the time is told) --------------------------------------------------- */
 
 #define ZP_WHEEL_TICK_MS 16u
 #define ZP_WHEEL_SLOTS 2048u /* one turn is 32 s; timers further away are looked at once a turn */
@@ -59,8 +58,7 @@ uint64_t zp_wheel_wait_ms(const struct zp_wheel *wheel, uint64_t now_ms);
  */
 void zp_wheel_advance(struct zp_wheel *wheel, uint64_t now_ms);
 
-/* ---- Loop --------------------------------------------------------------------------------------
- */
+/* ---- Loop ----------------------------------------------------------------------------------- */
 
 struct zp_loop; /* opaque */
 

@@ -75,8 +75,7 @@ zp_shard_peer_moved_encode(uint32_t from, uint32_t to, struct zp_buf *payload)
 	zp_buf_append_varint(payload, to);
 }
 
-/* ---- Decoding
- * ------------------------------------------------------------------------------------ */
+/* ---- Decoding ------------------------------------------------------------------------------- */
 
 /* A cursor over a payload; `bad` stays set once something did not fit. */
 struct reader {

@@ -147,8 +147,7 @@ zp_group_add(struct zp_group *group, const struct zp_key *key)
 	return index;
 }
 
-/* ---- Lookup
- * -------------------------------------------------------------------------------------- */
+/* ---- Lookup --------------------------------------------------------------------------------- */
 
 /* Leading items by shard; shard_counts[i] becomes where shard i begins in `order`. */
 static void
@@ -233,8 +232,7 @@ zp_group_lookup(struct zp_group *group, struct zp_err *err)
 	return ZP_OK;
 }
 
-/* ---- Deciding and applying ----------------------------------------------------------------------
- */
+/* ---- Deciding and applying ------------------------------------------------------------------ */
 
 struct zp_group_item *
 zp_group_turn(struct zp_group *group, uint32_t index)

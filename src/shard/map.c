@@ -79,8 +79,7 @@ zp_shard_map_find(const struct zp_shard_map *map, const struct zp_key *key)
 	return from;
 }
 
-/* ---- The file ----------------------------------------------------------------------------------
- */
+/* ---- The file ------------------------------------------------------------------------------- */
 
 void
 zp_shard_map_encode(const struct zp_shard_map *map, struct zp_buf *file)

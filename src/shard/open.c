@@ -50,8 +50,7 @@ shard__find_id(const struct zp_shards *shards, uint64_t shard_id)
 	return -1;
 }
 
-/* ---- One shard
- * ------------------------------------------------------------------------------------ */
+/* ---- One shard ------------------------------------------------------------------------------ */
 
 static int
 store_open(const struct zp_shards_options *options, uint64_t shard_id, bool create,
@@ -146,8 +145,7 @@ member_open(struct zp_shards *shards, uint32_t index, bool *map_changed, struct 
 	return ZP_OK;
 }
 
-/* ---- Creating
- * ---------------------------------------------------------------------------------------- */
+/* ---- Creating ------------------------------------------------------------------------------- */
 
 static int
 directory_make(const struct zp_shards_options *options, const char *name, struct zp_err *err)
@@ -225,8 +223,7 @@ zp_shards_create(const struct zp_shards_options *options, const struct zp_shard_
 	return rc;
 }
 
-/* ---- Opening: map and checkpoints
- * ---------------------------------------------------------------- */
+/* ---- Opening: map and checkpoints ----------------------------------------------------------- */
 
 static int
 map_read(struct zp_shards *shards, struct zp_err *err)
@@ -323,8 +320,7 @@ checkpoints_read(struct zp_shards *shards, struct zp_err *err)
 	return ZP_OK;
 }
 
-/* ---- Opening: tables
- * ------------------------------------------------------------------------------- */
+/* ---- Opening: tables ------------------------------------------------------------------------ */
 
 /* Adds the peers and lists of one copy to another: nothing where they agree. Moves are left alone,
  * since a later one replaces an earlier. */
@@ -405,8 +401,7 @@ tables_read(struct zp_shards *shards, struct zp_err *err)
 	return ZP_OK;
 }
 
-/* ---- Opening
- * ------------------------------------------------------------------------------------------ */
+/* ---- Opening -------------------------------------------------------------------------------- */
 
 struct id_order {
 	uint64_t id;
@@ -501,8 +496,7 @@ zp_shards_close(struct zp_shards *shards)
 	zp_free(shards);
 }
 
-/* ---- Looking
- * ------------------------------------------------------------------------------------------- */
+/* ---- Looking -------------------------------------------------------------------------------- */
 
 const struct zp_shard_map *
 zp_shards_map(const struct zp_shards *shards)

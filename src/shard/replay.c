@@ -12,8 +12,7 @@
 
 #include "os/os.h"
 
-/* ---- From where
- * ---------------------------------------------------------------------------------- */
+/* ---- From where ----------------------------------------------------------------------------- */
 
 /* The checkpoint vouches for a shard whose files are at its manifest or a later one. The same
  * number with another checksum is another history: a shard that was rolled back and written on. */
@@ -88,8 +87,7 @@ zp_shards_replay_begin(struct zp_shards *shards, uint64_t first, uint64_t last, 
 	return ZP_OK;
 }
 
-/* ---- One record
- * ------------------------------------------------------------------------------------ */
+/* ---- One record ----------------------------------------------------------------------------- */
 
 /* The tables in the files may be ahead of the batch: what is there already is taken again without
  * effect. A move that no longer makes sense was followed by others, which the files have. */
@@ -153,8 +151,7 @@ shard_judge(const struct zp_shards *shards, const struct zp_journal_record *reco
 	return ZP_OK;
 }
 
-/* ---- A batch
- * ----------------------------------------------------------------------------------------- */
+/* ---- A batch -------------------------------------------------------------------------------- */
 
 static int
 record_decode(

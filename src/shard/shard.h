@@ -45,8 +45,7 @@ void zp_shard_map_encode(const struct zp_shard_map *map, struct zp_buf *file);
 ZP_MUST_CHECK int zp_shard_map_decode(
     struct zp_slice file, struct zp_shard_map *map_out, struct zp_err *err);
 
-/* ---- Checkpoint: all memory of one journal position is in files -------------------------------
- */
+/* ---- Checkpoint: all memory of one journal position is in files ----------------------------- */
 
 #define ZP_ORIGINS_MAX 1024u /* client streams remembered; the latest stay */
 
@@ -88,8 +87,7 @@ const struct zp_checkpoint_shard *zp_checkpoint_find(
 /* The highest batch that nothing needs any more once this is the older of the two kept ones. */
 uint64_t zp_checkpoint_trim(const struct zp_checkpoint *checkpoint);
 
-/* ---- Changes as journal payloads ---------------------------------------------------------------
- */
+/* ---- Changes as journal payloads ------------------------------------------------------------ */
 
 /* What a record of the journal says, decoded. */
 struct zp_shard_change {
@@ -118,8 +116,7 @@ void zp_shard_peer_moved_encode(uint32_t from, uint32_t to, struct zp_buf *paylo
 ZP_MUST_CHECK int zp_shard_change_decode(uint8_t operation, struct zp_slice payload,
     struct zp_shard_change *change_out, struct zp_err *err);
 
-/* ---- The set of open shards --------------------------------------------------------------------
- */
+/* ---- The set of open shards ----------------------------------------------------------------- */
 
 struct zp_shards;
 
@@ -155,8 +152,7 @@ uint64_t zp_shards_memory_bytes(const struct zp_shards *shards); /* of all memta
 /* The highest batch that any shard's files hold: the journal must reach it. */
 uint64_t zp_shards_applied_max(const struct zp_shards *shards);
 
-/* ---- Starting: bringing the shards up to the journal's end
- * ---------------------------------------- */
+/* ---- Starting: bringing the shards up to the journal's end ---------------------------------- */
 
 /* Refuses, naming the shard, when one needs batches before `first` (trimmed) or holds some after
  * `last` (the journal was lost or rolled back). */
@@ -168,8 +164,7 @@ ZP_MUST_CHECK int zp_shards_replay(
 /* Everything is in; returns how many records were applied. */
 uint64_t zp_shards_replay_end(struct zp_shards *shards);
 
-/* ---- Origins: how far a client's stream is durable
- * -------------------------------------------------- */
+/* ---- Origins: how far a client's stream is durable ------------------------------------------ */
 
 /* The last sequence taken, 0 when unknown. Owner. */
 uint64_t zp_shards_origin_get(const struct zp_shards *shards, const uint8_t id[16]);
@@ -177,8 +172,7 @@ uint64_t zp_shards_origin_get(const struct zp_shards *shards, const uint8_t id[1
 void zp_shards_origin_set(
     struct zp_shards *shards, const uint8_t id[16], uint64_t sequence, int64_t now_microseconds);
 
-/* ---- Groups: writes that are looked up together, decided in order, and applied
- * --------------------- */
+/* ---- Groups: writes that are looked up together, decided in order, and applied -------------- */
 
 /*
  * How a group is used: clear; add every key; lookup; then, in order, `turn` an item, decide by
@@ -209,8 +203,7 @@ void zp_group_settle(struct zp_group *group, uint32_t index);
 /* Puts all settled changes into the shards, which then have everything up to `batch`. Owner. */
 void zp_group_apply(struct zp_group *group, uint64_t epoch, uint64_t batch);
 
-/* ---- Checkpoints and restores
- * ------------------------------------------------------------------------ */
+/* ---- Checkpoints and restores --------------------------------------------------------------- */
 
 /* Owner: all shards have everything up to `batch`; freezes their memory there. What an earlier
  * freeze left must be flushed. */

@@ -14,8 +14,7 @@
 #define SHARD__MAP_BYTES_MAX (4096u + ZP_SHARDS_MAX * 136u)
 #define SHARD__CHECKPOINT_BYTES_MAX (4096u + ZP_SHARDS_MAX * 48u + ZP_ORIGINS_MAX * 40u)
 
-/* ---- Origins (origins.c) ------------------------------------------------------------------------
- */
+/* ---- Origins (origins.c) -------------------------------------------------------------------- */
 
 struct shard__origins {
 	struct zp_checkpoint_origin entries[ZP_ORIGINS_MAX];
@@ -26,8 +25,7 @@ uint64_t shard__origin_get(const struct shard__origins *origins, const uint8_t i
 void shard__origin_set(struct shard__origins *origins, const uint8_t id[16], uint64_t sequence,
     int64_t now_microseconds);
 
-/* ---- The set (set.c)
- * ----------------------------------------------------------------------------- */
+/* ---- The set (set.c) ------------------------------------------------------------------------ */
 
 struct shard__member {
 	struct zp_store *store;   /* owned */
@@ -73,8 +71,7 @@ ZP_MUST_CHECK int shard__map_write(
 ZP_MUST_CHECK int shard__checkpoint_write(
     struct zp_store *store, const struct zp_checkpoint *checkpoint, struct zp_err *err);
 
-/* ---- Files of the node's directory (files.c)
- * ------------------------------------------------------- */
+/* ---- Files of the node's directory (files.c) ------------------------------------------------ */
 
 /* Numbers of the files "<prefix>-<16 hex digits>", falling; at most `numbers_max` are kept. */
 ZP_MUST_CHECK int shard__numbers_list(struct zp_store *store, const char *prefix,

@@ -426,9 +426,7 @@ handle(struct zp_http_request *request, void *context)
 		answer_text(request, 404, "not found\n");
 }
 
-/* ---- Main
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- Main ----------------------------------------------------------------------------------- */
 
 static const char *
 option_get(char **options, const char *key)

@@ -80,8 +80,7 @@ random_below(uint64_t limit)
 	return (z ^ z >> 31) % limit;
 }
 
-/* ---- Pins
- * ------------------------------------------------------------------------------------------ */
+/* ---- Pins ----------------------------------------------------------------------------------- */
 
 static struct zp_key
 key_of(uint32_t n)
@@ -139,8 +138,7 @@ record_fill(struct zp_record *record, uint32_t name, uint64_t expire_fact, uint8
 	record->facts[ZP_FACT_EXPIRE_AT] = expire_fact;
 }
 
-/* ---- The node
- * ---------------------------------------------------------------------------------------- */
+/* ---- The node ------------------------------------------------------------------------------- */
 
 static int
 node_open(struct zp_err *err)
@@ -151,8 +149,7 @@ node_open(struct zp_err *err)
 	return command__node_open(&driver.options, &driver.seam, &driver.node, err);
 }
 
-/* ---- Comparing
- * ---------------------------------------------------------------------------------------- */
+/* ---- Comparing ------------------------------------------------------------------------------ */
 
 static bool
 entry_fits(const struct entry *entry, int rc, const struct zp_record *record)
@@ -272,8 +269,7 @@ maybe_settle(void)
 	}
 }
 
-/* ---- Commands
- * ------------------------------------------------------------------------------------------ */
+/* ---- Commands ------------------------------------------------------------------------------- */
 
 /* What the write will answer and do, by the model. */
 static int

@@ -99,8 +99,7 @@ fixture_shell(const struct node_fixture *fixture, const char *format, ...)
 		fail_msg("failed: %s", line);
 }
 
-/* ---- Pins ---------------------------------------------------------------------------------------
- */
+/* ---- Pins ----------------------------------------------------------------------------------- */
 
 struct zp_key
 fixture_key(uint64_t n)

@@ -17,8 +17,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* ---- A failed journal
- * ------------------------------------------------------------------------------------ */
+/* ---- A failed journal ----------------------------------------------------------------------- */
 
 struct sim_fixture {
 	struct node_fixture fixture;
@@ -215,8 +214,7 @@ a_full_disk_is_told_to_writers(void **state)
 	sim_drop(&sim);
 }
 
-/* ---- Snapshots
- * --------------------------------------------------------------------------------------------- */
+/* ---- Snapshots ------------------------------------------------------------------------------ */
 
 /* A snapshot is what was there, opens as a node of its own that refuses writes, and does not change
  * whatever happens to the node. */
@@ -320,9 +318,7 @@ a_node_is_locked(void **state)
 	assert_int_equal(zp_node_open(&fixture.options, &second, &err), ZP_E_NOT_FOUND);
 }
 
-/* ---- Time
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- Time ----------------------------------------------------------------------------------- */
 
 /* Pins whose time is over go by themselves, journaled; the others, and one whose time was moved,
  * stay. */

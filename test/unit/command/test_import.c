@@ -410,8 +410,7 @@ allocations_can_be_dropped_and_mapped(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Lists of it
- * -------------------------------------------------------------------------------------------- */
+/* ---- Lists of it ---------------------------------------------------------------------------- */
 
 /* Pages joined by their cursors are the whole list, in key order, whatever their size. */
 static void

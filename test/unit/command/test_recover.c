@@ -73,8 +73,7 @@ kill_by_copy(struct node_fixture *fixture)
 	fixture_open(fixture);
 }
 
-/* ---- Kills
- * ------------------------------------------------------------------------------------------ */
+/* ---- Kills ---------------------------------------------------------------------------------- */
 
 /* Everything a process was told is durable is there after it is gone without a word. */
 static void
@@ -167,8 +166,7 @@ replay_keeps_to_the_memory_budget(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Damage
- * -------------------------------------------------------------------------------------------- */
+/* ---- Damage --------------------------------------------------------------------------------- */
 
 /* A damaged newest checkpoint costs a longer replay and a warning, nothing else. */
 static void
@@ -236,8 +234,7 @@ older_manifest_is_used(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Another time
- * -------------------------------------------------------------------------------------- */
+/* ---- Another time --------------------------------------------------------------------------- */
 
 /* A shard whose files are from before is brought up to date while the journal has what it lacks. */
 static void
@@ -392,8 +389,7 @@ interrupted_raise_is_completed(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Records by hand
- * ------------------------------------------------------------------------------------ */
+/* ---- Records by hand ------------------------------------------------------------------------ */
 
 /* The code that replaying one record as the next batch gives; *count_out: pins afterwards. */
 static int
@@ -475,8 +471,7 @@ records_are_judged(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Trimming
- * ------------------------------------------------------------------------------------------- */
+/* ---- Trimming ------------------------------------------------------------------------------- */
 
 /* The journal is trimmed to the older of the two checkpoints, which are all that stays. */
 static void

@@ -167,8 +167,7 @@ pin_rm_refuses_as_ipfs_cluster_does(void **state)
 	assert_int_equal(command__pin_rm(&record, &err), 0);
 }
 
-/* ---- Batches
- * --------------------------------------------------------------------------------------------- */
+/* ---- Batches -------------------------------------------------------------------------------- */
 
 static struct zp_write
 pin_write(uint64_t n, const char *name, struct zp_buf *texts)
@@ -304,9 +303,7 @@ other_namespaces_have_rising_times(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- One sync
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- One sync ------------------------------------------------------------------------------- */
 
 /* A batch whose pins are in 1,024 shards is one journal sync. */
 static void
@@ -345,9 +342,7 @@ a_batch_is_one_sync(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Streams
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- Streams -------------------------------------------------------------------------------- */
 
 /* A stream's sequence moves with its batches, survives a stop, and is not taken twice. */
 static void
@@ -383,9 +378,7 @@ a_stream_is_taken_once(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Peers
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- Peers ---------------------------------------------------------------------------------- */
 
 static struct zp_slice
 peer_of(uint8_t n, uint8_t bytes[38])
@@ -472,9 +465,7 @@ allocation_lists_and_moves_survive(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Limits
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- Limits --------------------------------------------------------------------------------- */
 
 struct gate {
 	struct zp_mutex lock;

@@ -43,8 +43,7 @@ roll(struct history *history, uint64_t limit)
 	return zp_hash64(&history->random, sizeof(history->random), 0) % limit;
 }
 
-/* ---- One life
- * ------------------------------------------------------------------------------------ */
+/* ---- One life ------------------------------------------------------------------------------- */
 
 /* What is read is what the model says. */
 static bool
@@ -217,8 +216,7 @@ histories_lost(uint64_t seeds, unsigned skip_running, unsigned skip_opening)
 	return lost;
 }
 
-/* ---- Tests
- * ---------------------------------------------------------------------------------------- */
+/* ---- Tests ---------------------------------------------------------------------------------- */
 
 static void
 committed_batches_survive_every_crash(void **state)

@@ -36,8 +36,7 @@ key_at(uint32_t prefix, uint8_t fill)
 	return key;
 }
 
-/* ---- Map
- * ----------------------------------------------------------------------------------------- */
+/* ---- Map ------------------------------------------------------------------------------------ */
 
 /* Every key has one shard: the edges of each range belong to it and not to its neighbours. */
 static void
@@ -139,8 +138,7 @@ map_that_makes_no_sense_is_refused(void **state)
 	}
 }
 
-/* ---- Checkpoint
- * ---------------------------------------------------------------------------------- */
+/* ---- Checkpoint ----------------------------------------------------------------------------- */
 
 static struct zp_checkpoint
 checkpoint_make(void)
@@ -242,8 +240,7 @@ checkpoint_that_makes_no_sense_is_refused(void **state)
 	}
 }
 
-/* ---- Changes
- * -------------------------------------------------------------------------------------- */
+/* ---- Changes -------------------------------------------------------------------------------- */
 
 static struct zp_shard_change decoded; /* large */
 
@@ -363,8 +360,7 @@ hostile_changes_are_refused(void **state)
 	}
 }
 
-/* ---- Origins
- * --------------------------------------------------------------------------------------- */
+/* ---- Origins -------------------------------------------------------------------------------- */
 
 /* The latest 1,024 streams are remembered; the one that was silent for longest goes first. */
 static void

@@ -262,8 +262,7 @@ space_is_told(void **state)
 	assert_true(space.bytes_total > 0 && space.bytes_free <= space.bytes_total);
 }
 
-/* ---- Only on a real directory ------------------------------------------------------------------
- */
+/* ---- Only on a real directory --------------------------------------------------------------- */
 
 /* A read-only store reads and refuses every change; nothing is made for it. */
 static void

@@ -41,8 +41,7 @@ file_is_absent(struct zp_store *store, const char *name)
 	return zp_store_read_all(store, name, 1000, &got, NULL) == ZP_E_NOT_FOUND;
 }
 
-/* ---- Job: publish a file, replace it, publish another -------------------------------------------
- */
+/* ---- Job: publish a file, replace it, publish another --------------------------------------- */
 
 static void
 publish_job(struct zp_store *store, struct promise *promise)
@@ -78,8 +77,7 @@ publish_holds(struct zp_store *store, const struct promise *promise)
 	}
 }
 
-/* ---- Job: create a log, append, cut
- * -------------------------------------------------------------- */
+/* ---- Job: create a log, append, cut --------------------------------------------------------- */
 
 static void
 log_job(struct zp_store *store, struct promise *promise)
@@ -112,8 +110,7 @@ log_holds(struct zp_store *store, const struct promise *promise)
 	}
 }
 
-/* ---- Job: remove
- * ---------------------------------------------------------------------------------- */
+/* ---- Job: remove ---------------------------------------------------------------------------- */
 
 static void
 remove_job(struct zp_store *store, struct promise *promise)
@@ -131,8 +128,7 @@ remove_holds(struct zp_store *store, const struct promise *promise)
 	return promise->steps < 2 || file_is_absent(store, "a");
 }
 
-/* ---- Running them
- * --------------------------------------------------------------------------------- */
+/* ---- Running them --------------------------------------------------------------------------- */
 
 struct job {
 	void (*run)(struct zp_store *store, struct promise *promise);
@@ -238,8 +234,7 @@ removals_survive(void **state)
 	assert_int_not_equal(losses(&removal, SIM_SITE_REMOVE), 0);
 }
 
-/* ---- Failures that are not crashes -------------------------------------------------------------
- */
+/* ---- Failures that are not crashes ---------------------------------------------------------- */
 
 static unsigned names_count;
 
