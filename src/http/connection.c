@@ -572,7 +572,10 @@ connection_pump(struct http_connection *connection)
 		deadline_act(connection);
 	connection_flush(connection);
 	connection_move(connection);
-	connection_flush(connection); /* a failed one drops what is left here */
+	/* Not otherwise: a flush here that empties what made a stream hold back would leave nobody to wake
+	 * the stream, since only what is left unsent waits for the socket. */
+	if (connection->failed)
+		connection_flush(connection); /* drops what is left */
 	if (connection->closing && !connection->lingering && connection->out.length == 0)
 		linger_start(connection);
 	if (connection_is_done(connection)) {

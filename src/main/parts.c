@@ -106,6 +106,7 @@ main__node_make(const struct zp_config *config, bool *made_out, struct zp_err *e
 {
 	char identity_path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
 	char journal_path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
+	char shards_path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
 	struct zp_node_options options;
 	struct zp_identity identity;
 	int rc = directories_make(config->node.data, err);
@@ -122,6 +123,11 @@ main__node_make(const struct zp_config *config, bool *made_out, struct zp_err *e
 	snprintf(journal_path, sizeof(journal_path), "%s/journal", config->node.data);
 	if (access(journal_path, F_OK) == 0)
 		return ZP_OK; /* opening tells what is wrong with it, if anything */
+	snprintf(shards_path, sizeof(shards_path), "%s/shards", config->node.data);
+	if (access(shards_path, F_OK) == 0)
+		return zp_fail(err, ZP_E_CORRUPT,
+		    "%s has shards but no journal: nothing was changed; mount or restore %s", config->node.data,
+		    journal_path);
 	rc = main__node_options(config, &identity, &options, err);
 	if (rc == ZP_OK)
 		rc = zp_node_create(&options, err);
