@@ -399,6 +399,11 @@ zp_config_check(const struct zp_config *config, struct zp_buf *warnings, struct 
 	if (memory_bytes != 0 && memory_bytes < MEMORY_BYTES_MIN)
 		return zp_fail(err, ZP_E_INVALID,
 		    "storage.memory: at least 64MiB, or 0 for a quarter of the machine");
+	/* An empty file is a slip, and would open the API to everybody. */
+	if (config->access.accounts_file[0] != '\0' && config->access.accounts.count == 0)
+		return zp_fail(err, ZP_E_INVALID,
+		    "access.accounts_file: %s has no account; `zpin account NAME` prints one",
+		    config->access.accounts_file);
 	if (!config->storage.sync)
 		warn(warnings, "storage.sync: false, so a crash may lose acknowledged writes");
 	rc = accounts_check(config, warnings, err);
