@@ -6,7 +6,6 @@
  */
 #include "engine/engine_internal.h"
 
-#include <stdio.h>
 
 #define RUNS_OF_FLUSH 3u /* one a family */
 
@@ -157,6 +156,7 @@ tables_write(struct zp_engine *engine, const struct zp_tables *tables, struct ma
     struct zp_err *err)
 {
 	ZP_AUTO_BUF(file, TABLES_BYTES_MAX);
+	struct segment_name content;
 	struct zp_hash128 hash;
 	char name[ZP_FILE_NAME_MAX];
 	int rc;
@@ -169,13 +169,13 @@ tables_write(struct zp_engine *engine, const struct zp_tables *tables, struct ma
 	if (manifest->has_tables && manifest->tables.low == hash.low &&
 	    manifest->tables.high == hash.high)
 		return ZP_OK;
-	snprintf(name, sizeof(name), "%016llx%016llx.tab", (unsigned long long)hash.high,
-	    (unsigned long long)hash.low);
+	content = (struct segment_name){.low = hash.low, .high = hash.high};
+	manifest__tables_name_format(&content, name);
 	rc = zp_store_write_all(engine->options.store, name, zp_buf_slice(&file), err);
 	if (rc < 0)
 		return rc;
 	manifest->has_tables = true;
-	manifest->tables = (struct segment_name){.low = hash.low, .high = hash.high};
+	manifest->tables = content;
 	manifest->tables_bytes = file.length;
 	return ZP_OK;
 }

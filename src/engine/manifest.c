@@ -530,6 +530,13 @@ manifest__name_format(uint64_t number, char *text)
 	snprintf(text, ZP_FILE_NAME_MAX, "manifest-%016llx", (unsigned long long)number);
 }
 
+void
+manifest__tables_name_format(const struct segment_name *content, char *text)
+{
+	snprintf(text, ZP_FILE_NAME_MAX, "%016llx%016llx.tab", (unsigned long long)content->high,
+	    (unsigned long long)content->low);
+}
+
 bool
 manifest__name_parse(const char *text, uint64_t *number_out)
 {

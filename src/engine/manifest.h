@@ -83,4 +83,7 @@ ZP_MUST_CHECK int manifest__decode(struct zp_slice file, struct manifest *manife
 void manifest__name_format(uint64_t number, char *text);
 bool manifest__name_parse(const char *text, uint64_t *number_out);
 
+/* "<32 hex>.tab", the name of a tables file by its content. */
+void manifest__tables_name_format(const struct segment_name *content, char *text);
+
 #endif

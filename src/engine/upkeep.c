@@ -73,13 +73,6 @@ found_compare(const void *left, const void *right)
 	return strcmp(a->name, b->name);
 }
 
-static void
-tables_name(const struct manifest *manifest, char *name)
-{
-	snprintf(name, ZP_FILE_NAME_MAX, "%016llx%016llx.tab",
-	    (unsigned long long)manifest->tables.high, (unsigned long long)manifest->tables.low);
-}
-
 /* Calls for the name of every segment and tables file of a manifest. */
 static int
 manifest_files(const struct manifest *manifest,
@@ -96,7 +89,7 @@ manifest_files(const struct manifest *manifest,
 		}
 	}
 	if (rc == ZP_OK && manifest->has_tables) {
-		tables_name(manifest, name);
+		manifest__tables_name_format(&manifest->tables, name);
 		rc = each(context, name, err);
 	}
 	return rc;
@@ -246,7 +239,7 @@ zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out,
 		version__release(version);
 		return zp_fail(err, ZP_E_NOT_FOUND, "the shard has no tables yet");
 	}
-	tables_name(&version->manifest, name);
+	manifest__tables_name_format(&version->manifest.tables, name);
 	version__release(version);
 	rc = zp_store_read_all(engine->options.store, name, TABLES_BYTES_MAX, &file, err);
 	if (rc == ZP_E_NOT_FOUND || rc == ZP_E_TOO_LARGE)
