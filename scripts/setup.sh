@@ -8,7 +8,7 @@ packages="gcc libc6-dev make meson ninja-build pkg-config libssl-dev libcurl4-op
  zlib1g-dev libyaml-dev libsodium-dev scdoc"
 case "$what" in
 build) ;;
-check) packages="$packages libcmocka-dev python3 curl openssl zstd man-db zsh fish"
+check) packages="$packages clang-format-14 libcmocka-dev python3 curl openssl zstd man-db zsh fish"
 	command -v npm >/dev/null || packages="$packages nodejs npm" ;; # any Node.js will do
 fuzz) packages="$packages clang-14 libclang-rt-14-dev llvm-14" ;;
 *) echo "usage: $0 build|check|fuzz" >&2; exit 2 ;;
