@@ -171,6 +171,7 @@ journal_open(struct zp_node *node, struct zp_err *err)
 	    .epoch = newest->epoch,
 	    .file_bytes = node->seam.journal_file_bytes,
 	    .read_only = node->options.read_only,
+	    .no_mark = node->options.no_sync,
 	    .first_batch = newest->batch + 1,
 	};
 
@@ -212,6 +213,10 @@ replay(struct zp_node *node, struct zp_err *err)
 	if (rc < 0)
 		return rc;
 	node->replayed = zp_shards_replay_end(node->shards);
+	if (facts.mark_was_lost)
+		command__log(node, 2,
+		    "journal/mark is missing or damaged: that the journal has every acknowledged "
+		    "write could not be proved; a new mark was made");
 	if (facts.cut_bytes > 0)
 		command__log(node, 2,
 		    "%llu bytes of a write that never finished were cut off the journal",

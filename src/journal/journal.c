@@ -24,6 +24,7 @@ zp_journal_open(
 	journal->file_bytes =
 	    options->file_bytes != 0 ? options->file_bytes : JOURNAL_FILE_BYTES_DEFAULT;
 	journal->read_only = options->read_only;
+	journal->no_mark = options->no_mark;
 	zp_buf_init(&journal->gathered, ZP_JOURNAL_GATHER_BYTES_MAX);
 	zp_mutex_init(&journal->lock);
 	rc = journal__load(journal, zp_max_u64(options->first_batch, 1), err);
@@ -40,6 +41,7 @@ zp_journal_close(struct zp_journal *journal)
 {
 	if (journal == NULL)
 		return;
+	journal__mark_close(journal);
 	zp_store_log_close(journal->log);
 	zp_buf_done(&journal->gathered);
 	zp_free(journal->files);
@@ -65,6 +67,7 @@ zp_journal_facts_get(const struct zp_journal *journal, struct zp_journal_facts *
 	facts.cut_bytes = journal->cut_bytes;
 	facts.syncs = journal->syncs;
 	facts.is_broken = journal->is_broken;
+	facts.mark_was_lost = journal->mark_was_lost;
 	zp_mutex_unlock(lock);
 	*facts_out = facts;
 }
@@ -266,6 +269,7 @@ zp_journal_commit(struct zp_journal *journal, struct zp_err *err)
 	journal->files[journal->files_count - 1].bytes += journal->gathered.length;
 	journal->syncs++;
 	zp_mutex_unlock(&journal->lock);
+	journal__mark_set(journal);
 	zp_buf_clear(&journal->gathered);
 	return 0;
 }

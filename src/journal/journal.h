@@ -8,8 +8,8 @@
  * Flow:    command → journal → shard. The same calls will serve a replicated lane.
  * Owner:   one thread at a time appends, commits, trims and seals. Readers have their own
  *          zp_journal_reader and may run beside it, as may zp_journal_facts_get; they end before it.
- * Format:  docs/formats.md, "Journal". The files are journal-<first batch>.log in the store; other
- *          files there are left alone.
+ * Format:  docs/formats.md, "Journal" and "Mark". The files are journal-<first batch>.log and mark in
+ *          the store; other files there are left alone.
  * Errors:  after a failed commit the journal is broken: the outcome of what it held is unknown
  *          (ZP_E_IO), every later append, commit and trim says so, and only opening it again (which
  *          reads what is there) tells. An append that is refused (a limit, a wrong record, a sealed
@@ -75,6 +75,8 @@ struct zp_journal_options {
 	uint64_t epoch;		  /* of new batches; ZP_E_CONFLICT when a later one is found */
 	uint64_t file_bytes;	  /* a new file begins past this; 0: 64 MiB */
 	bool read_only;		  /* never repairs, never appends */
+	bool no_mark;		  /* for a store that does not sync: commits leave the mark alone, which a
+				   * power cut could otherwise leave ahead of them */
 	uint64_t first_batch;	  /* 0: 1. What the checkpoint does not cover, its position + 1: the number
 				   * of an empty journal's first batch; ZP_E_CORRUPT when a journal that is
 				   * not empty ends before it, since numbers are never given twice */
@@ -90,13 +92,15 @@ struct zp_journal_facts {
 	uint64_t cut_bytes;	     /* of an unfinished write that opening cut off */
 	uint64_t syncs;		     /* since opening */
 	bool is_broken;
+	bool mark_was_lost;	     /* opening found batches but no mark that could be read: that none is
+				      * missing behind the last one could not be proved */
 };
 
 /*
  * Opens the journal, checks every batch of every file (checksums, numbers, chain, times, epochs,
  * records), cuts off an unfinished write at the end and makes durable what it accepts. ZP_E_CORRUPT
- * where acknowledged batches are damaged or a file is missing in between: the text names file, offset
- * and what to do. ZP_E_CONFLICT for another cluster's or node's files, ZP_E_VERSION for a newer zpin's.
+ * where acknowledged batches are damaged or missing, in between or at the end: the text names file,
+ * offset and what to do. ZP_E_CONFLICT for another cluster's or node's files, ZP_E_VERSION for a newer zpin's.
  * An empty journal has no file until the first commit.
  */
 ZP_MUST_CHECK int zp_journal_open(const struct zp_journal_options *options,

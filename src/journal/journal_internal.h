@@ -3,6 +3,7 @@
  *
  *   format.c   bytes ⇄ structs, one batch at a time; pure
  *   scan.c     walks the batches of one file; looks behind damage
+ *   mark.c     the last acknowledged batch, said outside of the files
  *   open.c     checks all files, repairs the end
  *   journal.c  append, commit, new file, trim, seal
  *   reader.c   reads beside the writer
@@ -53,6 +54,12 @@ struct journal_chain {
 	bool is_sealed;
 };
 
+/* A batch that was acknowledged. */
+struct journal_mark {
+	uint64_t number;
+	uint64_t checksum; /* of the batch */
+};
+
 struct journal_file {
 	uint64_t first_batch;
 	uint64_t bytes; /* committed */
@@ -64,7 +71,11 @@ struct zp_journal {
 	uint64_t epoch;
 	uint64_t file_bytes;
 	bool read_only;
+	bool no_mark;
 	struct zp_store_log *log;    /* of the last file; NULL before the first commit */
+	struct zp_store_log *mark_log; /* NULL: the mark is not written */
+	unsigned mark_slot;	     /* the one with the newer mark */
+	struct journal_mark mark;    /* as found when opening; number 0: none */
 	struct journal_chain chain;  /* gathered batches included */
 	struct zp_buf gathered;	     /* encoded batches that wait for the commit */
 	char broken_text[ZP_ERR_TEXT_BYTES]; /* why; empty while it works */
@@ -76,6 +87,7 @@ struct zp_journal {
 	size_t files_capacity;		/* shared */
 	uint64_t cut_bytes;		/* shared */
 	uint64_t syncs;			/* shared */
+	bool mark_was_lost;		/* shared */
 	bool is_broken;			/* shared */
 };
 
@@ -154,6 +166,18 @@ ZP_MUST_CHECK int journal__scan_next(struct journal_scan *scan, uint64_t number,
  */
 ZP_MUST_CHECK int journal__scan_witness(struct journal_scan *scan, uint64_t number,
     const struct journal_identity *identity, uint64_t *witness_out, struct zp_err *err);
+
+/* ---- mark.c --------------------------------------------------------------------------------- */
+
+/* ZP_E_NOT_FOUND, ZP_E_CORRUPT when neither slot is whole, ZP_E_VERSION, ZP_E_CONFLICT for another
+ * journal's. */
+ZP_MUST_CHECK int journal__mark_read(struct zp_journal *journal, struct journal_mark *mark_out,
+    struct zp_err *err);
+/* Opens it, made anew where it is not (usably) there, and moves it to what is committed. */
+ZP_MUST_CHECK int journal__mark_open(struct zp_journal *journal, bool is_there, struct zp_err *err);
+/* What is committed now was acknowledged, or is about to be. */
+void journal__mark_set(struct zp_journal *journal);
+void journal__mark_close(struct zp_journal *journal); /* nothing open is allowed */
 
 /* ---- open.c, journal.c ---------------------------------------------------------------------- */
 

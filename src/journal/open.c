@@ -8,7 +8,8 @@
  * What may be cut. The only bytes that a power cut may leave unfinished are those of the last
  * write. Its batches are the last ones of the last file, and each carries its place in that write.
  * So damage is an unfinished write unless behind it stands a whole batch of a later write, which
- * was begun only after everything before it had been synced and acknowledged.
+ * was begun only after everything before it had been synced and acknowledged, or the mark says so.
+ * The mark also tells when whole batches are missing at the end.
  */
 #include "journal/journal_internal.h"
 
@@ -111,6 +112,12 @@ damage_judge(
 	rc = journal__scan_witness(scan, number, &journal->identity, &witness, err);
 	if (rc < 0)
 		return rc;
+	if (rc == ZP_END && number <= journal->mark.number)
+		return zp_fail(err, ZP_E_CORRUPT,
+		    "batch %" PRIu64 " at offset %" PRIu64
+		    " is damaged or cut off, and it was acknowledged, as the mark says: "
+		    "restore the file from a copy",
+		    number, scan->offset);
 	if (rc == 0)
 		return zp_fail(err, ZP_E_CORRUPT,
 		    "batch %" PRIu64 " at offset %" PRIu64 " is damaged, and batch %" PRIu64
@@ -118,6 +125,19 @@ damage_judge(
 		    "restore the file from a copy",
 		    number, scan->offset, witness);
 	return 0;
+}
+
+/* The batch that the mark names must be the one that is there. */
+static int
+mark_compare(const struct zp_journal *journal, struct zp_err *err)
+{
+	if (journal->chain.number != journal->mark.number ||
+	    journal->chain.checksum == journal->mark.checksum)
+		return 0;
+	return zp_fail(err, ZP_E_CORRUPT,
+	    "another batch %" PRIu64 " than this one was acknowledged: files of different moments "
+	    "were mixed; restore the journal's folder from one copy",
+	    journal->mark.number);
 }
 
 /* Checks the batches of one file. *group_out is where the last write in it begins. */
@@ -136,6 +156,8 @@ batches_check(struct zp_journal *journal, struct journal_scan *scan, bool is_las
 		if (rc == 0)
 			rc =
 			    journal__chain_follow(&journal->chain, &journal->identity, &frame, err);
+		if (rc == 0)
+			rc = mark_compare(journal, err);
 		if (rc < 0)
 			return zp_wrap(err, rc, "batch %" PRIu64 " at offset %" PRIu64,
 			    journal->chain.number + 1, offset);
@@ -199,6 +221,11 @@ files_load(struct zp_journal *journal, const struct file_list *list, struct jour
 static int
 place_check(const struct zp_journal *journal, uint64_t first_batch, struct zp_err *err)
 {
+	if (journal->chain.number < journal->mark.number)
+		return zp_fail(err, ZP_E_CORRUPT,
+		    "the journal ends with batch %" PRIu64 " but batch %" PRIu64
+		    " was acknowledged: its newest file was lost or cut off; restore it from a copy",
+		    journal->chain.number, journal->mark.number);
 	if (journal->chain.number + 1 < first_batch)
 		return zp_fail(err, ZP_E_CORRUPT,
 		    "the journal ends with batch %" PRIu64 " but a checkpoint covers %" PRIu64
@@ -263,13 +290,30 @@ end_repair(struct zp_journal *journal, const struct journal_end *end, struct zp_
 	return zp_store_sync_directory(journal->store, err);
 }
 
+/* Before the files are looked at: who reads beside a writer must not find the mark ahead of them. */
+static int
+mark_load(struct zp_journal *journal, bool *found_out, struct zp_err *err)
+{
+	int rc = journal__mark_read(journal, &journal->mark, err);
+
+	*found_out = rc == 0;
+	if (rc != ZP_E_NOT_FOUND && rc != ZP_E_CORRUPT)
+		return rc;
+	zp_err_clear(err);
+	return 0;
+}
+
 int
 journal__load(struct zp_journal *journal, uint64_t first_batch, struct zp_err *err)
 {
 	struct file_list list = {0};
 	struct journal_end end = {0};
+	bool has_mark;
 	int rc;
 
+	rc = mark_load(journal, &has_mark, err);
+	if (rc < 0)
+		return rc;
 	journal->chain = (struct journal_chain){
 	    .number = first_batch - 1,
 	    .time_microseconds = INT64_MIN,
@@ -288,5 +332,9 @@ journal__load(struct zp_journal *journal, uint64_t first_batch, struct zp_err *e
 		return rc;
 	journal->cut_bytes = end.limit - end.valid;
 	journal->committed = journal->chain;
-	return 0;
+	/* Without a batch there was nothing to mark. */
+	journal->mark_was_lost = !has_mark && journal->chain.number >= first_batch;
+	if (journal->read_only || journal->no_mark)
+		return 0;
+	return journal__mark_open(journal, has_mark, err);
 }

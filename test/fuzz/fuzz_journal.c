@@ -5,7 +5,8 @@
  * every header, batch and record that it read, encoded again, gives the bytes of the file.
  *
  * The first byte of the input says how: bit 0, the last of two files rather than the only one; bit
- * 1, numbers, chain and checksums are set right before, so that the fuzzer gets past them.
+ * 1, numbers, chain and checksums are set right before, so that the fuzzer gets past them; bit 2, the
+ * next bytes are the two slots of the mark (which bit 1 sets right, too).
  */
 #include "journal/journal_internal.h"
 #include "sim_store.h"
@@ -13,6 +14,8 @@
 #define PATH "journal"
 #define FIRST_FILE_BATCHES 3u
 #define FILE_BYTES_MAX (2u << 20)
+#define MARK_SLOT_BYTES 64u
+#define MARK_SLOT_DISTANCE 4096u
 
 static struct zp_journal_options
 options_of(struct zp_store *store)
@@ -116,6 +119,30 @@ expect_same(struct zp_store *store, const struct journal_chain *before, struct z
 	ZP_ASSERT(zp_slice_equal(zp_buf_slice(&again), file));
 }
 
+/* Puts a mark of two slots there; returns how many bytes of the input that took. */
+static size_t
+mark_put(struct sim_store *sim, const uint8_t *data, size_t size, bool is_made_whole)
+{
+	struct zp_journal_options options = options_of(NULL);
+	uint8_t mark[2 * MARK_SLOT_DISTANCE] = {0};
+
+	if (size < 2 * MARK_SLOT_BYTES)
+		return 0;
+	for (size_t i = 0; i < 2; i++) {
+		uint8_t *slot = mark + i * MARK_SLOT_DISTANCE;
+
+		memcpy(slot, data + i * MARK_SLOT_BYTES, MARK_SLOT_BYTES);
+		if (!is_made_whole)
+			continue;
+		memcpy(slot, "ZPINmark", 8);
+		zp_store_u32le(slot + 20, options.node);
+		memcpy(slot + 24, options.cluster_id, 16);
+		zp_store_u64le(slot + 8, zp_hash64(slot + 16, MARK_SLOT_BYTES - 16, i));
+	}
+	sim_store_file_put(sim, PATH, "mark", mark, sizeof(mark));
+	return 2 * MARK_SLOT_BYTES;
+}
+
 /* Opens the journal whose last file is `file`. */
 static void
 check(struct sim_store *sim, struct zp_store *store, const struct journal_chain *before,
@@ -149,6 +176,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct journal_chain before = {0};
 	struct zp_store *store = NULL;
 	struct sim_store *sim;
+	size_t from = 1;
 	ZP_AUTO_BUF(file, FILE_BYTES_MAX);
 
 	if (size < 1 || size > FILE_BYTES_MAX / 2)
@@ -157,7 +185,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ZP_ASSERT(sim_store_open(sim, PATH, &store, NULL) == 0);
 	if ((data[0] & 1) != 0)
 		before = first_file_write(store);
-	zp_buf_append(&file, data + 1, size - 1);
+	if ((data[0] & 4) != 0)
+		from += mark_put(sim, data + from, size - from, (data[0] & 2) != 0);
+	zp_buf_append(&file, data + from, size - from);
 	if ((data[0] & 2) != 0)
 		make_whole(&file, &before);
 	check(sim, store, &before, zp_buf_slice(&file));

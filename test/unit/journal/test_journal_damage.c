@@ -1,6 +1,9 @@
 /*
  * test_journal_damage.c - damage is cut where it can only be an unfinished write, and refused
  * everywhere else; nothing damaged is ever read as something else.
+ *
+ * After a power cut the mark may be an older one: then the last write counts as unfinished. With
+ * the mark that its commit left, there is nothing that may be cut.
  */
 #include "journal_fixture.h"
 
@@ -16,6 +19,7 @@ struct fixture {
 	char first_file[40];
 	char last_file[40];
 	uint64_t last_write_offset; /* in the last file */
+	struct zp_buf older_mark;   /* as before the last write */
 };
 
 static int
@@ -63,6 +67,8 @@ setup(void **state)
 	assert_int_equal(zp_journal_open(&options, &journal, NULL), 0);
 	fixture->last_write_offset =
 	    sim_store_file_bytes(fixture->sim, FIXTURE_PATH, fixture->last_file);
+	zp_buf_init(&fixture->older_mark, 1u << 20);
+	sim_store_file_get(fixture->sim, FIXTURE_PATH, "mark", &fixture->older_mark);
 	append(journal, 8);
 	append(journal, 9);
 	assert_int_equal(zp_journal_commit(journal, NULL), 0);
@@ -76,10 +82,19 @@ teardown(void **state)
 {
 	struct fixture *fixture = *state;
 
+	zp_buf_done(&fixture->older_mark);
 	zp_store_close(fixture->store);
 	sim_store_free(fixture->sim);
 	zp_free(fixture);
 	return 0;
+}
+
+/* What a power cut may leave. */
+static void
+older_mark_put(struct fixture *fixture)
+{
+	sim_store_file_put(fixture->sim, FIXTURE_PATH, "mark", fixture->older_mark.data,
+	    fixture->older_mark.length);
 }
 
 /* Reads all and says how many batches there are, each being what was written. */
@@ -126,6 +141,7 @@ any_flipped_bit_is_found(void **state)
 {
 	struct fixture *fixture = *state;
 	ZP_AUTO_BUF(last, 1u << 20);
+	ZP_AUTO_BUF(mark, 1u << 20);
 	size_t bytes = sim_store_file_bytes(fixture->sim, FIXTURE_PATH, fixture->first_file);
 
 	for (size_t offset = 0; offset < bytes; offset++) {
@@ -135,6 +151,7 @@ any_flipped_bit_is_found(void **state)
 		expect(fixture, ZP_E_CORRUPT, 0);
 		sim_store_file_flip(fixture->sim, FIXTURE_PATH, fixture->first_file, offset, mask);
 	}
+	sim_store_file_get(fixture->sim, FIXTURE_PATH, "mark", &mark);
 	sim_store_file_get(fixture->sim, FIXTURE_PATH, fixture->last_file, &last);
 	for (size_t offset = 0; offset < last.length; offset++) {
 		for (unsigned bit = 0; bit < 8; bit++) {
@@ -143,19 +160,28 @@ any_flipped_bit_is_found(void **state)
 			last.data[offset] ^= (uint8_t)(1u << bit);
 			sim_store_file_put(
 			    fixture->sim, FIXTURE_PATH, fixture->last_file, last.data, last.length);
+			expect(fixture, ZP_E_CORRUPT, 0);
+			older_mark_put(fixture);
 			expect(fixture, is_last_write ? 0 : ZP_E_CORRUPT, FIRST_OF_LAST_WRITE - 1);
 			last.data[offset] ^= (uint8_t)(1u << bit);
+			sim_store_file_put(
+			    fixture->sim, FIXTURE_PATH, fixture->last_file, last.data, last.length);
+			sim_store_file_put(
+			    fixture->sim, FIXTURE_PATH, "mark", mark.data, mark.length);
 		}
 	}
 }
 
-/* The last file cut at any length: an unfinished write goes, and appending goes on behind it. */
+/* The last file cut at any length: with the mark of its commit it is refused; with none an unfinished
+ * write goes, and appending goes on behind it. */
 static void
 any_cut_is_repaired_or_refused(void **state)
 {
 	struct fixture *fixture = *state;
 	ZP_AUTO_BUF(last, 1u << 20);
+	ZP_AUTO_BUF(mark, 1u << 20);
 
+	sim_store_file_get(fixture->sim, FIXTURE_PATH, "mark", &mark);
 	sim_store_file_get(fixture->sim, FIXTURE_PATH, fixture->last_file, &last);
 	for (size_t length = 0; length < last.length; length++) {
 		struct zp_journal *journal = NULL;
@@ -164,6 +190,12 @@ any_cut_is_repaired_or_refused(void **state)
 
 		sim_store_file_put(
 		    fixture->sim, FIXTURE_PATH, fixture->last_file, last.data, length);
+		sim_store_file_put(fixture->sim, FIXTURE_PATH, "mark", mark.data, mark.length);
+		assert_int_equal(open_journal(fixture, &journal, NULL), ZP_E_CORRUPT);
+		assert_int_equal(sim_store_file_bytes(
+				     fixture->sim, FIXTURE_PATH, fixture->last_file),
+		    length); /* nothing was cut */
+		sim_store_file_remove(fixture->sim, FIXTURE_PATH, "mark");
 		rc = open_journal(fixture, &journal, NULL);
 		if (length < 64) {
 			assert_int_equal(rc, ZP_E_CORRUPT);
@@ -191,6 +223,7 @@ half_of_the_last_write_is_cut(void **state)
 	sim_store_file_get(fixture->sim, FIXTURE_PATH, fixture->last_file, &last);
 	memset(last.data + fixture->last_write_offset, 0, 100);
 	sim_store_file_put(fixture->sim, FIXTURE_PATH, fixture->last_file, last.data, last.length);
+	older_mark_put(fixture);
 	expect(fixture, 0, FIRST_OF_LAST_WRITE - 1);
 }
 
@@ -282,11 +315,15 @@ foreign_files_are_refused(void **state)
 	ZP_AUTO_BUF(bytes, 1u << 20);
 	char wrong_name[40];
 
-	options.cluster_id[0] ^= 1;
-	assert_int_equal(zp_journal_open(&options, &journal, NULL), ZP_E_CONFLICT);
-	options.cluster_id[0] ^= 1;
-	options.node++;
-	assert_int_equal(zp_journal_open(&options, &journal, NULL), ZP_E_CONFLICT);
+	for (unsigned i = 0; i < 2; i++) { /* the mark says it, and without it the files do */
+		options = fixture_options(fixture->store);
+		options.cluster_id[0] ^= 1;
+		assert_int_equal(zp_journal_open(&options, &journal, NULL), ZP_E_CONFLICT);
+		options = fixture_options(fixture->store);
+		options.node++;
+		assert_int_equal(zp_journal_open(&options, &journal, NULL), ZP_E_CONFLICT);
+		sim_store_file_remove(fixture->sim, FIXTURE_PATH, "mark");
+	}
 	sim_store_file_get(fixture->sim, FIXTURE_PATH, fixture->last_file, &bytes);
 	fixture_name(BATCHES + 1, wrong_name);
 	sim_store_file_put(fixture->sim, FIXTURE_PATH, wrong_name, bytes.data, bytes.length);
