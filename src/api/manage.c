@@ -124,6 +124,8 @@ health_answer(struct zp_manage *manage, struct zp_http_request *request)
 	zp_node_facts_get(manage->options.node, &facts);
 	if (facts.is_broken)
 		answer_error(request, 503, facts.broken_text);
+	else if (facts.is_full)
+		answer_error(request, 503, "the disk is full: writes are refused until there is space");
 	else
 		zp_http_answer(request, 204, (struct zp_slice){0});
 }

@@ -254,6 +254,7 @@ struct zp_node_facts {
 	uint64_t expired;
 	uint64_t replayed_records; /* at start */
 	bool read_only;
+	bool is_full;   /* the disk: writes are refused until there is space again */
 	bool is_broken; /* the journal failed; see broken_text */
 	char broken_text[ZP_ERR_TEXT_BYTES];
 };

@@ -475,6 +475,23 @@ limits_watch(struct zp_node *node)
 	zp_mutex_unlock(&node->queue.lock);
 }
 
+/* Before anything is decided, so that a refusal has nothing to take back. A file system that cannot
+ * say how full it is refuses nothing: the commit will tell. */
+static int
+room_check(struct zp_node *node, const struct zp_write_batch *first, struct zp_err *err)
+{
+	uint64_t bytes = 0;
+	int rc;
+
+	for (; first != NULL; first = first->next)
+		bytes += first->bytes;
+	rc = zp_journal_room_check(node->journal, bytes, err);
+	if (rc == ZP_E_NO_SPACE)
+		return rc;
+	zp_err_clear(err);
+	return ZP_OK;
+}
+
 void
 command__commit_group(struct zp_node *node, struct zp_write_batch *first)
 {
@@ -485,8 +502,11 @@ command__commit_group(struct zp_node *node, struct zp_write_batch *first)
 
 	commit->now_microseconds = zp_clock_realtime_us();
 	commit->append_rc = ZP_OK;
-	keys_gather(node, first);
-	rc = zp_group_lookup(commit->group, &err);
+	rc = room_check(node, first, &err);
+	if (rc == ZP_OK) {
+		keys_gather(node, first);
+		rc = zp_group_lookup(commit->group, &err);
+	}
 	if (rc < 0) {
 		command__refuse_all(node, first, rc, err.text);
 		return;

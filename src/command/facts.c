@@ -36,6 +36,7 @@ zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 	    .expired = node->expired,
 	    .replayed_records = node->replayed,
 	    .read_only = node->read_only,
+	    .is_full = zp_journal_room_check(node->journal, 0, NULL) == ZP_E_NO_SPACE,
 	    .is_broken = node->is_broken,
 	};
 	for (uint32_t i = 0; i < facts_out->shards; i++) {

@@ -248,6 +248,24 @@ file_begin(struct zp_journal *journal, struct zp_err *err)
 }
 
 int
+zp_journal_room_check(const struct zp_journal *journal, uint64_t bytes, struct zp_err *err)
+{
+	struct zp_store_space space;
+	uint64_t reserve;
+	int rc = zp_store_space_get(journal->store, &space, err);
+
+	if (rc < 0)
+		return rc;
+	reserve = zp_min_u64(space.bytes_total / 32, JOURNAL_RESERVE_BYTES_MAX);
+	if (bytes <= space.bytes_free && space.bytes_free - bytes > reserve)
+		return 0;
+	return zp_fail(err, ZP_E_NO_SPACE,
+	    "the disk is full: %" PRIu64 " KiB are free and %" PRIu64
+	    " KiB are kept for upkeep; nothing was written, and writes go on when there is space",
+	    space.bytes_free >> 10, reserve >> 10);
+}
+
+int
 zp_journal_commit(struct zp_journal *journal, struct zp_err *err)
 {
 	struct zp_err cause = {0};
@@ -294,8 +312,8 @@ zp_journal_trim(struct zp_journal *journal, uint64_t number, struct zp_err *err)
 
 	if (rc < 0)
 		return rc;
-	/* When all of it may go, an empty file takes the last one's place and keeps the chain. It can't
-	 * keep a seal. */
+	/* When all of it may go, an empty file takes the last one's place and keeps the chain. It
+	 * can't keep a seal. */
 	if (number >= journal->committed.number && journal->gathered.length == 0 &&
 	    journal->log != NULL && !journal->chain.is_sealed &&
 	    journal->files[journal->files_count - 1].bytes > JOURNAL_HEADER_BYTES) {

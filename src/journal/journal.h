@@ -124,6 +124,15 @@ ZP_MUST_CHECK int zp_journal_append(struct zp_journal *journal, enum zp_journal_
     const struct zp_journal_origin *origin, struct zp_slice records, uint32_t record_count,
     int64_t now_microseconds, uint64_t *number_out, struct zp_err *err);
 
+/*
+ * Whether `bytes` more may be committed with a reserve left over, which flushes and merges need to
+ * make room again: a 32nd of the file system, at most 64 MiB. ZP_E_NO_SPACE says how much is free. To be
+ * asked before a group is decided: a commit that meets the end of the disk breaks the journal. Any
+ * thread.
+ */
+ZP_MUST_CHECK int zp_journal_room_check(const struct zp_journal *journal, uint64_t bytes,
+    struct zp_err *err);
+
 /* Writes all gathered batches with one write and one sync (two more where a new file begins: its
  * header's and the directory's). Nothing gathered: does nothing. */
 ZP_MUST_CHECK int zp_journal_commit(struct zp_journal *journal, struct zp_err *err);

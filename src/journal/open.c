@@ -224,7 +224,8 @@ place_check(const struct zp_journal *journal, uint64_t first_batch, struct zp_er
 	if (journal->chain.number < journal->mark.number)
 		return zp_fail(err, ZP_E_CORRUPT,
 		    "the journal ends with batch %" PRIu64 " but batch %" PRIu64
-		    " was acknowledged: its newest file was lost or cut off; restore it from a copy",
+		    " was acknowledged: its newest file was lost or cut off; restore it from a "
+		    "copy",
 		    journal->chain.number, journal->mark.number);
 	if (journal->chain.number + 1 < first_batch)
 		return zp_fail(err, ZP_E_CORRUPT,
@@ -290,7 +291,8 @@ end_repair(struct zp_journal *journal, const struct journal_end *end, struct zp_
 	return zp_store_sync_directory(journal->store, err);
 }
 
-/* Before the files are looked at: who reads beside a writer must not find the mark ahead of them. */
+/* Before the files are looked at: who reads beside a writer must not find the mark ahead of them.
+ */
 static int
 mark_load(struct zp_journal *journal, bool *found_out, struct zp_err *err)
 {

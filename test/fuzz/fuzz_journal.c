@@ -5,8 +5,8 @@
  * every header, batch and record that it read, encoded again, gives the bytes of the file.
  *
  * The first byte of the input says how: bit 0, the last of two files rather than the only one; bit
- * 1, numbers, chain and checksums are set right before, so that the fuzzer gets past them; bit 2, the
- * next bytes are the two slots of the mark (which bit 1 sets right, too).
+ * 1, numbers, chain and checksums are set right before, so that the fuzzer gets past them; bit 2,
+ * the next bytes are the two slots of the mark (which bit 1 sets right, too).
  */
 #include "journal/journal_internal.h"
 #include "sim_store.h"

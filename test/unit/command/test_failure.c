@@ -185,16 +185,57 @@ the_backoff_is_bounded(void **state)
 	assert_int_equal(command__backoff_seconds(UINT32_MAX), COMMAND__BACKOFF_SECONDS_MAX);
 }
 
-/* With memory full and no room on the disk writers are told, reads go on, and room makes it go on.
- */
+/* On a full disk writes are refused before they begin, reads go on, and space makes writes go on
+ * without anything being opened again. */
 static void
-a_full_disk_is_told_to_writers(void **state)
+a_full_disk_refuses_and_recovers(void **state)
+{
+	struct sim_fixture sim;
+	struct zp_node_facts facts;
+	struct zp_err err = {0};
+
+	sim_make(&sim);
+	assert_int_equal(fixture_pin(&sim.fixture, 1000, "a", &err), 0);
+	sim_store_space_set(sim.sim, 1);
+	for (uint64_t n = 0; n < 10; n++)
+		assert_int_equal(fixture_pin(&sim.fixture, n, "a", &err), ZP_E_NO_SPACE);
+	assert_non_null(strstr(err.text, "nothing was written"));
+	zp_node_facts_get(sim.fixture.node, &facts);
+	assert_true(facts.is_full);
+	assert_false(facts.is_broken);
+	assert_string_equal(fixture_name(&sim.fixture, 1000), "a");
+	sim_store_space_set(sim.sim, 0);
+	zp_node_facts_get(sim.fixture.node, &facts);
+	assert_false(facts.is_full);
+	assert_int_equal(fixture_pin(&sim.fixture, 1, "a", &err), 0);
+	sim_reopen(&sim);
+	assert_string_equal(fixture_name(&sim.fixture, 1000), "a");
+	assert_string_equal(fixture_name(&sim.fixture, 1), "a");
+	sim_drop(&sim);
+}
+
+/* Bytes of all files of the disk. */
+static uint64_t
+sim_used(struct sim_fixture *sim)
+{
+	uint64_t free_bytes, total_bytes;
+
+	assert_int_equal(
+	    sim->seam.disk->ops->directory_space(sim->seam.disk, 0, &free_bytes, &total_bytes), 0);
+	return total_bytes - free_bytes;
+}
+
+/* Room for the journal's reserve but not for a flush: when memory is full writers are told, too. */
+static void
+memory_that_cannot_be_flushed_is_told_to_writers(void **state)
 {
 	struct sim_fixture sim;
 	struct zp_err err = {0};
-	uint64_t n = 0;
-	int rc = 0;
+	char name[4000];
 
+	for (size_t i = 0; i < sizeof(name); i++)
+		name[i] = (char)('A' + zp_hash64(&i, sizeof(i), 1) % 26);
+	name[sizeof(name) - 1] = '\0';
 	sim_make(&sim);
 	zp_node_close(sim.fixture.node);
 	sim.fixture.options.memtable_bytes_max = 1;
@@ -202,15 +243,16 @@ a_full_disk_is_told_to_writers(void **state)
 	    command__node_open(&sim.fixture.options, &sim.seam, &sim.fixture.node, &err), 0);
 	assert_int_equal(fixture_pin(&sim.fixture, 1000, "a", &err), 0);
 	assert_int_equal(zp_command_checkpoint(sim.fixture.node, &err), 0);
-	sim_store_space_set(sim.sim, 1);
-	for (n = 0; n < 100 && rc == 0; n++)
-		rc = fixture_pin(&sim.fixture, n, "a", &err);
-	/* Either the journal had no room, which breaks it, or memory could not be flushed. */
-	assert_true(rc == ZP_E_FULL || rc == ZP_E_IO);
+	/* The pin in the journal, but not in a segment as well. */
+	sim_store_space_set(sim.sim, sim_used(&sim) * 32 / 31 + sizeof(name) + 1000);
+	assert_int_equal(fixture_pin(&sim.fixture, 1, name, &err), 0);
+	assert_int_equal(fixture_pin(&sim.fixture, 2, "a", &err), ZP_E_FULL);
+	assert_non_null(strstr(err.text, "cannot be flushed"));
 	assert_string_equal(fixture_name(&sim.fixture, 1000), "a");
 	sim_store_space_set(sim.sim, 0);
-	sim_reopen(&sim);
-	assert_int_equal(fixture_pin(&sim.fixture, n, "a", &err), 0);
+	assert_int_equal(zp_command_checkpoint(sim.fixture.node, &err), 0);
+	assert_int_equal(fixture_pin(&sim.fixture, 2, "a", &err), 0);
+	assert_memory_equal(fixture_name(&sim.fixture, 1), name, 200);
 	sim_drop(&sim);
 }
 
@@ -389,7 +431,8 @@ main(void)
 	    cmocka_unit_test(a_failed_checkpoint_changes_nothing),
 	    cmocka_unit_test(creating_can_be_repeated),
 	    cmocka_unit_test(the_backoff_is_bounded),
-	    cmocka_unit_test(a_full_disk_is_told_to_writers),
+	    cmocka_unit_test(a_full_disk_refuses_and_recovers),
+	    cmocka_unit_test(memory_that_cannot_be_flushed_is_told_to_writers),
 	    cmocka_unit_test(a_snapshot_stays_as_it_was),
 	    cmocka_unit_test(read_only_needs_a_clean_node),
 	    cmocka_unit_test(a_node_is_locked),

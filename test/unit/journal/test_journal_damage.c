@@ -172,8 +172,8 @@ any_flipped_bit_is_found(void **state)
 	}
 }
 
-/* The last file cut at any length: with the mark of its commit it is refused; with none an unfinished
- * write goes, and appending goes on behind it. */
+/* The last file cut at any length: with the mark of its commit it is refused; with none an
+ * unfinished write goes, and appending goes on behind it. */
 static void
 any_cut_is_repaired_or_refused(void **state)
 {
@@ -192,8 +192,8 @@ any_cut_is_repaired_or_refused(void **state)
 		    fixture->sim, FIXTURE_PATH, fixture->last_file, last.data, length);
 		sim_store_file_put(fixture->sim, FIXTURE_PATH, "mark", mark.data, mark.length);
 		assert_int_equal(open_journal(fixture, &journal, NULL), ZP_E_CORRUPT);
-		assert_int_equal(sim_store_file_bytes(
-				     fixture->sim, FIXTURE_PATH, fixture->last_file),
+		assert_int_equal(
+		    sim_store_file_bytes(fixture->sim, FIXTURE_PATH, fixture->last_file),
 		    length); /* nothing was cut */
 		sim_store_file_remove(fixture->sim, FIXTURE_PATH, "mark");
 		rc = open_journal(fixture, &journal, NULL);
