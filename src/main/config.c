@@ -204,17 +204,25 @@ environment_get(char *const *environment, const char *name)
 	return NULL;
 }
 
-/* A file that was named must be there; the default one may be missing, but not unreadable. */
-static int
-load_steps(const char *path, char *const *environment, struct zp_config *config, struct zp_err *err)
+const char *
+zp_config_path(const char *path, char *const *environment)
 {
 	struct stat facts;
-	int rc = 0;
 
 	if (path == NULL)
 		path = environment_get(environment, "ZPIN_CONFIG");
 	if (path == NULL && (stat(ZP_CONFIG_PATH_DEFAULT, &facts) == 0 || errno != ENOENT))
 		path = ZP_CONFIG_PATH_DEFAULT;
+	return path;
+}
+
+/* A file that was named must be there; the default one may be missing, but not unreadable. */
+static int
+load_steps(const char *path, char *const *environment, struct zp_config *config, struct zp_err *err)
+{
+	int rc = 0;
+
+	path = zp_config_path(path, environment);
 	if (path != NULL)
 		rc = config_file_read(path, config, err);
 	if (rc == 0)

@@ -150,11 +150,14 @@ struct zp_config {
 void zp_config_init(struct zp_config *config);
 void zp_config_done(struct zp_config *config); /* NULL and all-zero are fine */
 
+/* The file that load reads: `path`, else ZPIN_CONFIG of the environment, else
+ * ZP_CONFIG_PATH_DEFAULT where there is one, else NULL: no file. */
+const char *zp_config_path(const char *path, char *const *environment);
+
 /*
  * Defaults, then the file, then `environment` ("NAME=value" texts, NULL-ended; may be NULL), then
- * accounts_file, then zp_config_check(). `path` NULL means ZPIN_CONFIG of the environment, else
- * ZP_CONFIG_PATH_DEFAULT if there is one, else no file. *config is initialised here; on failure it
- * is left ended.
+ * accounts_file, then zp_config_check(). `path` as for zp_config_path(). *config is initialised
+ * here; on failure it is left ended.
  */
 ZP_MUST_CHECK int zp_config_load(
     const char *path, char *const *environment, struct zp_config *config, struct zp_err *err);

@@ -80,7 +80,7 @@ zp_node_init(const char *config_path, const char *directory, struct zp_buf *repo
 	struct zp_identity identity;
 	struct zp_config config;
 	char path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
-	bool made = false;
+	enum main__made made = MAIN__MADE_NOTHING;
 	int rc = zp_config_load(config_path, environ, &config, err);
 
 	if (rc < 0)
@@ -92,16 +92,16 @@ zp_node_init(const char *config_path, const char *directory, struct zp_buf *repo
 	main__identity_path(&config, path, sizeof(path));
 	if (rc == ZP_OK)
 		rc = zp_identity_read(path, &identity, err);
-	if (rc == ZP_OK && !made)
+	if (rc == ZP_OK && made == MAIN__MADE_NOTHING)
 		rc = zp_fail(err, ZP_E_EXISTS, "there is a node in %s already", config.node.data);
 	if (rc == ZP_OK) {
-		zp_buf_printf(report, "made a node in %s\npeer id %s\n", config.node.data,
-		    identity.text);
+		zp_buf_printf(report, "made %s in %s\npeer id %s\nstart it: ",
+		    made == MAIN__MADE_NODE ? "a node" : "an identity for the node",
+		    config.node.data, identity.text);
 		if (directory != NULL)
-			zp_buf_printf(report, "start it: %s serve --config %s/zpin.yaml\n",
-			    main__program(), directory);
-		else
-			zp_buf_printf(report, "start it: %s serve\n", main__program());
+			snprintf(path, sizeof(path), "%s/zpin.yaml", directory);
+		main__command("serve", directory != NULL ? path : config_path, report);
+		zp_buf_append_byte(report, '\n');
 	}
 	zp_config_done(&config);
 	return rc;
@@ -125,7 +125,8 @@ offline_open(struct offline *offline, const char *config_path, bool read_only, s
 	if (rc < 0)
 		return rc;
 	zp_log_setup(ZP_LOG_WARNING, false);
-	rc = main__node_options(&offline->config, &offline->identity, &options, err);
+	rc = main__node_options(
+	    &offline->config, config_path, &offline->identity, &options, err);
 	if (rc == ZP_OK) {
 		options.offline = true;
 		options.read_only = read_only;

@@ -4,6 +4,7 @@
 #include "main/parts.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,18 +64,95 @@ options_fill(const struct zp_config *config, struct zp_node_options *options)
 	};
 }
 
-int
-main__node_options(const struct zp_config *config, struct zp_identity *identity_out,
-    struct zp_node_options *options_out, struct zp_err *err)
+/* 1 when there is something of that name in the data directory, 0 when not. Nothing else is taken
+ * for "not there": a directory that cannot be looked into may have a node. */
+static int
+data_has(const struct zp_config *config, const char *name, struct zp_err *err)
 {
 	char path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
-	int rc;
+	struct stat info;
 
+	snprintf(path, sizeof(path), "%s/%s", config->node.data, name);
+	if (stat(path, &info) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : zp_fail_errno(err, errno, "%s", path);
+}
+
+/* 1 when the data directory has a node, 0 when it has nothing of one. */
+static int
+node_is_there(const struct zp_config *config, struct zp_err *err)
+{
+	int rc = data_has(config, "journal", err);
+
+	if (rc != 0)
+		return rc; /* opening tells what is wrong with it, if anything */
+	rc = data_has(config, "shards", err);
+	if (rc <= 0)
+		return rc;
+	return zp_fail(err, ZP_E_CORRUPT,
+	    "%s has shards but no journal: nothing was changed; mount or restore %s/journal",
+	    config->node.data, config->node.data);
+}
+
+/* In a log nobody sees as whom the node runs, and files of another user would not help it. */
+static const char *
+user_name(void)
+{
+	const struct passwd *user = isatty(STDERR_FILENO) ? NULL : getpwuid(geteuid());
+
+	return user == NULL ? "" : user->pw_name;
+}
+
+void
+main__command(const char *command, const char *config_path, struct zp_buf *text)
+{
+	const char *path = zp_config_path(config_path, environ);
+
+	zp_buf_printf(text, "%s %s", main__program(), command);
+	if (path != NULL)
+		zp_buf_printf(text, " --config %s", path);
+}
+
+static int
+node_missing(const struct zp_config *config, const char *config_path, struct zp_err *err)
+{
+	const char *user = user_name();
+	ZP_AUTO_BUF(command, ZP_CONFIG_TEXT_BYTES_MAX);
+
+	main__command("init", config_path, &command);
+	return zp_fail(err, ZP_E_NOT_FOUND,
+	    "there is no node in %s: if it is new, make it with `%.*s`%s%s; if not, is the file system "
+	    "mounted?",
+	    config->node.data, (int)command.length, (const char *)command.data,
+	    user[0] != '\0' ? " as user " : "", user);
+}
+
+static int
+identity_missing(const struct zp_config *config, const char *config_path, struct zp_err *err)
+{
+	ZP_AUTO_BUF(command, ZP_CONFIG_TEXT_BYTES_MAX);
+
+	main__command("init", config_path, &command);
+	return zp_wrap(err, ZP_E_NOT_FOUND,
+	    "the identity of the node in %s is gone: restore the file, or give the node another peer id "
+	    "with `%.*s`",
+	    config->node.data, (int)command.length, (const char *)command.data);
+}
+
+int
+main__node_options(const struct zp_config *config, const char *config_path,
+    struct zp_identity *identity_out, struct zp_node_options *options_out, struct zp_err *err)
+{
+	char path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
+	int rc = node_is_there(config, err);
+
+	if (rc == 0)
+		return node_missing(config, config_path, err);
 	main__identity_path(config, path, sizeof(path));
-	rc = zp_identity_read(path, identity_out, err);
+	if (rc > 0)
+		rc = zp_identity_read(path, identity_out, err);
 	if (rc == ZP_E_NOT_FOUND)
-		return zp_wrap(err, rc, "no node in %s; `%s init %s` makes one", config->node.data,
-		    main__program(), config->node.data);
+		return identity_missing(config, config_path, err);
 	if (rc < 0)
 		return rc;
 	options_fill(config, options_out);
@@ -102,35 +180,31 @@ directories_make(const char *path, struct zp_err *err)
 }
 
 int
-main__node_make(const struct zp_config *config, bool *made_out, struct zp_err *err)
+main__node_make(const struct zp_config *config, enum main__made *made_out, struct zp_err *err)
 {
-	char identity_path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
-	char journal_path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
-	char shards_path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
+	char path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
 	struct zp_node_options options;
 	struct zp_identity identity;
 	int rc = directories_make(config->node.data, err);
 
-	*made_out = false;
+	*made_out = MAIN__MADE_NOTHING;
+	if (rc == ZP_OK)
+		rc = node_is_there(config, err);
 	if (rc < 0)
 		return rc;
-	main__identity_path(config, identity_path, sizeof(identity_path));
-	if (access(identity_path, F_OK) != 0) {
-		rc = zp_identity_create(identity_path, &identity, err);
-		if (rc < 0)
-			return rc;
+	main__identity_path(config, path, sizeof(path));
+	if (access(path, F_OK) != 0) {
+		int rc_identity = zp_identity_create(path, &identity, err);
+
+		if (rc_identity < 0)
+			return rc_identity;
+		*made_out = MAIN__MADE_IDENTITY;
 	}
-	snprintf(journal_path, sizeof(journal_path), "%s/journal", config->node.data);
-	if (access(journal_path, F_OK) == 0)
-		return ZP_OK; /* opening tells what is wrong with it, if anything */
-	snprintf(shards_path, sizeof(shards_path), "%s/shards", config->node.data);
-	if (access(shards_path, F_OK) == 0)
-		return zp_fail(err, ZP_E_CORRUPT,
-		    "%s has shards but no journal: nothing was changed; mount or restore %s", config->node.data,
-		    journal_path);
-	rc = main__node_options(config, &identity, &options, err);
+	if (rc > 0)
+		return ZP_OK;
+	options_fill(config, &options);
+	rc = zp_node_create(&options, err);
 	if (rc == ZP_OK)
-		rc = zp_node_create(&options, err);
-	*made_out = rc == ZP_OK;
+		*made_out = MAIN__MADE_NODE;
 	return rc;
 }

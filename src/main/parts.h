@@ -8,18 +8,31 @@
 #include "main/config.h"
 #include "main/identity.h"
 
-/* Reads the identity and fills in the node's options; texts belong to `config`. */
-ZP_MUST_CHECK int main__node_options(const struct zp_config *config,
+/*
+ * Reads the identity and fills in the node's options; texts belong to `config`. ZP_E_NOT_FOUND where
+ * there is no node: only `init` makes one, since an empty directory may be one whose file system is
+ * not mounted. `config_path`: --config or NULL, for the command that the error tells.
+ */
+ZP_MUST_CHECK int main__node_options(const struct zp_config *config, const char *config_path,
     struct zp_identity *identity_out, struct zp_node_options *options_out, struct zp_err *err);
 
-/* Makes the data directory's node when there is none. *made_out tells whether it did. */
-ZP_MUST_CHECK int main__node_make(const struct zp_config *config, bool *made_out,
-    struct zp_err *err);
+enum main__made {
+	MAIN__MADE_NOTHING,  /* both were there */
+	MAIN__MADE_IDENTITY, /* for a node whose own is gone */
+	MAIN__MADE_NODE,
+};
+
+/* Makes the data directory's node and its identity, each where there is none. */
+ZP_MUST_CHECK int main__node_make(
+    const struct zp_config *config, enum main__made *made_out, struct zp_err *err);
 
 /* Where the identity is: node.identity or <data>/identity.json. `path` has `bytes` bytes. */
 void main__identity_path(const struct zp_config *config, char *path, size_t bytes);
 
 /* How this program was called, for commands to paste: "build/zpin", or "zpin" by PATH. */
 const char *main__program(void);
+
+/* Appends such a command with the config that is used, as --config or by itself. */
+void main__command(const char *command, const char *config_path, struct zp_buf *text);
 
 #endif

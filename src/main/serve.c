@@ -71,13 +71,9 @@ node_start(struct daemon *daemon, struct zp_err *err)
 {
 	struct zp_store_directory_options space_options = {.read_only = true};
 	struct zp_node_options options;
-	bool made;
-	int rc = main__node_make(&daemon->config, &made, err);
+	int rc = main__node_options(
+	    &daemon->config, daemon->config_path, &daemon->identity, &options, err);
 
-	if (rc == ZP_OK && made)
-		zp_log(ZP_LOG_INFO, "made a new node in %s", daemon->config.node.data);
-	if (rc == ZP_OK)
-		rc = main__node_options(&daemon->config, &daemon->identity, &options, err);
 	if (rc == ZP_OK)
 		rc = zp_node_open(&options, &daemon->node, err);
 	if (rc == ZP_OK)

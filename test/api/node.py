@@ -176,6 +176,8 @@ class Node:
             self.environment["ZPIN_ACCESS_ACCOUNTS_FILE"] = str(path)
         self.process = None
 
+        subprocess.run([BINARY, "init", "--quiet"], env=self.environment, check=True)
+
     def __enter__(self):
         self.start()
         return self

@@ -154,6 +154,28 @@ accounts_of_the_file_come_after_those_of_the_config(void **state)
 	zp_config_done(&config);
 }
 
+/* What a redirect leaves of a failed `zpin account`: it must not open the API to everybody. */
+static void
+an_accounts_file_without_accounts_is_refused(void **state)
+{
+	static const char *const empty[] = {"", "\n", "[]\n", "# none yet\n"};
+
+	(void)state;
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(empty); i++) {
+		char yaml[512];
+		struct zp_config config;
+		struct zp_err err = {0};
+
+		snprintf(yaml, sizeof(yaml), "access: {accounts_file: %s}\n",
+		    file_write("accounts.yaml", 0640, empty[i]));
+		assert_int_equal(
+		    zp_config_load(file_write("c.yaml", 0600, yaml), NULL, &config, &err),
+		    ZP_E_INVALID);
+		assert_non_null(strstr(err.text, "access.accounts_file: "));
+		assert_non_null(strstr(err.text, "`zpin account NAME` prints one"));
+	}
+}
+
 static void
 secrets_that_everyone_can_read_are_refused(void **state)
 {
@@ -200,6 +222,7 @@ main(void)
 	    cmocka_unit_test(an_endless_file_is_refused),
 	    cmocka_unit_test(a_wrong_variable_is_named),
 	    cmocka_unit_test(accounts_of_the_file_come_after_those_of_the_config),
+	    cmocka_unit_test(an_accounts_file_without_accounts_is_refused),
 	    cmocka_unit_test(secrets_that_everyone_can_read_are_refused),
 	    cmocka_unit_test(a_failed_load_leaves_nothing),
 	};
