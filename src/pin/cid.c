@@ -59,6 +59,21 @@ pin__multihash_read(struct zp_slice bytes, struct pin__multihash *multihash_out)
 	return NULL;
 }
 
+int
+pin__multihash_read_whole(
+    struct zp_slice bytes, struct pin__multihash *multihash_out, struct zp_err *err)
+{
+	const char *problem = pin__multihash_read(bytes, multihash_out);
+
+	if (problem != NULL)
+		return zp_fail(err, ZP_E_INVALID, "%s", problem);
+	if (multihash_out->length != bytes.length)
+		return zp_fail(err, ZP_E_INVALID,
+		    "multihash length inconsistent: expected %zu; got %zu",
+		    multihash_out->digest_length, multihash_out->length);
+	return ZP_OK;
+}
+
 static bool
 is_v0_prefix(struct zp_slice bytes)
 {
@@ -128,11 +143,17 @@ static int
 parse_v0(struct zp_slice text, struct zp_cid *cid_out, struct zp_err *err)
 {
 	uint8_t bytes[ZP_CID_BYTES_MAX];
+	struct pin__multihash multihash;
 	size_t length, bad;
+	int rc;
 
 	if (pin__radix_decode(&pin__base58btc, text, bytes, &length, &bad) != PIN__DECODED)
 		return zp_fail(err, ZP_E_INVALID, "invalid cid: input isn't valid multihash");
-	/* "Qm" and 44 characters more always begin with 0x12 0x20 and are 34 bytes long. */
+	/* "Qm" and 44 characters more begin with 0x12 and 30 to 33: nearly always a sha2-256. */
+	rc = pin__multihash_read_whole(
+	    (struct zp_slice){.data = bytes, .length = length}, &multihash, err);
+	if (rc < 0)
+		return zp_wrap(err, rc, "invalid cid");
 	if (length != CID_V0_BYTES || bytes[0] != ZP_MULTIHASH_SHA2_256 || bytes[1] != 32)
 		return zp_fail(err, ZP_E_INVALID, "invalid cid: input isn't valid multihash");
 	return decode_v0((struct zp_slice){.data = bytes, .length = length}, cid_out, err);

@@ -94,8 +94,10 @@ read_unit(struct duration_reader *reader, struct zp_slice *name_out)
 static int
 fail_invalid(struct zp_slice text, struct zp_err *err)
 {
+	struct zp_quoted quoted;
+
 	return zp_fail(
-	    err, ZP_E_INVALID, "time: invalid duration \"%.*s\"", pin__shown(text), text.data);
+	    err, ZP_E_INVALID, "time: invalid duration %s", zp_quote(text, ZP_QUOTE_TIME, &quoted));
 }
 
 /* One "1.5h" is added to *total. */
@@ -103,6 +105,7 @@ static int
 read_part(struct duration_reader *reader, struct zp_slice text, uint64_t *total, struct zp_err *err)
 {
 	const uint8_t *start = reader->at;
+	struct zp_quoted whole_text, unit_text;
 	uint64_t whole, fraction = 0;
 	const struct unit *unit;
 	struct zp_slice name;
@@ -121,12 +124,12 @@ read_part(struct duration_reader *reader, struct zp_slice text, uint64_t *total,
 		return fail_invalid(text, err);
 	unit = read_unit(reader, &name);
 	if (name.length == 0)
-		return zp_fail(err, ZP_E_INVALID, "time: missing unit in duration \"%.*s\"",
-		    pin__shown(text), text.data);
+		return zp_fail(err, ZP_E_INVALID, "time: missing unit in duration %s",
+		    zp_quote(text, ZP_QUOTE_TIME, &whole_text));
 	if (unit == NULL)
-		return zp_fail(err, ZP_E_INVALID,
-		    "time: unknown unit \"%.*s\" in duration \"%.*s\"", pin__shown(name), name.data,
-		    pin__shown(text), text.data);
+		return zp_fail(err, ZP_E_INVALID, "time: unknown unit %s in duration %s",
+		    zp_quote(name, ZP_QUOTE_TIME, &unit_text),
+		    zp_quote(text, ZP_QUOTE_TIME, &whole_text));
 	if (whole > (1ull << 63) / unit->nanoseconds)
 		return fail_invalid(text, err);
 	whole *= unit->nanoseconds;

@@ -81,8 +81,10 @@ part_take(const uint8_t **at, const uint8_t *end)
 static int
 fail_parse(struct zp_slice text, struct zp_err *err, const char *problem)
 {
-	return zp_fail(err, ZP_E_INVALID, "failed to parse multiaddr \"%.*s\": %s",
-	    pin__shown(text), text.data, problem);
+	struct zp_quoted quoted;
+
+	return zp_fail(err, ZP_E_INVALID, "failed to parse multiaddr %s: %s",
+	    zp_quote(text, ZP_QUOTE_GO, &quoted), problem);
 }
 
 /* One protocol and its value, from the slash in front of it. */
@@ -92,13 +94,14 @@ component_normalize(struct zp_slice text, const uint8_t **at, const uint8_t *end
 {
 	struct zp_slice name = part_take(at, end);
 	const struct protocol *protocol = protocol_of(name);
+	struct zp_quoted whole, part;
 	struct zp_slice value;
-	const char *problem;
+	int rc;
 
 	if (protocol == NULL)
 		return zp_fail(err, ZP_E_INVALID,
-		    "failed to parse multiaddr \"%.*s\": unknown protocol %.*s", pin__shown(text),
-		    text.data, pin__shown(name), name.data);
+		    "failed to parse multiaddr %s: unknown protocol %.*s",
+		    zp_quote(text, ZP_QUOTE_GO, &whole), pin__shown(name), name.data);
 	zp_buf_append_byte(normal, '/');
 	zp_buf_append_text(
 	    normal, protocol->normal_name != NULL ? protocol->normal_name : protocol->name);
@@ -113,13 +116,12 @@ component_normalize(struct zp_slice text, const uint8_t **at, const uint8_t *end
 		value = part_take(at, end);
 		zp_buf_append_byte(normal, '/');
 	}
-	problem = protocol->value(value, normal);
-	if (problem != NULL)
-		return zp_fail(err, ZP_E_INVALID,
-		    "failed to parse multiaddr \"%.*s\": invalid value \"%.*s\" for protocol %s: "
-		    "%s",
-		    pin__shown(text), text.data, pin__shown(value), value.data, protocol->name,
-		    problem);
+	rc = protocol->value(value, normal, err);
+	if (rc < 0)
+		return zp_wrap(err, rc,
+		    "failed to parse multiaddr %s: invalid value %s for protocol %s",
+		    zp_quote(text, ZP_QUOTE_GO, &whole), zp_quote(value, ZP_QUOTE_GO, &part),
+		    protocol->normal_name != NULL ? protocol->normal_name : protocol->name);
 	return ZP_OK;
 }
 
@@ -134,7 +136,7 @@ zp_multiaddr_normalize(struct zp_slice text, struct zp_buf *normal, struct zp_er
 	while (text.length > 0 && text.data[text.length - 1] == '/')
 		text.length--;
 	if (text.length == 0)
-		return zp_fail(err, ZP_E_INVALID, "failed to parse multiaddr: empty multiaddr");
+		return fail_parse(text, err, "empty multiaddr");
 	if (text.data[0] != '/')
 		return fail_parse(text, err, "must begin with /");
 	at = text.data;

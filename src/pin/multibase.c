@@ -151,6 +151,19 @@ hex_value(uint8_t byte)
 	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
+/* Go shows the byte as the character of that number. */
+static int
+hex_fail(uint8_t byte, struct zp_err *err)
+{
+	if (byte >= ' ' && byte < 0x7f)
+		return zp_fail(
+		    err, ZP_E_INVALID, "encoding/hex: invalid byte: U+%04X '%c'", byte, byte);
+	if (byte > 0xa0 && byte != 0xad)
+		return zp_fail(err, ZP_E_INVALID, "encoding/hex: invalid byte: U+%04X '%c%c'", byte,
+		    0xc0 | byte >> 6, 0x80 | (byte & 0x3f));
+	return zp_fail(err, ZP_E_INVALID, "encoding/hex: invalid byte: U+%04X", byte);
+}
+
 static int
 decode_base16(struct zp_slice text, uint8_t *bytes_out, size_t *length_out, struct zp_err *err)
 {
@@ -158,14 +171,28 @@ decode_base16(struct zp_slice text, uint8_t *bytes_out, size_t *length_out, stru
 		int value = hex_value(text.data[i]);
 
 		if (value < 0)
-			return zp_fail(
-			    err, ZP_E_INVALID, "encoding/hex: invalid byte: U+%04X", text.data[i]);
+			return hex_fail(text.data[i], err);
 		bytes_out[i / 2] = (uint8_t)(i % 2 == 0 ? value << 4 : bytes_out[i / 2] | value);
 	}
 	if (text.length % 2 != 0)
 		return zp_fail(err, ZP_E_INVALID, "encoding/hex: odd length hex string");
 	*length_out = text.length / 2;
 	return ZP_OK;
+}
+
+/* The eight digits, with the zeros that were added in front, in which digit `at` is wrong. */
+static int
+base2_fail(struct zp_slice text, size_t missing, size_t at, struct zp_err *err)
+{
+	size_t first = (at + missing) / 8 * 8;
+	struct zp_quoted quoted;
+	uint8_t group[8];
+
+	for (size_t i = 0; i < sizeof(group); i++)
+		group[i] = first + i < missing ? '0' : text.data[first + i - missing];
+	return zp_fail(err, ZP_E_INVALID,
+	    "error while conversion: strconv.ParseInt: parsing %s: invalid syntax",
+	    zp_quote((struct zp_slice){group, sizeof(group)}, ZP_QUOTE_GO, &quoted));
 }
 
 /* The first byte may have fewer than eight digits, as in go-multibase. */
@@ -178,8 +205,7 @@ decode_base2(struct zp_slice text, uint8_t *bytes_out, size_t *length_out, struc
 		size_t place = i + missing;
 
 		if (text.data[i] != '0' && text.data[i] != '1')
-			return zp_fail(
-			    err, ZP_E_INVALID, "illegal base2 data at input byte %zu", i);
+			return base2_fail(text, missing, i, err);
 		if (i == 0 || place % 8 == 0)
 			bytes_out[place / 8] = 0;
 		bytes_out[place / 8] |= (uint8_t)((text.data[i] - '0') << (7 - place % 8));

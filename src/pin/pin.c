@@ -175,7 +175,7 @@ peer_add(struct zp_pin *pin, struct zp_slice text, struct zp_slice **peers, size
 	if (*count == ZP_ALLOCATIONS_COUNT_MAX)
 		return zp_fail(
 		    err, ZP_E_TOO_LARGE, "more than %u allocations", ZP_ALLOCATIONS_COUNT_MAX);
-	rc = pin__peer_id_decode(text, binary, &length, err);
+	rc = pin__peer_id_decode(text, PIN__PEER_ALONE, binary, &length, err);
 	if (rc < 0)
 		return rc;
 	*peers = grown(pin, *peers, *count, sizeof(**peers));

@@ -242,6 +242,22 @@ ZP_MUST_CHECK int zp_pin_to_json(const struct zp_key *key, const struct zp_recor
     struct zp_slice allocations_json, const struct zp_pin_json_style *style, struct zp_buf *json,
     struct zp_err *err);
 
+/* ---- A user's text in a message (quote.c) ---------------------------------------------------- */
+
+enum zp_quote_style {
+	ZP_QUOTE_GO,   /* strconv.Quote */
+	ZP_QUOTE_TIME, /* that of Go's package time, which shows ASCII only */
+};
+
+#define ZP_QUOTED_BYTES_MAX 100u /* of the text; the rest is left out */
+
+struct zp_quoted {
+	char text[4 * ZP_QUOTED_BYTES_MAX + 16]; /* with room for what snprintf adds */
+};
+
+/* Quotes, escapes and ends with a NUL; returns quoted->text. */
+const char *zp_quote(struct zp_slice text, enum zp_quote_style style, struct zp_quoted *quoted);
+
 /* ---- Peer ids, multiaddresses, times, durations ---------------------------------------------- */
 
 /* Text ("12D3KooW…", "Qm…" or a libp2p-key CID) to the binary multihash; appended to `binary`. */

@@ -86,13 +86,20 @@ struct pin__multihash {
 /* NULL and *multihash_out, or go-multihash's message. */
 const char *pin__multihash_read(struct zp_slice bytes, struct pin__multihash *multihash_out);
 
+/* The same where nothing may follow; its messages. */
+ZP_MUST_CHECK int pin__multihash_read_whole(
+    struct zp_slice bytes, struct pin__multihash *multihash_out, struct zp_err *err);
+
 /* ---- Keys (key.c) -------------------------------------------------------------------------------- */
 
 enum zp_key_kind pin__kind_of(const struct zp_cid *cid);
 
 /* ---- Peer ids (peer_id.c) ------------------------------------------------------------------------ */
 
-ZP_MUST_CHECK int pin__peer_id_decode(struct zp_slice text,
+/* Alone, or in a multiaddress: go-libp2p and go-multiaddr say differently what is wrong. */
+enum pin__peer_place { PIN__PEER_ALONE, PIN__PEER_OF_ADDRESS };
+
+ZP_MUST_CHECK int pin__peer_id_decode(struct zp_slice text, enum pin__peer_place place,
     uint8_t binary_out[ZP_PEER_ID_BYTES_MAX], size_t *length_out, struct zp_err *err);
 
 /* ---- Texts of a record (record.c) --------------------------------------------------------------- */
@@ -108,8 +115,8 @@ ZP_MUST_CHECK int pin__texts_check(struct zp_slice texts, int kind, int code, st
 
 /* ---- Multiaddress values (multiaddr_value.c) ---------------------------------------------------- */
 
-/* Checks the text of a component's value and appends its normal form. NULL, or what is wrong. */
-typedef const char *pin__multiaddr_value(struct zp_slice text, struct zp_buf *normal);
+/* Checks the text of a component's value and appends its normal form. */
+typedef int pin__multiaddr_value(struct zp_slice text, struct zp_buf *normal, struct zp_err *err);
 
 pin__multiaddr_value pin__multiaddr_ip4, pin__multiaddr_ip6, pin__multiaddr_zone;
 pin__multiaddr_value pin__multiaddr_cidr, pin__multiaddr_port, pin__multiaddr_dns;
@@ -128,7 +135,7 @@ bool pin__time_is_printable(int64_t seconds);
 size_t pin__time_print(int64_t seconds, uint32_t nanoseconds, uint8_t *to);
 
 /* How much of a user's text a message shows. */
-#define PIN__SHOWN_MAX 100
+#define PIN__SHOWN_MAX ZP_QUOTED_BYTES_MAX
 static inline int
 pin__shown(struct zp_slice text)
 {

@@ -157,24 +157,21 @@ read_offset(struct time_reader *reader)
 static int
 reader_check(const struct time_reader *reader, struct zp_err *err)
 {
-	int shown = pin__shown(reader->text);
+	struct zp_slice rest = {reader->at, (size_t)(reader->end - reader->at)};
+	struct zp_quoted whole, part;
+	const char *text = zp_quote(reader->text, ZP_QUOTE_TIME, &whole);
 
 	/* A range is only looked at while nothing failed: it came first. */
 	if (reader->range != NULL)
-		return zp_fail(err, ZP_E_INVALID, "parsing time \"%.*s\": %s out of range", shown,
-		    reader->text.data, reader->range);
+		return zp_fail(
+		    err, ZP_E_INVALID, "parsing time %s: %s out of range", text, reader->range);
 	if (reader->failed != NULL)
 		return zp_fail(err, ZP_E_INVALID,
-		    "parsing time \"%.*s\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"%.*s\" "
-		    "as \"%s\"",
-		    shown, reader->text.data,
-		    (int)zp_min_u64((size_t)(reader->end - reader->at), PIN__SHOWN_MAX), reader->at,
-		    reader->failed);
+		    "parsing time %s as \"2006-01-02T15:04:05Z07:00\": cannot parse %s as \"%s\"",
+		    text, zp_quote(rest, ZP_QUOTE_TIME, &part), reader->failed);
 	if (reader->at != reader->end)
-		return zp_fail(err, ZP_E_INVALID, "parsing time \"%.*s\": extra text: \"%.*s\"",
-		    shown, reader->text.data,
-		    (int)zp_min_u64((size_t)(reader->end - reader->at), PIN__SHOWN_MAX),
-		    reader->at);
+		return zp_fail(err, ZP_E_INVALID, "parsing time %s: extra text: %s", text,
+		    zp_quote(rest, ZP_QUOTE_TIME, &part));
 	return ZP_OK;
 }
 

@@ -126,6 +126,83 @@ bad_multiaddresses_are_refused(void **state)
 	    zp_multiaddr_normalize(zp_slice_of("/ip4/1.2.3.4/tcp/400"), &small, NULL), ZP_OK);
 }
 
+/* Messages are go-multiaddr's, Go's and go-libp2p's word for word: clients show them. */
+static void
+messages_say_what_is_wrong(void **state)
+{
+	static const struct {
+		const char *text, *message;
+	} cases[] = {
+	    {"/", "failed to parse multiaddr \"\": empty multiaddr"},
+	    {"x\"y", "failed to parse multiaddr \"x\\\"y\": must begin with /"},
+	    {"/ip4/1.2.3", "failed to parse multiaddr \"/ip4/1.2.3\": invalid value \"1.2.3\" for "
+			   "protocol ip4: failed to parse ip4 addr: 1.2.3"},
+	    {"/tcp/65536", "failed to parse multiaddr \"/tcp/65536\": invalid value \"65536\" for "
+			   "protocol tcp: failed to parse port addr: strconv.ParseUint: parsing "
+			   "\"65536\": value out of range"},
+	    {"/memory/x\n",
+		"failed to parse multiaddr \"/memory/x\\n\": invalid value \"x\\n\" for "
+		"protocol memory: strconv.ParseUint: parsing \"x\\n\": invalid syntax"},
+	    {"/ipfs/x",
+		"failed to parse multiaddr \"/ipfs/x\": invalid value \"x\" for protocol p2p: "
+		"failed to parse p2p addr: x invalid cid: cid too short"},
+	    {"/http-path/a%4",
+		"failed to parse multiaddr \"/http-path/a%4\": invalid value \"a%4\" "
+		"for protocol http-path: invalid URL escape \"%4\""},
+	    {"/onion3/x:1", "failed to parse multiaddr \"/onion3/x:1\": invalid value \"x:1\" for "
+			    "protocol onion3: failed to parse onion addr: x:1 not a Tor onionv3 "
+			    "address. len == 1"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(cases); i++) {
+		ZP_AUTO_BUF(normal, 4096);
+		struct zp_err err = {0};
+
+		assert_int_equal(zp_multiaddr_normalize(zp_slice_of(cases[i].text), &normal, &err),
+		    ZP_E_INVALID);
+		assert_string_equal(err.text, cases[i].message);
+	}
+}
+
+/* Quotes, escapes, bytes that are no UTF-8, and a cut between characters. */
+static void
+texts_are_quoted_as_go_does(void **state)
+{
+	static const struct {
+		struct zp_slice text;
+		const char *go, *time;
+	} cases[] = {
+#define CASE(text, go, time) {{(const uint8_t *)(text), sizeof(text) - 1}, go, time}
+	    CASE("", "\"\"", "\"\""),
+	    CASE("a\"\\b", "\"a\\\"\\\\b\"", "\"a\\\"\\\\b\""),
+	    CASE("\0\a\n\x7f", "\"\\x00\\a\\n\\x7f\"", "\"\\x00\\x07\\x0a\x7f\""),
+	    CASE("\xc3\xa9\xff", "\"\xc3\xa9\\xff\"", "\"\\xc3\\xa9\\xff\""),
+	    CASE("\xe2\x80\xa8\xc2\xa0", "\"\\u2028\\u00a0\"", "\"\\xe2\\x80\\xa8\\xc2\\xa0\""),
+	    CASE("\xf4\x8f\xbf\xbf", "\"\\U0010ffff\"", "\"\\xf4\\x8f\\xbf\\xbf\""),
+#undef CASE
+	};
+	uint8_t worst[2 * ZP_QUOTED_BYTES_MAX];
+	struct zp_quoted quoted;
+
+	(void)state;
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(cases); i++) {
+		assert_string_equal(zp_quote(cases[i].text, ZP_QUOTE_GO, &quoted), cases[i].go);
+		assert_string_equal(zp_quote(cases[i].text, ZP_QUOTE_TIME, &quoted), cases[i].time);
+	}
+	memset(worst, 0xff, sizeof(worst));
+	for (int style = ZP_QUOTE_GO; style <= ZP_QUOTE_TIME; style++)
+		assert_int_equal(
+		    strlen(zp_quote((struct zp_slice){worst, sizeof(worst)}, style, &quoted)),
+		    4 * ZP_QUOTED_BYTES_MAX + 2);
+	worst[0] = 'a';
+	for (size_t i = 1; i + 1 < sizeof(worst); i += 2)
+		memcpy(worst + i, "\xc3\xa9", 2);
+	assert_int_equal(
+	    strlen(zp_quote((struct zp_slice){worst, sizeof(worst)}, ZP_QUOTE_GO, &quoted)),
+	    ZP_QUOTED_BYTES_MAX - 1 + 2);
+}
+
 /* Only a component called p2p counts, not the same letters in another's value. */
 static void
 peers_are_found_in_components(void **state)
@@ -350,6 +427,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(multiaddresses_have_a_normal_form),
 	    cmocka_unit_test(bad_multiaddresses_are_refused),
+	    cmocka_unit_test(messages_say_what_is_wrong),
+	    cmocka_unit_test(texts_are_quoted_as_go_does),
 	    cmocka_unit_test(peers_are_found_in_components),
 	    cmocka_unit_test(times_are_read_as_go_does),
 	    cmocka_unit_test(bad_times_are_refused),
