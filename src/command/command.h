@@ -137,23 +137,14 @@ ZP_MUST_CHECK int zp_command_get_batch(struct zp_node *node, const struct zp_key
     size_t count, struct zp_read_scratch *scratch, struct zp_buf *texts,
     struct zp_batch_answer *answers_out, struct zp_err *err);
 
-struct zp_list_filter {
-	uint32_t types; /* bit (1 << enum zp_pin_type); 0: all */
-	uint32_t namespace_id;
-	struct zp_slice name;           /* exact; NULL data: any */
-	const struct zp_pair *metadata; /* all must match */
-	size_t metadata_count;
-	bool has_before, has_after; /* created strictly before / after, seconds */
-	int64_t before_seconds, after_seconds;
-};
-
 struct zp_list;
 
-/* Pins in key order after `cursor` (an encoded key, NULL: from the start). Filter texts are
- * borrowed until close. A view is given up after a minute and taken anew behind the last key: pins
- * that nobody touched appear exactly once. */
-ZP_MUST_CHECK int zp_list_open(struct zp_node *node, const struct zp_list_filter *filter,
-    const uint8_t *cursor, struct zp_list **list_out, struct zp_err *err);
+/* Pins of one namespace in key order after `cursor` (an encoded key, NULL: from the start). A view
+ * is given up after a minute and taken anew behind the last key: pins that nobody touched appear
+ * exactly once. Which of them are wanted is for the caller to say, who knows when to let others go
+ * first. */
+ZP_MUST_CHECK int zp_list_open(struct zp_node *node, uint32_t namespace_id, const uint8_t *cursor,
+    struct zp_list **list_out, struct zp_err *err);
 /* 0 and a pin valid until the next call, ZP_END, or an error. */
 ZP_MUST_CHECK int zp_list_next(
     struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err);

@@ -64,7 +64,6 @@ zp_import_open(struct zp_node *node, const struct zp_import_options *options,
     void *context, struct zp_import **import_out, struct zp_err *err)
 {
 	struct zp_import *import;
-	struct zp_list_filter all = {.types = 0};
 	int rc = ZP_OK;
 
 	if (node->read_only)
@@ -91,7 +90,7 @@ zp_import_open(struct zp_node *node, const struct zp_import_options *options,
 	/* A stream that goes on has deleted already: its lines came only after that. */
 	import->is_deleting = options->replace && options->lines_done == 0;
 	if (import->is_deleting)
-		rc = zp_list_open(node, &all, NULL, &import->deleting, err);
+		rc = zp_list_open(node, 0, NULL, &import->deleting, err);
 	if (rc < 0) {
 		zp_import_close(import);
 		return rc;

@@ -1,5 +1,5 @@
 /*
- * list.c - pins in key order, shard after shard, filtered.
+ * list.c - pins of a namespace in key order, shard after shard.
  *
  * Flow:  api and replacing imports → here → a shard's scan. Owner: whoever opened the list.
  *
@@ -14,8 +14,8 @@
 
 struct zp_list {
 	struct zp_node *node;
-	struct zp_list_filter filter; /* borrows from the caller */
-	uint32_t shard;               /* of the scan, or of the one to open */
+	uint32_t namespace_id;
+	uint32_t shard; /* of the scan, or of the one to open */
 	struct zp_view *view;
 	struct zp_scan *scan;
 	uint64_t opened_at_ns;
@@ -25,7 +25,7 @@ struct zp_list {
 };
 
 int
-zp_list_open(struct zp_node *node, const struct zp_list_filter *filter, const uint8_t *cursor,
+zp_list_open(struct zp_node *node, uint32_t namespace_id, const uint8_t *cursor,
     struct zp_list **list_out, struct zp_err *err)
 {
 	struct zp_list *list;
@@ -35,8 +35,7 @@ zp_list_open(struct zp_node *node, const struct zp_list_filter *filter, const ui
 		return zp_fail(err, ZP_E_INVALID, "invalid cursor");
 	list = zp_alloc_zero(1, sizeof(*list));
 	list->node = node;
-	if (filter != NULL)
-		list->filter = *filter;
+	list->namespace_id = namespace_id;
 	if (cursor != NULL) {
 		list->has_last = true;
 		list->last = last;
@@ -76,71 +75,6 @@ scan_open(struct zp_list *list, struct zp_err *err)
 	if (rc < 0)
 		scan_close(list);
 	return rc;
-}
-
-/* ---- Filter --------------------------------------------------------------------------------- */
-
-static bool
-created_matches(const struct zp_list_filter *filter, const struct zp_record *record)
-{
-	int64_t created = zp_unzigzag(record->facts[ZP_FACT_CREATED]);
-
-	/* Microseconds in every namespace but the cluster's own, by whole seconds towards the past.
-	 */
-	if (filter->namespace_id != 0)
-		created = created / 1000000 - (created % 1000000 < 0);
-	return (!filter->has_before || created < filter->before_seconds) &&
-	       (!filter->has_after || created > filter->after_seconds);
-}
-
-static bool
-name_matches(const struct zp_list_filter *filter, struct zp_slice texts)
-{
-	enum zp_text_tag tag;
-	struct zp_slice value;
-	size_t position = 0;
-
-	while (zp_texts_next(texts, &position, &tag, &value) == ZP_OK) {
-		if (tag == ZP_TEXT_NAME)
-			return zp_slice_equal(value, filter->name);
-	}
-	return filter->name.length == 0; /* a pin without a name has the empty one */
-}
-
-static bool
-pair_is_in(const struct zp_pair *pair, struct zp_slice texts)
-{
-	enum zp_text_tag tag;
-	struct zp_slice value;
-	size_t position = 0;
-	bool is_key = false;
-
-	while (zp_texts_next(texts, &position, &tag, &value) == ZP_OK) {
-		if (tag == ZP_TEXT_METADATA_KEY)
-			is_key = zp_slice_equal(value, pair->key);
-		else if (tag == ZP_TEXT_METADATA_VALUE && is_key)
-			return zp_slice_equal(value, pair->value);
-	}
-	return false;
-}
-
-static bool
-matches(
-    const struct zp_list_filter *filter, const struct zp_key *key, const struct zp_record *record)
-{
-	if (key->namespace_id != filter->namespace_id)
-		return false;
-	if (filter->types != 0 && (filter->types >> record->facts[ZP_FACT_TYPE] & 1) == 0)
-		return false;
-	if (!created_matches(filter, record))
-		return false;
-	if (filter->name.data != NULL && !name_matches(filter, record->texts))
-		return false;
-	for (size_t i = 0; i < filter->metadata_count; i++) {
-		if (!pair_is_in(&filter->metadata[i], record->texts))
-			return false;
-	}
-	return true;
 }
 
 /* ---- Walking -------------------------------------------------------------------------------- */
@@ -191,7 +125,7 @@ zp_list_next(
 		rc = next(list, &key, &record, err);
 		if (rc != ZP_OK)
 			return rc;
-		if (matches(&list->filter, &key, &record))
+		if (key.namespace_id == list->namespace_id)
 			break;
 	}
 	*key_out = key;

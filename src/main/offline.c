@@ -334,12 +334,11 @@ pins_write(struct zp_node *node, const struct zp_cli_export *to, struct zp_cli_c
     struct zp_err *err)
 {
 	const struct zp_pin_json_style style = {0};
-	struct zp_list_filter filter = {0};
 	ZP_AUTO_BUF(lines, LINE_BYTES_MAX);
 	struct zp_record record;
 	struct zp_list *list;
 	struct zp_key key;
-	int rc = zp_list_open(node, &filter, NULL, &list, err);
+	int rc = zp_list_open(node, 0, NULL, &list, err);
 
 	if (rc < 0)
 		return rc;

@@ -205,7 +205,7 @@ list_compare(void)
 	uint64_t count = 0;
 	int rc;
 
-	if (zp_list_open(driver.node, NULL, NULL, &list, &err) < 0)
+	if (zp_list_open(driver.node, 0, NULL, &list, &err) < 0)
 		wrong("list: %s", err.text);
 	while ((rc = zp_list_next(list, &key, &record, &err)) == ZP_OK) {
 		if (count > 0 && zp_key_compare(&last, &key) >= 0)

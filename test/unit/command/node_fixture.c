@@ -209,7 +209,7 @@ fixture_list_count(struct node_fixture *fixture)
 	uint64_t count = 0;
 	int rc;
 
-	assert_int_equal(zp_list_open(fixture->node, NULL, NULL, &list, &err), 0);
+	assert_int_equal(zp_list_open(fixture->node, 0, NULL, &list, &err), 0);
 	while ((rc = zp_list_next(list, &key, &record, &err)) == ZP_OK)
 		count++;
 	zp_list_close(list);
