@@ -154,9 +154,13 @@ redirect(struct api_call *call, struct zp_slice path, unsigned status)
 	ZP_AUTO_BUF(location, 8 * ZP_HTTP_HEAD_BYTES_MAX);
 
 	api__path_escape(path, &location);
-	if (query.length > 0) {
+	if (query.length > 0)
 		zp_buf_append_byte(&location, '?');
-		zp_buf_append_slice(&location, query);
+	for (size_t i = 0; i < query.length; i++) {
+		if (status == 307 && query.data[i] >= 0x80)
+			zp_buf_printf(&location, "%%%02x", query.data[i]);
+		else
+			zp_buf_append_byte(&location, query.data[i]);
 	}
 	zp_http_answer_header(request, "Location", zp_buf_slice(&location));
 	zp_buf_clear(&call->json);
@@ -348,6 +352,11 @@ api__admit(struct zp_api *api, struct zp_http_request *request,
 
 	call->admitted = admitted;
 	call->admitted_context = context;
+	/* Of the server as a whole: nobody has to sign in for it, and no page is asked for. */
+	if (zp_slice_is(zp_http_path(request), "*")) {
+		answer_plain(call, 200, "");
+		return;
+	}
 	if (api__path_clean(zp_http_path(request), &call->path, &call->path_was_unclean) < 0) {
 		answer_plain(call, 400, "400 Bad Request");
 		return;

@@ -28,14 +28,28 @@ api__peers(struct api_call *call)
 
 /* ---- Adding and removing, as IPFS Cluster's CRDT mode does it ------------------------------- */
 
+/* In any case, as Go takes the names of members. */
+static bool
+is_peer_id(const struct zp_json_string *name)
+{
+	static const char wanted[] = "peer_id";
+	uint8_t text[6 * sizeof(wanted)]; /* all escaped */
+
+	return name->raw.length <= sizeof(text) && zp_json_unescape(name, text) == strlen(wanted) &&
+	       strncasecmp((const char *)text, wanted, strlen(wanted)) == 0;
+}
+
 static int
 peer_id_member(struct zp_json *json, struct zp_buf *text, struct zp_err *err)
 {
 	struct zp_json_string name, value;
-	int rc = zp_json_object_begin(json, err);
+	int rc;
 
+	if (zp_json_take_null(json))
+		return 0; /* Go: an object without members */
+	rc = zp_json_object_begin(json, err);
 	while (rc == 0 && (rc = zp_json_object_next(json, &name, err)) == 0) {
-		if (!zp_json_string_is(&name, "peer_id")) {
+		if (!is_peer_id(&name)) {
 			rc = zp_json_skip(json, err);
 			continue;
 		}

@@ -149,20 +149,32 @@ api__unpin(struct api_call *call)
 
 /* ---- Paths: only /ipfs/<cid> and /ipld/<cid> say which CID they mean ------------------------ */
 
-/* Leaves the CID in captures[0]. False: answered. */
+/* "/ipfs/<cid>/a", as it is quoted in answers. */
+static const char *
+path_quote(struct api_call *call, struct zp_quoted *quoted)
+{
+	zp_buf_clear(&call->text);
+	for (size_t i = 0; i < 2; i++) {
+		zp_buf_append_byte(&call->text, '/');
+		zp_buf_append_slice(&call->text, call->captures[i]);
+	}
+	return zp_quote(zp_buf_slice(&call->text), ZP_QUOTE_GO, quoted);
+}
+
+/* Parses the CID into call->pin.cid. False: answered. */
 static bool
 path_take(struct api_call *call)
 {
 	struct zp_slice type = call->captures[0], path = call->captures[1], root = path;
+	struct zp_quoted quoted;
 	const uint8_t *slash = path.length == 0 ? NULL : memchr(path.data, '/', path.length);
 	int rc;
 
 	if (slash != NULL)
 		root.length = (size_t)(slash - path.data);
 	if (!zp_slice_is(type, "ipns") && zp_cid_parse(root, &call->pin.cid, &call->err) < 0) {
-		api__answer_error(call, 400, "error parsing path: invalid path \"/%.*s/%.*s\": %s",
-		    (int)type.length, type.data, (int)zp_min_u64(path.length, 200), path.data,
-		    call->err.text);
+		api__answer_error(call, 400, "error parsing path: invalid path %s: %s",
+		    path_quote(call, &quoted), call->err.text);
 		return false;
 	}
 	rc = api__options_read(&call->query, api__now_us(), &call->pin, &call->err);
@@ -172,9 +184,9 @@ path_take(struct api_call *call)
 	}
 	if (slash != NULL || zp_slice_is(type, "ipns")) {
 		api__answer_error(call, 501,
-		    "/%.*s/%.*s must be resolved by an IPFS daemon: path resolution comes with the "
-		    "IPFS connector and is not in this release. Give the CID itself",
-		    (int)type.length, type.data, (int)zp_min_u64(path.length, 200), path.data);
+		    "%s must be resolved by an IPFS daemon: path resolution comes with the IPFS "
+		    "connector and is not in this release. Give the CID itself",
+		    path_quote(call, &quoted));
 		return false;
 	}
 	return true;
@@ -196,16 +208,65 @@ api__unpin_path(struct api_call *call)
 
 /* ---- What needs Kubo ------------------------------------------------------------------------- */
 
+/* Cuts the front up to the separator, or all of it, off `rest`; without the white space around. */
+static struct zp_slice
+part_take(struct zp_slice *rest, uint8_t separator)
+{
+	const uint8_t *at = rest->length == 0 ? NULL : memchr(rest->data, separator, rest->length);
+	struct zp_slice part = *rest;
+
+	if (at != NULL)
+		part.length = (size_t)(at - rest->data);
+	rest->data += part.length + (at != NULL);
+	rest->length -= part.length + (at != NULL);
+	while (part.length > 0 && (part.data[0] == ' ' || part.data[0] == '\t')) {
+		part.data++;
+		part.length--;
+	}
+	while (part.length > 0 &&
+	       (part.data[part.length - 1] == ' ' || part.data[part.length - 1] == '\t'))
+		part.length--;
+	return part;
+}
+
+static bool
+is_word(struct zp_slice text, const char *word)
+{
+	return text.length == strlen(word) &&
+	       strncasecmp((const char *)text.data, word, text.length) == 0;
+}
+
+/* What Go's Request.MultipartReader would say of the Content-Type; NULL: it is one. */
+static const char *
+multipart_problem(struct zp_slice type)
+{
+	struct zp_slice kind = part_take(&type, ';');
+
+	if (!is_word(kind, "multipart/form-data") && !is_word(kind, "multipart/mixed"))
+		return "request Content-Type isn't multipart/form-data";
+	while (type.length > 0) {
+		struct zp_slice value = part_take(&type, ';');
+		bool has_value = value.length > 0 && memchr(value.data, '=', value.length) != NULL;
+		struct zp_slice name = part_take(&value, '=');
+
+		if (is_word(name, "boundary") && value.length > 0)
+			return NULL;
+		if (name.length > 0 && (!has_value || value.length == 0))
+			return "request Content-Type isn't multipart/form-data";
+	}
+	return "no multipart boundary param in Content-Type";
+}
+
 void
 api__add(struct api_call *call)
 {
-	static const char multipart[] = "multipart/form-data";
-	struct zp_slice type;
+	struct zp_slice type = {0};
+	const char *problem;
 
-	if (!zp_http_header(call->request, "Content-Type", &type) ||
-	    type.length < strlen(multipart) ||
-	    strncasecmp((const char *)type.data, multipart, strlen(multipart)) != 0)
-		api__answer_error(call, 400, "request Content-Type isn't multipart/form-data");
+	(void)zp_http_header(call->request, "Content-Type", &type);
+	problem = multipart_problem(type);
+	if (problem != NULL)
+		api__answer_error(call, 400, "%s", problem);
 	else
 		api__answer_error(call, 501,
 		    "adding content needs an IPFS daemon: it comes with the IPFS connector and is "

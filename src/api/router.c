@@ -65,6 +65,9 @@ pattern_fits(const char *pattern, struct zp_slice path, struct zp_slice captures
 				return false;
 			capture.data = segments.at + 1;
 			capture.length = (size_t)(segments.end - capture.data);
+			/* IPFS Cluster's "{path:.*}": a line's end is not in it. */
+			if (memchr(capture.data, '\n', capture.length) != NULL)
+				return false;
 			ZP_ASSERT(captured < API_CAPTURES_MAX);
 			captures[captured] = capture;
 			return true;

@@ -75,12 +75,68 @@ api__recover_all(struct api_call *call)
 
 /* ---- Some: ?cids=a,b ------------------------------------------------------------------------ */
 
+/* Appends lines to call->json up to about a piece; *rest is what is left of the list. */
+static int
+cids_step(struct api_call *call, struct zp_slice *rest)
+{
+	bool local = api__query_is_true(&call->query, "local");
+	struct zp_slice item;
+	int rc = 0;
+
+	while (rc == 0 && call->json.length < ZP_HTTP_PIECE_BYTES && api__list_next(rest, &item)) {
+		rc = zp_cid_parse(item, &call->pin.cid, &call->err);
+		if (rc == 0)
+			rc = status_of_cid(call, local, false);
+		if (rc == 0)
+			zp_buf_append_byte(&call->json, '\n');
+	}
+	return rc < 0 ? rc : zp_buf_check(&call->json, "the answer", &call->err);
+}
+
+struct cids_stream {
+	struct api_call *call;
+	struct zp_slice rest; /* of the query's list; data NULL: all is read */
+};
+
+static enum zp_http_produced
+cids_produce(struct zp_http_request *request, void *context, struct zp_buf *out)
+{
+	struct cids_stream *stream = context;
+	struct api_call *call = stream->call;
+	int rc = 0;
+
+	if (call->json.length == 0)
+		rc = cids_step(call, &stream->rest);
+	zp_buf_append_slice(out, zp_buf_slice(&call->json));
+	zp_buf_clear(&call->json);
+	if (rc == 0 && stream->rest.data != NULL)
+		return ZP_HTTP_MORE;
+	if (rc < 0)
+		api__note_error(request, call->err.text);
+	zp_http_trailer(request, API_STREAM_TRAILER,
+	    rc < 0 ? zp_slice_of(call->err.text) : (struct zp_slice){0});
+	return ZP_HTTP_DONE;
+}
+
+static void
+cids_end(struct zp_http_request *request, void *context, bool sent)
+{
+	struct cids_stream *stream = context;
+
+	(void)request;
+	(void)sent;
+	api__call_put(stream->call);
+	zp_free(stream);
+}
+
+/* A list of some hundred CIDs may be of pins with 64 KiB each, so it is not gathered. */
 static void
 statuses_of_cids(struct api_call *call)
 {
-	bool local = api__query_is_true(&call->query, "local");
 	struct zp_slice list = api__query_get(&call->query, "cids"), rest = list, item;
-	int rc = 0;
+	struct zp_http_producer producer = {cids_produce, cids_end, NULL};
+	struct cids_stream *stream;
+	int rc;
 
 	/* All must be good before one is answered. */
 	while (api__list_next(&rest, &item)) {
@@ -89,16 +145,17 @@ statuses_of_cids(struct api_call *call)
 		api__answer_error(call, 400, "error decoding Cid: %s", call->err.text);
 		return;
 	}
-	while (rc == 0 && api__list_next(&list, &item)) {
-		rc = zp_cid_parse(item, &call->pin.cid, &call->err);
-		if (rc == 0)
-			rc = status_of_cid(call, local, false);
-		zp_buf_append_byte(&call->json, '\n');
-	}
-	if (rc < 0)
+	rc = cids_step(call, &list);
+	if (rc < 0) {
 		api__answer_failure(call, rc);
-	else
-		api__answer_lines(call);
+		return;
+	}
+	stream = zp_alloc_zero(1, sizeof(*stream));
+	*stream = (struct cids_stream){call, list};
+	producer.context = stream;
+	zp_http_answer_header_text(call->request, "Trailer", API_STREAM_TRAILER);
+	api__headers_add(call, "application/json");
+	zp_http_answer_stream(call->request, 200, &producer);
 }
 
 /* ---- All ------------------------------------------------------------------------------------ */

@@ -164,8 +164,9 @@ target_parse(struct http_head *head, const uint8_t *data, size_t from, size_t to
 	const uint8_t *mark;
 	int rc;
 
+	/* Bytes above ASCII should be escaped, but curl sends a UTF-8 name as it is typed. */
 	for (size_t i = from; i < to; i++)
-		if (data[i] <= 0x20 || data[i] >= 0x7f || data[i] == '#')
+		if (data[i] <= 0x20 || data[i] == 0x7f || data[i] == '#')
 			return -400;
 	head->target = span_of(from, to);
 	if (data[from] == '*') {

@@ -140,8 +140,10 @@ class Connection:
                     break
                 body += chunk
             trailers = self._fields()
+        elif "content-length" in fields:
+            body = self.file.read(int(fields["content-length"]))
         else:
-            body = self.file.read(int(fields.get("content-length", 0)))
+            body = self.file.read()
         return Answer(status, headers, body, trailers)
 
 

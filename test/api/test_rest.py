@@ -168,6 +168,14 @@ class Rest(NodeTest):
         answer = self.node.get(f"/pins?cids={CID_C},{CID_A},{CID_C}")
         self.assertEqual([line["cid"] for line in answer.lines()], [CID_C, CID_A, CID_C])
 
+    def test_status_of_many_large_pins(self):
+        """What a list of CIDs asks for is not gathered: 150 pins of 60 KiB are more than one answer holds."""
+        body = b'{"cid":"%s","metadata":{"a":"%s"}}\n' % (CID_A.encode(), b"m" * 60000)
+        self.assertEqual(self.node.post("/pins", body).lines()[0]["cid"], CID_A)
+        answer = self.node.get("/pins?cids=" + ",".join([CID_A] * 150))
+        self.assertEqual((len(answer.lines()), answer.trailers), (150, [("x-stream-error", "")]))
+        self.assertTrue(all(len(line["metadata"]["a"]) == 60000 for line in answer.lines()))
+
     def test_filters_that_say_nothing(self):
         for path in ("/pins?filter=xx", "/pins?filter=undefined", "/allocations?filter=xx,yy"):
             self.assert_error(self.node.get(path), 400, "invalid filter value")
@@ -202,8 +210,10 @@ class Rest(NodeTest):
             self.assert_error(self.node.post("/peers", body), 400, "error decoding request body")
         for body in (b"{}", b'{"peer_id":"x"}', b'{"peer_id":null}'):
             self.assert_error(self.node.post("/peers", body), 400, "error decoding peer_id")
-        self.assert_error(self.node.post("/peers", b'{"peer_id":"%s"}' % FOREIGN.encode()), 500,
-                          "failed to find any peer in table")
+        for body in (b'{"peer_id":"%s"} and more', b'{"PEER_ID":"%s"}', b'{"\\u0050eer_id":"%s"}'):
+            self.assert_error(self.node.post("/peers", body % FOREIGN.encode()), 500,
+                              "failed to find any peer in table")
+        self.assert_error(self.node.post("/peers", b"null"), 400, "error decoding peer_id")
         self.assertEqual(self.node.post("/peers", b'{"peer_id":"%s"}' % self.id.encode()).json()["id"],
                          self.id)
         self.assertEqual(self.node.post("/peers", b" " * 70000).status, 413)
@@ -242,6 +252,9 @@ class Rest(NodeTest):
     def test_what_needs_kubo(self):
         self.assert_error(self.node.post("/add", b"x"), 400,
                           "request Content-Type isn't multipart/form-data")
+        for kind in ("multipart/form-data", "multipart/mixed;", "Multipart/Form-Data; a=b"):
+            self.assert_error(self.node.post("/add", b"x", ["Content-Type: " + kind]), 400,
+                              "no multipart boundary param in Content-Type")
         add = self.node.post("/add", b"--b--", ["Content-Type: multipart/form-data; boundary=b"])
         gc = self.node.post("/ipfs/gc?local=true")
         for answer in (add, gc):
@@ -276,8 +289,24 @@ class Rest(NodeTest):
             answer = self.node.request(method, path)
             self.assertEqual((answer.status, answer.body, answer.header("content-type"),
                               answer.header("vary")), (405, b"", None, "Origin"))
+        self.assert_error(self.node.post(f"/pins/ipfs/{CID_A}%0A"), 404, "not found")
         bad = self.node.get("/pins/%zz")
         self.assertEqual((bad.status, bad.body), (400, b"400 Bad Request"))
+
+    def test_options_of_the_server(self):
+        for headers in ([], ["Origin: http://a.example", "Access-Control-Request-Method: GET"]):
+            answer = self.node.request("OPTIONS", "*", headers=headers)
+            self.assertEqual((answer.status, answer.body, answer.header("vary")), (200, b"", None))
+
+    def test_bytes_above_ascii_need_no_escape(self):
+        """curl sends a name as it is typed."""
+        self.node.post(f"/pins/{CID_A}?name=\u00e9\U0001f600&meta-\u4e16=\u00fc")
+        pin = self.node.get(f"/allocations/{CID_A}").json()
+        self.assertEqual((pin["name"], pin["metadata"]), ("\u00e9\U0001f600", {"\u4e16": "\u00fc"}))
+        self.assert_error(self.node.get("/\u00e9"), 404, "not found")
+        for path, location in (("/id/?\u00e9", "/id?%c3%a9"), ("/\u00e9/", "/%C3%A9")):
+            answer = self.node.get(path)
+            self.assertEqual((answer.status, answer.header("location")), (307, location))
 
     # ---- CORS ----
 

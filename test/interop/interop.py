@@ -19,6 +19,7 @@ import differences
 import rest
 import state
 import steps
+import wrong
 from check import Checks
 from peers import (CTL, SERVICE, VERSION, Connection, Node, Peer, TlsConnection, certificate_make,
                    program_version)
@@ -72,6 +73,7 @@ class Pair:
 
 def run_plain(checks):
     with Pair() as pair:
+        rest.compare(checks, "REST, wrong requests", *pair.sides, wrong.everything())
         rest.compare(checks, "REST", *pair.sides, steps.everything())
     with Pair() as pair:
         ctl.compare(checks, "ctl, text", *pair.ctl(), ctl.COMMANDS)
@@ -137,6 +139,8 @@ PATH, beside zpin: on 127.0.0.1, with free ports and temporary folders. It fails
   with accounts also every way to sign in or fail to. Status, headers, trailers and the body, member by member
   and in their order, must be alike. Masked are times of now (but not whether they have a fraction), the
   node's own id, versions and addresses.
+* **REST, wrong requests**: hundreds of bad CIDs, options, paths, filters and bodies get the same status and
+  the same text from both, and change nothing.
 * **ctl**: `ipfs-cluster-ctl` asks both the same, as text and as JSON, with `--basic-auth` and over https; what
   it prints to both outputs and its exit status must be alike.
 * **state**: `state export` → `zpin import` → `zpin export` → `state import` into a fresh peer →

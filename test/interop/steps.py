@@ -17,6 +17,7 @@ class Step:
     body: bytes = None
     headers: tuple = ()
     differs: tuple = ()  # names in differences.py that must be seen here
+    may: tuple = ()  # and that may be
 
     def __str__(self):
         text = f"{self.method} {self.path if len(self.path) < 150 else self.path[:150] + '…'}"
@@ -105,6 +106,7 @@ def pins():
     steps += pin(SPARE, origins=ORIGIN + "," + ORIGIN.replace("1.2.3.4", "5.6.7.8"))
     steps += [post(f"/pins/{SPARE}?meta-k=first&meta-k=second&name=one&name=two"), get(f"/allocations/{SPARE}"),
               post(f"/pins/{SPARE}?name=a+b%20c%2Bd"), get(f"/allocations/{SPARE}"),
+              post(f"/pins/{SPARE}?name=\u00e9\U0001f600&meta-\u4e16=\u00fc"), get(f"/allocations/{SPARE}"),
               post(f"/pins/{SPARE}?name=a;b=c"), get(f"/allocations/{SPARE}"),
               post(f"/pins/{SPARE}?name=%zz"), get(f"/allocations/{SPARE}"),
               post(f"/pins/{SPARE}?name=%ff", "utf8-is-400"), get(f"/allocations/{SPARE}"),
@@ -144,11 +146,9 @@ def bad_options():
              "expire-in=abc", "expire-in=5", "expire-in=1ms", "expire-in=-1h",
              "pin-update=x", "origins=x", "origins=/ip4/1.2.3.4/tcp/4001", "origins=/ip4/1.2.3/tcp/1",
              f"origins={ORIGIN},"]
-    worded = ("origins=/ip4/1.2.3/tcp/1", f"origins={ORIGIN},")
     steps = []
     for query in wrong:
-        more = ("multiaddress-text",) if query in worded else ()
-        steps += [post(f"/pins/{ABSENT}?{query}", "bad-option-ends", *more),
+        steps += [post(f"/pins/{ABSENT}?{query}", "bad-option-ends"),
                   get(f"/allocations/{ABSENT}", "bad-option-pins-not"),
                   Step("DELETE", f"/pins/{ABSENT}", differs=("bad-option-pins-not",))]
     steps += [get(f"/allocations/{RAW}?replication-min=x", "bad-option-ends"),
@@ -267,7 +267,7 @@ def cors():
                  differs=("cors-case",)),
             Step("OPTIONS", "/pins", headers=("Access-Control-Request-Method: GET",)),
             Step("OPTIONS", "/pins", headers=origin()), Step("OPTIONS", "/pins"), Step("OPTIONS", "/nothing"),
-            Step("OPTIONS", "*", differs=("options-star",))]
+            Step("OPTIONS", "*")]
 
 
 def everything():

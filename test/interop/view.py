@@ -74,7 +74,10 @@ def objects_of(body):
 
 
 def mask_time(match):
-    moment = datetime.datetime.fromisoformat(match[1] + "+00:00").timestamp()
+    try:
+        moment = datetime.datetime.fromisoformat(match[1] + "+00:00").timestamp()
+    except ValueError:
+        return match[0]  # no such day or hour: a wrong request quoted
     return near_now(moment, "<{}, fraction>" if match[2] else "<{}>", match[0])
 
 
