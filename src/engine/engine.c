@@ -67,7 +67,7 @@ zp_engine_create(const struct zp_engine_options *options, struct zp_err *err)
 {
 	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
 	struct manifest manifest = {
-	    .shard_id = options->shard_id, .number = 1, .incarnation = options->incarnation};
+	    .shard_id = options->shard_id, .incarnation = options->incarnation};
 	struct listing listing = {0};
 	char name[ZP_FILE_NAME_MAX];
 	int rc = zp_store_list(options->store, listing_add, &listing, err);
@@ -81,9 +81,14 @@ zp_engine_create(const struct zp_engine_options *options, struct zp_err *err)
 	memcpy(manifest.cluster_id, options->cluster_id, sizeof(manifest.cluster_id));
 	memcpy(manifest.low, options->low, ZP_KEY_BYTES);
 	memcpy(manifest.high, options->high, ZP_KEY_BYTES);
-	manifest__name_format(manifest.number, name);
-	manifest__encode(&manifest, &file);
-	return zp_store_write_all(options->store, name, zp_buf_slice(&file), err);
+	/* Twins, as collecting sees to later: one that is damaged costs nothing. */
+	for (manifest.number = 1; rc == ZP_OK && manifest.number <= 2; manifest.number++) {
+		zp_buf_clear(&file);
+		manifest__name_format(manifest.number, name);
+		manifest__encode(&manifest, &file);
+		rc = zp_store_write_all(options->store, name, zp_buf_slice(&file), err);
+	}
+	return rc;
 }
 
 static int

@@ -44,7 +44,7 @@ struct zp_engine_options {
 	void *warn_context;
 };
 
-/* Writes the first manifest of an empty store. ZP_E_EXISTS where there is one. */
+/* Writes the first two manifests, twins, into an empty store. ZP_E_EXISTS where there is one. */
 ZP_MUST_CHECK int zp_engine_create(const struct zp_engine_options *options, struct zp_err *err);
 
 /*
@@ -105,7 +105,8 @@ ZP_MUST_CHECK int zp_engine_merge(struct zp_engine *engine, const _Atomic(bool) 
 ZP_MUST_CHECK int zp_engine_seal(struct zp_engine *engine, const _Atomic(bool) *stop,
     struct zp_err *err);
 
-/* Removes manifests below `manifest_min` and every file that no manifest from there on names. */
+/* Removes manifests below `manifest_min` and every file that no manifest which stays names. Two always
+ * stay: where only one would, its twin, an equal manifest, does or is made. */
 ZP_MUST_CHECK int zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min,
     struct zp_err *err);
 

@@ -143,6 +143,67 @@ found_goes(const struct found_files *files)
 	return false;
 }
 
+/* Whether two manifests say the same of the shard, but for their numbers and how they came about. */
+static bool
+are_twins(const struct manifest *left, const struct manifest *right)
+{
+	ZP_AUTO_BUF(left_bytes, MANIFEST_BYTES_MAX);
+	ZP_AUTO_BUF(right_bytes, MANIFEST_BYTES_MAX);
+	struct manifest left_next, right_next;
+
+	manifest__next(left, &left_next);
+	manifest__next(right, &right_next);
+	right_next.number = left_next.number;
+	manifest__encode(&left_next, &left_bytes);
+	manifest__encode(&right_next, &right_bytes);
+	manifest__done(&left_next);
+	manifest__done(&right_next);
+	return zp_slice_equal(zp_buf_slice(&left_bytes), zp_buf_slice(&right_bytes));
+}
+
+/*
+ * When the newest manifest is the only one that stays, a flipped bit in it would cost the shard. The
+ * one before it stays too if it is its twin. *found_out: there are two.
+ */
+static void
+twin_keep(struct zp_engine *engine, struct collecting *collecting, bool *found_out)
+{
+	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
+	struct version *version;
+	struct found_file *before = NULL;
+	struct manifest manifest = {0};
+
+	*found_out = collecting->kept_count > 1;
+	for (size_t i = 0; !*found_out && i < collecting->manifests.count; i++) {
+		struct found_file *found = &collecting->manifests.items[i];
+
+		if (before == NULL || strcmp(before->name, found->name) < 0)
+			before = found;
+	}
+	/* One that can't be read is no twin. */
+	if (before == NULL ||
+	    zp_store_read_all(engine->options.store, before->name, MANIFEST_BYTES_MAX, &file,
+		NULL) < 0 ||
+	    manifest__decode(zp_buf_slice(&file), &manifest, NULL) < 0)
+		return;
+	version = engine__version_get(engine);
+	before->stays = are_twins(&manifest, &version->manifest);
+	*found_out = before->stays;
+	version__release(version);
+	manifest__done(&manifest);
+}
+
+static int
+twin_publish(struct zp_engine *engine, struct zp_err *err)
+{
+	struct version *version = engine__version_get(engine);
+	struct manifest manifest;
+
+	manifest__next(&version->manifest, &manifest);
+	version__release(version);
+	return engine__publish(engine, &manifest, false, err);
+}
+
 /* What is removed and comes back after a power cut is removed again: no sync. */
 static int
 found_remove(struct zp_engine *engine, const struct found_files *files, struct zp_err *err)
@@ -161,6 +222,7 @@ zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min, struct zp_err
 {
 	struct collecting collecting = {
 	    .manifest_min = zp_min_u64(manifest_min, zp_engine_manifest_number(engine))};
+	bool has_twin = true;
 	int rc = zp_store_list(engine->options.store, collecting_add, &collecting, err);
 
 	if (collecting.files.count > 1)
@@ -168,6 +230,8 @@ zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min, struct zp_err
 		    sizeof(collecting.files.items[0]), found_compare);
 	if (rc == ZP_OK)
 		rc = files_keep(engine, &collecting, err);
+	if (rc == ZP_OK)
+		twin_keep(engine, &collecting, &has_twin);
 	/* Manifests first, durably: one that is still there must have its files. An earlier call may have
 	 * removed them and failed before that was durable, so it is said even when there are none. */
 	if (rc == ZP_OK)
@@ -176,6 +240,9 @@ zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min, struct zp_err
 		rc = zp_store_sync_directory(engine->options.store, err);
 	if (rc == ZP_OK)
 		rc = found_remove(engine, &collecting.files, err);
+	/* At last, for what was removed may be the room that it needs. */
+	if (rc == ZP_OK && !has_twin)
+		rc = twin_publish(engine, err);
 	zp_free(collecting.manifests.items);
 	zp_free(collecting.files.items);
 	zp_free(collecting.kept);

@@ -101,12 +101,14 @@ old_files_remove(struct zp_shards *shards, const char *prefix, uint64_t keep, st
 static void
 collect(struct zp_shards *shards)
 {
+	uint64_t map_keep = zp_min_u64(shards->older.map_number, shards->map.number);
 	struct zp_err err = {0};
 	int rc = old_files_remove(shards, "checkpoint", shards->older.number, &err);
 
 	if (rc == ZP_OK)
-		rc = old_files_remove(
-		    shards, "map", zp_min_u64(shards->older.map_number, shards->map.number), &err);
+		rc = old_files_remove(shards, "map", map_keep, &err);
+	if (rc == ZP_OK)
+		rc = old_files_remove(shards, SHARD__MAP_COPY, map_keep, &err);
 	for (uint32_t i = 0; rc == ZP_OK && i < shards->older.shards_count; i++) {
 		const struct zp_checkpoint_shard *entry = &shards->older.shards[i];
 		int64_t index = shard__find_id(shards, entry->id);

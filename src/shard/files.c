@@ -124,9 +124,14 @@ shard__map_write(struct zp_store *store, const struct zp_shard_map *map, struct 
 {
 	ZP_AUTO_BUF(file, SHARD__MAP_BYTES_MAX);
 	char name[SHARD__NAME_BYTES];
+	int rc;
 
-	shard__name("map", map->number, name);
 	zp_shard_map_encode(map, &file);
+	shard__name(SHARD__MAP_COPY, map->number, name);
+	rc = zp_store_write_all(store, name, zp_buf_slice(&file), err);
+	if (rc < 0)
+		return rc;
+	shard__name("map", map->number, name);
 	return zp_store_write_all(store, name, zp_buf_slice(&file), err);
 }
 

@@ -174,20 +174,20 @@ compare_checkpoint_shards(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* Position 0 of empty shards: manifest 1, whose checksum is left unsaid. */
+/* Position 0 of empty shards: manifest 1, whose checksum is left unsaid. Two, as there are later.
+ */
 static int
-first_checkpoint_write(const struct zp_shards_options *options, const struct zp_shard_map *map,
+first_checkpoints_write(const struct zp_shards_options *options, const struct zp_shard_map *map,
     uint64_t epoch, int64_t now_microseconds, struct zp_err *err)
 {
 	struct zp_checkpoint checkpoint = {
-	    .number = 1,
 	    .node = map->node,
 	    .epoch = epoch,
 	    .time_microseconds = now_microseconds,
 	    .map_number = map->number,
 	    .shards_count = map->count,
 	};
-	int rc;
+	int rc = ZP_OK;
 
 	memcpy(checkpoint.cluster_id, map->cluster_id, 16);
 	checkpoint.shards = zp_alloc_zero(map->count, sizeof(*checkpoint.shards));
@@ -197,7 +197,10 @@ first_checkpoint_write(const struct zp_shards_options *options, const struct zp_
 		checkpoint.shards[i].manifest_number = 1;
 	}
 	qsort(checkpoint.shards, map->count, sizeof(*checkpoint.shards), compare_checkpoint_shards);
-	rc = shard__checkpoint_write(options->store, &checkpoint, err);
+	while (rc == ZP_OK && checkpoint.number < 2) {
+		checkpoint.number++;
+		rc = shard__checkpoint_write(options->store, &checkpoint, err);
+	}
 	zp_checkpoint_done(&checkpoint);
 	return rc;
 }
@@ -219,34 +222,64 @@ zp_shards_create(const struct zp_shards_options *options, const struct zp_shard_
 	if (rc == ZP_OK)
 		rc = shard__map_write(options->store, map, err);
 	if (rc == ZP_OK)
-		rc = first_checkpoint_write(options, map, epoch, now_microseconds, err);
+		rc = first_checkpoints_write(options, map, epoch, now_microseconds, err);
 	return rc;
 }
 
 /* ---- Opening: map and checkpoints ----------------------------------------------------------- */
 
 static int
-map_read(struct zp_shards *shards, struct zp_err *err)
+map_file_read(struct zp_shards *shards, const char *prefix, uint64_t number, struct zp_err *err)
 {
 	ZP_AUTO_BUF(file, SHARD__MAP_BYTES_MAX);
 	char name[SHARD__NAME_BYTES];
-	uint64_t number;
-	size_t count;
-	int rc = shard__numbers_list(shards->options.store, "map", &number, 1, &count, err);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	if (count == 0)
-		return zp_fail(err, ZP_E_NOT_FOUND, "there is no node in %s: create one first",
-		    shards->options.root);
-	shard__name("map", number, name);
+	shard__name(prefix, number, name);
 	rc = zp_store_read_all(shards->options.store, name, SHARD__MAP_BYTES_MAX, &file, err);
+	/* Empty, or longer than any: as damaged as a wrong checksum. */
+	if (rc == ZP_E_TOO_LARGE)
+		rc = ZP_E_CORRUPT;
 	if (rc == ZP_OK)
 		rc = zp_shard_map_decode(zp_buf_slice(&file), &shards->map, err);
-	if (rc == ZP_OK && shards->map.number != number)
+	if (rc == ZP_OK && shards->map.number != number) {
 		rc = zp_fail(
 		    err, ZP_E_CORRUPT, "it holds map %llu", (unsigned long long)shards->map.number);
+		zp_shard_map_done(&shards->map);
+	}
 	return rc < 0 ? zp_wrap(err, rc, "%s", name) : ZP_OK;
+}
+
+/* The highest, from its file or from the copy. */
+static int
+map_read(struct zp_shards *shards, struct zp_err *err)
+{
+	struct zp_store *store = shards->options.store;
+	struct zp_err why = {0};
+	uint64_t number = 0, copy = 0;
+	size_t count, copies;
+	int rc = shard__numbers_list(store, "map", &number, 1, &count, err);
+
+	if (rc == ZP_OK)
+		rc = shard__numbers_list(store, SHARD__MAP_COPY, &copy, 1, &copies, err);
+	if (rc < 0)
+		return rc;
+	if (count + copies == 0)
+		return zp_fail(err, ZP_E_NOT_FOUND, "there is no node in %s: create one first",
+		    shards->options.root);
+	number = zp_max_u64(number, copy);
+	rc = map_file_read(shards, "map", number, &why);
+	if (rc == ZP_E_CORRUPT || rc == ZP_E_NOT_FOUND) {
+		rc = map_file_read(shards, SHARD__MAP_COPY, number, err);
+		if (rc == ZP_OK)
+			shard__warn(shards, "%s; its copy is used", why.text);
+		return rc < 0 ? zp_wrap(err, rc,
+				    "neither map-%016llx nor its copy is whole, restore them from "
+				    "a snapshot",
+				    (unsigned long long)number)
+			      : ZP_OK;
+	}
+	return rc < 0 ? zp_fail(err, rc, "%s", why.text) : ZP_OK;
 }
 
 static int

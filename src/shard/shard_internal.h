@@ -65,7 +65,9 @@ int64_t shard__find_id(const struct zp_shards *shards, uint64_t shard_id);
 void shard__warn(const struct zp_shards *shards, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The map is written as map.number; the caller has raised it. */
+/* The map has no older one to fall back to, so there are two files of each. */
+#define SHARD__MAP_COPY "copy-of-map"
+/* Written as map.number, which the caller has raised; the copy first. */
 ZP_MUST_CHECK int shard__map_write(
     struct zp_store *store, const struct zp_shard_map *map, struct zp_err *err);
 ZP_MUST_CHECK int shard__checkpoint_write(

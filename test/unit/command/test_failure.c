@@ -115,7 +115,7 @@ a_failed_checkpoint_changes_nothing(void **state)
 		sim_store_fail(sim.sim, SIM_CALL_CHANGES, UINT64_MAX, ENOSPC);
 		failures += rc < 0;
 		zp_node_facts_get(sim.fixture.node, &facts);
-		assert_int_equal(facts.checkpoint_number, rc < 0 ? 1 : 2);
+		assert_int_equal(facts.checkpoint_number, rc < 0 ? 2 : 3);
 		assert_int_equal(facts.journal.first_batch, 1); /* never trimmed by a failure */
 		assert_int_equal(fixture_count(&sim.fixture), 20);
 		if (fixture_pin(&sim.fixture, 20, "b", &err) < 0)

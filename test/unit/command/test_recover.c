@@ -374,18 +374,88 @@ interrupted_raise_is_completed(void **state)
 	fixture_make(&fixture, 2);
 	pin_range(&fixture, 0, 20, "a");
 	checkpoint(&fixture);
-	fixture_shell(&fixture, "cp journal/map-0000000000000001 saved");
+	fixture_shell(&fixture, "mkdir saved && cp journal/*map-* saved");
 	assert_int_equal(zp_shards_incarnation_raise(fixture.node->shards, 0, fixture.node->epoch,
 			     fixture.node->commit.last_batch, &err),
 	    0);
 	fixture_close(&fixture);
-	fixture_shell(&fixture, "rm journal/map-* && mv saved journal/map-0000000000000001");
+	fixture_shell(&fixture, "rm journal/*map-* && mv saved/* journal && rmdir saved");
 	fixture_open(&fixture);
 	assert_non_null(strstr(fixture.log, "the map follows"));
 	pin_range(&fixture, 20, 40, "b");
 	kill_by_copy(&fixture);
 	assert_null(strstr(fixture.log, "the map follows"));
 	assert_int_equal(fixture_count(&fixture), 40);
+	fixture_drop(&fixture);
+}
+
+/* ---- Small files ---------------------------------------------------------------------------- */
+
+static void
+byte_flip(const struct node_fixture *fixture, const char *name)
+{
+	char path[300];
+	FILE *file;
+	int byte;
+
+	snprintf(path, sizeof(path), "%s/%s", fixture->root, name);
+	file = fopen(path, "r+b");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, 40, SEEK_SET), 0); /* each of them has a checksum over this */
+	byte = fgetc(file);
+	assert_int_not_equal(byte, EOF);
+	assert_int_equal(fseek(file, 40, SEEK_SET), 0);
+	assert_int_equal(fputc(byte ^ 4, file), byte ^ 4);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Each small file damaged, then each removed: of all there are two. Returns how many. */
+static unsigned
+small_files_try(struct node_fixture *fixture, uint64_t pins)
+{
+	char command[300], name[200];
+	unsigned count = 0;
+	FILE *list;
+
+	fixture_close(fixture);
+	fixture_shell(fixture, "mkdir saved && cp -a journal shards saved");
+	snprintf(command, sizeof(command),
+	    "cd %s && ls journal/*map-* journal/checkpoint-* shards/*/manifest-*", fixture->root);
+	list = popen(command, "r");
+	assert_non_null(list);
+	while (fgets(name, sizeof(name), list) != NULL) {
+		name[strcspn(name, "\n")] = '\0';
+		for (int removed = 0; removed < 2; removed++) {
+			if (removed)
+				fixture_shell(fixture, "rm %s", name);
+			else
+				byte_flip(fixture, name);
+			fixture_open(fixture);
+			assert_int_equal(fixture_count(fixture), pins);
+			assert_int_equal(fixture_list_count(fixture), pins);
+			fixture_close(fixture);
+			fixture_shell(fixture, "rm -r journal shards && cp -a saved/* .");
+		}
+		count++;
+	}
+	assert_int_equal(pclose(list), 0);
+	fixture_shell(fixture, "rm -r saved");
+	fixture_open(fixture);
+	return count;
+}
+
+/* However long a shard was idle, and also when it is new. */
+static void
+one_damaged_small_file_costs_nothing(void **state)
+{
+	struct node_fixture fixture;
+
+	fixture_make(&fixture, 2);
+	assert_int_equal(small_files_try(&fixture, 0), 2 + 2 + 2 * 2);
+	pin_range(&fixture, 0, 20, "a");
+	for (int round = 0; round < 3; round++)
+		checkpoint(&fixture);
+	assert_int_equal(small_files_try(&fixture, 20), 2 + 2 + 2 * 2);
 	fixture_drop(&fixture);
 }
 
@@ -491,14 +561,14 @@ checkpoints_trim_the_journal(void **state)
 	assert_true(facts.journal.first_batch <= 501); /* nothing that the older one needs */
 	assert_int_equal(facts.checkpoint_batch, 600);
 	fixture_shell(&fixture, "test $(ls journal/checkpoint-* | wc -l) = 2");
-	fixture_shell(&fixture, "test $(ls journal/map-* | wc -l) = 1");
+	fixture_shell(&fixture, "test $(ls journal/map-* journal/copy-of-map-* | wc -l) = 2");
 	fixture_shell(
 	    &fixture, "for s in shards/*; do test $(ls $s/manifest-* | wc -l) = 2 || exit 1; done");
 	/* One more without writes lets the journal go; after it there is nothing left to do. */
 	for (int round = 0; round < 3; round++) {
 		checkpoint(&fixture);
 		zp_node_facts_get(fixture.node, &facts);
-		assert_int_equal(facts.checkpoint_number, 8);
+		assert_int_equal(facts.checkpoint_number, 9);
 		assert_int_equal(facts.journal.first_batch, 601);
 	}
 	fixture_drop(&fixture);
@@ -520,6 +590,7 @@ main(void)
 	    cmocka_unit_test(raised_incarnation_voids_older_records),
 	    cmocka_unit_test(lower_incarnation_is_refused),
 	    cmocka_unit_test(interrupted_raise_is_completed),
+	    cmocka_unit_test(one_damaged_small_file_costs_nothing),
 	    cmocka_unit_test(records_are_judged),
 	    cmocka_unit_test(checkpoints_trim_the_journal),
 	};

@@ -440,7 +440,8 @@ a_disk_that_stays_full_loses_nothing(void **state)
 	for (unsigned i = 0; i < 5; i++) {
 		model_change_some(model, 10);
 		assert_int_equal(model_flush(model, &err), ZP_E_NO_SPACE);
-		assert_int_equal(zp_engine_collect(model->engine, UINT64_MAX, &err), ZP_OK);
+		/* It removes what it can; a twin of the newest manifest has to wait. */
+		assert_int_equal(zp_engine_collect(model->engine, UINT64_MAX, &err), ZP_E_NO_SPACE);
 		assert_true(model_holds(model));
 	}
 	sim_store_space_set(model->sim, 0);

@@ -370,6 +370,39 @@ a_flush_stops_before_no_reader_takes_it(void **state)
 	model_free(model);
 }
 
+/* Collecting leaves two manifests that say the same, and makes a second one once, not each time. */
+static void
+the_newest_manifest_has_a_twin(void **state)
+{
+	struct model *model = two_runs(12);
+	struct zp_err err = {0};
+	uint64_t numbers[8];
+
+	(void)state;
+	assert_int_equal(zp_engine_collect(model->engine, UINT64_MAX, &err), ZP_OK);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(zp_engine_collect(model->engine, UINT64_MAX, &err), ZP_OK);
+		assert_int_equal(model_manifests(model, numbers, ZP_ARRAY_COUNT(numbers)), 2);
+		assert_int_equal(zp_engine_manifest_number(model->engine), 5);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		char name[ZP_FILE_NAME_MAX];
+
+		manifest__name_format(numbers[i], name);
+		sim_store_file_flip(model->sim, MODEL_PATH, name, 40, 4);
+		reopen(model);
+		assert_true(model_holds(model));
+		sim_store_file_flip(model->sim, MODEL_PATH, name, 40, 4);
+	}
+	/* One that is damaged is no twin, and is replaced. */
+	sim_store_file_flip(model->sim, MODEL_PATH, "manifest-0000000000000004", 40, 4);
+	reopen(model);
+	assert_int_equal(zp_engine_collect(model->engine, UINT64_MAX, &err), ZP_OK);
+	assert_int_equal(zp_engine_manifest_number(model->engine), 6);
+	assert_int_equal(model_manifests(model, numbers, ZP_ARRAY_COUNT(numbers)), 2);
+	model_free(model);
+}
+
 /* A manifest of another shard, another cluster, other bounds, or another number is refused, not
  * used. */
 static void
@@ -403,7 +436,7 @@ a_manifest_of_elsewhere_is_refused(void **state)
 	    zp_engine_open(&options, &engine, &err), ZP_OK); /* not whole: passed over */
 	assert_int_equal(model->warnings, 1);
 	zp_engine_close(engine);
-	sim_store_read_error(model->sim, MODEL_PATH, "manifest-0000000000000003", 0, 1);
+	sim_store_read_error(model->sim, MODEL_PATH, "manifest-0000000000000004", 0, 1);
 	assert_int_equal(
 	    zp_engine_open(&options, &engine, &err), ZP_E_IO); /* unlike one that can't be read */
 	model_free(model);
@@ -551,6 +584,7 @@ main(void)
 	    cmocka_unit_test(a_damaged_run_is_stepped_over),
 	    cmocka_unit_test(damage_in_one_family_lets_the_others_merge),
 	    cmocka_unit_test(a_flush_stops_before_no_reader_takes_it),
+	    cmocka_unit_test(the_newest_manifest_has_a_twin),
 	    cmocka_unit_test(a_manifest_of_elsewhere_is_refused),
 	    cmocka_unit_test(tables_are_what_their_name_says),
 	    cmocka_unit_test(a_due_pin_behind_a_freeze_is_not_forgotten),
