@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -74,6 +75,25 @@ file_open(struct export *export, const char *path, struct zp_err *err)
 	return 0;
 }
 
+/* Makes the name last: a rename alone may be forgotten in a power cut. Where a directory may be
+ * written but not read, or its file system knows no sync of one, there is nothing more to be done.
+ */
+static int
+name_sync(const char *path, struct zp_err *err)
+{
+	char *copy = zp_strdup(path);
+	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = 0;
+
+	zp_free(copy);
+	if (fd < 0)
+		return errno == EACCES ? 0 : zp_fail_errno(err, errno, "the directory of %s", path);
+	if (fsync(fd) != 0 && errno != EINVAL)
+		rc = zp_fail_errno(err, errno, "sync the directory of %s", path);
+	close(fd);
+	return rc;
+}
+
 /* Makes the file last and gives it its name; or, after a failure, takes it away. */
 static int
 file_end(struct export *export, int rc, struct zp_err *err)
@@ -89,6 +109,8 @@ file_end(struct export *export, int rc, struct zp_err *err)
 			rc = zp_fail_errno(err, errno, "rename to %s", export->path);
 		if (rc < 0)
 			unlink(export->path_partial);
+		else
+			rc = name_sync(export->path, err);
 	}
 	zp_free(export->path);
 	free(export->path_partial); /* of asprintf */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "os/os.h"
 #include "pin/pin.h"
 
 enum {
@@ -63,6 +64,8 @@ file_write(const char *path, struct zp_slice bytes, struct zp_err *err)
 	if (write(fd, bytes.data, bytes.length) != (ssize_t)bytes.length || fsync(fd) != 0)
 		rc = zp_fail_errno(err, errno, "%s", path);
 	close(fd);
+	if (rc == ZP_OK && (rc = zp_disk_entry_sync(path)) != 0)
+		rc = zp_fail_errno(err, rc, "sync the directory of %s", path);
 	if (rc < 0)
 		unlink(path);
 	return rc;

@@ -50,8 +50,11 @@ config_write(const char *directory, const char *absolute, struct zp_err *err)
 	if (file == NULL)
 		return errno == EEXIST ? ZP_OK : zp_fail_errno(err, errno, "%s", path);
 	/* Accounts may come into it, and are refused in a file that everybody can read. */
+	/* Synced, since an empty config is a good one: it would lead to another data directory. Its name is
+	 * synced with the node's folders, which are made beside it. */
 	written = fchmod(fileno(file), 0640) == 0 &&
-		  fwrite(yaml.data, 1, yaml.length, file) == yaml.length;
+		  fwrite(yaml.data, 1, yaml.length, file) == yaml.length && fflush(file) == 0 &&
+		  fsync(fileno(file)) == 0;
 	if (fclose(file) != 0 || !written)
 		return zp_fail_errno(err, errno, "%s", path);
 	return ZP_OK;
@@ -63,8 +66,10 @@ directory_set(struct zp_config *config, const char *directory, struct zp_err *er
 {
 	char *absolute;
 
-	if (mkdir(directory, 0750) != 0 && errno != EEXIST)
-		return zp_fail_errno(err, errno, "%s", directory);
+	int rc = main__directory_make(directory, 0750, err);
+
+	if (rc < 0)
+		return rc;
 	absolute = realpath(directory, NULL);
 	if (absolute == NULL)
 		return zp_fail_errno(err, errno, "%s", directory);

@@ -161,22 +161,32 @@ main__node_options(const struct zp_config *config, const char *config_path,
 	return ZP_OK;
 }
 
+int
+main__directory_make(const char *path, mode_t mode, struct zp_err *err)
+{
+	int rc;
+
+	if (mkdir(path, mode) != 0)
+		return errno == EEXIST ? ZP_OK : zp_fail_errno(err, errno, "%s", path);
+	rc = zp_disk_entry_sync(path);
+	return rc == 0 ? ZP_OK : zp_fail_errno(err, rc, "sync the directory of %s", path);
+}
+
 /* Makes the directory and the ones above it. */
 static int
 directories_make(const char *path, struct zp_err *err)
 {
 	char part[ZP_CONFIG_TEXT_BYTES_MAX];
+	int rc = ZP_OK;
 
 	snprintf(part, sizeof(part), "%s", path);
-	for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+	for (char *slash = strchr(part + 1, '/'); rc == ZP_OK && slash != NULL;
+	     slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdir(part, 0755) != 0 && errno != EEXIST)
-			return zp_fail_errno(err, errno, "%s", part);
+		rc = main__directory_make(part, 0755, err);
 		*slash = '/';
 	}
-	if (mkdir(part, 0750) != 0 && errno != EEXIST)
-		return zp_fail_errno(err, errno, "%s", part);
-	return ZP_OK;
+	return rc < 0 ? rc : main__directory_make(part, 0750, err);
 }
 
 int

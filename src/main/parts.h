@@ -4,6 +4,8 @@
 #ifndef ZP_MAIN_PARTS_H
 #define ZP_MAIN_PARTS_H
 
+#include <sys/types.h>
+
 #include "command/command.h"
 #include "main/config.h"
 #include "main/identity.h"
@@ -25,6 +27,9 @@ enum main__made {
 /* Makes the data directory's node and its identity, each where there is none. */
 ZP_MUST_CHECK int main__node_make(
     const struct zp_config *config, enum main__made *made_out, struct zp_err *err);
+
+/* Makes one directory where there is none; its name outlives a power cut. */
+ZP_MUST_CHECK int main__directory_make(const char *path, mode_t mode, struct zp_err *err);
 
 /* Where the identity is: node.identity or <data>/identity.json. `path` has `bytes` bytes. */
 void main__identity_path(const struct zp_config *config, char *path, size_t bytes);

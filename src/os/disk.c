@@ -24,9 +24,8 @@ sync_handle(int handle)
 	return fsync(handle) == 0 ? 0 : errno;
 }
 
-/* Syncs the directory that holds the entry `path`. */
-static int
-parent_sync(const char *path)
+int
+zp_disk_entry_sync(const char *path)
 {
 	char *parent = zp_strdup(path);
 	size_t length = strlen(parent);
@@ -60,7 +59,7 @@ system_directory_open(struct zp_disk *disk, const char *path, bool create, int *
 		if (!is_new && errno != EEXIST)
 			return errno;
 		/* Also for one that was there: who made it may have died before this sync. */
-		rc = parent_sync(path);
+		rc = zp_disk_entry_sync(path);
 		if (rc != 0 && (is_new || rc != EACCES))
 			return rc;
 	}

@@ -57,6 +57,10 @@ struct zp_disk {
 	const struct zp_disk_ops *ops;
 };
 
+/* Syncs the directory that holds the entry `path`, so that a file that was made or renamed there outlives
+ * a power cut. For the few files that do not go through store/. 0 or an errno value. */
+int zp_disk_entry_sync(const char *path);
+
 /* The machine's own files. Static; never freed. */
 struct zp_disk *zp_disk_system(void);
 
