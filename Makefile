@@ -1,6 +1,6 @@
 # The one door for people; meson does the work. `make help` lists everything.
 
-.PHONY: help run build test check check-long check-interop fuzz bench-node install format clean setup setup-check setup-fuzz
+.PHONY: help run build test check check-long check-syncs check-interop fuzz bench-node install format clean setup setup-check setup-fuzz
 
 BUILD ?= build
 ASAN ?= build-asan
@@ -30,6 +30,9 @@ check: setup-check $(BUILD)/build.ninja $(ASAN)/build.ninja ## all tests, also u
 check-long: setup-check $(BUILD)/build.ninja ## random tests until one fails or you stop it
 	@ninja -C $(BUILD) --quiet
 	@scripts/check-long.sh $(BUILD)
+
+check-syncs: setup-check ## take each sync away in a copy, and see its test fail (five minutes)
+	@test/syncs.py --prove build-syncs
 
 check-interop: build ## against the real ipfs-cluster-ctl and -service, which must be on PATH
 	@test/interop/run.sh $(BUILD)/zpin
@@ -64,4 +67,4 @@ $(ASAN)/build.ninja:
 	@rm -f $(ASAN).log
 
 clean: ## remove what was built
-	rm -rf $(BUILD) $(ASAN) build-fuzz
+	rm -rf $(BUILD) $(ASAN) build-fuzz build-coverage build-syncs

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Every sync in src/ is needed, and a named test shows it.
+
+Usage: syncs.py                         every call that syncs is in the table below, once
+       syncs.py --prove FOLDER [FILE…]  takes each away (or those of FILE) in a copy of the source, and
+                                        its test must fail
+       syncs.py --table                 the table as Markdown, for docs/testing.md
+
+A site is one line of code that asks for a sync, or hands the request on. `--prove` (make check-syncs; about
+five minutes) changes one line at a time in FOLDER/tree, builds what the test needs, and runs it: first all
+tests with nothing taken away, which must pass, then each site's, which must fail.
+"""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CALL = re.compile(r"\b(fsync|fdatasync|syncfs|sync_file_range|sync_handle|zp_disk_entry_sync|writer_sync|name_sync|"
+                  r"store__directory_sync|store__log_sync|zp_store_sync_directory|zp_store_log_sync|"
+                  r"directory_sync|file_sync)\(")
+
+# folder of the build, program, what it is called in the table
+PROGRAMS = {
+    "store": "test/unit/store/test-store-crash",
+    "journal": "test/unit/journal/test-journal-crash",
+    "engine": "test/unit/engine/test-engine-crash",
+}
+
+# file, line (without indentation), line in its place, test program or power, test that fails, what is lost
+SITES = [
+    ("os/disk.c", "return fsync(handle) == 0 ? 0 : errno;", "return handle < 0 ? errno : 0;",
+     "power", "writes", "any name"),
+    ("os/disk.c", "rc = sync_handle(handle);", "rc = 0;",
+     "power", "folders", "a new folder, or an identity kept elsewhere"),
+    ("os/disk.c", "rc = zp_disk_entry_sync(path);", "rc = 0;",
+     "power", "writes", "a directory of the node made new, with all that is in it"),
+    ("os/disk.c", "return sync_handle(directory);", "return 0;",
+     "power", "writes", "names in the node's directories"),
+    ("os/disk.c", "return fdatasync(file) == 0 ? 0 : errno; /* no loop, as in sync_handle */", "return 0;",
+     "power", "writes", "the bytes of every file of the store"),
+    ("store/writer.c", "rc = store->disk->ops->file_sync(store->disk, writer->file);", "rc = 0;",
+     "store", "published_files_survive", "a published file's bytes"),
+    ("store/writer.c", "return writer_sync(writer, err);", "return 0;",
+     "store", "published_files_survive", "the same"),
+    ("store/writer.c", "rc = store__directory_sync(store, err);", "rc = 0;",
+     "store", "published_files_survive", "a published file's name"),
+    ("store/log.c", "rc = store__directory_sync(store, err);", "rc = 0;",
+     "store", "logs_survive", "a new log's name"),
+    ("store/log.c", "rc = store->disk->ops->file_sync(store->disk, log->file);", "rc = 0;",
+     "store", "logs_survive", "what was appended"),
+    ("store/log.c", "return store__log_sync(base, err);", "return 0;",
+     "store", "logs_survive", "a cut: the old end comes back"),
+    ("store/link.c", "rc = disk->ops->directory_sync(disk, to);", "rc = 0;",
+     "power", "snapshot", "the files of a snapshot"),
+    ("store/directory.c", "rc = store->disk->ops->directory_sync(store->disk, store->directory);", "rc = 0;",
+     "store", "published_files_survive", "any name"),
+    ("store/directory.c", "return store__directory_sync(store, err);", "return 0;",
+     "store", "removals_survive", "a removal: the file comes back"),
+    ("journal/journal.c", "rc = zp_store_log_sync(journal->log, &cause);", "rc = 0;",
+     "journal", "committed_batches_survive_every_crash", "acknowledged writes"),
+    ("journal/journal.c", "rc = zp_store_sync_directory(journal->store, err);", "rc = 0;",
+     "journal", "committed_batches_survive_every_crash", "the order of removals: a hole in the journal"),
+    ("journal/open.c", "return zp_store_log_sync(journal->log, err);", "return 0;",
+     "journal", "committed_batches_survive_every_crash", "a batch that was read, believed and built on"),
+    ("journal/open.c", "return zp_store_sync_directory(journal->store, err);", "return 0;",
+     "journal", "committed_batches_survive_every_crash", "a file that was read, believed and built on"),
+    ("engine/upkeep.c", "rc = zp_store_sync_directory(engine->options.store, err);", "rc = 0;",
+     "engine", "long_histories_survive_crashes", "an old manifest comes back without its files"),
+    ("engine/engine.c", "rc = zp_store_sync_directory(engine->options.store, err);", "rc = 0;",
+     "engine", "script_survives_a_crash_at_every_change", "a manifest that was read and believed"),
+    ("main/identity.c", "if (write(fd, bytes.data, bytes.length) != (ssize_t)bytes.length || fsync(fd) != 0)",
+     "if (write(fd, bytes.data, bytes.length) != (ssize_t)bytes.length)",
+     "power", "init", "the node's key"),
+    ("main/identity.c", "if (rc == ZP_OK && (rc = zp_disk_entry_sync(path)) != 0)",
+     "if (rc != ZP_OK)",
+     "power", "identity", "the key's name, where node.identity is outside the data directory"),
+    ("main/offline.c", "fsync(fileno(file)) == 0;", "true;",
+     "power", "init", "the config that init made; an empty one names another data directory"),
+    ("main/parts.c", "rc = zp_disk_entry_sync(path);", "rc = 0;",
+     "power", "folders", "a folder above the data directory"),
+    ("cli/cmd_export.c", "if (rc == 0 && (fflush(export->file) != 0 || fsync(fileno(export->file)) != 0))",
+     "if (rc == 0 && fflush(export->file) != 0)",
+     "power", "export", "the bytes of an export"),
+    ("cli/cmd_export.c", "if (fsync(fd) != 0 && errno != EINVAL)", "if (fd < 0)",
+     "power", "export", "the name of an export"),
+    ("cli/cmd_export.c", "rc = name_sync(export->path, err);", "(void)name_sync;",
+     "power", "export", "the same"),
+]
+
+
+def calls():
+    """(file, line) of every call; a definition begins its line, a table entry has no parenthesis."""
+    for path in sorted((ROOT / "src").glob("*/*.c")):
+        for line in path.read_text().splitlines():
+            if line[:1] in "\t " and CALL.search(line) and not line.strip().startswith(("/*", "*")):
+                yield str(path.relative_to(ROOT / "src")), line.strip()
+
+
+def listed():
+    found = list(calls())
+    known = [(site[0], site[1]) for site in SITES]
+    faults = [f"src/{path}: {line}\n    syncs and is not in test/syncs.py" for path, line in found
+              if (path, line) not in known]
+    faults += [f"test/syncs.py: src/{path} has this line {found.count((path, line))} times:\n    {line}"
+               for path, line in known if found.count((path, line)) != 1]
+    print("\n".join(faults) or f"{len(found)} syncs, each with its test")
+    return 1 if faults else 0
+
+
+def table():
+    print("| sync | without it is lost | shown by |\n|---|---|---|")
+    for path, line, _, program, test, lost in SITES:
+        number = next(at for at, text in enumerate((ROOT / "src" / path).read_text().splitlines(), 1)
+                      if text.strip() == line)
+        function = next(text.split("(")[0] for text in
+                        reversed((ROOT / "src" / path).read_text().splitlines()[:number])
+                        if re.match(r"[a-z_0-9]+\(", text))
+        where = "power.py " + test if program == "power" else f"test-{program}-crash {test}"
+        print(f"| `{path}` `{function}` | {lost} | `{where}` |")
+    return 0
+
+
+# ---- Proving
+
+
+def run(*command, **more):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+
+
+def test_run(build, tree, program, test):
+    """True when the test passes. The build must succeed."""
+    targets = ["src/main/zpin", "test/power/power-recorder.so"] if program == "power" else [PROGRAMS[program]]
+    built = run("ninja", "-C", build, *targets)
+    if built.returncode != 0:
+        raise SystemExit(built.stdout[-3000:])
+    if program == "power":
+        return run(sys.executable, tree / "test/power/power.py", build / targets[0], build / targets[1],
+                   test).returncode == 0
+    done = run(build / targets[0])
+    return f"[       OK ] {test}" in done.stdout if test else done.returncode == 0
+
+
+def prove(folder, only):
+    tree, build = folder / "tree", folder / "build"
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.mkdir(parents=True)
+    names = run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).stdout.splitlines()
+    for name in names:
+        if (ROOT / name).is_file() and not name.startswith(("test/fuzz/corpus", "docs", "bench")):
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tree / name)
+    if not (build / "build.ninja").exists():
+        made = run("meson", "setup", build, tree, "--buildtype=debugoptimized")
+        if made.returncode != 0:
+            raise SystemExit(made.stdout[-3000:])
+    sites = [site for site in SITES if not only or site[0] in only]
+    for program, test in sorted({(site[3], site[4]) for site in sites}):
+        if not test_run(build, tree, program, test):
+            raise SystemExit(f"{program} {test} fails with all syncs in place")
+    survived = 0
+    for path, line, instead, program, test, _ in sites:
+        source = tree / "src" / path
+        text = source.read_text()
+        source.write_text(text.replace(line, instead, 1))
+        passes = test_run(build, tree, program, test)
+        source.write_text(text)
+        survived += passes
+        print(f"{'NOT SHOWN' if passes else 'shown'}: {path}: {line}: {program} {test}", flush=True)
+    print(f"{len(sites) - survived} of {len(sites)} syncs are shown to be needed")
+    return 1 if survived else 0
+
+
+def main():
+    if sys.argv[1:2] == ["--prove"]:
+        return prove(pathlib.Path(sys.argv[2]).resolve(), sys.argv[3:])
+    return table() if sys.argv[1:] == ["--table"] else listed()
+
+
+sys.exit(main())
