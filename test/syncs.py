@@ -25,6 +25,7 @@ CALL = re.compile(r"\b(fsync|fdatasync|syncfs|sync_file_range|sync_handle|zp_dis
 PROGRAMS = {
     "store": "test/unit/store/test-store-crash",
     "journal": "test/unit/journal/test-journal-crash",
+    "mark": "test/unit/journal/test-journal-mark",
     "engine": "test/unit/engine/test-engine-crash",
 }
 
@@ -66,6 +67,8 @@ SITES = [
      "journal", "committed_batches_survive_every_crash", "a batch that was read, believed and built on"),
     ("journal/open.c", "return zp_store_sync_directory(journal->store, err);", "return 0;",
      "journal", "committed_batches_survive_every_crash", "a file that was read, believed and built on"),
+    ("journal/mark.c", "zp_ignore(zp_store_log_sync(journal->mark_log, NULL));", ";",
+     "mark", "clean_stop_leaves_a_durable_mark", "the witness of the last commits before a clean stop"),
     ("engine/upkeep.c", "rc = zp_store_sync_directory(engine->options.store, err);", "rc = 0;",
      "engine", "long_histories_survive_crashes", "an old manifest comes back without its files"),
     ("engine/engine.c", "rc = zp_store_sync_directory(engine->options.store, err);", "rc = 0;",
@@ -117,7 +120,7 @@ def table():
         function = next(text.split("(")[0] for text in
                         reversed((ROOT / "src" / path).read_text().splitlines()[:number])
                         if re.match(r"[a-z_0-9]+\(", text))
-        where = "power.py " + test if program == "power" else f"test-{program}-crash {test}"
+        where = f"power {test}" if program == "power" else f"{PROGRAMS[program].split('/')[-1]} {test}"
         print(f"| `{path}` `{function}` | {lost} | `{where}` |")
     return 0
 

@@ -49,9 +49,9 @@ config_write(const char *directory, const char *absolute, struct zp_err *err)
 	file = fopen(path, "wxe");
 	if (file == NULL)
 		return errno == EEXIST ? ZP_OK : zp_fail_errno(err, errno, "%s", path);
-	/* Accounts may come into it, and are refused in a file that everybody can read. */
-	/* Synced, since an empty config is a good one: it would lead to another data directory. Its name is
-	 * synced with the node's folders, which are made beside it. */
+	/* Accounts may come into it, and are refused in a file that everybody can read. Synced, since an
+	 * empty config is a good one that leads to another data directory; its name is synced with the
+	 * node's folders, which are made beside it. */
 	written = fchmod(fileno(file), 0640) == 0 &&
 		  fwrite(yaml.data, 1, yaml.length, file) == yaml.length && fflush(file) == 0 &&
 		  fsync(fileno(file)) == 0;
@@ -65,7 +65,6 @@ static int
 directory_set(struct zp_config *config, const char *directory, struct zp_err *err)
 {
 	char *absolute;
-
 	int rc = main__directory_make(directory, 0750, err);
 
 	if (rc < 0)
