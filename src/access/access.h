@@ -18,7 +18,7 @@ struct zp_access_user; /* opaque */
 
 #define ZP_ACCESS_NAME_BYTES_MAX 256u
 #define ZP_ACCESS_PASSWORD_BYTES_MAX 1024u
-#define ZP_ACCESS_TOKEN_BYTES_MAX 4096u
+#define ZP_ACCESS_TOKEN_BYTES_MAX 8192u
 #define ZP_ACCESS_CHECKS_MAX 64u /* passwords waiting to be verified */
 
 /* Absent texts are NULL or "". Copied. */

@@ -18,6 +18,8 @@
 
 #define HEADER_HS256 "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9" /* {"alg":"HS256","typ":"JWT"} */
 #define SIGNATURE_BYTES_MAX 64u
+#define TIME_TEXT_MAX 64u
+#define TIME_MAX 9223372036854775808.0 /* 2^63 s: what Go holds */
 
 struct jwt_part {
 	struct zp_slice text; /* base64url, as it stands in the token */
@@ -30,7 +32,7 @@ struct jwt_claims {
 	size_t issuer_length;
 	bool has_issuer;
 	bool has_time[3]; /* exp, nbf, iat */
-	double time[3];   /* seconds since 1970 */
+	int64_t time[3];  /* seconds since 1970 */
 };
 
 enum { TIME_EXP, TIME_NBF, TIME_IAT };
@@ -138,11 +140,79 @@ issuer_read(struct zp_json *json, struct jwt_claims *claims, struct zp_err *err)
 	return 0;
 }
 
+static bool
+is_digit(uint8_t byte)
+{
+	return byte >= '0' && byte <= '9';
+}
+
+static int
+quoted_read(struct zp_json *json, double *value_out, struct zp_err *err)
+{
+	uint8_t text[TIME_TEXT_MAX];
+	struct zp_json_string quoted;
+	struct zp_json inner;
+	size_t length;
+	int rc = zp_json_read_string(json, &quoted, err);
+
+	if (rc < 0)
+		return rc;
+	if (quoted.raw.length > sizeof(text))
+		return zp_fail(err, ZP_E_DENIED, "token: a time of too many digits");
+	length = zp_json_unescape(&quoted, text);
+	if (length == 0 || !is_digit(text[length - 1]) || (text[0] != '-' && !is_digit(text[0])))
+		return zp_fail(err, ZP_E_DENIED, "token: a time that is none");
+	zp_json_init(&inner, (struct zp_slice){text, length});
+	rc = zp_json_read_double(&inner, value_out, err);
+	return rc < 0 ? rc : zp_json_end(&inner, err);
+}
+
+/* A number, or one in quotes: Go's json.Number takes both. Whole seconds, as golang-jwt has them.
+ */
+static int
+time_read(struct zp_json *json, int64_t *seconds_out, struct zp_err *err)
+{
+	enum zp_json_type type;
+	double value = 0;
+	int rc = zp_json_peek(json, &type, err);
+
+	if (rc == 0 && type == ZP_JSON_STRING)
+		rc = quoted_read(json, &value, err);
+	else if (rc == 0)
+		rc = zp_json_read_double(json, &value, err);
+	if (rc < 0)
+		return rc;
+	if (!(value > -TIME_MAX && value < TIME_MAX))
+		return zp_fail(err, ZP_E_DENIED, "token: a time that is none");
+	*seconds_out = (int64_t)value;
+	*seconds_out -= (double)*seconds_out > value;
+	return 0;
+}
+
+/* One text, or null; a list of them too where `is_list`. What they say is nobody's concern here. */
+static int
+texts_skip(struct zp_json *json, bool is_list, struct zp_err *err)
+{
+	struct zp_json_string value;
+	enum zp_json_type type;
+	int rc = zp_json_peek(json, &type, err);
+
+	if (rc < 0 || zp_json_take_null(json))
+		return rc;
+	if (!is_list || type != ZP_JSON_ARRAY)
+		return zp_json_read_string(json, &value, err);
+	rc = zp_json_array_begin(json, err);
+	while (rc == 0 && (rc = zp_json_array_next(json, err)) == 0)
+		rc = texts_skip(json, false, err);
+	return rc == ZP_END ? 0 : rc;
+}
+
 static int
 claim_member(struct zp_json *json, const struct zp_json_string *name, struct jwt_claims *claims,
     struct zp_err *err)
 {
 	static const char *const times[] = {"exp", "nbf", "iat"};
+	static const char *const texts[] = {"sub", "aud", "jti"};
 
 	if (zp_json_string_is(name, "iss"))
 		return issuer_read(json, claims, err);
@@ -154,8 +224,11 @@ claim_member(struct zp_json *json, const struct zp_json_string *name, struct jwt
 		if (claims->has_time[i])
 			return zp_fail(err, ZP_E_DENIED, "token: two claims %s", times[i]);
 		claims->has_time[i] = true;
-		return zp_json_read_double(json, &claims->time[i], err);
+		return time_read(json, &claims->time[i], err);
 	}
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(texts); i++)
+		if (zp_json_string_is(name, texts[i]))
+			return texts_skip(json, strcmp(texts[i], "aud") == 0, err);
 	return zp_json_skip(json, err);
 }
 
@@ -180,13 +253,11 @@ claims_read(const struct jwt_part *part, struct jwt_claims *claims, struct zp_er
 static int
 times_check(const struct jwt_claims *claims, int64_t now_seconds, struct zp_err *err)
 {
-	double now = (double)now_seconds;
-
-	if (claims->has_time[TIME_EXP] && now >= claims->time[TIME_EXP])
+	if (claims->has_time[TIME_EXP] && now_seconds >= claims->time[TIME_EXP])
 		return zp_fail(err, ZP_E_DENIED, "token: expired");
-	if (claims->has_time[TIME_NBF] && now < claims->time[TIME_NBF])
+	if (claims->has_time[TIME_NBF] && now_seconds < claims->time[TIME_NBF])
 		return zp_fail(err, ZP_E_DENIED, "token: not valid yet");
-	if (claims->has_time[TIME_IAT] && now < claims->time[TIME_IAT])
+	if (claims->has_time[TIME_IAT] && now_seconds < claims->time[TIME_IAT])
 		return zp_fail(err, ZP_E_DENIED, "token: used before issued");
 	return 0;
 }

@@ -199,6 +199,14 @@ def utf8_is_400(theirs, ours):
                 is_error(ours, 400) and "UTF-8" in ours.body[0]["message"])
 
 
+@difference("takes tokens with a claim or algorithm twice, in another case, with critical extensions or more behind "
+            "the end, and base64 with bits to spare", "401: invalid token, or none given",
+            "what decides who somebody is has one meaning")
+def credentials_strict(theirs, ours):
+    return same(theirs, ours, theirs.status in (200, 401) and (
+        is_error(ours, 401, "unauthorized: invalid token") or is_error(ours, 401, "unauthorized: no auth provided")))
+
+
 @difference("`GET /` is redirected to itself for ever", "404", "a loop helps nobody")
 def root_is_404(theirs, ours):
     return same(theirs, ours, theirs.status == 307 and theirs.header("location") == "/" and

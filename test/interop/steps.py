@@ -7,6 +7,7 @@ import base64
 import dataclasses
 import hmac
 import json
+import time
 import urllib.parse
 
 
@@ -298,6 +299,47 @@ def basic(text, scheme="Basic"):
     return (f"Authorization: {scheme} {base64.b64encode(text.encode()).decode()}",)
 
 
+def token_of(head, claims, key=b"pass", end=b""):
+    """From bytes as they are, signed with HS256."""
+    text = encoded(head) + b"." + encoded(claims)
+    return (b"Authorization: Bearer " + text + b"." + encoded(hmac.new(key, text, "sha256").digest()) + end).decode(),
+
+
+def odd_credentials():
+    """(headers, what differs on purpose)."""
+    head, user, now = b'{"alg":"HS256","typ":"JWT"}', b'{"iss":"user"}', int(time.time())
+    good = token_of(head, user)[0]
+    heads = (b'{"alg":"None"}', b'{"alg":"NONE"}', b'{"alg":"hs256"}', b'{"typ":"JWT"}', b'{"alg":null}', b'{"alg":256}',
+             b'{"alg":["HS256"]}', b'{"alg":"HS384"}', b'{"alg":"RS256"}', b'{"alg":"ES256"}', b'{"alg":"EdDSA"}',
+             b'{"alg":"PS256"}', b'{"alg":"HS256","alg":"none"}', b'{"alg":"HS256","kid":"../x","zip":"DEF","b64":false}',
+             b'{"alg":"HS256","typ":5}', b'{"alg":"HS256"} x', b'["HS256"]', b"null", b"", b"x")
+    claims = (b"", b"null", b"[]", b"x", b'{"iss":"user","iss":"nobody"}', b'{"iss":"\\u0075ser"}', b'{"iss":null}',
+              b'{"iss":"user\\u0000"}', b'{"iss":"user\xff"}', b'{"iss":"user","x":{"y":[1]}}',
+              *(b'{"iss":"user",%s}' % more for more in (
+                  b'"aud":5', b'"aud":["a","b"]', b'"aud":[5]', b'"aud":null', b'"sub":5', b'"jti":5', b'"sub":null',
+                  b'"exp":%d' % now, b'"exp":%d' % (now + 1000), b'"exp":"%d"' % (now + 1000), b'"exp":%d.5' % (now + 1000),
+                  b'"exp":0', b'"exp":-1', b'"exp":null', b'"exp":1e30', b'"exp":1e400', b'"exp":true', b'"exp":"x"',
+                  b'"exp":9300000000000000000', b'"nbf":%d' % (now - 1), b'"nbf":%d' % (now + 1000), b'"nbf":-5',
+                  b'"nbf":null', b'"iat":%d' % (now + 1000), b'"iat":-5', b'"iat":0')),
+              b'{"iss":"user","x":"%s"}' % (1500 * b"a"), b'{"iss":"user","x":"%s"}' % (3500 * b"a"))
+    strict = (token_of(b'{"alg":"none","alg":"HS256"}', user), token_of(b'{"alg":"HS256","crit":["exp"]}', user),
+              token_of(head, user + b" x"), token_of(head, b'{"iss":"nobody","iss":"user"}'),
+              token_of(head, b'{"ISS":"user"}'), token_of(head, b'{"iss":"user","exp":1,"exp":99999999999}'),
+              token_of(head, b'{"iss":"user","nbf":1e30}'), (good[:-1] + chr(ord(good[-1]) + 1),),
+              ("Authorization: Basic dXNlcjpiYWR=",), ("Authorization: Basic dXNlcjpwYXNzeB==",))
+    others = (token_of(head, user, end=b"="), token_of(head, user, end=b"A"), token_of(head, user, end=b".x"),
+              (good.rsplit(".", 1)[0],), (good.rsplit(".", 1)[0] + ".",), (good.replace(".", ". "),),
+              (good.replace("Bearer ", "Bearer  "),), (good + " ",), (good.replace("Bearer ", "Bearer\t"),),
+              (good, "Authorization: Bearer bad"), ("Authorization: Bearer bad", good),
+              (good.replace("Authorization", "Proxy-Authorization"),), basic("user:pa:ss"), basic(":pass"),
+              basic("user\0:pass"), basic("user:pass\0"), basic("us\u00e9r:pass"), basic("user:" + 3000 * "p"),
+              *((f"Authorization: Basic {text}",) for text in (
+                  "dXNlcjpwYXNz==", "dXNlcjpwYXN_", " dXNlcjpwYXNz", "dXNl cjpwYXNz", "dXNlcjpwYXNz junk")))
+    return [(headers, ()) for headers in (*(token_of(text, user) for text in heads),
+                                          *(token_of(head, text) for text in claims), *others)] + \
+        [(headers, ("credentials-strict",)) for headers in strict]
+
+
 def access():
     future, past = 4102444800, 1000000000
     given = [
@@ -314,6 +356,7 @@ def access():
         bearer({"iss": "user", "exp": "x"}), bearer({"iss": "user", "aud": "other", "sub": "x"}),
     ]
     steps = [get("/version", headers=headers) for headers in given]
+    steps += [get("/version", *differs, headers=headers) for headers, differs in odd_credentials()]
     for headers in ((), basic("user:pass"), basic("user:bad"), bearer({"iss": "user"})):
         steps += [Step(method, path, headers=headers) for method, path in (
             ("GET", "/health"), ("HEAD", "/health"), ("POST", "/health"), ("POST", "/token"), ("GET", "/nothing"),
