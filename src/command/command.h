@@ -57,6 +57,9 @@ const struct zp_tables *zp_node_tables(const struct zp_node *node); /* read side
 /* Writes answer ZP_E_READ_ONLY from now on, or are taken again. A node that was opened read-only
  * stays so. */
 void zp_node_read_only_set(struct zp_node *node, bool read_only);
+/* For a stop that shall not wait: zp_command_verify and zp_command_settle end with ZP_E_STOPPING,
+ * those under way too, and change nothing by it. Any thread; NULL is allowed. */
+void zp_node_work_stop(struct zp_node *node);
 
 /* ---- Writes --------------------------------------------------------------------------------- */
 

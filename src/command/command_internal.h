@@ -111,6 +111,7 @@ struct zp_node {
 	_Atomic(uint32_t) upkeep_waiting; /* callers that want upkeep_lock: a merge gives way */
 	_Atomic(bool) merge_stop;         /* set under queue.lock; the engine looks at it between rows */
 	_Atomic(bool) merge_may_stop;     /* the running one has not given way before */
+	_Atomic(bool) work_stop;          /* what was asked for and takes long ends early */
 
 	struct zp_mutex origins_lock;
 

@@ -83,6 +83,13 @@ command__upkeep_poke(struct zp_node *node)
 }
 
 void
+zp_node_work_stop(struct zp_node *node)
+{
+	if (node != NULL)
+		node->work_stop = true;
+}
+
+void
 command__upkeep_stop(struct zp_node *node)
 {
 	zp_mutex_lock(&node->queue.lock);
@@ -242,7 +249,6 @@ command__upkeep_run(void *context)
 int
 zp_command_settle(struct zp_node *node, struct zp_err *err)
 {
-	static const _Atomic(bool) never;
 	int rc = ZP_OK;
 
 	if (node->options.read_only)
@@ -254,7 +260,7 @@ zp_command_settle(struct zp_node *node, struct zp_err *err)
 		while (rc == ZP_OK && merged) {
 			merged = false;
 			rc = zp_engine_merge(
-			    zp_shards_engine(node->shards, i), &never, &merged, err);
+			    zp_shards_engine(node->shards, i), &node->work_stop, &merged, err);
 		}
 	}
 	command__upkeep_leave(node);

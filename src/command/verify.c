@@ -24,7 +24,8 @@ zp_command_verify(struct zp_node *node, void (*damage)(void *context, const char
 
 		command__upkeep_enter(node);
 		rc = zp_engine_verify(
-		    zp_shards_engine(node->shards, i), damage, context, &report, err);
+		    zp_shards_engine(node->shards, i), damage, context, &node->work_stop, &report,
+		    err);
 		command__upkeep_leave(node);
 		/* Damage in one shard is no reason to leave the others unread. */
 		if (rc < 0 && rc != ZP_E_CORRUPT)

@@ -130,9 +130,10 @@ struct zp_verify_report {
 	uint64_t damages; /* told one by one to `damage` */
 };
 
-/* Reads every byte of every segment, checks it, and recounts the pins against the counters. */
+/* Reads every byte of every segment, checks it, and recounts the pins against the counters. `stop`:
+ * NULL, or looked at between blocks: ZP_E_STOPPING, and the report is of what was read. */
 ZP_MUST_CHECK int zp_engine_verify(struct zp_engine *engine,
-    void (*damage)(void *context, const char *text), void *context,
+    void (*damage)(void *context, const char *text), void *context, const _Atomic(bool) *stop,
     struct zp_verify_report *report_out, struct zp_err *err);
 
 /* ---- Facts: any ----------------------------------------------------------------------------- */

@@ -154,10 +154,11 @@ void segment__iterator_close(struct segment_iterator *iterator);
  * Reads everything: each block's checksum and order, texts (canonical form), counts, first and last
  * key, column minima and maxima, filter (each key is in it), the whole content against the name.
  * Calls `damage` for each fault found and goes on with the next block; returns 0 when there was
- * none, ZP_E_CORRUPT otherwise.
+ * none, ZP_E_CORRUPT otherwise. `stop`: NULL, or looked at between blocks; ZP_E_STOPPING then.
  */
 ZP_MUST_CHECK int segment__verify(struct segment *segment,
-    void (*damage)(void *context, const char *what), void *context, struct zp_err *err);
+    void (*damage)(void *context, const char *what), void *context, const _Atomic(bool) *stop,
+    struct zp_err *err);
 
 /* The first and last columns of a family's key: time 6, expire 9. */
 size_t segment__key_columns(enum zp_family family);

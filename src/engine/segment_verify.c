@@ -14,6 +14,7 @@ struct verification {
 	struct segment *segment;
 	void (*damage)(void *context, const char *what);
 	void *context;
+	const _Atomic(bool) *stop; /* NULL: nobody ends it early */
 	uint64_t faults;
 	uint64_t rows;
 	uint64_t tombstones;
@@ -147,6 +148,15 @@ block_verify(struct verification *verification, struct segment_iterator *iterato
 	}
 }
 
+/* Between blocks and between reads of the whole. */
+static int
+stop_check(const struct verification *verification, struct zp_err *err)
+{
+	if (verification->stop != NULL && *verification->stop)
+		return zp_fail(err, ZP_E_STOPPING, "the node is stopping");
+	return 0;
+}
+
 static int
 blocks_verify(struct verification *verification, struct zp_err *err)
 {
@@ -171,6 +181,8 @@ blocks_verify(struct verification *verification, struct zp_err *err)
 		} else if (rc < 0) {
 			rc = zp_fail(err, rc, "%s", fault.text);
 		}
+		if (rc == 0)
+			rc = stop_check(verification, err);
 	}
 	segment__iterator_close(iterator);
 	return rc == ZP_END ? 0 : rc;
@@ -214,6 +226,8 @@ content_verify(struct verification *verification, struct zp_err *err)
 		rc = zp_store_file_read(segment->file, at, bytes, length, err);
 		if (rc == 0)
 			segment__hash_update(hash, bytes, length);
+		if (rc == 0)
+			rc = stop_check(verification, err);
 	}
 	content = segment__hash_end(hash);
 	if (rc == 0 &&
@@ -226,12 +240,13 @@ content_verify(struct verification *verification, struct zp_err *err)
 
 int
 segment__verify(struct segment *segment, void (*damage)(void *context, const char *what),
-    void *context, struct zp_err *err)
+    void *context, const _Atomic(bool) *stop, struct zp_err *err)
 {
 	struct verification verification = {
 	    .segment = segment,
 	    .damage = damage,
 	    .context = context,
+	    .stop = stop,
 	};
 	int rc;
 

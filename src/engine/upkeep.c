@@ -325,9 +325,12 @@ zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out,
 
 /* ---- Verify ---------------------------------------------------------------------------------- */
 
+#define LOOK_AT_STOP_EVERY 1024u /* rows */
+
 struct verifying {
 	void (*damage)(void *context, const char *text);
 	void *context;
+	const _Atomic(bool) *stop; /* NULL: nobody ends it early */
 	const char *file;
 	struct zp_verify_report *report;
 };
@@ -341,6 +344,12 @@ damage_tell(struct verifying *verifying, const char *what)
 	snprintf(text, sizeof(text), "%s: %s", verifying->file, what);
 	if (verifying->damage != NULL)
 		verifying->damage(verifying->context, text);
+}
+
+static bool
+is_stopped(const struct verifying *verifying)
+{
+	return verifying->stop != NULL && *verifying->stop;
 }
 
 static void
@@ -361,6 +370,8 @@ segments_verify(const struct version *version, struct verifying *verifying)
 			struct zp_err why = {0};
 			int rc;
 
+			if (is_stopped(verifying))
+				return;
 			segment__name_format(&run->segments[j].name, name);
 			verifying->file = name;
 			verifying->report->segments++;
@@ -368,7 +379,10 @@ segments_verify(const struct version *version, struct verifying *verifying)
 				damage_tell(verifying, "missing or damaged: it could not be opened");
 				continue;
 			}
-			rc = segment__verify(version->runs[i][j], segment_damage, verifying, &why);
+			rc = segment__verify(version->runs[i][j], segment_damage, verifying,
+			    verifying->stop, &why);
+			if (rc == ZP_E_STOPPING)
+				return;
 			if (rc < 0 && rc != ZP_E_CORRUPT) /* its damages were told one by one */
 				damage_tell(verifying, why.text);
 			verifying->report->rows += run->segments[j].rows;
@@ -424,7 +438,11 @@ pins_recount(struct zp_engine *engine, struct version *version, struct verifying
 
 	ZP_ASSERT(rc == ZP_OK); /* damage comes at the end */
 	while ((rc = zp_scan_next(scan, &key, &record, &why)) == ZP_OK) {
-		struct manifest_counter *counter =
+		struct manifest_counter *counter;
+
+		if (verifying->report->pins % LOOK_AT_STOP_EVERY == 0 && is_stopped(verifying))
+			break;
+		counter =
 		    recount_of(&recount, key.namespace_id, (uint32_t)record.facts[ZP_FACT_TYPE]);
 
 		counter->pins++;
@@ -441,16 +459,19 @@ pins_recount(struct zp_engine *engine, struct version *version, struct verifying
 
 int
 zp_engine_verify(struct zp_engine *engine, void (*damage)(void *context, const char *text),
-    void *context, struct zp_verify_report *report_out, struct zp_err *err)
+    void *context, const _Atomic(bool) *stop, struct zp_verify_report *report_out,
+    struct zp_err *err)
 {
 	struct version *version = engine__version_get(engine);
-	struct verifying verifying = {.damage = damage, .context = context, .report = report_out};
+	struct verifying verifying = {
+	    .damage = damage, .context = context, .stop = stop, .report = report_out};
 	struct zp_tables *tables = NULL;
 	struct zp_err why = {0};
 
 	*report_out = (struct zp_verify_report){0};
 	segments_verify(version, &verifying);
-	pins_recount(engine, version, &verifying);
+	if (!is_stopped(&verifying))
+		pins_recount(engine, version, &verifying);
 	if (version->manifest.has_tables &&
 	    zp_engine_tables_read(engine, &tables, &why) < 0) {
 		verifying.file = "tables";
@@ -458,6 +479,8 @@ zp_engine_verify(struct zp_engine *engine, void (*damage)(void *context, const c
 	}
 	zp_tables_free(tables);
 	version__release(version);
+	if (is_stopped(&verifying))
+		return zp_fail(err, ZP_E_STOPPING, "the node is stopping");
 	if (report_out->damages > 0)
 		return zp_fail(err, ZP_E_CORRUPT, "%llu damages",
 		    (unsigned long long)report_out->damages);

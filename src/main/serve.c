@@ -339,8 +339,10 @@ daemon_start(struct daemon *daemon, struct zp_err *err)
 static void
 daemon_stop(struct daemon *daemon)
 {
-	unsigned cut = daemon->server == NULL ? 0 : zp_http_server_stop(daemon->server, DRAIN_MS);
+	unsigned cut;
 
+	zp_node_work_stop(daemon->node); /* a verify may take an hour */
+	cut = daemon->server == NULL ? 0 : zp_http_server_stop(daemon->server, DRAIN_MS);
 	if (cut > 0)
 		zp_log(ZP_LOG_WARNING, "%u connections were cut off", cut);
 	zp_manage_free(daemon->manage);

@@ -49,11 +49,41 @@ pins_survive_a_stop(void **state)
 	fixture_drop(&fixture);
 }
 
+/* Long work that was asked for ends when the node is to stop; nothing is lost by it, and without
+ * the word it ends well. */
+static void
+long_work_ends_for_a_stop(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_verify_report report;
+	struct zp_err err = {0};
+
+	fixture_make(&fixture, 2);
+	for (uint64_t n = 0; n < 20; n++)
+		assert_int_equal(fixture_pin(&fixture, n, "", &err), 0);
+	assert_int_equal(zp_command_verify(fixture.node, NULL, NULL, &report, &err), 0);
+	assert_int_equal(report.pins, 20);
+	for (int runs = 0; runs < 2; runs++) { /* several, so that there is something to merge */
+		assert_int_equal(fixture_pin(&fixture, 100 + (uint64_t)runs, "", &err), 0);
+		assert_int_equal(zp_command_checkpoint(fixture.node, &err), 0);
+	}
+	zp_node_work_stop(fixture.node);
+	assert_int_equal(zp_command_verify(fixture.node, NULL, NULL, &report, &err), ZP_E_STOPPING);
+	zp_err_clear(&err);
+	fixture_close(&fixture);
+	fixture_open(&fixture);
+	assert_int_equal(fixture_list_count(&fixture), 22);
+	assert_int_equal(zp_command_verify(fixture.node, NULL, NULL, &report, &err), 0);
+	assert_int_equal(zp_command_settle(fixture.node, &err), 0);
+	fixture_drop(&fixture);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(pins_survive_a_stop),
+	    cmocka_unit_test(long_work_ends_for_a_stop),
 	};
 
 	return cmocka_run_group_tests_name("command: node", tests, NULL, NULL);

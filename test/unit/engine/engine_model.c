@@ -482,7 +482,7 @@ files_hold(struct model *model, struct zp_engine *engine)
 	pins_at(model, position, pins);
 	if (!engine_holds(model, engine, pins) || !tables_hold(model, engine, pins))
 		return false;
-	if (zp_engine_verify(engine, NULL, NULL, &report, &err) != ZP_OK)
+	if (zp_engine_verify(engine, NULL, NULL, NULL, &report, &err) != ZP_OK)
 		return model_broken(model, "verify: %s", err.text);
 	return true;
 }

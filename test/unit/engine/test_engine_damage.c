@@ -99,7 +99,7 @@ damages(struct model *model)
 {
 	struct zp_verify_report report;
 	struct zp_err err = {0};
-	int rc = zp_engine_verify(model->engine, NULL, NULL, &report, &err);
+	int rc = zp_engine_verify(model->engine, NULL, NULL, NULL, &report, &err);
 
 	assert_int_equal(rc, report.damages > 0 ? ZP_E_CORRUPT : ZP_OK);
 	return report.damages;
@@ -136,6 +136,39 @@ any_flipped_byte_gives_no_wrong_answer(void **state)
 	assert_true(read > 100 && opened > 100);
 	reopen(model);
 	assert_true(model_holds(model) && damages(model) == 0);
+	model_free(model);
+}
+
+static void
+stop_set(void *context, const char *text)
+{
+	(void)text;
+	*(_Atomic(bool) *)context = true;
+}
+
+/* A verify that is stopped in its midst ends there: the second damaged run is not looked at. */
+static void
+a_verify_ends_when_it_is_told(void **state)
+{
+	struct model *model = two_runs(5);
+	struct zp_verify_report report;
+	_Atomic(bool) stop = false;
+	struct zp_err err = {0};
+	char name[ZP_FILE_NAME_MAX];
+
+	(void)state;
+	for (size_t run = 0; run < 2; run++) {
+		segment_file(model, ZP_FAMILY_PIN, run, name);
+		sim_store_read_error(model->sim, MODEL_PATH, name, 64, 16);
+	}
+	assert_int_equal(
+	    zp_engine_verify(model->engine, NULL, NULL, &stop, &report, &err), ZP_E_CORRUPT);
+	assert_true(report.damages > 1 && report.segments > 1);
+	zp_err_clear(&err);
+	assert_int_equal(
+	    zp_engine_verify(model->engine, stop_set, &stop, &stop, &report, &err), ZP_E_STOPPING);
+	assert_int_equal(report.damages, 1);
+	assert_int_equal(report.segments, 1);
 	model_free(model);
 }
 
@@ -578,6 +611,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(any_flipped_byte_gives_no_wrong_answer),
+	    cmocka_unit_test(a_verify_ends_when_it_is_told),
 	    cmocka_unit_test(a_read_error_is_an_error_of_its_keys),
 	    cmocka_unit_test(damage_is_as_small_as_its_block),
 	    cmocka_unit_test(a_misplaced_segment_gives_no_wrong_answer),

@@ -124,7 +124,7 @@ any_flipped_bit_is_found(void **state)
 
 			opened++;
 			answers_assert(rows, segment);
-			rc = segment__verify(segment, faults_count, &faults, &err);
+			rc = segment__verify(segment, faults_count, &faults, NULL, &err);
 			assert_true(faults > 0);
 			segment__release(segment);
 		} else {
@@ -212,7 +212,8 @@ a_moved_block_is_refused(void **state)
 			memcpy(bytes + offsets[i], bytes + offsets[j], length);
 			answers_assert(rows, segment);
 			assert_int_equal(
-			    segment__verify(segment, faults_count, &faults, NULL), ZP_E_CORRUPT);
+			    segment__verify(segment, faults_count, &faults, NULL, NULL),
+			    ZP_E_CORRUPT);
 			assert_int_equal(faults, 2); /* the block, and the whole content */
 			memcpy(bytes + offsets[i], saved, length);
 			moved++;
@@ -249,7 +250,7 @@ another_segments_bytes_are_refused(void **state)
 		assert_int_equal(
 		    segment__get(segment, &rows->rows[i].key, &scratch, &row, NULL), ZP_E_CORRUPT);
 	segment__scratch_done(&scratch);
-	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL), ZP_E_CORRUPT);
+	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL, NULL), ZP_E_CORRUPT);
 	assert_int_equal(faults, segment->footer.blocks + 1);
 	segment__release(segment);
 	fixture_done(&mine);
@@ -279,7 +280,7 @@ damage_stays_where_it_is(void **state)
 		lost += segment__get(segment, &rows->rows[i].key, &scratch, &row, NULL) != 0;
 	segment__scratch_done(&scratch);
 	assert_in_range(lost, 20, 140);
-	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL), ZP_E_CORRUPT);
+	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL, NULL), ZP_E_CORRUPT);
 	assert_int_equal(faults, 2);
 	segment__release(segment);
 	fixture_done(&fixture);
@@ -345,7 +346,7 @@ lies_are_found(void **state)
 		    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
 		    0);
 		assert_int_equal(
-		    segment__verify(segment, faults_count, &faults, NULL), ZP_E_CORRUPT);
+		    segment__verify(segment, faults_count, &faults, NULL, NULL), ZP_E_CORRUPT);
 		assert_true(faults >= 2); /* the content is one of them */
 		segment__release(segment);
 		memory_store_done(&fixture.store);
@@ -414,7 +415,7 @@ rows_out_of_order_are_damage(void **state)
 	assert_int_equal(segment__iterator_next(iterator, &row, NULL), ZP_E_CORRUPT);
 	assert_int_equal(segment__iterator_next(iterator, &row, NULL), ZP_END);
 	segment__iterator_close(iterator);
-	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL), ZP_E_CORRUPT);
+	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL, NULL), ZP_E_CORRUPT);
 	assert_true(faults >= 2);
 	segment__release(segment);
 	fixture_done(&fixture);

@@ -114,7 +114,7 @@ round_trip(size_t count, enum zp_family family, uint64_t spread, size_t samples)
 	scan_assert(&set, segment, past, set.count, 1);
 	memset(past, 0, sizeof(past));
 	scan_assert(&set, segment, past, 0, SIZE_MAX);
-	if (segment__verify(segment, NULL, NULL, &err) != 0)
+	if (segment__verify(segment, NULL, NULL, NULL, &err) != 0)
 		fail_msg("%s", err.text);
 	segment__release(segment);
 	memory_store_done(&store);
