@@ -80,6 +80,9 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	    facts->journal.syncs);
 	zp_metric_gauge(page, "zpin_journal_broken", "1 when a write to the journal failed.",
 	    facts->is_broken);
+	zp_metric_gauge(page, "zpin_suspended_shards",
+	    "Shards that could not be opened: their pins answer an error.",
+	    facts->suspended_shards);
 	zp_metric_gauge(page, "zpin_disk_full", "1 when writes are refused until there is space.",
 	    facts->is_full);
 	zp_metric_gauge(page, "zpin_read_only", "1 when writes are refused.", facts->read_only);

@@ -239,6 +239,7 @@ struct zp_node_facts {
 	struct zp_engine_facts engines; /* summed over the shards */
 	struct zp_journal_facts journal;
 	uint32_t shards;
+	uint32_t suspended_shards; /* could not be opened: their pins answer an error */
 	uint64_t checkpoint_number;
 	uint64_t checkpoint_batch; /* its position P */
 	int64_t checkpoint_time_microseconds;

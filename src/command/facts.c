@@ -44,6 +44,7 @@ zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 
 		zp_engine_facts_get(zp_shards_engine(node->shards, i), &facts);
 		engines_add(&facts_out->engines, &facts);
+		facts_out->suspended_shards += facts.is_suspended;
 	}
 	zp_journal_facts_get(node->journal, &facts_out->journal);
 	zp_mutex_lock(&node->queue.lock);

@@ -86,22 +86,47 @@ directory_make(struct zp_node *node, const char *name, const char *rest, struct 
 	return rc;
 }
 
-static int
-absent_check(struct zp_node *node, const char *name, struct zp_err *err)
+static bool
+is_directory(const char *path)
 {
 	struct zp_store_directory_options options = {.read_only = true};
 	struct zp_store *store;
-	char path[PATH_BYTES];
-	int rc = path_print(path, err, node->root, name, "");
+	int rc = zp_store_directory_open(path, &options, &store, NULL);
 
-	if (rc < 0)
-		return rc;
-	rc = zp_store_directory_open(path, &options, &store, NULL);
-	if (rc == ZP_E_NOT_FOUND)
-		return ZP_OK;
 	if (rc == ZP_OK)
 		zp_store_close(store);
-	return zp_fail(err, ZP_E_EXISTS, "snapshot %s exists already", name);
+	return rc != ZP_E_NOT_FOUND;
+}
+
+/* The journal's folder is made last: without it a snapshot was cut short. */
+static int
+absent_check(struct zp_node *node, const char *name, struct zp_err *err)
+{
+	char path[PATH_BYTES], journal[PATH_BYTES];
+	int rc = path_print(path, err, node->root, name, "");
+
+	if (rc == ZP_OK)
+		rc = path_print(journal, err, node->root, name, "/journal");
+	if (rc < 0 || !is_directory(path))
+		return rc;
+	if (is_directory(journal))
+		return zp_fail(err, ZP_E_EXISTS, "snapshot %s exists already", name);
+	return zp_fail(err, ZP_E_EXISTS,
+	    "an earlier snapshot %s was not finished: remove %s, or take another name", name, path);
+}
+
+/* A snapshot is of the whole node or not made at all. */
+static int
+shards_check(struct zp_node *node, struct zp_err *err)
+{
+	const struct zp_shard_map *map = zp_shards_map(node->shards);
+
+	for (uint32_t i = 0; i < map->count; i++) {
+		if (zp_engine_is_suspended(zp_shards_engine(node->shards, i)))
+			return zp_fail(err, ZP_E_CORRUPT, "shard %016llx is suspended",
+			    (unsigned long long)map->ranges[i].id);
+	}
+	return ZP_OK;
 }
 
 static int
@@ -166,6 +191,8 @@ zp_command_snapshot(struct zp_node *node, const char *name, struct zp_err *err)
 
 	if (rc == ZP_OK)
 		rc = absent_check(node, name, err);
+	if (rc == ZP_OK)
+		rc = shards_check(node, err);
 	if (rc < 0)
 		return rc;
 	command__upkeep_enter(node);

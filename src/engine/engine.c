@@ -236,17 +236,25 @@ facts_load(struct zp_engine *engine)
 	pthread_mutex_unlock(&engine->facts_lock);
 }
 
-int
-zp_engine_open(const struct zp_engine_options *options, struct zp_engine **engine_out,
-    struct zp_err *err)
+static struct zp_engine *
+engine_new(const struct zp_engine_options *options)
 {
 	struct zp_engine *engine = zp_alloc_zero(1, sizeof(*engine));
-	int rc;
 
 	engine->options = *options;
 	engine->tables_generation = UINT64_MAX;
 	pthread_mutex_init(&engine->view_lock, NULL);
 	pthread_mutex_init(&engine->facts_lock, NULL);
+	return engine;
+}
+
+int
+zp_engine_open(const struct zp_engine_options *options, struct zp_engine **engine_out,
+    struct zp_err *err)
+{
+	struct zp_engine *engine = engine_new(options);
+	int rc;
+
 	rc = engine_load(engine, err);
 	if (rc < 0) {
 		zp_engine_close(engine);
@@ -256,6 +264,45 @@ zp_engine_open(const struct zp_engine_options *options, struct zp_engine **engin
 	facts_load(engine);
 	*engine_out = engine;
 	return ZP_OK;
+}
+
+/* A shard of one segment that holds every key and is missing: reads treat it like any damage. */
+struct zp_engine *
+zp_engine_suspended_new(const struct zp_engine_options *options, const char *why)
+{
+	struct zp_engine *engine = engine_new(options);
+	struct version *version = zp_alloc_zero(1, sizeof(*version));
+	struct manifest_run run = {.family = ZP_FAMILY_PIN, .segment_count = 1};
+
+	snprintf(engine->suspended_why, sizeof(engine->suspended_why), "%s", why);
+	engine->incarnation = options->incarnation;
+	run.segments = zp_alloc_zero(1, sizeof(run.segments[0]));
+	memset(run.segments[0].last_key, 0xff, sizeof(run.segments[0].last_key));
+	version->holds = 1;
+	version->manifest.shard_id = options->shard_id;
+	version->manifest.incarnation = options->incarnation;
+	manifest__run_add(&version->manifest, run);
+	version->runs = zp_alloc_zero(1, sizeof(version->runs[0]));
+	version->runs[0] = zp_alloc_zero(1, sizeof(version->runs[0][0]));
+	engine->active = memtable__new(options->hash_seed);
+	engine->view = view__new(engine, version, engine->active, NULL);
+	version__release(version);
+	return engine;
+}
+
+bool
+zp_engine_is_suspended(const struct zp_engine *engine)
+{
+	return engine->suspended_why[0] != '\0';
+}
+
+int
+engine__suspended_check(const struct zp_engine *engine, struct zp_err *err)
+{
+	if (!zp_engine_is_suspended(engine))
+		return ZP_OK;
+	return zp_fail(err, ZP_E_CORRUPT, "shard %016llx is suspended: %s",
+	    (unsigned long long)engine->options.shard_id, engine->suspended_why);
 }
 
 void
@@ -351,7 +398,7 @@ expire_floor_lower(struct zp_engine *engine, const struct zp_change *change)
 void
 zp_engine_apply(struct zp_engine *engine, const struct zp_change *change)
 {
-	ZP_ASSERT(!engine->options.read_only);
+	ZP_ASSERT(!engine->options.read_only && !zp_engine_is_suspended(engine));
 	ZP_ASSERT(change->has_old || change->has_new);
 	memtable__put(engine->active, &change->key, change->has_new ? &change->new_record : NULL);
 	index__apply(engine->active, change);
@@ -364,6 +411,8 @@ zp_engine_applied_set(struct zp_engine *engine, uint64_t node, uint64_t epoch, u
 {
 	struct manifest lanes = {0};
 
+	if (zp_engine_is_suspended(engine))
+		return; /* what it has is not known */
 	pthread_mutex_lock(&engine->facts_lock);
 	lanes.lanes = engine->lanes;
 	lanes.lane_count = engine->lane_count;
@@ -512,7 +561,7 @@ zp_engine_facts_get(struct zp_engine *engine, struct zp_engine_facts *facts_out)
 {
 	struct zp_view *view = zp_engine_view_get(engine);
 
-	*facts_out = (struct zp_engine_facts){0};
+	*facts_out = (struct zp_engine_facts){.is_suspended = zp_engine_is_suspended(engine)};
 	facts_of_version(view->version, facts_out);
 	facts_out->memtable_bytes = memtable__bytes(view->active);
 	facts_out->memtable_entries = memtable__entries(view->active);

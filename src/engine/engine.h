@@ -55,6 +55,15 @@ ZP_MUST_CHECK int zp_engine_create(const struct zp_engine_options *options, stru
  */
 ZP_MUST_CHECK int zp_engine_open(const struct zp_engine_options *options,
     struct zp_engine **engine_out, struct zp_err *err);
+
+/*
+ * Stands in for a shard that could not be opened (`why`), so that the others can serve: every key answers
+ * ZP_E_CORRUPT, a scan ends with it, verify tells it, and nothing is written. options->store is not
+ * used and may be NULL. The owner must not apply changes to it.
+ */
+struct zp_engine *zp_engine_suspended_new(const struct zp_engine_options *options, const char *why);
+bool zp_engine_is_suspended(const struct zp_engine *engine);
+
 void zp_engine_close(struct zp_engine *engine); /* NULL is allowed; views must be released */
 
 uint64_t zp_engine_shard_id(const struct zp_engine *engine);
@@ -149,6 +158,7 @@ struct zp_engine_facts {
 	uint64_t memtable_entries;
 	uint64_t resident_bytes;	  /* directories and filters */
 	uint64_t damaged_segments;
+	bool is_suspended;		  /* it could not be opened */
 	uint64_t flushed_bytes;		  /* written by flushes and */
 	uint64_t merged_bytes;		  /* by merges since opening */
 };

@@ -38,6 +38,7 @@ struct zp_view {
 
 struct zp_engine {
 	struct zp_engine_options options;
+	char suspended_why[ZP_ERR_TEXT_BYTES]; /* empty: it is open */
 	pthread_mutex_t view_lock; /* guards `view` */
 	struct zp_view *view;	   /* the present one, held */
 	struct memtable *active;   /* owner only, held: the view's */
@@ -98,6 +99,9 @@ void engine__frozen_facts_free(struct zp_engine *engine);
 
 /* A view of a version alone, without memory: for verify. */
 struct zp_view *view__of_version(struct zp_engine *engine, struct version *version);
+
+/* ZP_E_CORRUPT, with the reason, when the engine only stands in for its shard. */
+ZP_MUST_CHECK int engine__suspended_check(const struct zp_engine *engine, struct zp_err *err);
 
 void engine__warn(struct zp_engine *engine, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

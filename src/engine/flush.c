@@ -217,7 +217,8 @@ zp_engine_flush(struct zp_engine *engine, const struct zp_tables *tables, struct
 	uint64_t bytes = 0;
 	int rc = ZP_OK;
 
-	if (!has_frozen && generation == engine->tables_generation) {
+	if (zp_engine_is_suspended(engine) ||
+	    (!has_frozen && generation == engine->tables_generation)) {
 		zp_view_release(view);
 		return ZP_OK;
 	}

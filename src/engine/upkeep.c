@@ -223,8 +223,11 @@ zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min, struct zp_err
 	struct collecting collecting = {
 	    .manifest_min = zp_min_u64(manifest_min, zp_engine_manifest_number(engine))};
 	bool has_twin = true;
-	int rc = zp_store_list(engine->options.store, collecting_add, &collecting, err);
+	int rc;
 
+	if (zp_engine_is_suspended(engine))
+		return ZP_OK;
+	rc = zp_store_list(engine->options.store, collecting_add, &collecting, err);
 	if (collecting.files.count > 1)
 		qsort(collecting.files.items, collecting.files.count,
 		    sizeof(collecting.files.items[0]), found_compare);
@@ -258,10 +261,13 @@ zp_engine_files(struct zp_engine *engine,
     int (*each)(void *context, const char *name, struct zp_err *err), void *context,
     struct zp_err *err)
 {
-	struct version *version = engine__version_get(engine);
+	struct version *version;
 	char name[ZP_FILE_NAME_MAX];
-	int rc;
+	int rc = engine__suspended_check(engine, err);
 
+	if (rc < 0)
+		return rc;
+	version = engine__version_get(engine);
 	manifest__name_format(version->manifest.number, name);
 	rc = each(context, name, err);
 	if (rc == ZP_OK)
@@ -274,10 +280,13 @@ int
 zp_engine_incarnation_raise(struct zp_engine *engine, uint32_t incarnation,
     const struct zp_lane *lane, struct zp_err *err)
 {
-	struct version *version = engine__version_get(engine);
+	struct version *version;
 	struct manifest manifest;
-	int rc;
+	int rc = engine__suspended_check(engine, err);
 
+	if (rc < 0)
+		return rc;
+	version = engine__version_get(engine);
 	ZP_ASSERT(incarnation > version->manifest.incarnation);
 	manifest__next(&version->manifest, &manifest);
 	version__release(version);

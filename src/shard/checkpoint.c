@@ -62,6 +62,18 @@ checkpoint_make(
 		uint32_t index = shards->by_id[i];
 		struct zp_engine *engine = shards->members[index].engine;
 
+		/* What a suspended shard has is not known: it needs the journal from where it did.
+		 */
+		if (zp_engine_is_suspended(engine)) {
+			const struct zp_checkpoint_shard *known =
+			    zp_checkpoint_find(&shards->newest, map->ranges[index].id);
+
+			if (known != NULL)
+				checkpoint.shards[i] = *known;
+			else
+				checkpoint.shards[i].id = map->ranges[index].id;
+			continue;
+		}
 		checkpoint.shards[i] = (struct zp_checkpoint_shard){
 		    .id = map->ranges[index].id,
 		    .incarnation = map->ranges[index].incarnation,

@@ -464,16 +464,59 @@ by_id_make(struct zp_shards *shards)
 	zp_free(order);
 }
 
+void
+shard__suspend(struct zp_shards *shards, uint32_t index, const char *why)
+{
+	struct shard__member *member = &shards->members[index];
+	struct zp_engine_options engine =
+	    engine_options(&shards->options, &shards->map, index, NULL);
+
+	engine.incarnation = shards->map.ranges[index].incarnation;
+	zp_engine_close(member->engine);
+	zp_store_close(member->store);
+	member->store = NULL;
+	member->engine = zp_engine_suspended_new(&engine, why);
+	shard__warn(shards,
+	    "shard %016llx is suspended: %s; its pins can't be read or changed, the other shards "
+	    "serve. Mend it and start again: the journal keeps what it lacks",
+	    (unsigned long long)engine.shard_id, why);
+}
+
+/* What is wrong with this shard's files alone. Anything else is the node's, and no shard is served.
+ */
+static bool
+is_damage(int rc)
+{
+	return rc == ZP_E_CORRUPT || rc == ZP_E_NOT_FOUND || rc == ZP_E_IO || rc == ZP_E_CONFLICT;
+}
+
+/* When not one shard can be opened it is not the shards: the likely reason is a file system that is
+ * not mounted. */
 static int
 members_open(struct zp_shards *shards, struct zp_err *err)
 {
 	bool map_changed = false;
+	uint32_t open_count = 0;
+	struct zp_err first = {0};
 	int rc = ZP_OK;
 
 	shards->members = zp_alloc_zero(shards->map.count, sizeof(*shards->members));
 	by_id_make(shards);
-	for (uint32_t i = 0; rc == ZP_OK && i < shards->map.count; i++)
-		rc = member_open(shards, i, &map_changed, err);
+	for (uint32_t i = 0; rc == ZP_OK && i < shards->map.count; i++) {
+		struct zp_err why = {0};
+
+		rc = member_open(shards, i, &map_changed, &why);
+		if (rc < 0 && !is_damage(rc))
+			return zp_fail(err, rc, "%s", why.text);
+		open_count += rc == ZP_OK;
+		if (rc < 0)
+			shard__suspend(shards, i, why.text);
+		if (first.code == ZP_OK)
+			first = why;
+		rc = ZP_OK;
+	}
+	if (open_count == 0)
+		return zp_fail(err, first.code, "%s", first.text);
 	if (rc == ZP_OK && map_changed && !shards->options.read_only) {
 		shards->map.number++;
 		rc = shard__map_write(shards->options.store, &shards->map, err);

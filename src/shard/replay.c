@@ -38,10 +38,27 @@ checkpoint_covers(
 	return entry->covered;
 }
 
+/* What the checkpoints said last is what a suspended shard will need the journal from. */
+static uint64_t
+suspended_covered(const struct zp_shards *shards, uint32_t index)
+{
+	uint64_t id = shards->map.ranges[index].id;
+	const struct zp_checkpoint_shard *newest = zp_checkpoint_find(&shards->newest, id);
+	const struct zp_checkpoint_shard *older = zp_checkpoint_find(&shards->older, id);
+
+	if (newest == NULL)
+		return older == NULL ? 0 : older->covered;
+	return newest->covered;
+}
+
 static uint64_t
 covered_by(const struct zp_shards *shards, uint32_t index)
 {
-	uint64_t covered = zp_engine_lane_get(shards->members[index].engine, shards->map.node);
+	uint64_t covered;
+
+	if (zp_engine_is_suspended(shards->members[index].engine))
+		return suspended_covered(shards, index);
+	covered = zp_engine_lane_get(shards->members[index].engine, shards->map.node);
 
 	covered = zp_max_u64(covered, checkpoint_covers(shards, &shards->newest, index));
 	return zp_max_u64(covered, checkpoint_covers(shards, &shards->older, index));
@@ -58,28 +75,62 @@ zp_shards_applied_max(const struct zp_shards *shards)
 	return applied;
 }
 
+/* A shard that needs more than the journal has is suspended; when that is every one, it is the
+ * journal that is wrong. */
+static int
+rolled_back_suspend(struct zp_shards *shards, uint64_t first, struct zp_err *err)
+{
+	struct zp_err why = {0};
+	uint32_t fit = 0;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (uint32_t i = 0; i < shards->map.count; i++) {
+			uint64_t covered = shards->members[i].covered;
+
+			if (zp_engine_is_suspended(shards->members[i].engine))
+				continue;
+			if (covered + 1 >= first) {
+				fit += pass == 0;
+				continue;
+			}
+			zp_err_clear(&why);
+			zp_ignore(zp_fail(&why, ZP_E_CONFLICT,
+			    "shard %016llx was found at batch %llu, and the journal begins at "
+			    "%llu: its files were rolled back or lost; restore the shard or the "
+			    "node from a snapshot taken since",
+			    (unsigned long long)shards->map.ranges[i].id,
+			    (unsigned long long)covered, (unsigned long long)first));
+			if (pass == 1) {
+				shard__suspend(shards, i, why.text);
+				shards->members[i].covered = covered_by(shards, i);
+			}
+		}
+		if (fit == 0)
+			return zp_fail(err, why.code, "%s", why.text);
+	}
+	return ZP_OK;
+}
+
 int
 zp_shards_replay_begin(struct zp_shards *shards, uint64_t first, uint64_t last, struct zp_err *err)
 {
 	uint64_t seed;
+	int rc;
 
 	for (uint32_t i = 0; i < shards->map.count; i++) {
-		unsigned long long id = shards->map.ranges[i].id;
 		uint64_t covered = covered_by(shards, i);
 
 		if (covered > last)
 			return zp_fail(err, ZP_E_CONFLICT,
 			    "shard %016llx has batches up to %llu, but the journal ends at %llu: "
 			    "the journal was lost or rolled back; restore the node from a snapshot",
-			    id, (unsigned long long)covered, (unsigned long long)last);
-		if (covered + 1 < first)
-			return zp_fail(err, ZP_E_CONFLICT,
-			    "shard %016llx was found at batch %llu, and the journal begins at "
-			    "%llu: its files were rolled back or lost; restore the shard or the "
-			    "node from a snapshot taken since",
-			    id, (unsigned long long)covered, (unsigned long long)first);
+			    (unsigned long long)shards->map.ranges[i].id,
+			    (unsigned long long)covered, (unsigned long long)last);
 		shards->members[i].covered = covered;
 	}
+	rc = rolled_back_suspend(shards, first, err);
+	if (rc < 0)
+		return rc;
 	zp_random_bytes(&seed, sizeof(seed));
 	shards->replay_group = zp_group_new(shards, seed);
 	shards->replay_change = zp_alloc(sizeof(*shards->replay_change));
@@ -145,7 +196,8 @@ shard_judge(const struct zp_shards *shards, const struct zp_journal_record *reco
 		    "shard %016llx is written to with incarnation %u, its files have %u: restore "
 		    "it again",
 		    id, record->incarnation, incarnation);
-	if (record->incarnation < incarnation || batch <= shards->members[index].covered)
+	if (record->incarnation < incarnation || batch <= shards->members[index].covered ||
+	    zp_engine_is_suspended(shards->members[index].engine))
 		index = -1;
 	*index_out = index;
 	return ZP_OK;

@@ -62,6 +62,9 @@ struct zp_shards {
 /* Index of the member with that id, or -1. */
 int64_t shard__find_id(const struct zp_shards *shards, uint64_t shard_id);
 
+/* Goes on without the shard; what was open of it is closed. Opening only. */
+void shard__suspend(struct zp_shards *shards, uint32_t index, const char *why);
+
 void shard__warn(const struct zp_shards *shards, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -63,13 +63,19 @@ shard_directory(struct node_fixture *fixture, uint32_t index)
 /* Copies the files of the open node, journal last, so that the copy is as if the machine had
  * stopped at some moment, and makes the fixture go on with the copy. */
 static void
-kill_by_copy(struct node_fixture *fixture)
+kill_by_copy_closed(struct node_fixture *fixture)
 {
 	fixture_shell(fixture, "rm -rf /tmp/zpin-copy.$PPID && mkdir /tmp/zpin-copy.$PPID && cp -a "
 			       ". /tmp/zpin-copy.$PPID/");
 	fixture_close(fixture);
 	fixture_shell(
 	    fixture, "rm -rf ./* && cp -a /tmp/zpin-copy.$PPID/. . && rm -rf /tmp/zpin-copy.$PPID");
+}
+
+static void
+kill_by_copy(struct node_fixture *fixture)
+{
+	kill_by_copy_closed(fixture);
 	fixture_open(fixture);
 }
 
@@ -234,6 +240,101 @@ older_manifest_is_used(void **state)
 	fixture_drop(&fixture);
 }
 
+/* ---- Suspended shards ----------------------------------------------------------------------- */
+
+/* Pins n of one shard (or of all others) in [from, to): the code that a get or a write answers. */
+static void
+expect_answers(struct node_fixture *fixture, uint32_t shard, bool of_others, uint64_t from,
+    uint64_t to, int get_rc, int write_rc)
+{
+	const struct zp_shard_map *map = zp_shards_map(fixture->node->shards);
+
+	for (uint64_t n = from; n < to; n++) {
+		struct zp_key key = fixture_key(n);
+		struct zp_record record;
+		struct zp_err err = {0};
+
+		if ((zp_shard_map_find(map, &key) == shard) == of_others)
+			continue;
+		assert_int_equal(zp_command_get(fixture->node, &key, fixture->scratch,
+				     &fixture->texts, &record, &err),
+		    get_rc);
+		assert_int_equal(fixture_pin(fixture, n, "new", &err), write_rc);
+	}
+}
+
+/* One shard is suspended and named, pins [0, to) of the others are read and written. */
+static void
+expect_suspended(struct node_fixture *fixture, uint32_t shard, uint64_t to)
+{
+	struct zp_node_facts facts;
+
+	zp_node_facts_get(fixture->node, &facts);
+	assert_int_equal(facts.suspended_shards, 1);
+	assert_non_null(strstr(fixture->log, "is suspended"));
+	assert_non_null(strstr(fixture->log, strchr(shard_directory(fixture, shard), '/') + 1));
+	expect_answers(fixture, shard, false, 0, to, ZP_E_CORRUPT, ZP_E_CORRUPT);
+	expect_answers(fixture, shard, true, 0, to, ZP_OK, ZP_OK);
+}
+
+/* While its folder is away the other shard serves, writes and checkpoints; the journal keeps what
+ * it lacks, and when it is back everything is there. */
+static void
+a_suspended_shard_comes_back_whole(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_node_facts facts;
+	struct zp_err err = {0};
+	char shard[64];
+
+	fixture_make(&fixture, 2);
+	reopen_with_small_journal(&fixture);
+	pin_range(&fixture, 0, 100, "old");
+	checkpoint(&fixture);
+	pin_range(&fixture, 100, 200, "old"); /* in the journal only */
+	strcpy(shard, shard_directory(&fixture, 0));
+	kill_by_copy_closed(&fixture);
+	fixture_shell(&fixture, "mv %s away", shard);
+	fixture_open(&fixture);
+	for (int round = 0; round < 3; round++) {
+		reopen_with_small_journal(&fixture);
+		expect_suspended(&fixture, 0, 200);
+		checkpoint(&fixture);
+		assert_int_equal(zp_command_snapshot(fixture.node, "s", &err), ZP_E_CORRUPT);
+	}
+	fixture_close(&fixture);
+	fixture_shell(&fixture, "mv away %s", shard);
+	fixture_open(&fixture);
+	zp_node_facts_get(fixture.node, &facts);
+	assert_int_equal(facts.suspended_shards, 0);
+	assert_int_equal(fixture_count(&fixture), 200);
+	assert_int_equal(fixture_list_count(&fixture), 200);
+	expect_answers(&fixture, 0, false, 0, 200, ZP_OK, ZP_OK);
+	for (int round = 0; round < 2; round++)
+		checkpoint(&fixture);
+	zp_node_facts_get(fixture.node, &facts);
+	assert_int_equal(facts.journal.first_batch, facts.journal.last_batch + 1);
+	fixture_drop(&fixture);
+}
+
+/* Not one shard: then it is the file system below them that is missing. */
+static void
+a_node_without_any_shard_is_refused(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+
+	fixture_make(&fixture, 2);
+	pin_range(&fixture, 0, 10, "a");
+	fixture_close(&fixture);
+	fixture_shell(&fixture, "mkdir saved && mv shards/* saved/");
+	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_NOT_FOUND);
+	fixture_shell(&fixture, "mv saved/* shards/ && rm shards/*/manifest-*");
+	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_NOT_FOUND);
+	assert_non_null(strstr(err.text, "is the dataset mounted?"));
+	fixture_drop(&fixture);
+}
+
 /* ---- Another time --------------------------------------------------------------------------- */
 
 /* A shard whose files are from before is brought up to date while the journal has what it lacks. */
@@ -259,9 +360,10 @@ rolled_back_shard_is_replayed(void **state)
 	fixture_drop(&fixture);
 }
 
-/* When the journal was trimmed past it, the shard is named and refused: what it lacks is gone. */
+/* When the journal was trimmed past it, the shard is suspended: what it lacks is gone. When that is
+ * so of all, the node is refused. */
 static void
-rolled_back_shard_is_refused(void **state)
+rolled_back_shard_is_suspended(void **state)
 {
 	struct node_fixture fixture;
 	struct zp_err err = {0};
@@ -272,15 +374,19 @@ rolled_back_shard_is_refused(void **state)
 	pin_range(&fixture, 0, 100, "a");
 	checkpoint(&fixture);
 	strcpy(shard, shard_directory(&fixture, 1));
-	fixture_shell(&fixture, "cp -a %s saved", shard);
+	fixture_shell(&fixture, "cp -a shards saved");
 	for (uint64_t round = 1; round < 5; round++) {
 		pin_range(&fixture, round * 100, round * 100 + 100, "b");
 		checkpoint(&fixture);
 	}
 	fixture_close(&fixture);
-	fixture_shell(&fixture, "rm -rf %s && mv saved %s", shard, shard);
+	fixture_shell(&fixture, "rm -rf %s && cp -a saved%s shards/", shard, strchr(shard, '/'));
+	fixture_open(&fixture);
+	assert_non_null(strstr(fixture.log, "its files were rolled back"));
+	expect_suspended(&fixture, 1, 500);
+	fixture_close(&fixture);
+	fixture_shell(&fixture, "rm -rf shards && mv saved shards");
 	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_CONFLICT);
-	assert_non_null(strstr(err.text, strchr(shard, '/') + 1));
 	assert_non_null(strstr(err.text, "restore"));
 	fixture_drop(&fixture);
 }
@@ -340,10 +446,10 @@ raised_incarnation_voids_older_records(void **state)
 	fixture_drop(&fixture);
 }
 
-/* Files from before a restore, by their incarnation, are refused although the journal would reach.
+/* Files from before a restore, by their incarnation, are not used although the journal would reach.
  */
 static void
-lower_incarnation_is_refused(void **state)
+lower_incarnation_is_suspended(void **state)
 {
 	struct node_fixture fixture;
 	struct zp_err err = {0};
@@ -359,8 +465,9 @@ lower_incarnation_is_refused(void **state)
 	    0);
 	fixture_close(&fixture);
 	fixture_shell(&fixture, "rm -rf %s && mv saved %s", shard, shard);
-	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_CONFLICT);
-	assert_non_null(strstr(err.text, "incarnation"));
+	fixture_open(&fixture);
+	assert_non_null(strstr(fixture.log, "incarnation"));
+	expect_suspended(&fixture, 0, 20);
 	fixture_drop(&fixture);
 }
 
@@ -585,10 +692,12 @@ main(void)
 	    cmocka_unit_test(no_whole_checkpoint_is_refused),
 	    cmocka_unit_test(older_manifest_is_used),
 	    cmocka_unit_test(rolled_back_shard_is_replayed),
-	    cmocka_unit_test(rolled_back_shard_is_refused),
+	    cmocka_unit_test(a_suspended_shard_comes_back_whole),
+	    cmocka_unit_test(a_node_without_any_shard_is_refused),
+	    cmocka_unit_test(rolled_back_shard_is_suspended),
 	    cmocka_unit_test(lost_journal_is_refused),
 	    cmocka_unit_test(raised_incarnation_voids_older_records),
-	    cmocka_unit_test(lower_incarnation_is_refused),
+	    cmocka_unit_test(lower_incarnation_is_suspended),
 	    cmocka_unit_test(interrupted_raise_is_completed),
 	    cmocka_unit_test(one_damaged_small_file_costs_nothing),
 	    cmocka_unit_test(records_are_judged),
