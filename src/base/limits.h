@@ -12,6 +12,8 @@
 #define ZP_ORIGINS_COUNT_MAX 256u    /* multiaddresses of one pin */
 #define ZP_ALLOCATIONS_COUNT_MAX 1024u /* peers in one allocation list */
 #define ZP_PEER_ID_BYTES_MAX 128u    /* binary peer id */
+#define ZP_TRACK_ERROR_BYTES_MAX 1024u /* why a pin failed at a peer; longer texts are cut */
+#define ZP_TRACK_TEXTS_BYTES_MAX (ZP_CID_BYTES_MAX + ZP_TRACK_ERROR_BYTES_MAX + 6u) /* tags, lengths */
 
 /* Shards and engine. */
 #define ZP_SHARDS_MAX 4096u	      /* per node */

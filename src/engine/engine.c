@@ -219,6 +219,20 @@ copied(const void *from, size_t bytes)
 	return bytes == 0 ? NULL : memcpy(zp_alloc(bytes), from, bytes);
 }
 
+struct manifest_counter *
+engine__counters_copy(const struct manifest_counter *counters, size_t *count)
+{
+	struct manifest_counter *copy = zp_alloc(*count * sizeof(*copy));
+	size_t kept = 0;
+
+	for (size_t i = 0; i < *count; i++) {
+		if (counters[i].pins > 0)
+			copy[kept++] = counters[i];
+	}
+	*count = kept;
+	return copy;
+}
+
 /* Counters and lanes as the manifest has them. */
 static void
 facts_load(struct zp_engine *engine)
@@ -227,10 +241,12 @@ facts_load(struct zp_engine *engine)
 
 	pthread_mutex_lock(&engine->facts_lock);
 	zp_free(engine->counters);
+	zp_free(engine->tracks);
 	zp_free(engine->lanes);
 	engine->counter_count = manifest->counter_count;
-	engine->counters =
-	    copied(manifest->counters, manifest->counter_count * sizeof(manifest->counters[0]));
+	engine->counters = engine__counters_copy(manifest->counters, &engine->counter_count);
+	engine->track_count = manifest->track_count;
+	engine->tracks = engine__counters_copy(manifest->tracks, &engine->track_count);
 	engine->lane_count = manifest->lane_count;
 	engine->lanes = copied(manifest->lanes, manifest->lane_count * sizeof(manifest->lanes[0]));
 	pthread_mutex_unlock(&engine->facts_lock);
@@ -313,6 +329,7 @@ zp_engine_close(struct zp_engine *engine)
 	zp_view_release(engine->view);
 	memtable__release(engine->active);
 	zp_free(engine->counters);
+	zp_free(engine->tracks);
 	zp_free(engine->lanes);
 	engine__frozen_facts_free(engine);
 	pthread_mutex_destroy(&engine->view_lock);
@@ -427,16 +444,13 @@ zp_engine_applied_set(struct zp_engine *engine, uint64_t node, uint64_t epoch, u
 static void
 frozen_facts_take(struct zp_engine *engine)
 {
-	size_t kept = 0;
-
 	pthread_mutex_lock(&engine->facts_lock);
+	engine->frozen_counter_count = engine->counter_count;
 	engine->frozen_counters =
-	    copied(engine->counters, engine->counter_count * sizeof(engine->counters[0]));
-	for (size_t i = 0; i < engine->counter_count; i++) {
-		if (engine->counters[i].pins > 0)
-			engine->frozen_counters[kept++] = engine->counters[i];
-	}
-	engine->frozen_counter_count = kept;
+	    engine__counters_copy(engine->counters, &engine->frozen_counter_count);
+	engine->frozen_track_count = engine->track_count;
+	engine->frozen_tracks =
+	    engine__counters_copy(engine->tracks, &engine->frozen_track_count);
 	engine->frozen_lanes =
 	    copied(engine->lanes, engine->lane_count * sizeof(engine->lanes[0]));
 	engine->frozen_lane_count = engine->lane_count;
@@ -461,10 +475,13 @@ void
 engine__frozen_facts_free(struct zp_engine *engine)
 {
 	zp_free(engine->frozen_counters);
+	zp_free(engine->frozen_tracks);
 	zp_free(engine->frozen_lanes);
 	engine->frozen_counters = NULL;
+	engine->frozen_tracks = NULL;
 	engine->frozen_lanes = NULL;
 	engine->frozen_counter_count = 0;
+	engine->frozen_track_count = 0;
 	engine->frozen_lane_count = 0;
 }
 
@@ -522,19 +539,33 @@ zp_engine_lane_get(struct zp_engine *engine, uint64_t node)
 	return applied;
 }
 
-uint64_t
-zp_engine_count(struct zp_engine *engine, uint32_t namespace_id, enum zp_pin_type type)
+/* What the counter of the two says, 0 when there is none. */
+static uint64_t
+counter_get(struct zp_engine *engine, struct manifest_counter *const *counters,
+    const size_t *count, uint32_t first, uint32_t second)
 {
 	uint64_t pins = 0;
 
 	pthread_mutex_lock(&engine->facts_lock);
-	for (size_t i = 0; i < engine->counter_count; i++) {
-		if (engine->counters[i].namespace_id == namespace_id &&
-		    engine->counters[i].type == (uint32_t)type)
-			pins = engine->counters[i].pins;
+	for (size_t i = 0; i < *count; i++) {
+		if ((*counters)[i].namespace_id == first && (*counters)[i].type == second)
+			pins = (*counters)[i].pins;
 	}
 	pthread_mutex_unlock(&engine->facts_lock);
 	return pins;
+}
+
+uint64_t
+zp_engine_count(struct zp_engine *engine, uint32_t namespace_id, enum zp_pin_type type)
+{
+	return counter_get(
+	    engine, &engine->counters, &engine->counter_count, namespace_id, (uint32_t)type);
+}
+
+uint64_t
+zp_engine_track_count(struct zp_engine *engine, uint32_t peer, enum zp_track_status status)
+{
+	return counter_get(engine, &engine->tracks, &engine->track_count, peer, (uint32_t)status);
 }
 
 static void

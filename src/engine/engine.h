@@ -85,6 +85,20 @@ struct zp_change {
 /* Puts the change into the memtable. It must be in the journal. Copies what it keeps. */
 void zp_engine_apply(struct zp_engine *engine, const struct zp_change *change);
 
+/* A pin's status at one peer: a row where it is not the default (docs/formats.md, "Track"). The pin's own
+ * row is not asked: it may be gone already. */
+struct zp_track_change {
+	struct zp_key key;
+	struct zp_track track; /* the new row; of a row that goes only `peer` counts */
+	bool has_new;	       /* false: the row goes, if there is one */
+	bool has_old;	       /* a view had a row, or could not tell: looked up before the group */
+	uint8_t old_status;    /* its status; 0 where it could not be told */
+};
+
+/* The same for a status. Counters follow from both; a row that comes and goes before it is flushed
+ * never reaches a file. */
+void zp_engine_track_apply(struct zp_engine *engine, const struct zp_track_change *change);
+
 /* The shard has everything of the lane up to `batch`. Rises only. */
 void zp_engine_applied_set(struct zp_engine *engine, uint64_t node, uint64_t epoch, uint64_t batch);
 
@@ -167,6 +181,9 @@ void zp_engine_facts_get(struct zp_engine *engine, struct zp_engine_facts *facts
 /* Live pins of a namespace and type; exact. */
 uint64_t zp_engine_count(struct zp_engine *engine, uint32_t namespace_id, enum zp_pin_type type);
 
+/* Track rows of a peer that have this status; exact. */
+uint64_t zp_engine_track_count(struct zp_engine *engine, uint32_t peer, enum zp_track_status status);
+
 /* The position of a lane in the newest manifest (0 when it has none). */
 uint64_t zp_engine_lane_get(struct zp_engine *engine, uint64_t node);
 
@@ -214,6 +231,17 @@ ZP_MUST_CHECK int zp_scan_open(struct zp_view *view, const struct zp_scan_option
 ZP_MUST_CHECK int zp_scan_next(struct zp_scan *scan, struct zp_key *key_out,
     struct zp_record *record_out, struct zp_err *err);
 void zp_scan_close(struct zp_scan *scan);
+
+/*
+ * Track rows in the order of keys, of one pin by peer: to be walked beside a scan of the view's pins.
+ * From the first of pin `from` on (NULL: all), or `only` that pin's: then runs that don't have it are
+ * not read.
+ */
+ZP_MUST_CHECK int zp_track_scan_open(struct zp_view *view, const struct zp_key *from, bool only,
+    struct zp_scan **scan_out, struct zp_err *err);
+/* As zp_scan_next; the scan is closed by zp_scan_close. */
+ZP_MUST_CHECK int zp_track_scan_next(struct zp_scan *scan, struct zp_key *key_out,
+    struct zp_track *track_out, struct zp_err *err);
 
 /* Keys whose expiry is at or before `now_seconds`, in no order, at most `keys_max`, perhaps one twice.
  * Entries that no longer hold are left out by looking the pin up. One caller at a time. */

@@ -46,6 +46,8 @@ struct zp_engine {
 	pthread_mutex_t facts_lock; /* guards counters, lanes and the sums below */
 	struct manifest_counter *counters; /* rising by namespace, type; some of 0 pins */
 	size_t counter_count;
+	struct manifest_counter *tracks; /* rising by peer, status; some of 0 rows */
+	size_t track_count;
 	struct zp_lane *lanes; /* applied to memory */
 	size_t lane_count;
 	uint64_t flushed_bytes;
@@ -54,6 +56,8 @@ struct zp_engine {
 	/* Of the frozen memtable: made before it is in a view, freed when it is no more. */
 	struct manifest_counter *frozen_counters;
 	size_t frozen_counter_count;
+	struct manifest_counter *frozen_tracks;
+	size_t frozen_track_count;
 	struct zp_lane *frozen_lanes;
 	size_t frozen_lane_count;
 
@@ -78,6 +82,10 @@ ZP_MUST_CHECK int version__open(struct zp_engine *engine, struct manifest *manif
 /* A view that holds its parts; active and frozen may be NULL. */
 struct zp_view *view__new(struct zp_engine *engine, struct version *version,
     struct memtable *active, struct memtable *frozen);
+
+/* The counters that have something left, copied: what a manifest may have. */
+struct manifest_counter *engine__counters_copy(
+    const struct manifest_counter *counters, size_t *count);
 
 /* Makes the present view from its parts. `version` NULL keeps it; `freeze`: active becomes frozen and a
  * fresh one begins (owner); `drop_frozen`: its rows are in the version's files now. */
@@ -115,6 +123,10 @@ uint8_t engine__prefix_bits(const struct zp_engine *engine);
 uint64_t index__time_column(int64_t seconds);
 void index__time_entry(const struct zp_key *key, const struct zp_record *record,
     struct segment_entry *entry_out);
+/* The pin's key as SEGMENT_PIN_COLUMNS columns, whose order is that of keys, and back. */
+void index__key_columns(const struct zp_key *key, uint64_t columns_out[SEGMENT_PIN_COLUMNS]);
+ZP_MUST_CHECK int index__key_of_columns(
+    const uint64_t columns[SEGMENT_PIN_COLUMNS], struct zp_key *key_out, struct zp_err *err);
 void index__expire_entry(const struct zp_key *key, const struct zp_record *record,
     struct segment_entry *entry_out);
 ZP_MUST_CHECK int index__expire_key(const struct segment_entry *entry, struct zp_key *key_out,

@@ -7,7 +7,7 @@
 #include "engine/engine_internal.h"
 
 
-#define RUNS_OF_FLUSH 3u /* one a family */
+#define RUNS_OF_FLUSH 4u /* one a family */
 
 static bool
 family_is_empty(const struct manifest *manifest, enum zp_family family)
@@ -51,7 +51,7 @@ flush_plan(const struct zp_engine *engine, enum zp_family family, uint64_t rows,
 	    .family = family,
 	    .prefix_bits = engine__prefix_bits(engine),
 	    .rows_expected = rows,
-	    .with_filter = family == ZP_FAMILY_PIN,
+	    .with_filter = segment__has_filter(family),
 	};
 }
 
@@ -114,7 +114,9 @@ entries_write(struct zp_engine *engine, struct memtable *memtable, enum zp_famil
     struct manifest *manifest, uint64_t age, uint64_t *bytes, struct zp_err *err)
 {
 	struct segment_entry *entries;
-	size_t count = memtable__entries_sorted(memtable, family, UINT64_MAX, &entries);
+	size_t count = family == ZP_FAMILY_TRACK
+			   ? memtable__tracks_sorted(memtable, NULL, false, &entries)
+			   : memtable__entries_sorted(memtable, family, UINT64_MAX, &entries);
 	bool drop = family_is_empty(manifest, family);
 	struct segment_plan plan = flush_plan(engine, family, count, drop);
 	struct segment_writer *writer;
@@ -189,6 +191,8 @@ frozen_write(struct zp_engine *engine, struct memtable *frozen, struct manifest 
 	int rc = pins_write(engine, frozen, manifest, age, bytes, err);
 
 	if (rc == ZP_OK)
+		rc = entries_write(engine, frozen, ZP_FAMILY_TRACK, manifest, age, bytes, err);
+	if (rc == ZP_OK)
 		rc = entries_write(engine, frozen, ZP_FAMILY_TIME, manifest, age, bytes, err);
 	if (rc == ZP_OK)
 		rc = entries_write(engine, frozen, ZP_FAMILY_EXPIRE, manifest, age, bytes, err);
@@ -196,11 +200,12 @@ frozen_write(struct zp_engine *engine, struct memtable *frozen, struct manifest 
 		return rc;
 	/* Copied: the frozen ones stay for another try if publishing fails. */
 	zp_free(manifest->counters);
+	zp_free(manifest->tracks);
 	manifest->counter_count = engine->frozen_counter_count;
 	manifest->counters =
-	    zp_alloc(engine->frozen_counter_count * sizeof(manifest->counters[0]));
-	memcpy(manifest->counters, engine->frozen_counters,
-	    engine->frozen_counter_count * sizeof(manifest->counters[0]));
+	    engine__counters_copy(engine->frozen_counters, &manifest->counter_count);
+	manifest->track_count = engine->frozen_track_count;
+	manifest->tracks = engine__counters_copy(engine->frozen_tracks, &manifest->track_count);
 	for (size_t i = 0; i < engine->frozen_lane_count; i++)
 		manifest__lane_set(manifest, &engine->frozen_lanes[i]);
 	return ZP_OK;

@@ -6,6 +6,7 @@
  * Format: docs/formats.md, "Columns".
  */
 #include "engine/engine_internal.h"
+#include "engine/segment_internal.h"
 
 #define SIGN_BIT (1ull << 63)
 
@@ -19,6 +20,29 @@ static uint64_t
 kind_and_version(const struct zp_key *key)
 {
 	return (uint64_t)key->kind << 8 | key->version;
+}
+
+void
+index__key_columns(const struct zp_key *key, uint64_t columns_out[SEGMENT_PIN_COLUMNS])
+{
+	for (size_t i = 0; i < 4; i++)
+		columns_out[i] = zp_load_u64be(key->digest + 8 * i);
+	columns_out[4] = kind_and_version(key);
+	columns_out[5] = key->codec;
+	columns_out[6] = key->namespace_id;
+	columns_out[7] = key->claim;
+}
+
+int
+index__key_of_columns(
+    const uint64_t columns[SEGMENT_PIN_COLUMNS], struct zp_key *key_out, struct zp_err *err)
+{
+	uint8_t bytes[ZP_KEY_BYTES];
+
+	if (columns[4] > UINT16_MAX || columns[6] > UINT32_MAX)
+		return zp_fail(err, ZP_E_CORRUPT, "an entry is not of a key");
+	segment__pin_key_encode(columns, bytes);
+	return zp_key_decode(bytes, key_out, err);
 }
 
 void
@@ -39,32 +63,14 @@ index__expire_entry(const struct zp_key *key, const struct zp_record *record,
 	int64_t seconds = zp_unzigzag(record->facts[ZP_FACT_EXPIRE_AT] - 1);
 
 	ZP_ASSERT(record->facts[ZP_FACT_EXPIRE_AT] != 0);
-	*entry_out = (struct segment_entry){
-	    .columns = {index__time_column(seconds), zp_load_u64be(key->digest),
-		zp_load_u64be(key->digest + 8), zp_load_u64be(key->digest + 16),
-		zp_load_u64be(key->digest + 24), kind_and_version(key), key->codec,
-		key->namespace_id, key->claim},
-	};
+	*entry_out = (struct segment_entry){.columns = {index__time_column(seconds)}};
+	index__key_columns(key, entry_out->columns + 1);
 }
 
 int
 index__expire_key(const struct segment_entry *entry, struct zp_key *key_out, struct zp_err *err)
 {
-	struct zp_key key = {
-	    .kind = (uint8_t)(entry->columns[5] >> 8),
-	    .version = (uint8_t)entry->columns[5],
-	    .codec = entry->columns[6],
-	    .namespace_id = (uint32_t)entry->columns[7],
-	    .claim = entry->columns[8],
-	};
-	uint8_t bytes[ZP_KEY_BYTES];
-
-	for (size_t i = 0; i < 4; i++)
-		zp_store_u64be(key.digest + 8 * i, entry->columns[1 + i]);
-	if (entry->columns[5] > UINT16_MAX || entry->columns[7] > UINT32_MAX)
-		return zp_fail(err, ZP_E_CORRUPT, "an expire entry is not of a key");
-	zp_key_encode(&key, bytes);
-	return zp_key_decode(bytes, key_out, err);
+	return index__key_of_columns(entry->columns + 1, key_out, err);
 }
 
 static void

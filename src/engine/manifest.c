@@ -22,6 +22,7 @@ enum {
 	TAG_WRITER = 12,
 	TAG_MERGED = 13,
 	TAG_CLUSTER = 14,
+	TAG_TRACK_COUNTER = 18,
 	LANE_BYTES = 24,
 	COUNTER_BYTES = 24,
 	RUN_HEADER_BYTES = 16,
@@ -60,6 +61,7 @@ manifest__done(struct manifest *manifest)
 	zp_free(manifest->runs);
 	zp_free(manifest->lanes);
 	zp_free(manifest->counters);
+	zp_free(manifest->tracks);
 	zp_free(manifest->merged);
 	manifest__init(manifest);
 }
@@ -82,6 +84,7 @@ manifest__next(const struct manifest *from, struct manifest *to)
 	to->checksum = 0;
 	to->lanes = copied(from->lanes, from->lane_count * sizeof(from->lanes[0]));
 	to->counters = copied(from->counters, from->counter_count * sizeof(from->counters[0]));
+	to->tracks = copied(from->tracks, from->track_count * sizeof(from->tracks[0]));
 	to->runs = copied(from->runs, from->run_count * sizeof(from->runs[0]));
 	for (size_t i = 0; i < from->run_count; i++)
 		to->runs[i].segments = copied(from->runs[i].segments,
@@ -190,13 +193,15 @@ manifest__limits_check(const struct manifest *manifest, struct zp_err *err)
 {
 	uint64_t bytes = FIXED_BYTES_MAX + manifest->merged_count * (FIELD_HEADER_BYTES + 16) +
 	    manifest->lane_count * (FIELD_HEADER_BYTES + LANE_BYTES) +
-	    manifest->counter_count * (FIELD_HEADER_BYTES + COUNTER_BYTES);
+	    (manifest->counter_count + manifest->track_count) *
+		(FIELD_HEADER_BYTES + COUNTER_BYTES);
 
 	for (size_t i = 0; i < manifest->run_count; i++)
 		bytes += FIELD_HEADER_BYTES + RUN_HEADER_BYTES +
 		    manifest->runs[i].segment_count * SEGMENT_BYTES;
 	if (manifest->run_count > MANIFEST_RUNS_MAX ||
-	    manifest->counter_count > MANIFEST_COUNTERS_MAX || bytes > MANIFEST_BYTES_MAX)
+	    manifest->counter_count > MANIFEST_COUNTERS_MAX ||
+	    manifest->track_count > MANIFEST_COUNTERS_MAX || bytes > MANIFEST_BYTES_MAX)
 		return zp_fail(err, ZP_E_FULL,
 		    "the manifest would have %zu runs and %zu counters in %llu bytes, over its limits",
 		    manifest->run_count, manifest->counter_count, (unsigned long long)bytes);
@@ -247,6 +252,21 @@ u64_field(struct zp_buf *file, uint16_t tag, uint64_t value)
 }
 
 static void
+counters_encode(
+    uint16_t tag, const struct manifest_counter *counters, size_t count, struct zp_buf *file)
+{
+	uint8_t bytes[COUNTER_BYTES];
+
+	for (size_t i = 0; i < count; i++) {
+		zp_store_u32le(bytes, counters[i].namespace_id);
+		zp_store_u32le(bytes + 4, counters[i].type);
+		zp_store_u64le(bytes + 8, counters[i].pins);
+		zp_store_u64le(bytes + 16, counters[i].size_bytes);
+		zp_envelope_field(file, tag, bytes, COUNTER_BYTES);
+	}
+}
+
+static void
 lists_encode(const struct manifest *manifest, struct zp_buf *file)
 {
 	ZP_AUTO_BUF(field, MANIFEST_BYTES_MAX);
@@ -258,13 +278,7 @@ lists_encode(const struct manifest *manifest, struct zp_buf *file)
 		zp_store_u64le(bytes + 16, manifest->lanes[i].applied);
 		zp_envelope_field(file, TAG_LANE, bytes, LANE_BYTES);
 	}
-	for (size_t i = 0; i < manifest->counter_count; i++) {
-		zp_store_u32le(bytes, manifest->counters[i].namespace_id);
-		zp_store_u32le(bytes + 4, manifest->counters[i].type);
-		zp_store_u64le(bytes + 8, manifest->counters[i].pins);
-		zp_store_u64le(bytes + 16, manifest->counters[i].size_bytes);
-		zp_envelope_field(file, TAG_COUNTER, bytes, COUNTER_BYTES);
-	}
+	counters_encode(TAG_COUNTER, manifest->counters, manifest->counter_count, file);
 	for (size_t i = 0; i < manifest->run_count; i++) {
 		run_encode(&manifest->runs[i], &field);
 		zp_envelope_field(file, TAG_RUN, field.data, field.length);
@@ -297,6 +311,7 @@ manifest__encode(struct manifest *manifest, struct zp_buf *file)
 		zp_envelope_field(file, TAG_MERGED, bytes, 16);
 	}
 	zp_envelope_field(file, TAG_CLUSTER, manifest->cluster_id, 16);
+	counters_encode(TAG_TRACK_COUNTER, manifest->tracks, manifest->track_count, file);
 	manifest->checksum = zp_envelope_end(file);
 }
 
@@ -332,8 +347,7 @@ run_decode(struct zp_slice field, struct manifest *manifest, struct zp_err *err)
 	run.level = field.data[1];
 	run.segment_count = zp_load_u32le(field.data + 4);
 	run.age = zp_load_u64le(field.data + 8);
-	if (run.family != ZP_FAMILY_PIN && run.family != ZP_FAMILY_TIME &&
-	    run.family != ZP_FAMILY_EXPIRE)
+	if (!segment__family_known(run.family))
 		return zp_fail(err, ZP_E_VERSION, "a run of family %u, which this zpin does not know",
 		    run.family);
 	if (zp_load_u16le(field.data + 2) != RUN_ENCODER)
@@ -383,32 +397,49 @@ lane_decode(struct zp_slice field, struct manifest *manifest, struct zp_err *err
 	return ZP_OK;
 }
 
+/* One counter more of an array that doubles. `kinds`: how many pin types, or statuses, are known. */
 static int
-counter_decode(struct zp_slice field, struct manifest *manifest, struct zp_err *err)
+counter_decode(struct zp_slice field, struct manifest_counter **counters, size_t *count,
+    uint32_t kinds, struct zp_err *err)
 {
 	struct manifest_counter counter;
 
-	if (field.length != COUNTER_BYTES || manifest->counter_count >= MANIFEST_COUNTERS_MAX)
-		return zp_fail(err, ZP_E_CORRUPT, "counter %zu has a wrong length or is too many",
-		    manifest->counter_count);
+	if (field.length != COUNTER_BYTES || *count >= MANIFEST_COUNTERS_MAX)
+		return zp_fail(
+		    err, ZP_E_CORRUPT, "counter %zu has a wrong length or is too many", *count);
 	counter = (struct manifest_counter){
 	    .namespace_id = zp_load_u32le(field.data),
 	    .type = zp_load_u32le(field.data + 4),
 	    .pins = zp_load_u64le(field.data + 8),
 	    .size_bytes = zp_load_u64le(field.data + 16),
 	};
-	if (counter.pins == 0 || (manifest->counter_count > 0 &&
-				     !counter_is_before(&manifest->counters[manifest->counter_count - 1],
-					 counter.namespace_id, counter.type)))
-		return zp_fail(err, ZP_E_CORRUPT, "counter %zu is of no pins or out of order",
-		    manifest->counter_count);
-	if (counter.type >= ZP_PIN_TYPE_COUNT)
-		return zp_fail(err, ZP_E_VERSION, "a counter of pin type %u, which this zpin does not know",
+	if (counter.pins == 0 || (*count > 0 && !counter_is_before(&(*counters)[*count - 1],
+						    counter.namespace_id, counter.type)))
+		return zp_fail(
+		    err, ZP_E_CORRUPT, "counter %zu is of no pins or out of order", *count);
+	if (counter.type >= kinds)
+		return zp_fail(err, ZP_E_VERSION,
+		    "a counter of pin type or status %u, which this zpin does not know",
 		    counter.type);
-	if ((manifest->counter_count & (manifest->counter_count - 1)) == 0)
-		manifest->counters = zp_realloc(manifest->counters,
-		    zp_max_u64(1, manifest->counter_count * 2) * sizeof(counter));
-	manifest->counters[manifest->counter_count++] = counter;
+	if ((*count & (*count - 1)) == 0)
+		*counters =
+		    zp_realloc(*counters, zp_max_u64(1, *count * 2) * sizeof(**counters));
+	(*counters)[(*count)++] = counter;
+	return ZP_OK;
+}
+
+static int
+track_counter_decode(struct zp_slice field, struct manifest *manifest, struct zp_err *err)
+{
+	int rc = counter_decode(
+	    field, &manifest->tracks, &manifest->track_count, ZP_TRACK_STATUS_COUNT, err);
+	const struct manifest_counter *counter;
+
+	if (rc < 0)
+		return rc;
+	counter = &manifest->tracks[manifest->track_count - 1];
+	if (counter->namespace_id == 0 || counter->type == 0 || counter->size_bytes != 0)
+		return zp_fail(err, ZP_E_CORRUPT, "a counter of peer 0 or status 0, or with a size");
 	return ZP_OK;
 }
 
@@ -435,7 +466,7 @@ scalar_decode(uint16_t tag, struct zp_slice field, struct manifest *manifest, st
 	};
 
 	if (tag >= ZP_ARRAY_COUNT(lengths) || lengths[tag] == 0)
-		return zp_fail(err, ZP_E_CORRUPT, "field %u is not known", tag);
+		return zp_fail(err, ZP_E_VERSION, "field %u was written by a newer zpin", tag);
 	if (field.length != lengths[tag])
 		return zp_fail(err, ZP_E_CORRUPT, "field %u has %zu bytes", tag, field.length);
 	switch (tag) {
@@ -478,7 +509,10 @@ field_decode(uint16_t tag, struct zp_slice field, struct manifest *manifest, str
 	case TAG_LANE:
 		return lane_decode(field, manifest, err);
 	case TAG_COUNTER:
-		return counter_decode(field, manifest, err);
+		return counter_decode(field, &manifest->counters, &manifest->counter_count,
+		    ZP_PIN_TYPE_COUNT, err);
+	case TAG_TRACK_COUNTER:
+		return track_counter_decode(field, manifest, err);
 	case TAG_RUN:
 		return run_decode(field, manifest, err);
 	case TAG_WRITER:

@@ -16,7 +16,8 @@
 #define MANIFEST_RUNS_MAX 4096u
 #define MANIFEST_SEGMENTS_MAX 262144u /* of one run */
 
-/* Live pins of one namespace and type. */
+/* Live pins of one namespace and type. Of family track: rows of one peer (in place of the namespace) and
+ * status (in place of the type); their size is 0. */
 struct manifest_counter {
 	uint32_t namespace_id;
 	uint32_t type; /* enum zp_pin_type */
@@ -44,6 +45,8 @@ struct manifest {
 	size_t lane_count;
 	struct manifest_counter *counters; /* owned, rising by namespace, type */
 	size_t counter_count;
+	struct manifest_counter *tracks; /* owned, rising by peer, status */
+	size_t track_count;
 	struct manifest_run *runs; /* owned; families rising, newest first within one */
 	size_t run_count;
 	bool has_tables;

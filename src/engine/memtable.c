@@ -6,6 +6,8 @@
  */
 #include "engine/memtable.h"
 
+#include "engine/segment_internal.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -24,6 +26,15 @@ struct entry {
 	const uint8_t *value;
 };
 _Static_assert(sizeof(struct entry) == 64, "an entry is one cache line");
+
+/* A pin's status at one peer, whatever became of it. Chained to the pin's others, which are older. */
+struct track_entry {
+	uint8_t key[ZP_KEY_BYTES];
+	bool had_old;
+	uint32_t peer;
+	const struct track_entry *other;
+	_Atomic(const struct segment_value *) value; /* NULL: no row any more */
+};
 
 /* Entry number + 1 in the low half, the key's hash in the high half (which also says where a slot goes when
  * the table grows, without looking at its entry); 0 is empty. */
@@ -45,13 +56,19 @@ struct log {
 	size_t row_bytes;
 };
 
+/* A log whose rows begin with a key, the newest of each found by it. */
+struct keyed {
+	struct log log;
+	_Atomic(struct table *) table;
+	uint64_t slots_used;
+};
+
 struct memtable {
 	_Atomic(uint64_t) holds;
 	_Atomic(uint64_t) bytes;
 	uint64_t seed;
-	_Atomic(struct table *) table;
-	uint64_t slots_used;
-	struct log entries;
+	struct keyed pins;   /* struct entry */
+	struct keyed tracks; /* struct track_entry */
 	struct log times;
 	struct log expiries;
 	struct zp_buf encoded; /* the owner's: of the record being added */
@@ -122,6 +139,13 @@ table_new(uint64_t slots)
 	return table;
 }
 
+/* The key columns and the operation: a row of time is half as long as one of expire. */
+static size_t
+index_row_bytes(enum zp_family family)
+{
+	return (segment__key_columns(family) + 1) * sizeof(uint64_t);
+}
+
 struct memtable *
 memtable__new(uint64_t hash_seed)
 {
@@ -131,9 +155,10 @@ memtable__new(uint64_t hash_seed)
 	zp_buf_init(&memtable->encoded, ZP_RECORD_BYTES_MAX);
 	/* The address adds what a caller without randomness lacks. */
 	memtable->seed = hash_seed ^ (uint64_t)(uintptr_t)memtable;
-	memtable->entries.row_bytes = sizeof(struct entry);
-	memtable->times.row_bytes = sizeof(struct segment_entry);
-	memtable->expiries.row_bytes = sizeof(struct segment_entry);
+	memtable->pins.log.row_bytes = sizeof(struct entry);
+	memtable->tracks.log.row_bytes = sizeof(struct track_entry);
+	memtable->times.row_bytes = index_row_bytes(ZP_FAMILY_TIME);
+	memtable->expiries.row_bytes = index_row_bytes(ZP_FAMILY_EXPIRE);
 	return memtable;
 }
 
@@ -144,21 +169,28 @@ memtable__hold(struct memtable *memtable)
 	return memtable;
 }
 
-void
-memtable__release(struct memtable *memtable)
+static void
+keyed_done(struct keyed *keyed)
 {
-	struct arena_block *block;
-	struct table *table;
-
-	if (memtable == NULL ||
-	    atomic_fetch_sub_explicit(&memtable->holds, 1, memory_order_acq_rel) != 1)
-		return;
-	for (table = memtable->table; table != NULL;) {
+	for (struct table *table = keyed->table; table != NULL;) {
 		struct table *older = table->older;
 
 		zp_free(table);
 		table = older;
 	}
+	log_done(&keyed->log);
+}
+
+void
+memtable__release(struct memtable *memtable)
+{
+	struct arena_block *block;
+
+	if (memtable == NULL ||
+	    atomic_fetch_sub_explicit(&memtable->holds, 1, memory_order_acq_rel) != 1)
+		return;
+	keyed_done(&memtable->pins);
+	keyed_done(&memtable->tracks);
 	for (block = memtable->arena; block != NULL;) {
 		struct arena_block *older = block->older;
 
@@ -166,7 +198,6 @@ memtable__release(struct memtable *memtable)
 		block = older;
 	}
 	zp_buf_done(&memtable->encoded);
-	log_done(&memtable->entries);
 	log_done(&memtable->times);
 	log_done(&memtable->expiries);
 	zp_free(memtable);
@@ -181,13 +212,13 @@ memtable__bytes(const struct memtable *memtable)
 uint64_t
 memtable__entries(const struct memtable *memtable)
 {
-	return log_count(&memtable->entries);
+	return log_count(&memtable->pins.log);
 }
 
 bool
 memtable__is_empty(const struct memtable *memtable)
 {
-	return log_count(&memtable->entries) == 0;
+	return log_count(&memtable->pins.log) == 0 && log_count(&memtable->tracks.log) == 0;
 }
 
 /* ---- Adding ---------------------------------------------------------------------------------- */
@@ -221,10 +252,11 @@ key_hash(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES])
 	return (uint32_t)zp_hash64(key, ZP_KEY_BYTES, memtable->seed);
 }
 
-static const struct entry *
-entry_at(const struct memtable *memtable, uint64_t slot)
+/* The row that a slot names; it begins with its key. */
+static const uint8_t *
+slot_row(const struct keyed *keyed, uint64_t slot)
 {
-	return (const struct entry *)log_at(&memtable->entries, (slot & UINT32_MAX) - 1);
+	return log_at(&keyed->log, (slot & UINT32_MAX) - 1);
 }
 
 /*
@@ -232,14 +264,14 @@ entry_at(const struct memtable *memtable, uint64_t slot)
  * must go by that: an empty slot may hold another key the next moment.
  */
 static uint64_t
-slot_find(const struct memtable *memtable, const struct table *table,
-    const uint8_t key[ZP_KEY_BYTES], uint32_t hash, uint64_t *slot_out)
+slot_find(const struct keyed *keyed, const struct table *table, const uint8_t key[ZP_KEY_BYTES],
+    uint32_t hash, uint64_t *slot_out)
 {
 	for (uint64_t at = hash & table->mask;; at = (at + 1) & table->mask) {
 		uint64_t slot = atomic_load_explicit(&table->slots[at], memory_order_acquire);
 
 		if (slot == 0 || (slot >> 32 == hash &&
-				     memcmp(entry_at(memtable, slot)->key, key, ZP_KEY_BYTES) == 0)) {
+				     memcmp(slot_row(keyed, slot), key, ZP_KEY_BYTES) == 0)) {
 			*slot_out = slot;
 			return at;
 		}
@@ -248,9 +280,9 @@ slot_find(const struct memtable *memtable, const struct table *table,
 
 /* Doubles the table, keeping at most half of it in use. */
 static void
-table_grow(struct memtable *memtable)
+table_grow(struct memtable *memtable, struct keyed *keyed)
 {
-	struct table *old = memtable->table;
+	struct table *old = keyed->table;
 	struct table *table = table_new(old == NULL ? TABLE_FIRST : (old->mask + 1) * 2);
 
 	for (uint64_t i = 0; old != NULL && i <= old->mask; i++) {
@@ -266,7 +298,41 @@ table_grow(struct memtable *memtable)
 	}
 	table->older = old;
 	memtable->bytes += (table->mask + 1) * sizeof(table->slots[0]);
-	atomic_store_explicit(&memtable->table, table, memory_order_release);
+	atomic_store_explicit(&keyed->table, table, memory_order_release);
+}
+
+/* Makes row `number`, which is published, the newest of its key. */
+static void
+keyed_link(struct memtable *memtable, struct keyed *keyed, uint64_t number)
+{
+	const uint8_t *key = log_at(&keyed->log, number);
+	uint32_t hash = key_hash(memtable, key);
+	struct table *table = keyed->table;
+	uint64_t at, slot;
+
+	if (table == NULL || keyed->slots_used * 2 > table->mask) {
+		table_grow(memtable, keyed);
+		table = keyed->table;
+	}
+	at = slot_find(keyed, table, key, hash, &slot);
+	keyed->slots_used += slot == 0;
+	atomic_store_explicit(
+	    &table->slots[at], (uint64_t)hash << 32 | (number + 1), memory_order_release);
+}
+
+/* The newest row of the key, or NULL. */
+static const void *
+keyed_find(const struct memtable *memtable, const struct keyed *keyed,
+    const uint8_t key[ZP_KEY_BYTES])
+{
+	const struct table *table = atomic_load_explicit(
+	    (_Atomic(struct table *) *)&keyed->table, memory_order_acquire);
+	uint64_t slot;
+
+	if (table == NULL)
+		return NULL;
+	slot_find(keyed, table, key, key_hash(memtable, key), &slot);
+	return slot == 0 ? NULL : slot_row(keyed, slot);
 }
 
 static const uint8_t *
@@ -288,30 +354,17 @@ void
 memtable__put(struct memtable *memtable, const struct zp_key *key,
     const struct zp_record *record)
 {
-	uint64_t number = atomic_load_explicit(&memtable->entries.count, memory_order_relaxed);
+	struct keyed *pins = &memtable->pins;
+	uint64_t number = atomic_load_explicit(&pins->log.count, memory_order_relaxed);
 	struct entry *entry;
-	struct table *table;
-	uint64_t at, slot;
-	uint32_t hash;
 
 	ZP_ASSERT(number < UINT32_MAX - 1);
-	entry = (struct entry *)log_reserve(memtable, &memtable->entries);
+	entry = (struct entry *)log_reserve(memtable, &pins->log);
 	zp_key_encode(key, entry->key);
 	memset(entry->reserved, 0, sizeof(entry->reserved));
 	entry->value = record == NULL ? NULL : value_store(memtable, record);
-	log_publish(&memtable->entries);
-
-	table = memtable->table;
-	if (table == NULL || memtable->slots_used * 2 > table->mask) {
-		table_grow(memtable);
-		table = memtable->table;
-	}
-	hash = key_hash(memtable, entry->key);
-	at = slot_find(memtable, table, entry->key, hash, &slot);
-	if (slot == 0)
-		memtable->slots_used++;
-	atomic_store_explicit(&table->slots[at], (uint64_t)hash << 32 | (number + 1),
-	    memory_order_release);
+	log_publish(&pins->log);
+	keyed_link(memtable, pins, number);
 }
 
 void
@@ -319,10 +372,70 @@ memtable__entry_add(struct memtable *memtable, enum zp_family family,
     const struct segment_entry *entry)
 {
 	struct log *log = family == ZP_FAMILY_TIME ? &memtable->times : &memtable->expiries;
+	uint64_t operation = entry->operation;
+	uint8_t *row;
 
 	ZP_ASSERT(family == ZP_FAMILY_TIME || family == ZP_FAMILY_EXPIRE);
-	memcpy(log_reserve(memtable, log), entry, sizeof(*entry));
+	row = log_reserve(memtable, log);
+	memcpy(row, entry->columns, log->row_bytes - sizeof(operation));
+	memcpy(row + log->row_bytes - sizeof(operation), &operation, sizeof(operation));
 	log_publish(log);
+}
+
+static const struct segment_value *
+track_value_store(struct memtable *memtable, const struct segment_value *value)
+{
+	struct segment_value *stored;
+	uint8_t *texts;
+
+	if (value == NULL)
+		return NULL;
+	/* In one piece, rounded so that the next one is aligned too. */
+	stored = (struct segment_value *)(void *)arena_take(
+	    memtable, (sizeof(*stored) + value->texts.length + 7) & ~(size_t)7);
+	texts = (uint8_t *)(stored + 1);
+	*stored = *value;
+	if (value->texts.length > 0)
+		memcpy(texts, value->texts.data, value->texts.length);
+	stored->texts.data = texts;
+	return stored;
+}
+
+static const struct track_entry *
+track_find(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES], uint32_t peer)
+{
+	const struct track_entry *entry = keyed_find(memtable, &memtable->tracks, key);
+
+	while (entry != NULL && entry->peer != peer)
+		entry = entry->other;
+	return entry;
+}
+
+void
+memtable__track_put(struct memtable *memtable, const struct zp_key *key, uint32_t peer,
+    const struct segment_value *value, bool had_old)
+{
+	struct keyed *tracks = &memtable->tracks;
+	uint64_t number = atomic_load_explicit(&tracks->log.count, memory_order_relaxed);
+	const struct segment_value *stored = track_value_store(memtable, value);
+	struct track_entry *entry;
+	uint8_t bytes[ZP_KEY_BYTES];
+
+	zp_key_encode(key, bytes);
+	entry = (struct track_entry *)(uintptr_t)track_find(memtable, bytes, peer); /* ours */
+	if (entry != NULL) {
+		atomic_store_explicit(&entry->value, stored, memory_order_release);
+		return;
+	}
+	ZP_ASSERT(number < UINT32_MAX - 1);
+	entry = (struct track_entry *)log_reserve(memtable, &tracks->log);
+	memcpy(entry->key, bytes, ZP_KEY_BYTES);
+	entry->had_old = had_old;
+	entry->peer = peer;
+	entry->other = keyed_find(memtable, tracks, bytes);
+	atomic_init(&entry->value, stored);
+	log_publish(&tracks->log);
+	keyed_link(memtable, tracks, number);
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */
@@ -347,24 +460,32 @@ bool
 memtable__get(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES],
     struct segment_row *row_out)
 {
-	const struct table *table = atomic_load_explicit(
-	    (_Atomic(struct table *) *)&memtable->table, memory_order_acquire);
-	uint64_t slot;
+	const struct entry *entry = keyed_find(memtable, &memtable->pins, key);
 
-	if (table == NULL)
-		return false;
-	slot_find(memtable, table, key, key_hash(memtable, key), &slot);
-	if (slot == 0)
-		return false;
-	row_of_entry(entry_at(memtable, slot), row_out);
-	return true;
+	if (entry != NULL)
+		row_of_entry(entry, row_out);
+	return entry != NULL;
+}
+
+bool
+memtable__track_get(const struct memtable *memtable, const struct zp_key *key, uint32_t peer,
+    const struct segment_value **value_out)
+{
+	const struct track_entry *entry;
+	uint8_t bytes[ZP_KEY_BYTES];
+
+	zp_key_encode(key, bytes);
+	entry = track_find(memtable, bytes, peer);
+	if (entry != NULL)
+		*value_out = atomic_load_explicit(&entry->value, memory_order_acquire);
+	return entry != NULL;
 }
 
 void
 memtable__prefetch(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES])
 {
 	const struct table *table = atomic_load_explicit(
-	    (_Atomic(struct table *) *)&memtable->table, memory_order_acquire);
+	    (_Atomic(struct table *) *)&memtable->pins.table, memory_order_acquire);
 
 	if (table != NULL)
 		__builtin_prefetch(&table->slots[key_hash(memtable, key) & table->mask]);
@@ -464,12 +585,13 @@ struct memtable_rows *
 memtable__rows_open(struct memtable *memtable, const uint8_t *from)
 {
 	struct memtable_rows *rows = zp_alloc_zero(1, sizeof(*rows));
-	uint64_t count = log_count(&memtable->entries);
+	uint64_t count = log_count(&memtable->pins.log);
 
 	rows->memtable = memtable__hold(memtable);
 	rows->items = zp_alloc(count * sizeof(rows->items[0]));
 	for (uint64_t i = 0; i < count; i++) {
-		const struct entry *entry = (const struct entry *)log_at(&memtable->entries, i);
+		const struct entry *entry =
+		    (const struct entry *)log_at(&memtable->pins.log, i);
 
 		if (from != NULL && memcmp(entry->key, from, ZP_KEY_BYTES) < 0)
 			continue;
@@ -548,10 +670,17 @@ memtable__entries_sorted(const struct memtable *memtable, enum zp_family family,
 	size_t wanted = 0, kept = 0;
 
 	for (uint64_t i = 0; i < count; i++) {
-		const struct segment_entry *entry = (const struct segment_entry *)log_at(log, i);
+		struct entry_item *item = &items[wanted];
+		const uint8_t *row = log_at(log, i);
+		uint64_t operation;
 
-		if (entry->columns[0] <= first_max)
-			items[wanted++] = (struct entry_item){.entry = *entry, .number = i};
+		if (((const uint64_t *)(const void *)row)[0] > first_max)
+			continue;
+		*item = (struct entry_item){.number = i};
+		memcpy(item->entry.columns, row, log->row_bytes - sizeof(operation));
+		memcpy(&operation, row + log->row_bytes - sizeof(operation), sizeof(operation));
+		item->entry.operation = (uint8_t)operation;
+		wanted++;
 	}
 	qsort(items, wanted, sizeof(*items), entry_item_compare);
 	for (size_t i = 0; i < wanted; i++) {
@@ -561,6 +690,66 @@ memtable__entries_sorted(const struct memtable *memtable, enum zp_family family,
 		entries[kept++] = items[i].entry;
 	}
 	zp_free(items);
+	*entries_out = entries;
+	return kept;
+}
+
+static int
+track_order(const void *left, const void *right)
+{
+	const struct segment_entry *a = left, *b = right;
+
+	for (size_t i = 0; i < SEGMENT_TRACK_COLUMNS; i++) {
+		if (a->columns[i] != b->columns[i])
+			return a->columns[i] < b->columns[i] ? -1 : 1;
+	}
+	return 0;
+}
+
+/* Adds the entry's row, unless it leaves no trace. */
+static size_t
+track_add(const struct track_entry *entry, struct segment_entry *entries, size_t count)
+{
+	const struct segment_value *value =
+	    atomic_load_explicit(&entry->value, memory_order_acquire);
+	struct zp_key key;
+
+	if (value == NULL && !entry->had_old)
+		return count;
+	ZP_ASSERT(zp_key_decode(entry->key, &key, NULL) == ZP_OK);
+	track__entry_of_key(&key, entry->peer, &entries[count]);
+	entries[count].operation = value == NULL ? ZP_ROW_TOMBSTONE : ZP_ROW_PUT;
+	entries[count].value = value;
+	return count + 1;
+}
+
+size_t
+memtable__tracks_sorted(const struct memtable *memtable, const struct zp_key *from, bool only,
+    struct segment_entry **entries_out)
+{
+	const struct log *log = &memtable->tracks.log;
+	const struct track_entry *entry = NULL;
+	uint8_t from_bytes[ZP_KEY_BYTES] = {0};
+	uint64_t count = log_count(log);
+	struct segment_entry *entries;
+	size_t kept = 0, room = 0;
+
+	if (from != NULL)
+		zp_key_encode(from, from_bytes);
+	if (only) {
+		entry = keyed_find(memtable, &memtable->tracks, from_bytes);
+		for (const struct track_entry *other = entry; other != NULL; other = other->other)
+			room++;
+	}
+	entries = zp_alloc((only ? room : count) * sizeof(*entries));
+	for (; entry != NULL; entry = entry->other)
+		kept = track_add(entry, entries, kept);
+	for (uint64_t i = 0; !only && i < count; i++) {
+		entry = (const struct track_entry *)log_at(log, i);
+		if (memcmp(entry->key, from_bytes, ZP_KEY_BYTES) >= 0)
+			kept = track_add(entry, entries, kept);
+	}
+	qsort(entries, kept, sizeof(*entries), track_order);
 	*entries_out = entries;
 	return kept;
 }

@@ -6,7 +6,8 @@
  *          see moves or is freed before the last hold is released.
  * Shape:   an append-only log of 64-byte entries in chunks, found through a hash table (so chosen keys
  *          cost no more than random ones), and one append-only log of index rows per ordered family. A
- *          newer entry of a key takes over its slot; the older one stays in the log, unseen.
+ *          newer entry of a key takes over its slot; the older one stays in the log, unseen. Track rows
+ *          have one entry a pin and peer, found through a table of their own by the pin's key.
  */
 #ifndef ZP_ENGINE_MEMTABLE_H
 #define ZP_ENGINE_MEMTABLE_H
@@ -25,6 +26,19 @@ void memtable__put(struct memtable *memtable, const struct zp_key *key,
 /* Owner: one row of an ordered family. */
 void memtable__entry_add(struct memtable *memtable, enum zp_family family,
     const struct segment_entry *entry);
+
+/* Owner: the pin's status at that peer, NULL: no row any more. Copies. `had_old`: a row was there (or
+ * can't be known) when this memtable first heard of it; what was not and is not leaves no trace. */
+void memtable__track_put(struct memtable *memtable, const struct zp_key *key, uint32_t peer,
+    const struct segment_value *value, bool had_old);
+/* Whether this memtable knows the row, and what it says: NULL for no row any more. */
+bool memtable__track_get(const struct memtable *memtable, const struct zp_key *key, uint32_t peer,
+    const struct segment_value **value_out);
+/* Track rows as sorted entries, tombstones among them where they may hide something: from the first
+ * of the pin `from` on (NULL: all), or `only` that pin's. *entries_out is the caller's to free, their
+ * values are the memtable's. */
+size_t memtable__tracks_sorted(const struct memtable *memtable, const struct zp_key *from,
+    bool only, struct segment_entry **entries_out);
 
 /* Bytes in use and entries of family pin. Any thread. */
 uint64_t memtable__bytes(const struct memtable *memtable);

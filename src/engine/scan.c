@@ -1,5 +1,5 @@
 /*
- * scan.c - live pins in key order, and pins that are due.
+ * scan.c - live pins in key order, their statuses in the same order, and pins that are due.
  *
  * Flow:   command → scan over memtables and runs of a view. Any thread; one thread a scan.
  * Rule:   where a run is damaged the scan goes on behind the damage and answers ZP_E_CORRUPT at the end
@@ -13,23 +13,30 @@
  * with an error after half a minute must not hold a scan for days. */
 #define FAULTS_MAX 64u
 
+/* Of a pin its key, of a track row its columns. */
+#define KEY_BYTES_MAX SEGMENT_KEY_FIELD_BYTES
+
 /* Keys that a run may have and could not give. */
 struct hole {
 	bool is_there;
-	uint8_t first[ZP_KEY_BYTES]; /* both inclusive */
-	uint8_t last[ZP_KEY_BYTES];
+	uint8_t first[KEY_BYTES_MAX]; /* both inclusive; zeros behind a pin's key */
+	uint8_t last[KEY_BYTES_MAX];
 };
 
 /* One sorted input: a memtable's rows or a run. */
 struct source {
-	struct memtable_rows *rows; /* NULL: a run */
-	struct segment **segments;
+	struct memtable_rows *rows; /* of a memtable, family pin */
+	struct segment_entry *entries; /* of a memtable, family track; owned */
+	size_t entry_count;
+	size_t entry_at;
+	struct segment **segments; /* NULL: a memtable */
 	const struct segment_info *infos;
 	size_t segment_count;
 	size_t segment_at; /* the next to open */
 	struct segment_iterator *iterator;
-	struct segment_row row; /* the present one */
-	bool has_row;		/* of this segment: `row` was read from it */
+	struct segment_row row;	    /* the present one, family pin */
+	struct segment_entry entry; /* likewise, family track */
+	bool has_row;		    /* of this segment: it was read from it */
 	bool over;
 	unsigned faults;
 	struct hole hole; /* right before the present row, or at the end */
@@ -37,15 +44,45 @@ struct source {
 
 struct zp_scan {
 	struct zp_view *view; /* held */
+	enum zp_family family;
 	enum segment_read read;
 	bool has_from;
+	bool only; /* of family track: the rows of pin `from` and no others */
 	struct zp_key from;
-	uint8_t from_bytes[ZP_KEY_BYTES];
+	uint64_t from_columns[SEGMENT_KEY_COLUMNS_MAX]; /* of family track */
+	uint8_t from_bytes[KEY_BYTES_MAX];
 	struct source *sources; /* newest first */
 	size_t source_count;
 	struct source *given; /* whose row the caller has: moved on at the next call */
 	struct zp_err damage; /* the first; code 0: none */
 };
+
+/* ---- One input ------------------------------------------------------------------------------- */
+
+static bool
+is_pin(const struct zp_scan *scan)
+{
+	return scan->family == ZP_FAMILY_PIN;
+}
+
+static void
+source_key(const struct zp_scan *scan, const struct source *source, uint8_t key_out[KEY_BYTES_MAX])
+{
+	if (!is_pin(scan)) {
+		segment__columns_key_encode(source->entry.columns, SEGMENT_TRACK_COLUMNS, key_out);
+		return;
+	}
+	memset(key_out, 0, KEY_BYTES_MAX);
+	zp_key_encode(&source->row.key, key_out);
+}
+
+static int
+source_compare(const struct zp_scan *scan, const struct source *a, const struct source *b)
+{
+	return is_pin(scan) ? zp_key_compare(&a->row.key, &b->row.key)
+			    : segment__columns_compare(
+				  a->entry.columns, b->entry.columns, SEGMENT_TRACK_COLUMNS);
+}
 
 static void
 damage_note(struct zp_scan *scan, const struct zp_err *why)
@@ -57,27 +94,53 @@ damage_note(struct zp_scan *scan, const struct zp_err *why)
 /* The keys of the source's present segment behind the row that was read last cannot be given, up to the
  * next row (hole_close) or the segment's end. */
 static void
-hole_open(struct source *source)
+hole_open(const struct zp_scan *scan, struct source *source)
 {
 	const struct segment_info *info = &source->infos[source->segment_at - 1];
 	bool is_whole = source->segments[source->segment_at - 1] != NULL;
 	struct hole *hole = &source->hole;
 
 	if (!hole->is_there && source->has_row)
-		zp_key_encode(&source->row.key, hole->first);
+		source_key(scan, source, hole->first);
 	else if (!hole->is_there)
-		memcpy(hole->first, info->first_key, ZP_KEY_BYTES);
-	memcpy(hole->last, info->last_key, ZP_KEY_BYTES);
+		memcpy(hole->first, info->first_key, KEY_BYTES_MAX);
+	memcpy(hole->last, info->last_key, KEY_BYTES_MAX);
 	if (!is_whole) /* the manifest has only the keys' beginnings; behind them are zeros */
-		memset(hole->last + 48, 0xff, ZP_KEY_BYTES - 48);
+		memset(hole->last + 48, 0xff, KEY_BYTES_MAX - 48);
 	hole->is_there = true;
 }
 
 static void
-hole_close(struct source *source)
+hole_close(const struct zp_scan *scan, struct source *source)
 {
 	if (source->hole.is_there)
-		zp_key_encode(&source->row.key, source->hole.last);
+		source_key(scan, source, source->hole.last);
+}
+
+/* Whether the segment (NULL: damaged) may have what the scan is for. */
+static bool
+segment_is_wanted(const struct zp_scan *scan, const struct segment *segment,
+    const struct segment_info *info)
+{
+	if (!scan->has_from)
+		return true;
+	if (memcmp(info->last_key, scan->from_bytes, 48) < 0)
+		return false;
+	return !scan->only || (memcmp(info->first_key, scan->from_bytes, 48) <= 0 &&
+				  (segment == NULL || segment__may_contain(segment, &scan->from)));
+}
+
+static int
+iterator_open(const struct zp_scan *scan, struct segment *segment,
+    struct segment_iterator **iterator_out, struct zp_err *err)
+{
+	if (segment == NULL)
+		return zp_fail(err, ZP_E_CORRUPT, "a segment is damaged");
+	if (is_pin(scan))
+		return segment__iterator_open(
+		    segment, scan->has_from ? &scan->from : NULL, scan->read, iterator_out, err);
+	return segment__entries_open(
+	    segment, scan->has_from ? scan->from_columns : NULL, iterator_out, err);
 }
 
 /* Opens the source's next segment that may have keys at or after `from`. */
@@ -86,34 +149,60 @@ source_open_next(struct zp_scan *scan, struct source *source)
 {
 	while (source->iterator == NULL && source->segment_at < source->segment_count) {
 		size_t at = source->segment_at++;
-		const struct zp_key *from = scan->has_from ? &scan->from : NULL;
 		struct zp_err why = {0};
 
 		source->has_row = false;
-		if (from != NULL && memcmp(source->infos[at].last_key, scan->from_bytes, 48) < 0)
+		if (!segment_is_wanted(scan, source->segments[at], &source->infos[at]))
 			continue;
-		if (source->segments[at] == NULL)
-			zp_ignore(zp_fail(&why, ZP_E_CORRUPT, "a segment is damaged"));
-		else if (segment__iterator_open(source->segments[at], from, scan->read,
-			     &source->iterator, &why) == ZP_OK)
+		if (iterator_open(scan, source->segments[at], &source->iterator, &why) == ZP_OK)
 			return;
 		source->iterator = NULL;
 		damage_note(scan, &why);
-		hole_open(source);
+		hole_open(scan, source);
 	}
 	source->over = source->iterator == NULL;
 }
 
 static void
+memory_next(const struct zp_scan *scan, struct source *source)
+{
+	if (is_pin(scan)) {
+		source->over = memtable__rows_next(source->rows, &source->row) == ZP_END;
+		return;
+	}
+	source->over = source->entry_at == source->entry_count;
+	if (!source->over)
+		source->entry = source->entries[source->entry_at++];
+}
+
+static int
+iterator_next(const struct zp_scan *scan, struct source *source, struct zp_err *err)
+{
+	struct segment_entry entry;
+	struct segment_row row;
+	int rc;
+
+	if (is_pin(scan)) {
+		rc = segment__iterator_next(source->iterator, &row, err);
+		if (rc == ZP_OK)
+			source->row = row;
+		return rc;
+	}
+	rc = segment__entries_next(source->iterator, &entry, err);
+	if (rc == ZP_OK)
+		source->entry = entry;
+	return rc;
+}
+
+static void
 source_next(struct zp_scan *scan, struct source *source)
 {
-	if (source->rows != NULL) {
-		source->over = memtable__rows_next(source->rows, &source->row) == ZP_END;
+	if (source->segments == NULL) {
+		memory_next(scan, source);
 		return;
 	}
 	source->hole.is_there = false;
 	for (;;) {
-		struct segment_row row;
 		struct zp_err why = {0};
 		int rc;
 
@@ -121,16 +210,15 @@ source_next(struct zp_scan *scan, struct source *source)
 			source_open_next(scan, source);
 		if (source->over)
 			return;
-		rc = segment__iterator_next(source->iterator, &row, &why);
+		rc = iterator_next(scan, source, &why);
 		if (rc == ZP_OK) {
-			source->row = row;
 			source->has_row = true;
-			hole_close(source);
+			hole_close(scan, source);
 			return;
 		}
 		if (rc < 0) {
 			damage_note(scan, &why);
-			hole_open(source);
+			hole_open(scan, source);
 			if (++source->faults < FAULTS_MAX) {
 				source->iterator->is_over = false; /* it stands behind the damage */
 				continue;
@@ -145,38 +233,49 @@ source_next(struct zp_scan *scan, struct source *source)
 static bool
 source_is_doubtful(const struct zp_scan *scan, const struct source *source)
 {
-	uint8_t key[ZP_KEY_BYTES];
+	uint8_t key[KEY_BYTES_MAX];
 
 	if (scan->damage.code == ZP_OK)
 		return false;
-	zp_key_encode(&source->row.key, key);
+	source_key(scan, source, key);
 	for (const struct source *newer = scan->sources; newer < source; newer++) {
-		if (newer->hole.is_there && memcmp(key, newer->hole.first, ZP_KEY_BYTES) >= 0 &&
-		    memcmp(key, newer->hole.last, ZP_KEY_BYTES) <= 0)
+		if (newer->hole.is_there && memcmp(key, newer->hole.first, sizeof(key)) >= 0 &&
+		    memcmp(key, newer->hole.last, sizeof(key)) <= 0)
 			return true;
 	}
 	return false;
 }
 
 static void
+memory_open(struct zp_scan *scan, struct memtable *memtable)
+{
+	struct source *source = &scan->sources[scan->source_count];
+
+	if (memtable == NULL || memtable__is_empty(memtable))
+		return;
+	scan->source_count++;
+	if (is_pin(scan))
+		source->rows =
+		    memtable__rows_open(memtable, scan->has_from ? scan->from_bytes : NULL);
+	else
+		source->entry_count = memtable__tracks_sorted(memtable,
+		    scan->has_from ? &scan->from : NULL, scan->only, &source->entries);
+}
+
+static void
 sources_open(struct zp_scan *scan)
 {
-	struct memtable *memtables[] = {scan->view->active, scan->view->frozen};
 	const struct version *version = scan->view->version;
-	const uint8_t *from = scan->has_from ? scan->from_bytes : NULL;
 
 	scan->sources =
 	    zp_alloc_zero(2 + version->manifest.run_count, sizeof(scan->sources[0]));
-	for (size_t i = 0; i < ZP_ARRAY_COUNT(memtables); i++) {
-		if (memtables[i] != NULL && !memtable__is_empty(memtables[i]))
-			scan->sources[scan->source_count++].rows =
-			    memtable__rows_open(memtables[i], from);
-	}
+	memory_open(scan, scan->view->active);
+	memory_open(scan, scan->view->frozen);
 	for (size_t i = 0; i < version->manifest.run_count; i++) {
 		const struct manifest_run *run = &version->manifest.runs[i];
 
-		if (run->family != ZP_FAMILY_PIN)
-			break;
+		if (run->family != scan->family)
+			continue;
 		scan->sources[scan->source_count++] = (struct source){
 		    .segments = version->runs[i],
 		    .infos = run->segments,
@@ -187,21 +286,50 @@ sources_open(struct zp_scan *scan)
 		source_next(scan, &scan->sources[i]);
 }
 
+static struct zp_scan *
+scan_new(struct zp_view *view, enum zp_family family, const struct zp_key *from)
+{
+	struct zp_scan *scan = zp_alloc_zero(1, sizeof(*scan));
+
+	atomic_fetch_add_explicit(&view->holds, 1, memory_order_relaxed);
+	scan->view = view;
+	scan->family = family;
+	scan->has_from = from != NULL;
+	if (from == NULL)
+		return scan;
+	scan->from = *from;
+	if (is_pin(scan)) {
+		zp_key_encode(from, scan->from_bytes);
+	} else {
+		index__key_columns(from, scan->from_columns); /* peer 0 is before all others */
+		segment__columns_key_encode(
+		    scan->from_columns, SEGMENT_TRACK_COLUMNS, scan->from_bytes);
+	}
+	return scan;
+}
+
 int
 zp_scan_open(struct zp_view *view, const struct zp_scan_options *options,
     struct zp_scan **scan_out, struct zp_err *err)
 {
-	struct zp_scan *scan = zp_alloc_zero(1, sizeof(*scan));
+	struct zp_scan *scan = scan_new(view, ZP_FAMILY_PIN, options->from);
 
 	(void)err; /* damage is told at the end */
-	atomic_fetch_add_explicit(&view->holds, 1, memory_order_relaxed);
-	scan->view = view;
 	scan->read = options->without_texts ? SEGMENT_READ_WITHOUT_TEXTS : SEGMENT_READ_ALL;
-	scan->has_from = options->from != NULL;
-	if (scan->has_from) {
-		scan->from = *options->from;
-		zp_key_encode(&scan->from, scan->from_bytes);
-	}
+	sources_open(scan);
+	*scan_out = scan;
+	return ZP_OK;
+}
+
+int
+zp_track_scan_open(struct zp_view *view, const struct zp_key *from, bool only,
+    struct zp_scan **scan_out, struct zp_err *err)
+{
+	struct zp_scan *scan = scan_new(view, ZP_FAMILY_TRACK, from);
+
+	(void)err; /* damage is told at the end */
+	ZP_ASSERT(from != NULL || !only);
+	scan->only = only;
 	sources_open(scan);
 	*scan_out = scan;
 	return ZP_OK;
@@ -219,9 +347,7 @@ scan_step(struct zp_scan *scan)
 
 		if (source->over)
 			continue;
-		order = smallest == NULL
-		    ? -1
-		    : zp_key_compare(&source->row.key, &smallest->row.key);
+		order = smallest == NULL ? -1 : source_compare(scan, source, smallest);
 		if (order < 0)
 			smallest = source;
 	}
@@ -229,33 +355,72 @@ scan_step(struct zp_scan *scan)
 		struct source *source = &scan->sources[i];
 
 		if (source != smallest && !source->over &&
-		    zp_key_compare(&source->row.key, &smallest->row.key) == 0)
+		    source_compare(scan, source, smallest) == 0)
 			source_next(scan, source);
 	}
 	return smallest;
+}
+
+/* The next row that is no tombstone and can be believed. */
+static int
+scan_next(struct zp_scan *scan, struct zp_err *err)
+{
+	for (;;) {
+		const struct source *given;
+		uint8_t operation;
+
+		if (scan->given != NULL)
+			source_next(scan, scan->given);
+		given = scan->given = scan_step(scan);
+		if (given == NULL) {
+			if (scan->damage.code == ZP_OK)
+				return ZP_END;
+			return zp_fail(err, scan->damage.code,
+			    "the list lacks %s that cannot be read: %s",
+			    is_pin(scan) ? "pins" : "statuses", scan->damage.text);
+		}
+		operation = is_pin(scan) ? given->row.operation : given->entry.operation;
+		if (operation != ZP_ROW_TOMBSTONE && !source_is_doubtful(scan, given))
+			return ZP_OK;
+	}
 }
 
 int
 zp_scan_next(struct zp_scan *scan, struct zp_key *key_out, struct zp_record *record_out,
     struct zp_err *err)
 {
-	for (;;) {
-		if (scan->given != NULL)
-			source_next(scan, scan->given);
-		scan->given = scan_step(scan);
-		if (scan->given == NULL) {
-			if (scan->damage.code == ZP_OK)
-				return ZP_END;
-			return zp_fail(err, scan->damage.code,
-			    "the list lacks pins that cannot be read: %s", scan->damage.text);
-		}
-		if (scan->given->row.operation == ZP_ROW_TOMBSTONE ||
-		    source_is_doubtful(scan, scan->given))
-			continue;
+	int rc;
+
+	ZP_ASSERT(is_pin(scan));
+	rc = scan_next(scan, err);
+	if (rc == ZP_OK) {
 		*key_out = scan->given->row.key;
 		*record_out = scan->given->row.record;
-		return ZP_OK;
 	}
+	return rc;
+}
+
+int
+zp_track_scan_next(struct zp_scan *scan, struct zp_key *key_out, struct zp_track *track_out,
+    struct zp_err *err)
+{
+	const char *fault;
+	int rc;
+
+	ZP_ASSERT(!is_pin(scan));
+	rc = scan_next(scan, err);
+	if (rc != ZP_OK)
+		return rc;
+	fault = track__of_entry(&scan->given->entry, key_out, track_out);
+	ZP_ASSERT(fault == NULL); /* the iterator checked it, or it is ours */
+	if (!scan->only || zp_key_compare(key_out, &scan->from) == 0)
+		return ZP_OK;
+	/* What comes behind is other pins'; go on only to tell of damage. */
+	return scan->damage.code == ZP_OK
+		   ? ZP_END
+		   : zp_fail(err, scan->damage.code,
+			 "statuses of the pin may be in what cannot be read: %s",
+			 scan->damage.text);
 }
 
 void
@@ -265,6 +430,7 @@ zp_scan_close(struct zp_scan *scan)
 		return;
 	for (size_t i = 0; i < scan->source_count; i++) {
 		memtable__rows_close(scan->sources[i].rows);
+		zp_free(scan->sources[i].entries);
 		segment__iterator_close(scan->sources[i].iterator);
 	}
 	zp_free(scan->sources);

@@ -14,7 +14,7 @@
 
 enum zp_family {
 	ZP_FAMILY_PIN = 1,
-	ZP_FAMILY_TRACK = 2,  /* reserved */
+	ZP_FAMILY_TRACK = 2,
 	ZP_FAMILY_TIME = 3,
 	ZP_FAMILY_EXPIRE = 4,
 	ZP_FAMILY_ACCESS = 5, /* reserved */
@@ -27,7 +27,13 @@ enum zp_row_operation {
 
 #define SEGMENT_TIME_COLUMNS 6u	  /* namespace, created, digest prefix, kind/version, codec, claim */
 #define SEGMENT_EXPIRE_COLUMNS 9u /* expire_at, 4 × digest, kind/version, codec, namespace, claim */
+#define SEGMENT_TRACK_COLUMNS 9u  /* 4 × digest, kind/version, codec, namespace, claim, peer */
 #define SEGMENT_KEY_COLUMNS_MAX 9u
+#define SEGMENT_PIN_COLUMNS                                                                       \
+	8u                      /* of a track or expire key: those of the pin's key, in its order \
+				 */
+#define SEGMENT_TRACK_VALUES 4u /* status, since, attempts, flags */
+#define SEGMENT_VALUE_COLUMNS_MAX 4u
 
 struct segment_name {
 	uint64_t low; /* hash128 of the whole file: its name is high then low, 16 hex digits each */
@@ -41,9 +47,17 @@ struct segment_row {
 	struct zp_record record; /* all zero for a tombstone; texts borrowed */
 };
 
+/* What an entry says besides that it is there: family track. */
+struct segment_value {
+	uint64_t columns[SEGMENT_VALUE_COLUMNS_MAX];
+	struct zp_slice texts; /* borrowed */
+};
+
 /* One row of an ordered family. */
 struct segment_entry {
 	uint64_t columns[SEGMENT_KEY_COLUMNS_MAX];
+	const struct segment_value
+	    *value; /* borrowed; NULL for tombstones and where there is none */
 	uint8_t operation;
 };
 
@@ -122,7 +136,7 @@ struct segment_scratch {
 void segment__scratch_init(struct segment_scratch *scratch);
 void segment__scratch_done(struct segment_scratch *scratch);
 
-/* The hash that filters use, for this segment. False only when the key is surely not there. */
+/* False only when no row of that pin is there. */
 bool segment__may_contain(const struct segment *segment, const struct zp_key *key);
 
 /* The row of `key` or ZP_E_NOT_FOUND. A tombstone is a row: the caller decides what it means. The row's
@@ -143,7 +157,8 @@ ZP_MUST_CHECK int segment__iterator_open(struct segment *segment, const struct z
 /* 0 and a row valid until the next call, ZP_END, or damage (the iterator is then over). */
 ZP_MUST_CHECK int segment__iterator_next(struct segment_iterator *iterator,
     struct segment_row *row_out, struct zp_err *err);
-/* The same for ordered families; `from` is a row of key columns or NULL. */
+/* The same for ordered families; `from` is a row of key columns or NULL. An entry's value is valid until
+ * the next call. */
 ZP_MUST_CHECK int segment__entries_open(struct segment *segment, const uint64_t *from,
     struct segment_iterator **iterator_out, struct zp_err *err);
 ZP_MUST_CHECK int segment__entries_next(struct segment_iterator *iterator,
@@ -160,8 +175,12 @@ ZP_MUST_CHECK int segment__verify(struct segment *segment,
     void (*damage)(void *context, const char *what), void *context, const _Atomic(bool) *stop,
     struct zp_err *err);
 
-/* The first and last columns of a family's key: time 6, expire 9. */
+/* Columns of an ordered family's key, and of what stands under it. */
 size_t segment__key_columns(enum zp_family family);
+size_t segment__value_columns(enum zp_family family);
+/* Whether runs of the family that are written to have a filter: of the pins' keys. */
+bool segment__family_known(unsigned family);
+bool segment__has_filter(enum zp_family family);
 
 /* "<32 hex>.seg" for a name, and back (false when it is not one). `text` has ZP_FILE_NAME_MAX bytes. */
 void segment__name_format(const struct segment_name *name, char *text);

@@ -63,12 +63,6 @@ range_widen(struct column_range *range, struct column_range with)
 	range->largest = zp_max_u64(range->largest, with.largest);
 }
 
-static bool
-is_fact(const struct segment_layout *layout, size_t column)
-{
-	return layout->is_bucketed && column >= PIN_FACTS && column < PIN_TEXTS;
-}
-
 /*
  * The facts of a tombstone are read as 0 whatever is stored, so they take the value of the row
  * before (or the first put behind), which costs least. False when all rows are tombstones: then
@@ -104,9 +98,9 @@ shape_of(const struct segment_layout *layout, struct block_rows *rows,
 		struct column_range range;
 		bool counts = true;
 
-		if (is_fact(layout, i) && rows->tombstones > 0)
-			counts = facts_fill(
-			    &layout->codes[i], rows->columns[PIN_OPERATION], values, rows->count);
+		if (segment__is_fact(layout, i) && rows->tombstones > 0)
+			counts = facts_fill(&layout->codes[i],
+			    rows->columns[layout->operation_column], values, rows->count);
 		range = range_of(values, rows->count);
 		shape_column(shape_out, i, &layout->codes[i], values, rows->count, range);
 		if (counts)
@@ -318,7 +312,7 @@ block__parse(const struct segment_layout *layout, const uint8_t *bytes, size_t l
 	if (view->rows > (layout->is_bucketed ? BLOCK_ROWS_MAX : BLOCK_ROWS_ORDERED))
 		return "it has too many rows";
 	if ((flags & ~(FLAG_OWN_COLUMNS | FLAG_TEXTS)) != 0 ||
-	    (view->has_texts && !layout->is_bucketed))
+	    (view->has_texts && layout->texts_column == 0))
 		return "its flags are unknown";
 	if ((flags & FLAG_OWN_COLUMNS) != 0)
 		fault = own_columns_parse(&from, view);

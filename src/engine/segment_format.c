@@ -12,10 +12,26 @@ static const char footer_magic[8] = "ZPINsegf";
 
 /* ---- Families ------------------------------------------------------------------------------- */
 
+/* Key columns, an operation, value columns, and the length of the texts where there are any. */
+struct ordered_family {
+	uint8_t key_columns;
+	uint8_t value_columns;
+	bool has_texts;
+};
+
+static const struct ordered_family ordered_families[] = {
+    [ZP_FAMILY_TRACK] = {SEGMENT_TRACK_COLUMNS, SEGMENT_TRACK_VALUES, true},
+    [ZP_FAMILY_TIME] = {SEGMENT_TIME_COLUMNS, 0, false},
+    [ZP_FAMILY_EXPIRE] = {SEGMENT_EXPIRE_COLUMNS, 0, false},
+};
+_Static_assert(SEGMENT_TRACK_COLUMNS + 1 + SEGMENT_TRACK_VALUES + 1 <= SEGMENT_COLUMNS_MAX,
+    "family track fits");
+
 bool
 segment__family_known(unsigned family)
 {
-	return family == ZP_FAMILY_PIN || family == ZP_FAMILY_TIME || family == ZP_FAMILY_EXPIRE;
+	return family == ZP_FAMILY_PIN || (family < ZP_ARRAY_COUNT(ordered_families) &&
+					      ordered_families[family].key_columns > 0);
 }
 
 bool
@@ -24,18 +40,32 @@ segment__is_bucketed(enum zp_family family)
 	return family == ZP_FAMILY_PIN;
 }
 
+bool
+segment__has_filter(enum zp_family family)
+{
+	return family == ZP_FAMILY_PIN || family == ZP_FAMILY_TRACK;
+}
+
 size_t
 segment__key_columns(enum zp_family family)
 {
-	return family == ZP_FAMILY_TIME ? SEGMENT_TIME_COLUMNS : SEGMENT_EXPIRE_COLUMNS;
+	return ordered_families[family].key_columns;
+}
+
+size_t
+segment__value_columns(enum zp_family family)
+{
+	return ordered_families[family].value_columns;
 }
 
 size_t
 segment__columns(enum zp_family family)
 {
-	/* behind the key columns of an ordered family stands the operation */
-	return segment__is_bucketed(family) ? SEGMENT_COLUMNS_MAX
-					    : segment__key_columns(family) + 1;
+	const struct ordered_family *ordered = &ordered_families[family];
+
+	return segment__is_bucketed(family)
+		   ? SEGMENT_COLUMNS_MAX
+		   : ordered->key_columns + 1u + ordered->value_columns + ordered->has_texts;
 }
 
 void
@@ -49,7 +79,9 @@ segment__layout_init(struct segment_layout *layout, enum zp_family family, uint8
 	    .seed = seed,
 	};
 	layout->operation_column =
-	    layout->is_bucketed ? PIN_OPERATION : (uint8_t)(layout->columns_count - 1);
+	    layout->is_bucketed ? PIN_OPERATION : ordered_families[family].key_columns;
+	if (layout->is_bucketed || ordered_families[family].has_texts)
+		layout->texts_column = (uint8_t)(layout->columns_count - 1);
 	for (size_t i = 0; i < layout->columns_count; i++)
 		layout->ranges[i] = COLUMN_RANGE_NONE;
 	if (!layout->is_bucketed)
@@ -174,12 +206,13 @@ footer_contradiction(const struct segment_footer *footer)
 	    footer->tombstones > footer->rows || footer->blocks == 0 ||
 	    footer->blocks > footer->rows || footer->rows > footer->blocks * BLOCK_ROWS_MAX)
 		return "the counts of the footer contradict each other";
-	if (is_bucketed
-		? footer->prefix_bits + footer->bucket_bits + SEGMENT_SLOT_BITS >
-			  SEGMENT_HEAD_BITS ||
-		      footer->bucket_bits > 32
-		: footer->prefix_bits != 0 || footer->bucket_bits != 0 || footer->texts_bytes != 0)
+	if (is_bucketed ? footer->prefix_bits + footer->bucket_bits + SEGMENT_SLOT_BITS >
+				  SEGMENT_HEAD_BITS ||
+			      footer->bucket_bits > 32
+			: footer->prefix_bits != 0 || footer->bucket_bits != 0)
 		return "prefix or bucket bits of the footer are impossible";
+	if (footer->texts_bytes != 0 && !is_bucketed && !ordered_families[footer->family].has_texts)
+		return "there are texts in a family that has none";
 	if (memcmp(footer->first_key, footer->last_key, SEGMENT_KEY_FIELD_BYTES) > 0)
 		return "the first key is above the last";
 	return NULL;
@@ -197,7 +230,8 @@ segment__footer_decode(const uint8_t bytes[SEGMENT_FOOTER_BYTES], struct segment
 	if (rc != 0)
 		return rc;
 	if (!segment__family_known(from[20]))
-		return zp_fail(err, ZP_E_CORRUPT, "family %u is unknown", from[20]);
+		return zp_fail(
+		    err, ZP_E_VERSION, "family %u was written by a newer zpin", from[20]);
 	footer.family = (enum zp_family)from[20];
 	footer.prefix_bits = from[22];
 	footer.bucket_bits = from[23];
@@ -279,6 +313,18 @@ segment__columns_key_encode(
 	memset(key_out, 0, SEGMENT_KEY_FIELD_BYTES);
 	for (size_t i = 0; i < count; i++)
 		zp_store_u64be(key_out + 8 * i, columns[i]);
+}
+
+void
+segment__pin_key_encode(const uint64_t *columns, uint8_t key_out[ZP_KEY_BYTES])
+{
+	for (size_t i = 0; i < 4; i++)
+		zp_store_u64be(key_out + 8 * i, columns[i]);
+	key_out[32] = (uint8_t)(columns[4] >> 8);
+	key_out[33] = (uint8_t)columns[4];
+	zp_store_u64be(key_out + 34, columns[5]);
+	zp_store_u32be(key_out + 42, (uint32_t)columns[6]);
+	zp_store_u64be(key_out + 46, columns[7]);
 }
 
 int

@@ -97,7 +97,8 @@ struct segment_layout {
 	uint8_t prefix_bits;
 	uint8_t bucket_bits;
 	uint8_t columns_count;
-	uint8_t operation_column;
+	uint8_t operation_column; /* facts or values follow, then the length of the texts */
+	uint8_t texts_column;     /* 0: the family has no texts */
 	unsigned
 	    remainder_bits; /* of a digest's first 64 bits: what prefix, bucket and slot leave */
 	uint64_t prefix;    /* the shared bits, at the top */
@@ -110,7 +111,6 @@ struct segment_layout {
 
 size_t segment__columns(enum zp_family family);
 bool segment__is_bucketed(enum zp_family family);
-bool segment__family_known(unsigned family);
 /* `seed` is the low half of the id, `head` the first 64 bits of any digest (0 for ordered). */
 void segment__layout_init(struct segment_layout *layout, enum zp_family family, uint8_t prefix_bits,
     uint8_t bucket_bits, uint64_t head, uint64_t seed);
@@ -132,6 +132,16 @@ const char *segment__row_of_columns(
 void segment__columns_key_encode(
     const uint64_t *columns, size_t count, uint8_t key_out[SEGMENT_KEY_FIELD_BYTES]);
 int segment__columns_compare(const uint64_t *a, const uint64_t *b, size_t count);
+/* The pin's key of its 8 columns: what a filter is asked. They may be any. */
+void segment__pin_key_encode(const uint64_t *columns, uint8_t key_out[ZP_KEY_BYTES]);
+
+/* Whether the column says something of what was put: a tombstone's is read as 0 whatever is stored.
+ */
+static inline bool
+segment__is_fact(const struct segment_layout *layout, size_t column)
+{
+	return column > layout->operation_column && column < layout->texts_column;
+}
 
 /* Where a digest's first 64 bits say its row is. */
 static inline uint64_t
@@ -154,6 +164,18 @@ segment__prefix_matches(const struct segment_layout *layout, uint64_t head)
 	return layout->prefix_bits == 0 ||
 	       (head ^ layout->prefix) >> (SEGMENT_HEAD_BITS - layout->prefix_bits) == 0;
 }
+
+/* ---- track.c: rows of family track ---------------------------------------------------------- */
+
+/* A change as a row, and back; value_out holds what entry_out->value shows. */
+void track__entry_of(const struct zp_key *key, const struct zp_track *track,
+    struct segment_value *value_out, struct segment_entry *entry_out);
+/* The key without what stands under it, as a tombstone. */
+void track__entry_of_key(const struct zp_key *key, uint32_t peer, struct segment_entry *entry_out);
+/* NULL, or what is wrong. Of a tombstone only the peer of *track_out is filled. */
+const char *track__of_entry(
+    const struct segment_entry *entry, struct zp_key *key_out, struct zp_track *track_out);
+const char *track__entry_fault(const struct segment_entry *entry);
 
 /* ---- segment_block.c ------------------------------------------------------------------------ */
 

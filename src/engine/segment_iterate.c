@@ -136,12 +136,13 @@ texts_open(struct segment_iterator *iterator, const struct block_view *view, str
 {
 	const struct read_window *window = &iterator->window;
 	const struct block_decoded *rows = &iterator->rows;
+	size_t column = iterator->segment->layout.texts_column;
 	uint64_t stored = view->texts.compressed_length + CHECKSUM_BYTES;
 	const uint8_t *compressed = NULL;
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < rows->count; i++) {
-		uint64_t length = rows->columns[PIN_TEXTS][i * rows->steps[PIN_TEXTS]];
+		uint64_t length = rows->columns[column][i * rows->steps[column]];
 
 		if (length > (view->has_texts ? view->texts.length - view->texts.begin - sum : 0))
 			return segment__block_fault(iterator->segment, iterator->place.number,
@@ -177,7 +178,7 @@ iterator__block(struct segment_iterator *iterator, struct zp_err *err)
 		fault = block__decode(&view, &iterator->rows);
 	if (fault != NULL)
 		rc = segment__block_fault(segment, place->number, fault, err);
-	else if (segment->layout.is_bucketed)
+	else if (segment->layout.texts_column != 0)
 		rc = texts_open(iterator, &view, err);
 	if (rc != 0)
 		iterator->rows.count = 0;
@@ -226,14 +227,52 @@ iterator__row(struct segment_iterator *iterator, struct segment_row *row_out, st
 	return 0;
 }
 
+/* Steps over the texts of row `index` of an ordered block, and returns where they are. */
+static struct zp_slice
+entry_texts(struct segment_iterator *iterator, uint32_t index)
+{
+	const struct block_decoded *rows = &iterator->rows;
+	size_t column = iterator->segment->layout.texts_column;
+	uint64_t length, at = iterator->texts_at;
+
+	if (column == 0)
+		return (struct zp_slice){0};
+	length = rows->columns[column][index * rows->steps[column]];
+	iterator->texts_at += length;
+	return length == 0 ? (struct zp_slice){0}
+			   : (struct zp_slice){iterator->scratch.texts.data + at, length};
+}
+
+/* What stands under the entry's key. NULL, or what is wrong. */
+static const char *
+entry_value(struct segment_iterator *iterator, uint32_t index, struct segment_entry *entry)
+{
+	const struct segment_layout *layout = &iterator->segment->layout;
+	const struct block_decoded *rows = &iterator->rows;
+	struct segment_value *value = &iterator->value;
+
+	entry->value = NULL;
+	value->texts = entry_texts(iterator, index);
+	if (layout->texts_column == 0)
+		return NULL;
+	if (entry->operation == ZP_ROW_TOMBSTONE)
+		return value->texts.length == 0 ? track__entry_fault(entry)
+						: "a tombstone has texts";
+	for (size_t c = layout->operation_column + 1u; c < layout->texts_column; c++)
+		value->columns[c - layout->operation_column - 1] =
+		    rows->columns[c][index * rows->steps[c]];
+	entry->value = value;
+	return track__entry_fault(entry);
+}
+
 int
 iterator__entry(
     struct segment_iterator *iterator, struct segment_entry *entry_out, struct zp_err *err)
 {
 	const struct block_decoded *rows = &iterator->rows;
-	size_t keys = segment__key_columns(iterator->segment->layout.family);
+	size_t keys = iterator->segment->layout.operation_column;
 	uint32_t index = iterator->next_row;
-	const char *fault = NULL;
+	const char *fault;
 	uint64_t operation;
 
 	if (index == rows->count)
@@ -243,6 +282,7 @@ iterator__entry(
 		entry_out->columns[c] = rows->columns[c][index * rows->steps[c]];
 	operation = rows->columns[keys][index * rows->steps[keys]];
 	entry_out->operation = (uint8_t)operation;
+	fault = entry_value(iterator, index, entry_out);
 	if (operation > ZP_ROW_TOMBSTONE)
 		fault = "a row's operation is unknown";
 	else if (iterator->has_last &&
@@ -446,6 +486,7 @@ segment__entries_open(struct segment *segment, const uint64_t *from,
 				columns[c] = rows->columns[c][iterator->next_row * rows->steps[c]];
 			if (segment__columns_compare(columns, from, keys) >= 0)
 				break;
+			entry_texts(iterator, iterator->next_row);
 		}
 	}
 	if (rc < 0) {

@@ -29,8 +29,9 @@ struct segment_iterator {
 	const uint8_t *place_first; /* its first key as the fences have it; NULL without a fence */
 	struct block_decoded rows;
 	uint32_t next_row;
-	uint64_t texts_at; /* of the next row, in scratch.texts */
-	bool has_last;     /* a row was returned: keys must rise */
+	uint64_t texts_at;          /* of the next row, in scratch.texts */
+	struct segment_value value; /* of the entry that was given last */
+	bool has_last;              /* a row was returned: keys must rise */
 	union {
 		struct zp_key key;
 		uint64_t columns[SEGMENT_KEY_COLUMNS_MAX];
@@ -40,7 +41,8 @@ struct segment_iterator {
 /* Moves to the next block and decodes it with its texts: 0, ZP_END, or damage; after damage the
  * next call goes on with the block behind. */
 int iterator__block(struct segment_iterator *iterator, struct zp_err *err);
-/* The next row of the block that is decoded, or ZP_END behind its last. */
+/* The next row of the block that is decoded, or ZP_END behind its last. After a fault the next call
+ * goes on with the row behind. */
 int iterator__row(
     struct segment_iterator *iterator, struct segment_row *row_out, struct zp_err *err);
 int iterator__entry(

@@ -261,9 +261,11 @@ ordered_check(struct segment *segment)
 	size_t columns = segment__key_columns(segment->layout.family);
 	uint64_t last[SEGMENT_KEY_COLUMNS_MAX];
 
-	if (segment->footer.sections[SECTION_FENCES].length != 0 ||
-	    segment->footer.sections[SECTION_FILTER].length != 0)
-		return "an ordered segment has fences or a filter";
+	if (segment->footer.sections[SECTION_FENCES].length != 0)
+		return "an ordered segment has fences";
+	if (segment->footer.sections[SECTION_FILTER].length != 0 &&
+	    !segment__has_filter(segment->layout.family))
+		return "there is a filter in a family that has none";
 	if (length % ordered_entry_bytes(segment) != 0 ||
 	    length / ordered_entry_bytes(segment) != blocks)
 		return "footer and directory count different blocks";
@@ -272,13 +274,17 @@ ordered_check(struct segment *segment)
 		uint64_t first[SEGMENT_KEY_COLUMNS_MAX];
 
 		segment__ordered_first(segment, i, first);
-		if (place.offset != at || place.length < BLOCK_BYTES_MIN ||
-		    place.length > BLOCK_BYTES_MAX || place.length > segment->blocks_end - at)
+		/* Between blocks there is nothing but texts. */
+		if (segment->layout.texts_column == 0 ? place.offset != at : place.offset < at)
+			return "a block is not where it can be";
+		if (place.offset > segment->blocks_end || place.length < BLOCK_BYTES_MIN ||
+		    place.length > BLOCK_BYTES_MAX ||
+		    place.length > segment->blocks_end - place.offset)
 			return "a block is outside the file";
 		if (i > 0 && segment__columns_compare(last, first, columns) >= 0)
 			return "the directory is out of order";
 		memcpy(last, first, sizeof(last[0]) * columns);
-		at += place.length;
+		at = place.offset + place.length;
 	}
 	return at == segment->blocks_end ? NULL : "there are bytes behind the last block";
 }
@@ -510,7 +516,7 @@ segment__may_contain(const struct segment *segment, const struct zp_key *key)
 {
 	uint8_t bytes[ZP_KEY_BYTES];
 
-	ZP_ASSERT(segment->layout.is_bucketed);
+	ZP_ASSERT(segment__has_filter(segment->layout.family));
 	if (segment->filter.blocks_count == 0)
 		return true;
 	zp_key_encode(key, bytes);

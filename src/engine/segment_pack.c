@@ -143,6 +143,10 @@ pack__group(struct segment_writer *writer, uint64_t group, struct zp_err *err)
 int
 pack__ordered(struct segment_writer *writer, struct zp_err *err)
 {
+	int rc = pack__texts(writer, err);
+
+	if (rc != 0)
+		return rc;
 	zp_buf_clear(&writer->packed);
 	for (uint32_t i = 0; i < writer->group.count; i++) {
 		struct pending_block *block = writer->group.blocks[i];

@@ -64,7 +64,7 @@ row_note(struct verification *verification, const struct segment_row *row)
 	verification->tombstones += is_tombstone;
 	segment__row_columns(row, columns);
 	for (size_t i = 0; i < SEGMENT_COLUMNS_MAX; i++) {
-		if (!is_tombstone || i < PIN_FACTS || i == PIN_TEXTS)
+		if (!is_tombstone || !segment__is_fact(layout, i))
 			range_note(&verification->ranges[i], columns[i]);
 	}
 	if (!segment__prefix_matches(layout, zp_load_u64be(row->key.digest)))
@@ -78,8 +78,10 @@ row_note(struct verification *verification, const struct segment_row *row)
 static void
 entry_note(struct verification *verification, const struct segment_entry *entry)
 {
-	size_t keys = segment__key_columns(verification->segment->layout.family);
-	uint8_t key[SEGMENT_KEY_FIELD_BYTES];
+	const struct segment_layout *layout = &verification->segment->layout;
+	const struct segment_value *value = entry->value;
+	size_t keys = layout->operation_column;
+	uint8_t key[SEGMENT_KEY_FIELD_BYTES], pin_key[ZP_KEY_BYTES];
 
 	segment__columns_key_encode(entry->columns, keys, key);
 	key_note(verification, key, sizeof(key));
@@ -87,6 +89,15 @@ entry_note(struct verification *verification, const struct segment_entry *entry)
 	for (size_t i = 0; i < keys; i++)
 		range_note(&verification->ranges[i], entry->columns[i]);
 	range_note(&verification->ranges[keys], entry->operation);
+	if (layout->texts_column == 0)
+		return;
+	for (size_t i = keys + 1; value != NULL && i < layout->texts_column; i++)
+		range_note(&verification->ranges[i], value->columns[i - keys - 1]);
+	range_note(
+	    &verification->ranges[layout->texts_column], value == NULL ? 0 : value->texts.length);
+	segment__pin_key_encode(entry->columns, pin_key);
+	if (!filter__may_contain(&verification->segment->filter, pin_key))
+		fault_tell(verification, "a row's key is not in the filter");
 }
 
 /* The first row of a block with a fence, or of an ordered block, is the one its directory says. */

@@ -117,7 +117,7 @@ segment__writer_open(struct zp_store *store, const struct segment_plan *plan,
 		segment__writer_discard(writer);
 		return rc;
 	}
-	if (plan->with_filter && writer->layout.is_bucketed)
+	if (plan->with_filter && segment__has_filter(plan->family))
 		filter__init(&writer->filter, plan->rows_expected, plan->id.low);
 	*writer_out = writer;
 	return 0;
@@ -142,7 +142,7 @@ sample_columns(struct segment_writer *writer, const uint64_t *columns)
 	bool is_tombstone = columns[layout->operation_column] == ZP_ROW_TOMBSTONE;
 
 	for (size_t i = 0; i < layout->columns_count; i++) {
-		if (!is_tombstone || !layout->is_bucketed || i < PIN_FACTS)
+		if (!is_tombstone || i <= layout->operation_column)
 			column__sample_add(&writer->samples[i], columns[i]);
 	}
 }
@@ -161,10 +161,16 @@ static void
 entry_columns(
     const struct segment_writer *writer, const struct segment_entry *entry, uint64_t *columns_out)
 {
-	size_t keys = segment__key_columns(writer->layout.family);
+	const struct segment_layout *layout = &writer->layout;
+	size_t keys = layout->operation_column;
 
 	memcpy(columns_out, entry->columns, keys * sizeof(*columns_out));
 	columns_out[keys] = entry->operation;
+	if (layout->texts_column == 0)
+		return;
+	for (size_t c = keys + 1; c < layout->texts_column; c++)
+		columns_out[c] = entry->value == NULL ? 0 : entry->value->columns[c - keys - 1];
+	columns_out[layout->texts_column] = entry->value == NULL ? 0 : entry->value->texts.length;
 }
 
 void
@@ -299,19 +305,12 @@ key_note(struct segment_writer *writer, const uint8_t *key, size_t length)
 	memcpy(writer->footer.last_key, key, length);
 }
 
+/* The texts of the row that goes to the newest block. */
 static void
-row_put(struct segment_writer *writer, const struct segment_row *row)
+texts_put(struct segment_writer *writer, struct zp_slice texts)
 {
 	struct pending_block *block = writer->newest;
-	struct zp_slice texts = row->record.texts;
-	uint64_t columns[SEGMENT_COLUMNS_MAX];
-	uint32_t index = block->rows.count++;
 
-	segment__row_columns(row, columns);
-	for (size_t c = 0; c < SEGMENT_COLUMNS_MAX; c++)
-		block->rows.columns[c][index] = columns[c];
-	memcpy(block->rows.digests[index], row->key.digest, sizeof(row->key.digest));
-	block->rows.tombstones += row->operation == ZP_ROW_TOMBSTONE;
 	if (texts.length == 0)
 		return;
 	if (block->texts_bytes == 0) {
@@ -321,6 +320,21 @@ row_put(struct segment_writer *writer, const struct segment_row *row)
 	block->texts_bytes += texts.length;
 	zp_buf_append_slice(&writer->texts, texts);
 	ZP_ASSERT(!writer->texts.overflow);
+}
+
+static void
+row_put(struct segment_writer *writer, const struct segment_row *row)
+{
+	struct pending_block *block = writer->newest;
+	uint64_t columns[SEGMENT_COLUMNS_MAX];
+	uint32_t index = block->rows.count++;
+
+	segment__row_columns(row, columns);
+	for (size_t c = 0; c < SEGMENT_COLUMNS_MAX; c++)
+		block->rows.columns[c][index] = columns[c];
+	memcpy(block->rows.digests[index], row->key.digest, sizeof(row->key.digest));
+	block->rows.tombstones += row->operation == ZP_ROW_TOMBSTONE;
+	texts_put(writer, row->record.texts);
 }
 
 /* Rows that wait are not in the footer's count yet; a full limit's worth of them is left out. */
@@ -366,33 +380,70 @@ segment__writer_add_row(
 	return 0;
 }
 
+/* Makes `newest` a block with room for one more row with texts of that length. */
+static int
+ordered_choose(struct segment_writer *writer, size_t texts_length, struct zp_err *err)
+{
+	const struct pending_block *newest = writer->newest;
+	int rc = 0;
+
+	if (newest != NULL && newest->rows.count < BLOCK_ROWS_ORDERED &&
+	    newest->texts_bytes + texts_length <= BLOCK_TEXTS_MAX)
+		return 0;
+	if (newest != NULL)
+		rc = texts_close_if_full(writer, err);
+	if (rc == 0 && writer->group.count == SEGMENT_GROUP_BLOCKS) {
+		columns_choose(writer);
+		rc = pack__ordered(writer, err);
+	}
+	if (rc == 0)
+		writer->newest = pack__block_new(&writer->group, 0, writer->parts++);
+	return rc;
+}
+
+/* Once a pin, however many rows it has: they stand together. */
+static void
+entry_filter_add(struct segment_writer *writer, const uint64_t *columns)
+{
+	const struct pending_block *newest = writer->newest;
+	uint8_t key[ZP_KEY_BYTES];
+	bool is_same = newest != NULL && newest->rows.count > 0;
+
+	for (size_t c = 0; is_same && c < SEGMENT_PIN_COLUMNS; c++)
+		is_same = newest->rows.columns[c][newest->rows.count - 1] == columns[c];
+	if (is_same || writer->filter.blocks_count == 0)
+		return;
+	segment__pin_key_encode(columns, key);
+	filter__add(&writer->filter, key);
+}
+
 int
 segment__writer_add_entry(
     struct segment_writer *writer, const struct segment_entry *entry, struct zp_err *err)
 {
+	struct zp_slice texts = entry->value == NULL ? (struct zp_slice){0} : entry->value->texts;
 	uint64_t columns[SEGMENT_COLUMNS_MAX];
 	uint8_t key[SEGMENT_KEY_FIELD_BYTES];
 	struct block_rows *rows;
 	int rc = writer_check(writer, err);
 
-	ZP_ASSERT(!writer->layout.is_bucketed);
+	ZP_ASSERT(!writer->layout.is_bucketed && texts.length <= BLOCK_TEXTS_MAX);
+	ZP_ASSERT((entry->value != NULL) ==
+		  (entry->operation == ZP_ROW_PUT && writer->layout.texts_column != 0));
 	entry_columns(writer, entry, columns);
-	segment__columns_key_encode(columns, segment__key_columns(writer->layout.family), key);
+	segment__columns_key_encode(columns, writer->layout.operation_column, key);
 	key_note(writer, key, sizeof(key));
-	if (rc == 0 && writer->newest != NULL && writer->newest->rows.count == BLOCK_ROWS_ORDERED &&
-	    writer->group.count == SEGMENT_GROUP_BLOCKS) {
-		columns_choose(writer);
-		rc = pack__ordered(writer, err);
-	}
+	entry_filter_add(writer, columns);
+	if (rc == 0)
+		rc = ordered_choose(writer, texts.length, err);
 	if (rc != 0)
 		return writer->failed = rc;
-	if (writer->newest == NULL || writer->newest->rows.count == BLOCK_ROWS_ORDERED)
-		writer->newest = pack__block_new(&writer->group, 0, writer->parts++);
 	rows = &writer->newest->rows;
 	for (size_t c = 0; c < writer->layout.columns_count; c++)
 		rows->columns[c][rows->count] = columns[c];
 	rows->tombstones += entry->operation == ZP_ROW_TOMBSTONE;
 	rows->count++;
+	texts_put(writer, texts);
 	return 0;
 }
 

@@ -541,7 +541,7 @@ field_decode(struct decoding *decoding, uint16_t tag, struct zp_slice field, str
 	case TAG_MOVED:
 		return moved_decode(decoding, field, err);
 	default:
-		return zp_fail(err, ZP_E_CORRUPT, "field %u is not known", tag);
+		return zp_fail(err, ZP_E_VERSION, "field %u was written by a newer zpin", tag);
 	}
 }
 

@@ -400,36 +400,39 @@ segments_verify(const struct version *version, struct verifying *verifying)
 	}
 }
 
-static struct manifest_counter *
-recount_of(struct manifest *recount, uint32_t namespace_id, uint32_t type)
-{
-	return manifest__counter_of(&recount->counters, &recount->counter_count, namespace_id, type);
-}
-
 static void
-counters_compare(const struct manifest *manifest, struct manifest *recount,
-    struct verifying *verifying)
+counter_compare(const char *what, const struct manifest_counter *said,
+    const struct manifest_counter *found, struct verifying *verifying)
 {
 	char text[160];
 
-	for (size_t i = 0; i < manifest->counter_count; i++) {
-		const struct manifest_counter *said = &manifest->counters[i];
-		struct manifest_counter *found =
-		    recount_of(recount, said->namespace_id, said->type);
+	if (found->pins == said->pins && found->size_bytes == said->size_bytes)
+		return;
+	snprintf(text, sizeof(text), "%s %u %u: the manifest counts %llu, there are %llu", what,
+	    said->namespace_id, said->type, (unsigned long long)said->pins,
+	    (unsigned long long)found->pins);
+	damage_tell(verifying, text);
+}
 
-		if (found->pins != said->pins || found->size_bytes != said->size_bytes) {
-			snprintf(text, sizeof(text),
-			    "namespace %u type %u: the manifest counts %llu pins, there are %llu",
-			    said->namespace_id, said->type, (unsigned long long)said->pins,
-			    (unsigned long long)found->pins);
-			damage_tell(verifying, text);
-		}
-		found->pins = 0; /* told */
+/* `what` names the two numbers of a counter. Those found (moved in) are of all rows. */
+static void
+counters_compare(const char *what, const struct manifest_counter *said, size_t said_count,
+    struct manifest_counter *found, size_t found_count, struct verifying *verifying)
+{
+	for (size_t i = 0; i < said_count; i++) {
+		struct manifest_counter *same = manifest__counter_of(
+		    &found, &found_count, said[i].namespace_id, said[i].type);
+
+		counter_compare(what, &said[i], same, verifying);
+		same->pins = same->size_bytes = 0; /* told */
 	}
-	for (size_t i = 0; i < recount->counter_count; i++) {
-		if (recount->counters[i].pins != 0)
-			damage_tell(verifying, "there are pins of a type that the manifest does not count");
+	for (size_t i = 0; i < found_count; i++) {
+		struct manifest_counter none = {
+		    .namespace_id = found[i].namespace_id, .type = found[i].type};
+
+		counter_compare(what, &none, &found[i], verifying);
 	}
+	zp_free(found);
 }
 
 /* Counts the live pins of the files alone, as the manifest's counters do. */
@@ -438,7 +441,8 @@ pins_recount(struct zp_engine *engine, struct version *version, struct verifying
 {
 	struct zp_view *view = view__of_version(engine, version);
 	struct zp_scan_options options = {.without_texts = true};
-	struct manifest recount = {0};
+	struct manifest_counter *counters = NULL;
+	size_t count = 0;
 	struct zp_record record;
 	struct zp_scan *scan;
 	struct zp_err why = {0};
@@ -451,8 +455,8 @@ pins_recount(struct zp_engine *engine, struct version *version, struct verifying
 
 		if (verifying->report->pins % LOOK_AT_STOP_EVERY == 0 && is_stopped(verifying))
 			break;
-		counter =
-		    recount_of(&recount, key.namespace_id, (uint32_t)record.facts[ZP_FACT_TYPE]);
+		counter = manifest__counter_of(
+		    &counters, &count, key.namespace_id, (uint32_t)record.facts[ZP_FACT_TYPE]);
 
 		counter->pins++;
 		counter->size_bytes += record.facts[ZP_FACT_SIZE];
@@ -462,8 +466,40 @@ pins_recount(struct zp_engine *engine, struct version *version, struct verifying
 	zp_view_release(view);
 	verifying->file = "manifest";
 	if (rc == ZP_END) /* otherwise some could not be read, which was told */
-		counters_compare(&version->manifest, &recount, verifying);
-	manifest__done(&recount);
+		counters_compare("pins of namespace and type", version->manifest.counters,
+		    version->manifest.counter_count, counters, count, verifying);
+	else
+		zp_free(counters);
+}
+
+/* The same of the statuses. */
+static void
+tracks_recount(struct zp_engine *engine, struct version *version, struct verifying *verifying)
+{
+	struct zp_view *view = view__of_version(engine, version);
+	struct manifest_counter *counters = NULL;
+	size_t count = 0;
+	uint64_t rows = 0;
+	struct zp_track track;
+	struct zp_scan *scan;
+	struct zp_err why = {0};
+	struct zp_key key;
+	int rc = zp_track_scan_open(view, NULL, false, &scan, &why);
+
+	ZP_ASSERT(rc == ZP_OK);
+	while ((rc = zp_track_scan_next(scan, &key, &track, &why)) == ZP_OK) {
+		if (rows++ % LOOK_AT_STOP_EVERY == 0 && is_stopped(verifying))
+			break;
+		manifest__counter_of(&counters, &count, track.peer, track.status)->pins++;
+	}
+	zp_scan_close(scan);
+	zp_view_release(view);
+	verifying->file = "manifest";
+	if (rc == ZP_END)
+		counters_compare("statuses of peer and status", version->manifest.tracks,
+		    version->manifest.track_count, counters, count, verifying);
+	else
+		zp_free(counters);
 }
 
 int
@@ -481,6 +517,8 @@ zp_engine_verify(struct zp_engine *engine, void (*damage)(void *context, const c
 	segments_verify(version, &verifying);
 	if (!is_stopped(&verifying))
 		pins_recount(engine, version, &verifying);
+	if (!is_stopped(&verifying))
+		tracks_recount(engine, version, &verifying);
 	if (version->manifest.has_tables &&
 	    zp_engine_tables_read(engine, &tables, &why) < 0) {
 		verifying.file = "tables";

@@ -35,6 +35,8 @@ enum zp_journal_operation {
 	ZP_OP_PUT = 1,
 	ZP_OP_DELETE = 2,
 	ZP_OP_EXPIRE = 3,
+	ZP_OP_TRACK = 7,
+	ZP_OP_TRACK_END = 8,
 	ZP_OP_PEER = 16,
 	ZP_OP_ALLOCATION_LIST = 17,
 	ZP_OP_PEER_MOVED = 18,

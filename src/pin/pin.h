@@ -113,6 +113,7 @@ enum zp_text_tag {
 	ZP_TEXT_ORIGIN = 5,	   /* multiaddress in text form */
 	ZP_TEXT_PIN_UPDATE = 6,	   /* binary CID */
 	ZP_TEXT_REFERENCE = 7,	   /* binary CID */
+	ZP_TEXT_ERROR = 8,	   /* UTF-8; of a track row only */
 };
 
 struct zp_record {
@@ -153,6 +154,42 @@ int zp_texts_next(struct zp_slice texts, size_t *position, enum zp_text_tag *tag
  * key's digest. ZP_E_CORRUPT where they disagree. */
 ZP_MUST_CHECK int zp_cid_of_record(const struct zp_key *key, const struct zp_record *record,
     struct zp_cid *cid_out, struct zp_err *err);
+
+/* ---- Track: a pin's status at one peer -------------------------------------------------------- */
+
+/* IPFS Cluster's, numbered as its bits are. Numbers are final: docs/formats.md, "Columns". */
+enum zp_track_status {
+	ZP_TRACK_CLUSTER_ERROR = 1,
+	ZP_TRACK_PIN_ERROR = 2,
+	ZP_TRACK_UNPIN_ERROR = 3,
+	ZP_TRACK_PINNED = 4,
+	ZP_TRACK_PINNING = 5,
+	ZP_TRACK_UNPINNING = 6,
+	ZP_TRACK_UNPINNED = 7,
+	ZP_TRACK_REMOTE = 8,
+	ZP_TRACK_PIN_QUEUED = 9,
+	ZP_TRACK_UNPIN_QUEUED = 10,
+	ZP_TRACK_SHARDED = 11,
+	ZP_TRACK_UNEXPECTEDLY_UNPINNED = 12,
+};
+#define ZP_TRACK_STATUS_COUNT 13u /* 0 is none */
+
+struct zp_track {
+	uint32_t peer;		    /* id; never 0 */
+	uint8_t status;		    /* enum zp_track_status */
+	bool is_priority;	    /* waits in the queue that goes first */
+	uint32_t attempts;	    /* so far */
+	int64_t since_microseconds; /* when this status began, since 1970 */
+	struct zp_slice texts;	    /* borrowed; ZP_TEXT_CID as in records, then ZP_TEXT_ERROR */
+};
+
+/* Appends a row's texts: the CID of a ZP_KIND_OTHER key (empty for others: the pin may be gone when it is
+ * wanted) and the error, cut at ZP_TRACK_ERROR_BYTES_MAX between two characters; empty for none. */
+void zp_track_texts(struct zp_slice cid, struct zp_slice error, struct zp_buf *texts);
+/* Checks all of a row of a pin of that kind; ZP_E_CORRUPT. */
+ZP_MUST_CHECK int zp_track_check(const struct zp_track *track, uint8_t kind, struct zp_err *err);
+/* The error text, empty for none; of a row that was checked. */
+struct zp_slice zp_track_error(const struct zp_track *track);
 
 /* ---- Pin: the outside form ------------------------------------------------------------------- */
 

@@ -105,6 +105,11 @@ ZP_MUST_CHECK int pin__peer_id_decode(struct zp_slice text, enum pin__peer_place
 /* ---- Texts of a record (record.c) --------------------------------------------------------------- */
 
 void pin__text_append(struct zp_buf *texts, enum zp_text_tag tag, struct zp_slice value);
+/* The text at *position, which moves behind it; false when there is no whole one. */
+bool pin__text_read(
+    struct zp_slice texts, size_t *position, uint8_t *tag_out, struct zp_slice *value_out);
+/* What is wrong with a text ZP_TEXT_CID, or NULL. */
+const char *pin__text_cid_problem(struct zp_slice value);
 
 /* Length of the canonical encoding. */
 size_t pin__record_bytes(const struct zp_record *record);

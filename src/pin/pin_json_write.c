@@ -105,6 +105,7 @@ texts_of(struct zp_slice run)
 			break;
 		case ZP_TEXT_CID:
 		case ZP_TEXT_METADATA_VALUE:
+		case ZP_TEXT_ERROR:
 			break;
 		}
 	}

@@ -135,8 +135,9 @@ pin__text_append(struct zp_buf *texts, enum zp_text_tag tag, struct zp_slice val
 	zp_buf_append_slice(texts, value);
 }
 
-static bool
-text_read(struct zp_slice texts, size_t *position, uint8_t *tag_out, struct zp_slice *value_out)
+bool
+pin__text_read(
+    struct zp_slice texts, size_t *position, uint8_t *tag_out, struct zp_slice *value_out)
 {
 	size_t at = *position + 1;
 	uint64_t length;
@@ -162,7 +163,7 @@ zp_texts_next(
 
 	if (*position >= texts.length)
 		return ZP_END;
-	is_whole = text_read(texts, position, &tag, value_out);
+	is_whole = pin__text_read(texts, position, &tag, value_out);
 	ZP_ASSERT(is_whole); /* they were checked */
 	*tag_out = (enum zp_text_tag)tag;
 	return ZP_OK;
@@ -199,6 +200,16 @@ order_is_right(const struct texts_walk *walk, uint8_t tag, struct zp_slice value
 	return tag > walk->last_tag;
 }
 
+const char *
+pin__text_cid_problem(struct zp_slice value)
+{
+	struct zp_cid cid;
+
+	if (zp_cid_decode(value, &cid, NULL) < 0)
+		return "no CID";
+	return pin__kind_of(&cid) == ZP_KIND_OTHER ? NULL : "a CID that its key holds";
+}
+
 static const char *
 text_problem(struct texts_walk *walk, uint8_t tag, struct zp_slice value)
 {
@@ -207,9 +218,7 @@ text_problem(struct texts_walk *walk, uint8_t tag, struct zp_slice value)
 	switch (tag) {
 	case ZP_TEXT_CID:
 		walk->has_cid = true;
-		if (zp_cid_decode(value, &cid, NULL) < 0)
-			return "no CID";
-		return pin__kind_of(&cid) == ZP_KIND_OTHER ? NULL : "a CID that its key holds";
+		return pin__text_cid_problem(value);
 	case ZP_TEXT_PIN_UPDATE:
 	case ZP_TEXT_REFERENCE:
 		return zp_cid_decode(value, &cid, NULL) < 0 ? "no CID" : NULL;
@@ -249,7 +258,7 @@ pin__texts_check(struct zp_slice texts, int kind, int code, struct zp_err *err)
 		const char *problem;
 		uint8_t tag;
 
-		if (!text_read(texts, &position, &tag, &value))
+		if (!pin__text_read(texts, &position, &tag, &value))
 			return zp_fail(err, code, "texts are cut off");
 		problem = order_is_right(&walk, tag, value) ? text_problem(&walk, tag, value)
 							    : "out of order";
@@ -309,7 +318,7 @@ zp_cid_of_record(const struct zp_key *key, const struct zp_record *record, struc
 		cid_of_key(key, cid_out);
 		return ZP_OK;
 	}
-	if (!text_read(record->texts, &position, &tag, &value) || tag != ZP_TEXT_CID)
+	if (!pin__text_read(record->texts, &position, &tag, &value) || tag != ZP_TEXT_CID)
 		return zp_fail(err, ZP_E_CORRUPT, "the record lacks its CID");
 	if (zp_cid_decode(value, cid_out, NULL) < 0)
 		return zp_fail(err, ZP_E_CORRUPT, "what the record keeps as its CID is none");

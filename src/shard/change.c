@@ -52,6 +52,29 @@ zp_shard_expire_encode(const struct zp_key *key, uint64_t expire_fact, struct zp
 	zp_buf_append_varint(payload, expire_fact);
 }
 
+#define TRACK_PRIORITY 1u
+
+void
+zp_shard_track_encode(
+    const struct zp_key *key, const struct zp_track *track, struct zp_buf *payload)
+{
+	key_encode(key, payload);
+	zp_buf_append_varint(payload, track->peer);
+	zp_buf_append_varint(payload, track->status);
+	zp_buf_append_varint(payload, zp_zigzag(track->since_microseconds));
+	zp_buf_append_varint(payload, track->attempts);
+	zp_buf_append_varint(payload, track->is_priority ? TRACK_PRIORITY : 0);
+	zp_buf_append_varint(payload, track->texts.length);
+	zp_buf_append_slice(payload, track->texts);
+}
+
+void
+zp_shard_track_end_encode(const struct zp_key *key, uint32_t peer, struct zp_buf *payload)
+{
+	key_encode(key, payload);
+	zp_buf_append_varint(payload, peer);
+}
+
 void
 zp_shard_peer_encode(uint32_t id, struct zp_slice binary, struct zp_buf *payload)
 {
@@ -132,6 +155,36 @@ read_put(struct reader *reader, struct zp_shard_change *change, struct zp_err *e
 	return rc;
 }
 
+static int
+read_track(struct reader *reader, struct zp_shard_change *change, struct zp_err *err)
+{
+	struct zp_track *track = &change->track;
+	int rc = read_key(reader, &change->key, err);
+
+	if (rc < 0)
+		return rc;
+	*track = (struct zp_track){.peer = (uint32_t)read_varint(reader, UINT32_MAX)};
+	track->status = (uint8_t)read_varint(reader, UINT8_MAX);
+	track->since_microseconds = zp_unzigzag(read_varint(reader, UINT64_MAX));
+	track->attempts = (uint32_t)read_varint(reader, UINT32_MAX);
+	track->is_priority = read_varint(reader, TRACK_PRIORITY) != 0;
+	reader->bad |= read_varint(reader, ZP_TRACK_TEXTS_BYTES_MAX) != reader->left.length;
+	track->texts = reader->left;
+	reader->left.length = 0; /* the texts take the rest */
+	return reader->bad ? ZP_OK : zp_track_check(track, change->key.kind, err);
+}
+
+static int
+read_track_end(struct reader *reader, struct zp_shard_change *change, struct zp_err *err)
+{
+	int rc = read_key(reader, &change->key, err);
+
+	change->track = (struct zp_track){.peer = (uint32_t)read_varint(reader, UINT32_MAX)};
+	if (rc == ZP_OK && !reader->bad && change->track.peer == 0)
+		return zp_fail(err, ZP_E_CORRUPT, "journal record: a status of peer 0 ends");
+	return rc;
+}
+
 static void
 read_list(struct reader *reader, struct zp_shard_change *change)
 {
@@ -155,6 +208,10 @@ read_body(struct reader *reader, struct zp_shard_change *change, struct zp_err *
 		rc = read_key(reader, &change->key, err);
 		change->expire_fact = read_varint(reader, UINT64_MAX);
 		return rc;
+	case ZP_OP_TRACK:
+		return read_track(reader, change, err);
+	case ZP_OP_TRACK_END:
+		return read_track_end(reader, change, err);
 	case ZP_OP_PEER:
 		change->id = (uint32_t)read_varint(reader, UINT32_MAX);
 		change->binary = reader->left;

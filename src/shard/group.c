@@ -14,6 +14,11 @@
 #define TEXTS_BYTES_MAX ((size_t)ZP_GROUP_ITEMS_MAX * ZP_RECORD_BYTES_MAX)
 #define TEXTS_BYTES_KEPT (16u << 20) /* what a group of usual pins needs, many times over */
 
+struct track_item {
+	struct zp_track_change change;
+	uint32_t shard; /* index */
+};
+
 struct zp_group {
 	struct zp_shards *shards; /* borrowed */
 	uint64_t seed; /* of the hash, so that chosen digests can't make all keys collide */
@@ -23,6 +28,10 @@ struct zp_group {
 	uint32_t *slots;             /* open addressing: item index + 1 of a key's first item */
 	uint32_t *touched_slots;     /* `count` of them at most, to clear without sweeping */
 	uint32_t touched_count;
+
+	struct track_item *tracks;
+	uint32_t track_count;
+	uint32_t track_capacity;
 
 	uint32_t
 	    *shard_counts; /* of the lookup: leading items of each shard, then where they begin */
@@ -56,6 +65,7 @@ zp_group_free(struct zp_group *group)
 	if (group == NULL)
 		return;
 	zp_free(group->items);
+	zp_free(group->tracks);
 	zp_free(group->slots);
 	zp_free(group->touched_slots);
 	zp_free(group->shard_counts);
@@ -84,6 +94,7 @@ zp_group_clear(struct zp_group *group)
 		group->slots[group->touched_slots[i]] = 0;
 	group->touched_count = 0;
 	group->count = 0;
+	group->track_count = 0;
 	texts_clear(&group->texts);
 	texts_clear(&group->call_texts);
 }
@@ -145,6 +156,22 @@ zp_group_add(struct zp_group *group, const struct zp_key *key)
 	group->touched_slots[group->touched_count++] = slot;
 	item->shard = zp_shard_map_find(&group->shards->map, key);
 	return index;
+}
+
+void
+zp_group_track_add(struct zp_group *group, const struct zp_track_change *change)
+{
+	struct track_item *item;
+
+	ZP_ASSERT(group->count + group->track_count < ZP_GROUP_ITEMS_MAX);
+	if (group->track_count == group->track_capacity) {
+		group->track_capacity = group->track_capacity == 0 ? 64 : group->track_capacity * 2;
+		group->tracks =
+		    zp_realloc(group->tracks, group->track_capacity * sizeof(*group->tracks));
+	}
+	item = &group->tracks[group->track_count++];
+	item->change = *change;
+	item->shard = zp_shard_map_find(&group->shards->map, &change->key);
 }
 
 /* ---- Lookup --------------------------------------------------------------------------------- */
@@ -209,10 +236,42 @@ lookup_shard(
 	return rc;
 }
 
+/* What stands now. Where that can't be told there may be a row: then a tombstone must hide it. */
+static int
+lookup_track(struct zp_group *group, struct track_item *item, struct zp_err *err)
+{
+	struct zp_track_change *change = &item->change;
+	struct zp_view *view = zp_engine_view_get(group->shards->members[item->shard].engine);
+	struct zp_err why = {0};
+	struct zp_track track;
+	struct zp_scan *scan;
+	struct zp_key key;
+	int rc = zp_track_scan_open(view, &change->key, true, &scan, err);
+
+	zp_view_release(view); /* the scan holds it */
+	if (rc < 0)
+		return rc;
+	change->has_old = false;
+	change->old_status = 0;
+	while (!change->has_old && (rc = zp_track_scan_next(scan, &key, &track, &why)) == ZP_OK) {
+		change->has_old = track.peer == change->track.peer;
+		change->old_status = change->has_old ? track.status : 0;
+	}
+	change->has_old |= rc < 0;
+	zp_scan_close(scan);
+	return ZP_OK;
+}
+
 int
 zp_group_lookup(struct zp_group *group, struct zp_err *err)
 {
 	order_by_shard(group);
+	for (uint32_t i = 0; i < group->track_count; i++) {
+		int rc = lookup_track(group, &group->tracks[i], err);
+
+		if (rc < 0)
+			return rc;
+	}
 	for (uint32_t shard = 0; shard < group->shards->map.count; shard++) {
 		uint32_t begin = group->shard_counts[shard], end = group->shard_counts[shard + 1];
 		int rc = begin == end ? ZP_OK : lookup_shard(group, shard, begin, end, err);
@@ -276,6 +335,9 @@ zp_group_apply(struct zp_group *group, uint64_t epoch, uint64_t batch)
 		if (item->is_settled && (item->change.has_old || item->change.has_new))
 			zp_engine_apply(shards->members[item->shard].engine, &item->change);
 	}
+	for (uint32_t i = 0; i < group->track_count; i++)
+		zp_engine_track_apply(
+		    shards->members[group->tracks[i].shard].engine, &group->tracks[i].change);
 	/* Only then: a freeze must never see a position whose changes are half in. */
 	for (uint32_t i = 0; i < group->count; i++) {
 		const struct zp_group_item *item = &group->items[i];
@@ -284,4 +346,7 @@ zp_group_apply(struct zp_group *group, uint64_t epoch, uint64_t batch)
 			zp_engine_applied_set(
 			    shards->members[item->shard].engine, shards->map.node, epoch, batch);
 	}
+	for (uint32_t i = 0; i < group->track_count; i++)
+		zp_engine_applied_set(
+		    shards->members[group->tracks[i].shard].engine, shards->map.node, epoch, batch);
 }

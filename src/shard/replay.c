@@ -217,8 +217,30 @@ record_decode(
 	return rc;
 }
 
-/* First walk: node records go in, keys of what is to be applied are gathered, up to a full group.
- * *position is where the next walk goes on. */
+static bool
+is_track(const struct zp_shard_change *change)
+{
+	return change->operation == ZP_OP_TRACK || change->operation == ZP_OP_TRACK_END;
+}
+
+/* The change's texts borrow from the batch, which outlives the group. */
+static int
+track_gather(struct zp_shards *shards, const struct zp_shard_change *change, struct zp_err *err)
+{
+	struct zp_track_change track = {.key = change->key,
+	    .track = change->track,
+	    .has_new = change->operation == ZP_OP_TRACK};
+
+	if (change->track.peer >= zp_tables_peer_next(shards->tables))
+		return zp_fail(err, ZP_E_CORRUPT, "a status at peer %u, which is not known",
+		    change->track.peer);
+	zp_group_track_add(shards->replay_group, &track);
+	shards->replayed++;
+	return ZP_OK;
+}
+
+/* First walk: node records go in, keys of what is to be applied are gathered, up to a full group,
+ * and statuses as they are. *position is where the next walk goes on. */
 static int
 gather(struct zp_shards *shards, const struct zp_journal_batch *batch, size_t *position,
     struct zp_err *err)
@@ -246,7 +268,10 @@ gather(struct zp_shards *shards, const struct zp_journal_batch *batch, size_t *p
 			return zp_fail(err, ZP_E_CORRUPT,
 			    "a key is outside the bounds of shard %016llx",
 			    (unsigned long long)record.shard_id);
-		zp_group_add(shards->replay_group, &change->key);
+		if (is_track(change))
+			rc = track_gather(shards, change, err);
+		else
+			zp_group_add(shards->replay_group, &change->key);
 		count++;
 	}
 	return rc < 0 ? rc : (int)count;
@@ -278,6 +303,8 @@ decide(struct zp_shards *shards, const struct zp_journal_batch *batch, size_t fr
 			rc = record_decode(&record, change, err);
 		if (rc < 0)
 			return rc;
+		if (is_track(change))
+			continue;
 		item = zp_group_turn(shards->replay_group, at);
 		shards->replay_unknown += item->rc < 0;
 		if (change_decide(change, &item->change))

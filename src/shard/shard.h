@@ -92,9 +92,10 @@ uint64_t zp_checkpoint_trim(const struct zp_checkpoint *checkpoint);
 /* What a record of the journal says, decoded. */
 struct zp_shard_change {
 	uint8_t operation;       /* enum zp_journal_operation */
-	struct zp_key key;       /* PUT, DELETE, EXPIRE */
+	struct zp_key key;       /* PUT, DELETE, EXPIRE, TRACK, TRACK_END */
 	struct zp_record record; /* PUT; borrows from the payload */
 	uint64_t expire_fact;    /* EXPIRE: the fact that must still stand */
+	struct zp_track track;   /* TRACK; borrows. TRACK_END: only the peer */
 	uint32_t id;             /* PEER, ALLOCATION_LIST; PEER_MOVED: the old peer */
 	uint32_t to;             /* PEER_MOVED: the new peer */
 	struct zp_slice binary;  /* PEER; borrows */
@@ -108,6 +109,9 @@ size_t zp_shard_put_encode(
     const struct zp_key *key, const struct zp_record *record, struct zp_buf *payload);
 void zp_shard_delete_encode(const struct zp_key *key, struct zp_buf *payload);
 void zp_shard_expire_encode(const struct zp_key *key, uint64_t expire_fact, struct zp_buf *payload);
+void zp_shard_track_encode(
+    const struct zp_key *key, const struct zp_track *track, struct zp_buf *payload);
+void zp_shard_track_end_encode(const struct zp_key *key, uint32_t peer, struct zp_buf *payload);
 void zp_shard_peer_encode(uint32_t id, struct zp_slice binary, struct zp_buf *payload);
 void zp_shard_list_encode(uint32_t id, const uint32_t *peers, size_t count, struct zp_buf *payload);
 void zp_shard_peer_moved_encode(uint32_t from, uint32_t to, struct zp_buf *payload);
@@ -195,12 +199,17 @@ void zp_group_clear(struct zp_group *group); /* keeps memory of a usual size */
 /* Adds an item and returns its index; the group must not be full. */
 #define ZP_GROUP_ITEMS_MAX 16384u
 uint32_t zp_group_add(struct zp_group *group, const struct zp_key *key);
+/* Adds a status's change, whose texts are borrowed until the group is cleared; has_old and
+ * old_status are the lookup's to fill. Items and statuses together are at most ZP_GROUP_ITEMS_MAX.
+ */
+void zp_group_track_add(struct zp_group *group, const struct zp_track_change *change);
 /* Looks all items up; one error of a key is that item's rc, others fail the call. Owner. */
 ZP_MUST_CHECK int zp_group_lookup(struct zp_group *group, struct zp_err *err);
 /* The item with its old record as of now. Valid until the next add or clear. */
 struct zp_group_item *zp_group_turn(struct zp_group *group, uint32_t index);
 void zp_group_settle(struct zp_group *group, uint32_t index);
-/* Puts all settled changes into the shards, which then have everything up to `batch`. Owner. */
+/* Puts all settled changes and all statuses into the shards, which then have everything up to
+ * `batch`. Owner. */
 void zp_group_apply(struct zp_group *group, uint64_t epoch, uint64_t batch);
 
 /* ---- Checkpoints and restores --------------------------------------------------------------- */

@@ -65,6 +65,12 @@ payload_encode(const struct zp_shard_change *change, struct zp_buf *payload)
 	case ZP_OP_EXPIRE:
 		zp_shard_expire_encode(&change->key, change->expire_fact, payload);
 		break;
+	case ZP_OP_TRACK:
+		zp_shard_track_encode(&change->key, &change->track, payload);
+		break;
+	case ZP_OP_TRACK_END:
+		zp_shard_track_end_encode(&change->key, change->track.peer, payload);
+		break;
 	case ZP_OP_PEER:
 		zp_shard_peer_encode(change->id, change->binary, payload);
 		break;

@@ -4,7 +4,7 @@
  * The first byte of an input says what is done with the rest. Its lowest bit set: the checksums of
  * footer, header, sections and of every block that the directory leads to are set right first, so
  * that the fuzzer reaches the decoders behind them. Texts blocks are left alone: what is behind
- * their checksum is zstd and zp_texts_check, which have targets of their own.
+ * their checksum is zstd, zp_texts_check and zp_track_check, which other targets reach.
  */
 #include "engine/segment_internal.h"
 
@@ -209,6 +209,22 @@ rows_read(struct segment *segment, enum segment_read read)
 	segment__iterator_close(iterator);
 }
 
+/* An entry that was given out can be used: a status is a status, its error can be walked. */
+static void
+entry_use(const struct segment *segment, const struct segment_entry *entry)
+{
+	struct zp_track track;
+	struct zp_key key;
+
+	ZP_ASSERT(entry->operation <= ZP_ROW_TOMBSTONE);
+	if (segment__family(segment) != ZP_FAMILY_TRACK)
+		return;
+	ZP_ASSERT(track__of_entry(entry, &key, &track) == NULL);
+	ZP_ASSERT(track.peer != 0 && (entry->value == NULL) == (track.status == 0));
+	ZP_ASSERT(zp_track_error(&track).length <= ZP_TRACK_ERROR_BYTES_MAX);
+	zp_ignore(segment__may_contain(segment, &key)); /* any answer, no fault */
+}
+
 static void
 entries_read(struct segment *segment)
 {
@@ -219,10 +235,12 @@ entries_read(struct segment *segment)
 	if (segment__entries_open(segment, NULL, &iterator, NULL) != 0)
 		return;
 	while (segment__entries_next(iterator, &entry, NULL) == 0) {
+		entry_use(segment, &entry);
 		if (count++ % 64 != 0 ||
 		    segment__entries_open(segment, entry.columns, &seek, NULL) != 0)
 			continue;
-		zp_ignore(segment__entries_next(seek, &found, NULL)); /* any answer, no fault */
+		if (segment__entries_next(seek, &found, NULL) == 0)
+			entry_use(segment, &found);
 		segment__iterator_close(seek);
 	}
 	segment__iterator_close(iterator);

@@ -648,6 +648,138 @@ records_are_judged(void **state)
 	fixture_drop(&fixture);
 }
 
+/* ---- Statuses ------------------------------------------------------------------------------- */
+
+/* Appends batches of statuses to the journal of a closed node, as the node itself would: a round of
+ * TRACK, and for every other pin a TRACK_END in a later batch. */
+static void
+statuses_append(struct node_fixture *fixture, uint64_t pins, uint32_t peers)
+{
+	struct zp_store_directory_options directory = {.no_sync = true};
+	struct zp_shards_options options = {.root = fixture->root, .no_sync = true};
+	struct zp_journal_options journal_options = {.node = 1, .epoch = 1};
+	struct zp_journal_record record = {0};
+	ZP_AUTO_BUF(payload, 4096);
+	ZP_AUTO_BUF(texts, 4096);
+	struct zp_journal *journal;
+	const struct zp_shard_map *map;
+	struct zp_shards *shards;
+	struct zp_err err = {0};
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/journal", fixture->root);
+	assert_int_equal(zp_store_directory_open(path, &directory, &options.store, NULL), 0);
+	assert_int_equal(zp_shards_open(&options, &shards, NULL), 0);
+	map = zp_shards_map(shards);
+	journal_options.store = options.store;
+	journal_options.node = map->node;
+	memcpy(journal_options.cluster_id, map->cluster_id, 16);
+	journal_options.first_batch = zp_shards_newest(shards)->batch + 1;
+	if (zp_journal_open(&journal_options, &journal, &err) < 0)
+		fail_msg("%s", err.text);
+	zp_track_texts((struct zp_slice){0}, zp_slice_of("no route to the peer"), &texts);
+	for (uint64_t n = 0; n < 2 * pins; n++) {
+		struct zp_key key = fixture_key(n % pins);
+		ZP_AUTO_BUF(records, 1 << 20);
+
+		if (n >= pins && n % 2 == 0)
+			continue;
+		for (uint32_t peer = 1; peer <= peers; peer++) {
+			const struct zp_shard_range *range =
+			    &map->ranges[zp_shard_map_find(map, &key)];
+			struct zp_track track = {.peer = peer,
+			    .status = ZP_TRACK_PIN_ERROR,
+			    .since_microseconds = (int64_t)n,
+			    .attempts = peer,
+			    .texts = zp_buf_slice(&texts)};
+
+			zp_buf_clear(&payload);
+			record.operation = n < pins ? ZP_OP_TRACK : ZP_OP_TRACK_END;
+			if (n < pins)
+				zp_shard_track_encode(&key, &track, &payload);
+			else
+				zp_shard_track_end_encode(&key, peer, &payload);
+			record.shard_id = range->id;
+			record.incarnation = range->incarnation;
+			record.payload = zp_buf_slice(&payload);
+			assert_int_equal(zp_journal_record_append(&records, &record, NULL), 0);
+		}
+		assert_int_equal(zp_journal_append(journal, ZP_JOURNAL_RECORDS, NULL,
+				     zp_buf_slice(&records), peers, 1, NULL, NULL),
+		    0);
+	}
+	assert_int_equal(zp_journal_commit(journal, NULL), 0);
+	zp_journal_close(journal);
+	zp_shards_close(shards);
+	zp_store_close(options.store);
+}
+
+static void
+statuses_expect(struct node_fixture *fixture, uint64_t pins, uint32_t peers)
+{
+	uint64_t counted = 0;
+
+	for (uint32_t i = 0; i < zp_shards_map(fixture->node->shards)->count; i++) {
+		for (uint32_t peer = 1; peer <= peers; peer++)
+			counted += zp_engine_track_count(
+			    zp_shards_engine(fixture->node->shards, i), peer, ZP_TRACK_PIN_ERROR);
+	}
+	assert_int_equal(counted, pins / 2 * peers);
+	for (uint64_t n = 0; n < pins; n++) {
+		struct zp_key key = fixture_key(n), found;
+		struct zp_view *view = zp_engine_view_get(zp_shards_engine(fixture->node->shards,
+		    zp_shard_map_find(zp_shards_map(fixture->node->shards), &key)));
+		struct zp_track track;
+		struct zp_scan *scan;
+
+		assert_int_equal(zp_track_scan_open(view, &key, true, &scan, NULL), 0);
+		for (uint32_t peer = 1; n % 2 == 0 && peer <= peers; peer++) {
+			assert_int_equal(zp_track_scan_next(scan, &found, &track, NULL), 0);
+			assert_int_equal(zp_key_compare(&found, &key), 0);
+			assert_int_equal(track.peer, peer);
+			assert_int_equal(track.attempts, peer);
+			assert_int_equal(track.since_microseconds, n);
+			assert_true(zp_slice_is(zp_track_error(&track), "no route to the peer"));
+		}
+		assert_int_equal(zp_track_scan_next(scan, &found, &track, NULL), ZP_END);
+		zp_scan_close(scan);
+		zp_view_release(view);
+	}
+}
+
+/* The whole way of a status: from the journal into memory, twice, and from there into files, which
+ * say the same; a peer that nobody registered is refused. */
+static void
+statuses_of_the_journal_reach_files(void **state)
+{
+	enum { PINS = 300, PEERS = 2 };
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+
+	fixture_make(&fixture, 4);
+	pin_range(&fixture, 0, PINS, "a");
+	for (uint32_t peer = 1; peer <= PEERS; peer++)
+		assert_int_equal(zp_tables_peer_add(zp_shards_tables(fixture.node->shards), peer,
+				     (struct zp_slice){(uint8_t *)&peer, 4}, NULL),
+		    0);
+	fixture_close(&fixture);
+	statuses_append(&fixture, PINS, PEERS);
+	fixture_open(&fixture);
+	statuses_expect(&fixture, PINS, PEERS);
+	kill_by_copy(&fixture); /* again from the same batches */
+	statuses_expect(&fixture, PINS, PEERS);
+	checkpoint(&fixture);
+	statuses_expect(&fixture, PINS, PEERS);
+	kill_by_copy(&fixture); /* from files alone */
+	statuses_expect(&fixture, PINS, PEERS);
+	fixture_close(&fixture);
+	statuses_append(&fixture, 1, PEERS + 1);
+	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_CORRUPT);
+	assert_non_null(strstr(err.text, "which is not known"));
+	fixture.node = NULL;
+	fixture_drop(&fixture);
+}
+
 /* ---- Trimming ------------------------------------------------------------------------------- */
 
 /* The journal is trimmed to the older of the two checkpoints, which are all that stays. */
@@ -701,6 +833,7 @@ main(void)
 	    cmocka_unit_test(interrupted_raise_is_completed),
 	    cmocka_unit_test(one_damaged_small_file_costs_nothing),
 	    cmocka_unit_test(records_are_judged),
+	    cmocka_unit_test(statuses_of_the_journal_reach_files),
 	    cmocka_unit_test(checkpoints_trim_the_journal),
 	};
 

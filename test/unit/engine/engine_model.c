@@ -187,11 +187,58 @@ pin_draw(struct model *model, struct model_pin *pin)
 		snprintf(pin->name, sizeof(pin->name), "pin-%u", (unsigned)model_draw(model, 1000));
 }
 
-/* Change `number` of the log, where `before` is what stands under the key. */
 static void
-apply(struct model *model, uint64_t number, const struct model_pin *before)
+track_draw(struct model *model, struct model_track *track)
 {
-	const struct model_change *logged = &model->log[number];
+	*track = (struct model_track){.there = true,
+	    .is_priority = model_draw(model, 4) == 0,
+	    .status = (uint8_t)(1 + model_draw(model, ZP_TRACK_STATUS_COUNT - 1)),
+	    .attempts = (uint32_t)model_draw(model, 5),
+	    .since = (int64_t)model_draw(model, 1000) - 500};
+	if (model_draw(model, 2) == 0)
+		snprintf(track->error, sizeof(track->error), "error %u",
+		    (unsigned)model_draw(model, 1000));
+}
+
+static struct zp_track
+track_of(const struct model_track *track, uint32_t peer, struct zp_buf *texts)
+{
+	zp_buf_clear(texts);
+	zp_track_texts((struct zp_slice){0}, zp_slice_of(track->error), texts);
+	return (struct zp_track){.peer = peer,
+	    .status = track->status,
+	    .is_priority = track->is_priority,
+	    .attempts = track->attempts,
+	    .since_microseconds = track->since,
+	    .texts = zp_buf_slice(texts)};
+}
+
+static bool
+track_is(const struct model_track *expected, const struct zp_track *track)
+{
+	return expected->status == track->status && expected->is_priority == track->is_priority &&
+	       expected->attempts == track->attempts &&
+	       expected->since == track->since_microseconds &&
+	       zp_slice_is(zp_track_error(track), expected->error);
+}
+
+static void
+track_apply(
+    struct model *model, const struct model_change *logged, const struct model_track *before)
+{
+	ZP_AUTO_BUF(texts, 64);
+	struct zp_track_change change = {.key = model->keys[logged->key],
+	    .has_old = before->there,
+	    .old_status = before->status,
+	    .has_new = logged->track.there,
+	    .track = track_of(&logged->track, logged->peer, &texts)};
+
+	zp_engine_track_apply(model->engine, &change);
+}
+
+static void
+pin_apply(struct model *model, const struct model_change *logged, const struct model_pin *before)
+{
 	struct zp_change change = {.key = model->keys[logged->key]};
 	ZP_AUTO_BUF(old_texts, 64);
 	ZP_AUTO_BUF(new_texts, 64);
@@ -203,24 +250,69 @@ apply(struct model *model, uint64_t number, const struct model_pin *before)
 	if (change.has_new)
 		change.new_record = model_record(&logged->pin, &new_texts);
 	zp_engine_apply(model->engine, &change);
+}
+
+/* Change `number` of the log in the state alone. */
+static void
+state_follow(const struct model *model, uint64_t number, struct model_state *state)
+{
+	const struct model_change *logged = &model->log[number];
+
+	if (logged->peer == 0)
+		state->pins[logged->key] = logged->pin;
+	else
+		state->tracks[logged->key][logged->peer - 1] = logged->track;
+}
+
+/* Change `number` of the log, where `state` is what was before and becomes what is then. */
+static void
+apply(struct model *model, uint64_t number, struct model_state *state)
+{
+	const struct model_change *logged = &model->log[number];
+
+	if (logged->peer == 0)
+		pin_apply(model, logged, &state->pins[logged->key]);
+	else
+		track_apply(model, logged, &state->tracks[logged->key][logged->peer - 1]);
 	zp_engine_applied_set(model->engine, 1, 1, number);
+	state_follow(model, number, state);
+}
+
+static struct model_change *
+log_add(struct model *model, uint32_t key, uint32_t peer)
+{
+	struct model_change *logged = &model->log[model->log_count + 1];
+
+	assert_true(model->log_count < MODEL_LOG_MAX);
+	model->log_count++;
+	*logged = (struct model_change){.key = key, .peer = peer};
+	return logged;
 }
 
 void
 model_change(struct model *model, uint32_t key, bool remove)
 {
 	struct model_change *logged;
-	struct model_pin before = model->pins[key];
 
-	if (remove && !before.there)
+	if (remove && !model->state.pins[key].there)
 		return;
-	assert_true(model->log_count < MODEL_LOG_MAX);
-	logged = &model->log[++model->log_count];
-	*logged = (struct model_change){.key = key};
+	logged = log_add(model, key, 0);
 	if (!remove)
 		pin_draw(model, &logged->pin);
-	model->pins[key] = logged->pin;
-	apply(model, model->log_count, &before);
+	apply(model, model->log_count, &model->state);
+}
+
+void
+model_track(struct model *model, uint32_t key, uint32_t peer, bool remove)
+{
+	struct model_change *logged;
+
+	if (remove && !model->state.tracks[key][peer - 1].there)
+		return;
+	logged = log_add(model, key, peer);
+	if (!remove)
+		track_draw(model, &logged->track);
+	apply(model, model->log_count, &model->state);
 }
 
 void
@@ -228,31 +320,32 @@ model_change_some(struct model *model, uint32_t count)
 {
 	while (count-- > 0) {
 		uint32_t key = (uint32_t)model_draw(model, MODEL_KEYS);
+		bool remove = model_draw(model, 3) == 0;
 
-		model_change(model, key, model_draw(model, 3) == 0);
+		if (model_draw(model, 3) == 0)
+			model_track(model, key, 1 + (uint32_t)model_draw(model, MODEL_TRACK_PEERS),
+			    remove || model_draw(model, 3) == 0);
+		else
+			model_change(model, key, remove);
 	}
 }
 
 static void
-pins_at(const struct model *model, uint64_t position, struct model_pin pins[MODEL_KEYS])
+state_at(const struct model *model, uint64_t position, struct model_state *state)
 {
-	memset(pins, 0, MODEL_KEYS * sizeof(pins[0]));
+	memset(state, 0, sizeof(*state));
 	for (uint64_t i = 1; i <= position; i++)
-		pins[model->log[i].key] = model->log[i].pin;
+		state_follow(model, i, state);
 }
 
 void
 model_replay(struct model *model, uint64_t from)
 {
-	struct model_pin pins[MODEL_KEYS];
+	struct model_state state;
 
-	pins_at(model, from - 1, pins);
-	for (uint64_t i = from; i <= model->log_count; i++) {
-		struct model_pin *pin = &pins[model->log[i].key];
-
-		apply(model, i, pin);
-		*pin = model->log[i].pin;
-	}
+	state_at(model, from - 1, &state);
+	for (uint64_t i = from; i <= model->log_count; i++)
+		apply(model, i, &state);
 }
 
 /* ---- Maintenance ---------------------------------------------------------------------------- */
@@ -425,13 +518,99 @@ counters_hold(struct model *model, struct zp_engine *engine, const struct model_
 	return facts.size_bytes == size || model_broken(model, "the sum of sizes is another");
 }
 
+/* The statuses from key `from` on, or of that key alone: all that are there, in order, and no more.
+ */
 static bool
-engine_holds(struct model *model, struct zp_engine *engine, const struct model_pin *pins)
+tracks_hold(struct model *model, struct zp_view *view, const struct model_state *state, size_t from,
+    bool only)
+{
+	struct zp_err err = {0};
+	struct zp_track track;
+	struct zp_scan *scan;
+	bool holds = true;
+	struct zp_key key;
+	int rc = zp_track_scan_open(
+	    view, from == 0 && !only ? NULL : &model->keys[from], only, &scan, &err);
+
+	if (rc != ZP_OK)
+		return model_broken(model, "statuses: %s", err.text);
+	for (size_t i = from; i < (only ? from + 1 : MODEL_KEYS) && holds; i++) {
+		for (uint32_t peer = 1; peer <= MODEL_TRACK_PEERS && holds; peer++) {
+			const struct model_track *expected = &state->tracks[i][peer - 1];
+
+			if (!expected->there)
+				continue;
+			rc = zp_track_scan_next(scan, &key, &track, &err);
+			if (rc != ZP_OK || zp_key_compare(&key, &model->keys[i]) != 0 ||
+			    track.peer != peer || !track_is(expected, &track))
+				holds = model_broken(model, "statuses: at key %zu peer %u: %s", i,
+				    peer, rc < 0 ? err.text : "another row");
+		}
+	}
+	rc = holds ? zp_track_scan_next(scan, &key, &track, &err) : ZP_END;
+	if (rc != ZP_END)
+		holds = model_broken(
+		    model, "statuses: %s where they should end", rc < 0 ? err.text : "another row");
+	zp_scan_close(scan);
+	return holds;
+}
+
+bool
+model_tracks_are_honest(struct model *model, struct zp_view *view, size_t at)
+{
+	unsigned given = 0, there = 0;
+	struct zp_track track;
+	struct zp_scan *scan;
+	struct zp_key key;
+	int rc;
+
+	for (uint32_t peer = 1; peer <= MODEL_TRACK_PEERS; peer++)
+		there += model->state.tracks[at][peer - 1].there;
+	if (zp_track_scan_open(view, &model->keys[at], true, &scan, NULL) != ZP_OK)
+		return false;
+	while ((rc = zp_track_scan_next(scan, &key, &track, NULL)) == ZP_OK) {
+		const struct model_track *expected = &model->state.tracks[at][track.peer - 1];
+
+		given++;
+		if (!expected->there || !track_is(expected, &track))
+			break;
+	}
+	zp_scan_close(scan);
+	return rc == ZP_E_CORRUPT || (rc == ZP_END && given == there);
+}
+
+static bool
+track_counters_hold(struct model *model, struct zp_engine *engine, const struct model_state *state)
+{
+	for (uint32_t peer = 1; peer <= MODEL_TRACK_PEERS; peer++) {
+		for (unsigned status = 1; status < ZP_TRACK_STATUS_COUNT; status++) {
+			uint64_t count = 0;
+
+			for (size_t i = 0; i < MODEL_KEYS; i++)
+				count += state->tracks[i][peer - 1].there &&
+					 state->tracks[i][peer - 1].status == status;
+			if (zp_engine_track_count(engine, peer, status) != count)
+				return model_broken(model,
+				    "the counter of peer %u status %u is another", peer, status);
+		}
+	}
+	return true;
+}
+
+static bool
+engine_holds(struct model *model, struct zp_engine *engine, const struct model_state *state)
 {
 	struct zp_view *view = zp_engine_view_get(engine);
+	const struct model_pin *pins = state->pins;
 	bool holds = gets_hold(model, view, pins) && scan_holds(model, view, pins, 0) &&
 		     scan_holds(model, view, pins, model_draw(model, MODEL_KEYS)) &&
-		     counters_hold(model, engine, pins);
+		     counters_hold(model, engine, pins) &&
+		     tracks_hold(model, view, state, 0, false) &&
+		     tracks_hold(model, view, state, model_draw(model, MODEL_KEYS), false) &&
+		     track_counters_hold(model, engine, state);
+
+	for (size_t i = 0; i < MODEL_KEYS && holds; i++)
+		holds = tracks_hold(model, view, state, i, true);
 
 	zp_view_release(view);
 	return holds;
@@ -440,7 +619,7 @@ engine_holds(struct model *model, struct zp_engine *engine, const struct model_p
 bool
 model_holds(struct model *model)
 {
-	return engine_holds(model, model->engine, model->pins);
+	return engine_holds(model, model->engine, &model->state);
 }
 
 /* Every allocation list that a row names is in the shard's own tables. */
@@ -474,13 +653,13 @@ files_hold(struct model *model, struct zp_engine *engine)
 {
 	uint64_t position = zp_engine_lane_get(engine, 1);
 	struct zp_verify_report report;
-	struct model_pin pins[MODEL_KEYS];
+	struct model_state state;
 	struct zp_err err = {0};
 
 	if (position > model->log_count)
 		return model_broken(model, "it says it has what there never was");
-	pins_at(model, position, pins);
-	if (!engine_holds(model, engine, pins) || !tables_hold(model, engine, pins))
+	state_at(model, position, &state);
+	if (!engine_holds(model, engine, &state) || !tables_hold(model, engine, state.pins))
 		return false;
 	if (zp_engine_verify(engine, NULL, NULL, NULL, &report, &err) != ZP_OK)
 		return model_broken(model, "verify: %s", err.text);

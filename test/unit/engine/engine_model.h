@@ -23,6 +23,7 @@
 #define MODEL_LOG_MAX 6000u
 #define MODEL_PATH "shard"
 #define MODEL_PEERS 8u
+#define MODEL_TRACK_PEERS 3u /* that have statuses: ids 1 and up */
 
 struct model_pin {
 	bool there;
@@ -30,9 +31,26 @@ struct model_pin {
 	char name[24];
 };
 
+struct model_track {
+	bool there;
+	bool is_priority;
+	uint8_t status;
+	uint32_t attempts;
+	int64_t since;
+	char error[24];
+};
+
 struct model_change {
 	uint32_t key;
-	struct model_pin pin; /* what it is from now on */
+	uint32_t peer;            /* 0: the pin itself */
+	struct model_pin pin;     /* what it is from now on */
+	struct model_track track; /* of peer */
+};
+
+/* What the shard has at one position. */
+struct model_state {
+	struct model_pin pins[MODEL_KEYS];
+	struct model_track tracks[MODEL_KEYS][MODEL_TRACK_PEERS]; /* of peer 1 first */
 };
 
 struct model {
@@ -43,7 +61,7 @@ struct model {
 	struct zp_tables *tables;
 	uint64_t random;
 	struct zp_key keys[MODEL_KEYS];             /* in order */
-	struct model_pin pins[MODEL_KEYS];          /* at the end of the log */
+	struct model_state state;                   /* at the end of the log */
 	struct model_change log[MODEL_LOG_MAX + 1]; /* from 1 */
 	uint64_t log_count;
 	uint64_t frozen;       /* the position that the last freeze froze */
@@ -71,6 +89,8 @@ void model_close(struct model *model);
 void model_replay(struct model *model, uint64_t from);
 /* Adds a change to the log and the engine; `remove`: of a pin that is there. */
 void model_change(struct model *model, uint32_t key, bool remove);
+/* The same of the pin's status at a peer, which may be there without the pin. */
+void model_track(struct model *model, uint32_t key, uint32_t peer, bool remove);
 void model_change_some(struct model *model, uint32_t count);
 
 /* Freezes (unless a flush that failed left something frozen) and flushes. */
@@ -81,6 +101,9 @@ int model_raise(struct model *model, struct zp_err *err);
 
 /* The engine as it is: gets, batch, scans, counters. */
 bool model_holds(struct model *model);
+/* The statuses of one key where files may be damaged: none is wrong, and where none is said to be
+ * missing all are there. */
+bool model_tracks_are_honest(struct model *model, struct zp_view *view, size_t at);
 /* Files alone: the position is neither behind what was acknowledged nor ahead of what was written;
  * what they hold is the model at that position; verify finds nothing; tables explain all rows. The
  * same of every manifest that is there. From then on it counts as acknowledged. */

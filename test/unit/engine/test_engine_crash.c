@@ -319,10 +319,11 @@ damaged_open_check(struct model *model)
 		struct zp_record record;
 		int rc = zp_view_get(view, &model->keys[i], scratch, &record, &err);
 
-		assert_true(
-		    rc == ZP_E_CORRUPT || rc == (model->pins[i].there ? ZP_OK : ZP_E_NOT_FOUND));
+		assert_true(rc == ZP_E_CORRUPT ||
+			    rc == (model->state.pins[i].there ? ZP_OK : ZP_E_NOT_FOUND));
 		if (rc == ZP_OK)
-			assert_true(model_record_is(&model->pins[i], &record));
+			assert_true(model_record_is(&model->state.pins[i], &record));
+		assert_true(model_tracks_are_honest(model, view, i));
 	}
 	zp_view_release(view);
 	zp_read_scratch_free(scratch);
@@ -491,7 +492,7 @@ static void
 a_raised_incarnation_voids_memory(void **state)
 {
 	struct model *model = model_new(7);
-	struct model_pin then[MODEL_KEYS];
+	struct model_state then;
 	struct zp_err err = {0};
 	uint64_t position;
 
@@ -500,11 +501,11 @@ a_raised_incarnation_voids_memory(void **state)
 	model_change_some(model, 30);
 	assert_int_equal(model_flush(model, &err), ZP_OK);
 	position = model->log_count;
-	memcpy(then, model->pins, sizeof(then));
+	then = model->state;
 	model_change_some(model, 20);
 	zp_engine_freeze(model->engine);
 	model_change_some(model, 20);
-	memcpy(model->pins, then, sizeof(then));
+	model->state = then;
 	model->log_count = position; /* the rest is void */
 	assert_int_equal(model_raise(model, &err), ZP_OK);
 	assert_int_equal(zp_engine_incarnation(model->engine), 2);

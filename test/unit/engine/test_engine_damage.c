@@ -32,8 +32,8 @@ answers_check(struct model *model)
 			answers.errors++;
 			continue;
 		}
-		assert_int_equal(rc, model->pins[i].there ? ZP_OK : ZP_E_NOT_FOUND);
-		assert_true(rc != ZP_OK || model_record_is(&model->pins[i], &record));
+		assert_int_equal(rc, model->state.pins[i].there ? ZP_OK : ZP_E_NOT_FOUND);
+		assert_true(rc != ZP_OK || model_record_is(&model->state.pins[i], &record));
 		answers.right++;
 	}
 	assert_int_equal(zp_scan_open(view, &(struct zp_scan_options){0}, &scan, &err), ZP_OK);
@@ -41,7 +41,8 @@ answers_check(struct model *model)
 		while (at < MODEL_KEYS && zp_key_compare(&model->keys[at], &key) < 0)
 			at++;
 		assert_true(at < MODEL_KEYS && zp_key_compare(&model->keys[at], &key) == 0);
-		assert_true(model->pins[at].there && model_record_is(&model->pins[at], &record));
+		assert_true(model->state.pins[at].there &&
+			    model_record_is(&model->state.pins[at], &record));
 		at++;
 	}
 	assert_true(rc == ZP_END ? answers.errors == 0 : err.code != ZP_OK);
@@ -582,7 +583,8 @@ what_cannot_be_read_is_due_later(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < MODEL_KEYS; i++)
-		expected += model->pins[i].there && model->pins[i].facts[ZP_FACT_EXPIRE_AT] != 0;
+		expected += model->state.pins[i].there &&
+			    model->state.pins[i].facts[ZP_FACT_EXPIRE_AT] != 0;
 	assert_int_equal(all, expected);
 	assert_true(all > 5);
 	segment_file(model, ZP_FAMILY_PIN, 1, pins); /* the older run of pins */

@@ -355,6 +355,98 @@ readers_see_what_is_in(void **state)
 	memtable__release(shared.memtable);
 }
 
+/* ---- Statuses ------------------------------------------------------------------------------- */
+
+enum { STATUS_PEERS = 3 };
+
+/* Row `number` is of key number / 3, and says its number and turn. */
+static void
+status_put(struct memtable *memtable, uint64_t number, uint64_t turn)
+{
+	struct segment_value value = {.columns = {1, number, turn, 0}};
+	struct zp_key key = key_of(number / STATUS_PEERS);
+
+	memtable__track_put(
+	    memtable, &key, 1 + (uint32_t)(number % STATUS_PEERS), &value, turn > 0);
+}
+
+/* Every row that was in is among the entries, in order, right, and at least as new as it was. */
+static void
+statuses_expect(struct shared *shared, struct segment_entry *entries, size_t count, uint64_t added,
+    uint64_t replaced)
+{
+	size_t seen = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t number = entries[i].value->columns[1];
+		struct zp_key key = key_of(number / STATUS_PEERS);
+
+		expect(shared, entries[i].columns[0] == zp_load_u64be(key.digest));
+		expect(shared, entries[i].columns[8] == 1 + number % STATUS_PEERS);
+		expect(shared, number >= replaced || entries[i].value->columns[2] == 1);
+		expect(shared, i == 0 || memcmp(entries[i - 1].columns, entries[i].columns,
+					     sizeof(entries[i].columns)) != 0);
+		seen += number < added;
+	}
+	expect(shared, seen == added);
+	free(entries);
+}
+
+static void *
+status_reader_run(void *context)
+{
+	struct shared *shared = context;
+	uint64_t random = (uintptr_t)&random;
+
+	while (!shared->done) {
+		uint64_t added = shared->added, replaced = shared->replaced;
+		struct segment_entry *entries;
+		size_t count = memtable__tracks_sorted(shared->memtable, NULL, false, &entries);
+
+		statuses_expect(shared, entries, count, added, replaced);
+		for (int i = 0; i < 300; i++) {
+			uint64_t first = mix(random++) % shared->keys / STATUS_PEERS * STATUS_PEERS;
+			struct zp_key key = key_of(first / STATUS_PEERS);
+
+			added = shared->added;
+			count = memtable__tracks_sorted(shared->memtable, &key, true, &entries);
+			expect(shared, count <= STATUS_PEERS);
+			expect(shared, count == STATUS_PEERS || first + count >= added);
+			for (size_t n = 0; n < count; n++)
+				expect(shared, entries[n].value->columns[1] == first + n);
+			free(entries);
+		}
+		shared->looked++;
+	}
+	return NULL;
+}
+
+static void
+readers_see_all_statuses_of_a_pin(void **state)
+{
+	struct shared shared = {.memtable = memtable__new(6), .keys = 6000};
+	pthread_t readers[READERS];
+
+	(void)state;
+	for (int i = 0; i < READERS; i++)
+		pthread_create(&readers[i], NULL, status_reader_run, &shared);
+	for (uint64_t i = 0; i < shared.keys; i++) {
+		status_put(shared.memtable, i, 0);
+		shared.added = i + 1;
+	}
+	for (uint64_t i = 0; i < shared.keys; i++) {
+		status_put(shared.memtable, i, 1);
+		shared.replaced = i + 1;
+	}
+	while (shared.looked < 2 * READERS)
+		;
+	shared.done = true;
+	for (int i = 0; i < READERS; i++)
+		pthread_join(readers[i], NULL);
+	assert_int_equal(shared.wrong, 0);
+	memtable__release(shared.memtable);
+}
+
 /* ---- A key that is not there, while others come --------------------------------------------- */
 
 struct absent {
@@ -426,6 +518,7 @@ main(void)
 	    cmocka_unit_test(entries_are_sorted_and_newest),
 	    cmocka_unit_test(chosen_keys_cost_no_more_than_random_ones),
 	    cmocka_unit_test(readers_see_what_is_in),
+	    cmocka_unit_test(readers_see_all_statuses_of_a_pin),
 	    cmocka_unit_test(an_absent_key_is_never_found),
 	};
 

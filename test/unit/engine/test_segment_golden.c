@@ -177,7 +177,7 @@ golden_entries(const char *name, enum zp_family family)
 	struct segment_plan plan = {.id = {9, 8}, .shard_id = 2, .family = family};
 	struct segment_iterator *iterator = NULL;
 	struct segment_writer *writer = NULL;
-	struct segment_entry entry = {{0}, 0}, read;
+	struct segment_entry entry = {0}, read;
 	struct segment_info info;
 	struct memory_store store;
 	struct segment *segment;
@@ -224,6 +224,74 @@ golden_expire(void **state)
 	golden_entries("expire", ZP_FAMILY_EXPIRE);
 }
 
+/* Statuses of two hundred pins at one to three peers: tombstones, values that fit and values of
+ * their own, errors that are too short to compress. */
+static void
+golden_track(void **state)
+{
+	struct segment_plan plan = {.id = {7, 6},
+	    .shard_id = 2,
+	    .family = ZP_FAMILY_TRACK,
+	    .rows_expected = 400,
+	    .with_filter = true};
+	struct segment_iterator *iterator = NULL;
+	struct segment_writer *writer = NULL;
+	struct segment_entry entries[400], read;
+	struct segment_value values[400];
+	uint8_t texts[400][4];
+	struct segment_info info;
+	struct memory_store store;
+	struct segment *segment;
+
+	(void)state;
+	memory_store_init(&store);
+	assert_int_equal(segment__writer_open(&store.base, &plan, &writer, NULL), 0);
+	for (size_t i = 0; i < 400; i++) {
+		struct zp_key key = {.version = 1, .codec = ZP_CODEC_DAG_PB};
+		struct zp_track track = {.peer = 1 + (uint32_t)(i % 2),
+		    .status = i % 9 == 0 ? ZP_TRACK_PIN_ERROR : ZP_TRACK_PIN_QUEUED,
+		    .since_microseconds = 1700000000000000 + (int64_t)i * 1000,
+		    .attempts = i % 9 == 0,
+		    .is_priority = i % 100 == 8};
+
+		zp_store_u64be(key.digest, (i / 2 + 1) * UINT64_C(0x0012345678abcdef));
+		memset(key.digest + 8, (int)i / 2, 24);
+		if (i % 50 == 8) {
+			track.since_microseconds = -1;
+			track.attempts = UINT32_MAX;
+			track.status = ZP_TRACK_UNEXPECTEDLY_UNPINNED;
+		}
+		memcpy(texts[i], (uint8_t[]){ZP_TEXT_ERROR, 2, 'n', (uint8_t)('0' + i % 10)}, 4);
+		if (i == 9 || i == 300)
+			track.texts = (struct zp_slice){texts[i], 4};
+		if (i % 20 == 5)
+			track__entry_of_key(&key, track.peer, &entries[i]);
+		else
+			track__entry_of(&key, &track, &values[i], &entries[i]);
+		assert_int_equal(segment__writer_add_entry(writer, &entries[i], NULL), 0);
+	}
+	assert_int_equal(segment__writer_finish(writer, &info, NULL), 0);
+	segment = golden_open(&store, "track", &info, true);
+	assert_int_equal(segment__family(segment), ZP_FAMILY_TRACK);
+	assert_int_equal(segment__verify(segment, NULL, NULL, NULL, NULL), 0);
+	assert_int_equal(segment__entries_open(segment, NULL, &iterator, NULL), 0);
+	for (size_t i = 0; i < 400; i++) {
+		assert_int_equal(segment__entries_next(iterator, &read, NULL), 0);
+		assert_memory_equal(read.columns, entries[i].columns, sizeof(read.columns));
+		assert_int_equal(read.operation, i % 20 == 5);
+		assert_int_equal(read.value == NULL, i % 20 == 5);
+		if (read.value == NULL)
+			continue;
+		assert_memory_equal(
+		    read.value->columns, values[i].columns, sizeof(values[i].columns));
+		assert_true(zp_slice_equal(read.value->texts, values[i].texts));
+	}
+	assert_int_equal(segment__entries_next(iterator, &read, NULL), ZP_END);
+	segment__iterator_close(iterator);
+	segment__release(segment);
+	memory_store_done(&store);
+}
+
 int
 main(void)
 {
@@ -233,6 +301,7 @@ main(void)
 	    cmocka_unit_test(golden_texts),
 	    cmocka_unit_test(golden_time),
 	    cmocka_unit_test(golden_expire),
+	    cmocka_unit_test(golden_track),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

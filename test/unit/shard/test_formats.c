@@ -318,6 +318,138 @@ changes_are_read_back(void **state)
 	assert_int_equal(decoded.to, 4);
 }
 
+static void
+statuses_are_read_back(void **state)
+{
+	ZP_AUTO_BUF(payload, 4096);
+	ZP_AUTO_BUF(texts, 4096);
+	static const uint8_t identity[] = {1, 0x55, 0, 2, 'h', 'i'};
+	struct zp_track track = {.peer = 70000,
+	    .status = ZP_TRACK_PIN_ERROR,
+	    .is_priority = true,
+	    .attempts = UINT32_MAX,
+	    .since_microseconds = INT64_MIN};
+	struct zp_key key = key_at(0x01020304, 9);
+	struct zp_cid cid;
+
+	zp_track_texts((struct zp_slice){0}, zp_slice_of("the peer is gone"), &texts);
+	track.texts = zp_buf_slice(&texts);
+	zp_shard_track_encode(&key, &track, &payload);
+	payload_check(ZP_OP_TRACK, &payload);
+	assert_int_equal(zp_key_compare(&decoded.key, &key), 0);
+	assert_int_equal(decoded.track.peer, 70000);
+	assert_int_equal(decoded.track.status, ZP_TRACK_PIN_ERROR);
+	assert_true(decoded.track.is_priority);
+	assert_int_equal(decoded.track.attempts, UINT32_MAX);
+	assert_int_equal(decoded.track.since_microseconds, INT64_MIN);
+	assert_true(zp_slice_is(zp_track_error(&decoded.track), "the peer is gone"));
+
+	zp_buf_clear(&payload);
+	zp_shard_track_end_encode(&key, UINT32_MAX, &payload);
+	payload_check(ZP_OP_TRACK_END, &payload);
+	assert_int_equal(decoded.track.peer, UINT32_MAX);
+
+	/* What is unpinned after its pin is gone must still be known by name. */
+	assert_int_equal(
+	    zp_cid_decode((struct zp_slice){identity, sizeof(identity)}, &cid, NULL), 0);
+	zp_key_of_cid(&cid, 0, 0, &key);
+	zp_buf_clear(&texts);
+	zp_track_texts((struct zp_slice){identity, sizeof(identity)}, (struct zp_slice){0}, &texts);
+	track.texts = zp_buf_slice(&texts);
+	zp_buf_clear(&payload);
+	zp_shard_track_encode(&key, &track, &payload);
+	payload_check(ZP_OP_TRACK, &payload);
+	assert_true(zp_slice_equal(decoded.track.texts, track.texts));
+	assert_int_equal(zp_track_error(&decoded.track).length, 0);
+}
+
+/* What no status is: peer 0, statuses that are not, flags of the future, a CID too many or missing,
+ * an error that is empty, too long, or no UTF-8, texts of a pin. */
+static void
+hostile_statuses_are_refused(void **state)
+{
+	static const uint8_t identity[] = {1, 0x55, 0, 2, 'h', 'i'};
+	static char long_error[ZP_TRACK_ERROR_BYTES_MAX + 1];
+	static const struct hostile {
+		uint32_t peer;
+		uint8_t status;
+		uint8_t kind;
+		uint8_t tags[3]; /* of texts, 0 none */
+		const char *error;
+	} cases[] = {
+	    {0, 1, 0, {0}, NULL},
+	    {1, 0, 0, {0}, NULL},
+	    {1, ZP_TRACK_STATUS_COUNT, 0, {0}, NULL},
+	    {1, 1, 0, {ZP_TEXT_CID}, NULL},
+	    {1, 1, 1, {0}, NULL},
+	    {1, 1, 1, {ZP_TEXT_ERROR}, "no CID"},
+	    {1, 1, 1, {ZP_TEXT_ERROR, ZP_TEXT_CID}, "the wrong way"},
+	    {1, 1, 0, {ZP_TEXT_ERROR, ZP_TEXT_ERROR}, "two"},
+	    {1, 1, 0, {ZP_TEXT_ERROR}, ""},
+	    {1, 1, 0, {ZP_TEXT_ERROR}, "\xff"},
+	    {1, 1, 0, {ZP_TEXT_ERROR}, long_error},
+	    {1, 1, 0, {ZP_TEXT_NAME}, "a pin's"},
+	};
+
+	memset(long_error, 'e', sizeof(long_error) - 1);
+	for (size_t i = 0; i <= ZP_ARRAY_COUNT(cases); i++) {
+		const struct hostile *hostile = &cases[i % ZP_ARRAY_COUNT(cases)];
+		ZP_AUTO_BUF(payload, 4096);
+		ZP_AUTO_BUF(texts, 4096);
+		struct zp_track track = {.peer = hostile->peer, .status = hostile->status};
+		struct zp_key key = key_at(1, 2);
+
+		if (hostile->kind == ZP_KIND_OTHER) {
+			key.kind = ZP_KIND_OTHER;
+			key.version = 0;
+			key.codec = 0;
+		}
+		for (size_t t = 0; t < 3 && hostile->tags[t] != 0; t++) {
+			struct zp_slice value = hostile->tags[t] == ZP_TEXT_CID
+						    ? (struct zp_slice){identity, sizeof(identity)}
+						    : zp_slice_of(hostile->error);
+
+			if (hostile->error == long_error)
+				value = (struct zp_slice){
+				    (const uint8_t *)long_error, sizeof(long_error)};
+			zp_buf_append_byte(&texts, hostile->tags[t]);
+			zp_buf_append_varint(&texts, value.length);
+			zp_buf_append_slice(&texts, value);
+		}
+		track.texts = zp_buf_slice(&texts);
+		zp_shard_track_encode(&key, &track, &payload);
+		if (i ==
+		    ZP_ARRAY_COUNT(cases)) { /* the first again, as it should be but for a flag */
+			payload.data[payload.length - 6] = 1;
+			payload.data[payload.length - 5] = 1;
+			payload.data[payload.length - 2] = 2;
+		}
+		assert_int_equal(
+		    zp_shard_change_decode(ZP_OP_TRACK, zp_buf_slice(&payload), &decoded, NULL),
+		    ZP_E_CORRUPT);
+	}
+}
+
+/* An error of any bytes and length is kept as far as it fits, cut between two characters. */
+static void
+errors_are_cut(void **state)
+{
+	char text[ZP_TRACK_ERROR_BYTES_MAX + 8];
+	ZP_AUTO_BUF(texts, 4096);
+	struct zp_track track = {.peer = 1, .status = ZP_TRACK_PIN_ERROR};
+
+	memset(text, 'e', sizeof(text));
+	memcpy(text + ZP_TRACK_ERROR_BYTES_MAX - 1, "\xc3\xa9", 2); /* does not fit */
+	text[3] = '\xff';
+	zp_track_texts(
+	    (struct zp_slice){0}, (struct zp_slice){(const uint8_t *)text, sizeof(text)}, &texts);
+	track.texts = zp_buf_slice(&texts);
+	assert_int_equal(zp_track_check(&track, ZP_KIND_SHA2_256, NULL), 0);
+	assert_int_equal(zp_track_error(&track).length, ZP_TRACK_ERROR_BYTES_MAX - 1);
+	assert_int_equal(zp_track_error(&track).data[3], '?');
+	assert_true(texts.length <= ZP_TRACK_TEXTS_BYTES_MAX);
+}
+
 /* Whole but wrong: kinds, versions and codecs that no key has, texts that do not fit the key, lists
  * over the limit, operations of the future. */
 static void
@@ -350,7 +482,8 @@ hostile_changes_are_refused(void **state)
 	    ZP_E_CORRUPT);
 	for (unsigned operation = 0; operation < 256; operation++) {
 		bool known = operation == ZP_OP_PUT || operation == ZP_OP_DELETE ||
-			     operation == ZP_OP_EXPIRE || operation == ZP_OP_PEER ||
+			     operation == ZP_OP_EXPIRE || operation == ZP_OP_TRACK ||
+			     operation == ZP_OP_TRACK_END || operation == ZP_OP_PEER ||
 			     operation == ZP_OP_ALLOCATION_LIST || operation == ZP_OP_PEER_MOVED;
 
 		if (!known)
@@ -398,6 +531,9 @@ main(void)
 	    cmocka_unit_test(checkpoint_damage_is_found),
 	    cmocka_unit_test(checkpoint_that_makes_no_sense_is_refused),
 	    cmocka_unit_test(changes_are_read_back),
+	    cmocka_unit_test(statuses_are_read_back),
+	    cmocka_unit_test(hostile_statuses_are_refused),
+	    cmocka_unit_test(errors_are_cut),
 	    cmocka_unit_test(hostile_changes_are_refused),
 	    cmocka_unit_test(origins_forget_the_oldest),
 	};
