@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from client import WAIT, Client, Closed, Server, run
@@ -257,6 +258,30 @@ def a_steady_slow_reader_is_served():
         client.close()
 
 
+def a_full_socket_leaves_nobody_without_a_waker():
+    """However many sends in a row find no room, streams and answers go on when there is some: whatever the
+    pump has sent last, somebody still calls it."""
+    for full in range(1, 7):
+        with Server(full=full, workers=1) as server:
+            client = server.connect()
+            client.send(get(b"/stream?count=20000&bytes=100") + get(b"/big?bytes=300000") + get(b"/later") +
+                        get(b"/stream?count=3&wait=1") + post(b"/echo", b"hello") + get(b"/q/x") * 20)
+            assert len(client.answer().body) == 2000000
+            assert len(client.answer().body) == 300000
+            assert client.answer().body == b"later\n"
+            assert len(client.answer().body) == 24
+            assert client.answer().body == b"hello"
+            assert [client.answer().body for _ in range(20)] == [b"/q/x"] * 20
+            client.close()
+            client = server.connect()
+            client.send(b"POST /duplex HTTP/1.1\r\n" + H + b"Content-Length: 1000000\r\n\r\n")
+            sender = threading.Thread(target=client.send, args=(b"d" * 1000000,))
+            sender.start()
+            assert client.answer().body == b"d" * 1000000
+            sender.join()
+            client.close()
+
+
 def an_idle_connection_is_closed():
     """Without a request, before the first or after one, a connection ends quietly."""
     with Server(idle_ms=200) as server:
@@ -460,6 +485,86 @@ def tls_nonsense_harms_nobody():
             good.close()
 
 
+def s_client(server, *options):
+    """What openssl's client gets for one request, and its complaints."""
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{server.tls_port}", "-quiet", *options],
+                          input=get(b"/q/x", b"Connection: close\r\n"), capture_output=True, timeout=WAIT)
+    return done.stdout, done.stderr
+
+
+def tls_speaks_only_what_is_safe():
+    """Old versions, no cipher and other protocols are refused with an alert; any name is served; a session is
+    taken up again; a client that wants to renegotiate is not heard."""
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = make_certificate(folder, "one.test")
+        with Server(cert=cert, key=key) as server:
+            for options, alert in ((("-tls1",), b"protocol version"), (("-tls1_1",), b"protocol version"),
+                                   (("-tls1_2", "-cipher", "NULL:@SECLEVEL=0"), b"handshake failure"),
+                                   (("-alpn", "h2"), b"no application protocol")):
+                answer, complaint = s_client(server, *options)
+                assert answer == b"" and alert in complaint, (options, answer, complaint)
+            for options in (("-tls1_2",), ("-alpn", "h2,http/1.1"), ("-servername", "other.test"),
+                            ("-servername", "x" * 255)):
+                answer, complaint = s_client(server, *options)
+                assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), (options, complaint)
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                context = ssl.create_default_context(cafile=cert)
+                context.maximum_version = version
+                session = None
+                for _ in range(2):
+                    sock = socket.create_connection(("127.0.0.1", server.tls_port), timeout=WAIT)
+                    client = Client(context.wrap_socket(sock, server_hostname="one.test", session=session))
+                    client.send(get(b"/q/x"))
+                    assert client.answer().body == b"/q/x"
+                    assert client.socket.session_reused == (session is not None)
+                    session = client.socket.session
+                    client.close()
+            again = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{server.tls_port}", "-tls1_2"],
+                                     stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            again.stdin.write(b"R\n")  # its word for: renegotiate
+            again.stdin.flush()
+            complaint = again.communicate(timeout=WAIT)[1]
+            assert b"RENEGOTIATING" in complaint and b"no renegotiation" in complaint, complaint
+
+
+def tls_garbage_ends_its_connection_alone():
+    """Bytes that are no record after a good handshake, a huge first record, an alert first, an end in the
+    midst of a body: each ends its own connection; half a handshake each on 200 others holds nobody up."""
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = make_certificate(folder, "one.test")
+        with Server(cert=cert, key=key, head_ms=500, workers=1) as server:
+            def plain(data):
+                sock = socket.create_connection(("127.0.0.1", server.tls_port), timeout=WAIT)
+                sock.sendall(data)
+                return Client(sock)
+
+            for data in (b"\x16\x03\x01\xff\xff" + bytes(65535), b"\x15\x03\x03\x00\x02\x02\x28", b"\x80\x2e\x01"):
+                client = plain(data)
+                try:
+                    assert len(client.rest()) < 50  # at most an alert
+                except ConnectionResetError:
+                    pass
+            for data in (b"\x17\x03\x03\x00\x05junk!", b""):
+                client = tls_connect(server, cert, "one.test")
+                client.send(b"POST /echo HTTP/1.1\r\n" + H + b"Content-Length: 100\r\n\r\nhalf")
+                sock = socket.socket(fileno=client.socket.detach())
+                sock.settimeout(WAIT)
+                sock.sendall(data)
+                if data:  # else it goes without a word of TLS
+                    while sock.recv(1000):
+                        pass
+                sock.close()
+            server.wait_for(lambda state: state["open"] == 1 and state["bodies_failed"] == 2)
+            half = [plain(b"\x16\x03\x01\x02") for _ in range(200)]
+            good = tls_connect(server, cert, "one.test")
+            good.send(get(b"/q/x"))
+            assert good.answer().body == b"/q/x"
+            good.close()
+            server.wait_for(lambda state: state["open"] == 1 and state["timeouts"] >= 200)
+            for client in half:
+                client.close()
+
+
 def queries_reach_the_handler_decoded():
     """Path and query as the handler sees them; a bad escape in the path is the handler's 400."""
     with Server() as server:
@@ -487,6 +592,7 @@ if __name__ == "__main__":
         a_slow_body_is_cut,
         a_slow_reader_is_cut,
         a_steady_slow_reader_is_served,
+        a_full_socket_leaves_nobody_without_a_waker,
         an_idle_connection_is_closed,
         clients_may_vanish_at_any_point,
         connections_are_limited,
@@ -496,5 +602,7 @@ if __name__ == "__main__":
         a_taken_port_is_an_error,
         tls_serves_and_reloads,
         tls_nonsense_harms_nobody,
+        tls_speaks_only_what_is_safe,
+        tls_garbage_ends_its_connection_alone,
         queries_reach_the_handler_decoded,
     ])

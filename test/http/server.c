@@ -6,6 +6,9 @@
  *        certificate again.
  *
  * Each path shows one way to use a request; a helper thread plays the part of "another thread".
+ *
+ * full=N: of N + 1 sends in a row only the last finds room in the socket. So what depends on the
+ * moment at which a client reads happens each time.
  */
 #include "http/http.h"
 
@@ -16,11 +19,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct zp_http_server *server;
 static atomic_uint streams_ended, streams_cut, bodies_failed;
 static char body_300[300];
+
+/* ---- Sockets that are full ------------------------------------------------------------------ */
+
+static uint32_t sends_refused; /* of a row */
+static atomic_uint sends;
+
+ssize_t __real_send(int fd, const void *bytes, size_t length, int flags);
+ssize_t __wrap_send(int fd, const void *bytes, size_t length, int flags);
+
+/* The linker puts it where src/http calls send. */
+ssize_t
+__wrap_send(int fd, const void *bytes, size_t length, int flags)
+{
+	if (sends_refused > 0 &&
+	    atomic_fetch_add(&sends, 1) % (sends_refused + 1) < sends_refused) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return __real_send(fd, bytes, length, flags);
+}
 
 /* ---- The other thread: does what it is given after a moment --------------------------------- */
 
@@ -510,6 +534,7 @@ main(int argc, char **argv)
 	number_set(argv + 1, "idle_ms", &config.idle_timeout_ms);
 	number_set(argv + 1, "head_bytes", &config.head_bytes_max);
 	number_set(argv + 1, "stop_ms", &stop_ms);
+	number_set(argv + 1, "full", &sends_refused);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGHUP);
