@@ -1,6 +1,6 @@
 /*
- * api_internal.h - what the files of api share. README.md has the order in which a request meets
- * them.
+ * api_internal.h - calls, answers and handlers: what the files of api share. README.md has the
+ * order in which a request meets them.
  */
 #ifndef ZP_API_API_INTERNAL_H
 #define ZP_API_API_INTERNAL_H
@@ -8,6 +8,10 @@
 #include <stdatomic.h>
 
 #include "api/api.h"
+#include "api/cors.h"
+#include "api/query.h"
+#include "api/router.h"
+#include "api/status.h"
 #include "base/json.h"
 #include "os/os.h"
 
@@ -15,165 +19,12 @@
 
 #define API_BODY_BYTES_MAX 65536u     /* of a small JSON request */
 #define API_JSON_BYTES_MAX (4u << 20) /* one answer in memory; a page of a listing ends there */
-#define API_QUERY_PAIRS_MAX 2048u
-#define API_CALLS_KEPT_MAX 256u             /* idle request objects */
+#define API_CALLS_KEPT_MAX 256u       /* idle request objects */
 #define API_CALL_BYTES_KEPT_MAX (64u << 10) /* of a buffer of an idle request object */
 #define API_PAGES_BYTES_MAX (256u << 20)    /* of all pages in memory together; over it: 503 */
-#define API_CAPTURES_MAX 2u
 #define API_UPLOADS_MAX 64u /* POST /pins and POST /import under way; over it: 503 */
 
-/* ---- Query (query.c) ------------------------------------------------------------------------ */
-
-/* The decoded pairs of a request, in order. The slices live as long as the request. */
-struct api_query {
-	struct zp_pair *pairs;
-	size_t count;
-	size_t capacity;
-};
-
-int api__query_read(struct api_query *query, struct zp_http_request *request, struct zp_err *err);
-int api__query_add(
-    struct api_query *query, struct zp_slice key, struct zp_slice value, struct zp_err *err);
-void api__query_done(struct api_query *query);
-
-/* The first value of `key`, empty when there is none: Go's Values.Get. */
-struct zp_slice api__query_get(const struct api_query *query, const char *key);
-bool api__query_has(const struct api_query *query, const char *key);
-bool api__query_is_true(const struct api_query *query, const char *key); /* the literal "true" */
-
-/* The next item of a comma list; an empty list has one empty item. False at the end. *rest.data is
- * NULL at the end. */
-bool api__list_next(struct zp_slice *rest, struct zp_slice *item_out);
-
-/* Decimal digits only. */
-bool api__decimal_read(struct zp_slice text, uint64_t max, uint64_t *value_out);
-
-/* ---- Options of a pin (options.c; pure) ----------------------------------------------------- */
-
-/* Sets what the query says on `pin`, whose cid is not touched. `now_us` is for expire-in. The text
- * of the error is IPFS Cluster's. */
-int api__options_read(
-    const struct api_query *query, int64_t now_us, struct zp_pin *pin, struct zp_err *err);
-
-/* Binary peer ids as a JSON array of texts. */
-void api__peers_json(const struct zp_slice *peers, size_t count, struct zp_buf *json);
-
-/* ---- Filters of lists (filter.c; pure) ------------------------------------------------------ */
-
-enum api_status {
-	API_STATUS_CLUSTER_ERROR = 1u << 1,
-	API_STATUS_PIN_ERROR = 1u << 2,
-	API_STATUS_UNPIN_ERROR = 1u << 3,
-	API_STATUS_PINNED = 1u << 4,
-	API_STATUS_PINNING = 1u << 5,
-	API_STATUS_UNPINNING = 1u << 6,
-	API_STATUS_UNPINNED = 1u << 7,
-	API_STATUS_REMOTE = 1u << 8,
-	API_STATUS_PIN_QUEUED = 1u << 9,
-	API_STATUS_UNPIN_QUEUED = 1u << 10,
-	API_STATUS_SHARDED = 1u << 11,
-	API_STATUS_UNEXPECTEDLY_UNPINNED = 1u << 12,
-};
-
-const char *api__status_name(enum api_status status);
-
-/* Bits of enum api_status, 0: everything. ZP_E_INVALID "invalid filter value". */
-int api__status_filter_parse(struct zp_slice text, uint32_t *bits_out, struct zp_err *err);
-
-/* Bits (1 << enum zp_pin_type), 0: all. */
-int api__type_filter_parse(struct zp_slice text, uint32_t *bits_out, struct zp_err *err);
-
-#define API_FILTER_METADATA_MAX 64u
-
-/* What a listing was asked for. */
-struct api_filter {
-	uint32_t types;    /* 0: all */
-	uint32_t statuses; /* 0: all; of /pins */
-	bool has_name, has_before, has_after;
-	struct zp_slice name;
-	int64_t before_seconds, after_seconds;
-	struct zp_pair metadata[API_FILTER_METADATA_MAX]; /* all must be there */
-	size_t metadata_count;
-	uint64_t limit; /* of a page; 0: everything, streamed */
-	bool has_cursor;
-	uint8_t cursor[ZP_KEY_BYTES];
-};
-
-/* Reads limit, cursor, name, meta-*, before and after. */
-int api__filter_read(const struct api_query *query, struct api_filter *filter, struct zp_err *err);
-
-/* Whether the stored pin is asked for, but for `statuses`. */
-bool api__filter_matches(const struct api_filter *filter, const struct zp_record *record);
-
-/* A cursor is an encoded key in hex. */
-void api__cursor_format(const uint8_t cursor[ZP_KEY_BYTES], struct zp_buf *text);
-
-/* ---- Status (status_json.c; pure) ----------------------------------------------------------- */
-
-/* What a status object needs to know about this node. */
-struct api_self {
-	char *id; /* base58 */
-	char *name;
-	char *name_json; /* in quotes */
-};
-
-struct api_status_pin {
-	const struct zp_cid *cid;
-	const struct zp_record *record; /* NULL: not in the pinset */
-	struct zp_slice allocations;    /* JSON array */
-	bool local;                     /* only this node's word */
-	int64_t now_us;
-};
-
-/* The bits of all peers of the pin. */
-uint32_t api__status_bits(const struct api_self *self, const struct api_status_pin *pin);
-
-/* Appends IPFS Cluster's GlobalPinInfo, without a newline. */
-int api__status_json(const struct api_self *self, const struct api_status_pin *pin,
-    struct zp_buf *json, struct zp_err *err);
-
-/* ---- Routes (router.c; pure) ---------------------------------------------------------------- */
-
-struct api_call;
 struct listing;
-
-struct api_route {
-	enum zp_http_method method;
-	/* Segments: a literal, * (any one, captured), @ (ipfs, ipns or ipld, captured); a last **
-	 * (all that follows, captured). */
-	const char *pattern;
-	void (*handle)(struct api_call *call);
-};
-
-/* 0 and the first route that fits with what was captured; ZP_E_NOT_FOUND; ZP_E_UNSUPPORTED where
- * only other methods are known. */
-int api__route_find(const struct api_route *routes, size_t count, enum zp_http_method method,
-    struct zp_slice path, const struct api_route **route_out,
-    struct zp_slice captures_out[API_CAPTURES_MAX]);
-
-/* Decodes the raw path and appends it to `path`, as Go's path.Clean leaves it, with its last slash.
- * *changed_out: it was not clean. ZP_E_INVALID for a bad escape. */
-int api__path_clean(struct zp_slice raw, struct zp_buf *path, bool *changed_out);
-
-/* Appends the path as net/url writes it. */
-void api__path_escape(struct zp_slice path, struct zp_buf *text);
-
-/* ---- CORS (cors.c) -------------------------------------------------------------------------- */
-
-struct api_cors {
-	struct zp_api_cors options; /* lists are copied */
-	char *exposed;              /* NULL: none */
-	bool all_origins;
-	bool all_headers;
-};
-
-void api__cors_init(struct api_cors *cors, const struct zp_api_cors *options);
-void api__cors_done(struct api_cors *cors);
-
-/* Adds the headers. True: it was a preflight, which the caller answers with an empty 204. */
-bool api__cors_apply(const struct api_cors *cors, struct zp_http_request *request);
-
-bool api__origin_matches(struct zp_slice pattern, struct zp_slice origin);
 
 /* ---- Calls ---------------------------------------------------------------------------------- */
 
