@@ -7,7 +7,8 @@
  * A line is a pin object, as GET /allocations gives it or shorter, or a bare CID. One batch is
  * under way at a time: input waits for it, and it waits for a reader of its answers, so a slow
  * client on either side holds no more than the limits below. Whoever sends much must read the
- * answers meanwhile.
+ * answers meanwhile; with quiet=true only lines that failed are answered, and a count at the end,
+ * so that a client may send all first.
  */
 #include <stdio.h>
 
@@ -40,6 +41,8 @@ struct bulk {
 	struct zp_buf scratch;
 	uint64_t line_number; /* of the last line taken */
 	bool skipping;        /* the rest of a line that was too long */
+	bool quiet;           /* what went well is counted, not answered */
+	uint64_t pinned, failed;
 	bool body_paused;
 	bool body_over;
 	int body_error;
@@ -59,6 +62,7 @@ bulk_new(struct api_call *call)
 
 	bulk->call = call;
 	bulk->request = call->request;
+	bulk->quiet = api__query_is_true(&call->query, "quiet");
 	zp_buf_init(&bulk->input, INPUT_BYTES_MAX);
 	zp_buf_init(&bulk->output, OUTPUT_BYTES_MAX);
 	zp_buf_init(&bulk->scratch, ZP_RECORD_BYTES_MAX * 2);
@@ -260,8 +264,13 @@ line_answer(struct bulk *bulk, const struct bulk_line *line)
 {
 	const struct zp_write *write = &bulk->writes[line->write_index];
 	size_t before = bulk->output.length;
+	bool is_pinned = line->has_write && write->rc >= 0;
 	struct zp_err err = {0};
 
+	bulk->pinned += is_pinned;
+	bulk->failed += !is_pinned;
+	if (is_pinned && bulk->quiet)
+		return;
 	if (!line->has_write) {
 		api__line_error(&bulk->output, "line", line->number, line->error);
 	} else if (write->rc < 0) {
@@ -405,6 +414,9 @@ bulk_produce(struct zp_http_request *request, void *context, struct zp_buf *out)
 	if (!bulk->body_over || bulk->is_committing || bulk->input.length > 0 ||
 	    !batch_is_answered(bulk))
 		return ZP_HTTP_WAIT;
+	if (bulk->quiet)
+		zp_buf_printf(out, "{\"pinned\":%llu,\"failed\":%llu}\n",
+		    (unsigned long long)bulk->pinned, (unsigned long long)bulk->failed);
 	if (bulk->body_error < 0) {
 		error = zp_slice_of("the request's body ended before its end");
 		api__note_error(request, (const char *)error.data);

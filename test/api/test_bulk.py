@@ -101,6 +101,20 @@ class Bulk(NodeTest):
             self.assertLess(self.node.resident_kilobytes() - before, 40 * 1024)
         self.assertEqual(self.node.get("/health").status, 204)
 
+    def test_quiet(self):
+        """What went well is only counted, so a client may send all before it reads."""
+        count = 60000
+        body = b"".join(b"%s\n" % cid_of(i).encode() if i % 15000 else b"bad\n" for i in range(count))
+        with self.node.connection(timeout=120) as connection:
+            connection.send_head("POST", "/pins?quiet=true", [f"Content-Length: {len(body)}"])
+            connection.send(body)
+            answer = connection.receive("POST")
+        self.assertEqual((answer.status, answer.trailers), (200, [("x-stream-error", "")]))
+        lines = answer.lines()
+        self.assertEqual([line.get("line") for line in lines], [1, 15001, 30001, 45001, None])
+        self.assertEqual(lines[-1], {"pinned": count - 4, "failed": 4})
+        self.assertEqual(self.node.post("/pins?quiet=true", b"").lines(), [{"pinned": 0, "failed": 0}])
+
     def test_cut_body(self):
         with self.node.connection() as connection:
             connection.send_head("POST", "/pins", ["Content-Length: 1000"])
