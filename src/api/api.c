@@ -364,7 +364,8 @@ api__admit(struct zp_api *api, struct zp_http_request *request,
 	/* Who may open the Unix socket's file may do everything: that is what its mode is for. */
 	is_open = api->access == NULL || method == ZP_HTTP_OPTIONS ||
 		  zp_slice_is(zp_http_peer(request), "unix") ||
-		  (method == ZP_HTTP_GET && zp_slice_is(zp_buf_slice(&call->path), "/health"));
+		  (method == ZP_HTTP_GET && !call->path_was_unclean &&
+		      zp_slice_is(zp_buf_slice(&call->path), "/health"));
 	if (is_open)
 		call->admitted(call);
 	else

@@ -70,6 +70,13 @@ class Passwords(NodeTest):
         self.assertEqual(self.node.request("OPTIONS", "/pins", headers=[
             "Origin: http://a.example", "Access-Control-Request-Method: GET"]).status, 204)
 
+    def test_the_open_door_leads_nowhere_else(self):
+        for path in ("/health/", "/health/../id", "/health/%2e%2e/id", "/health%2F..%2Fid", "//health", "/x/../health",
+                     "/HEALTH", "/health%00", "/health/graph"):
+            self.assert_error(self.node.get(path), 401, "unauthorized: no auth provided")
+        self.assertEqual(self.node.get("/%68ealth?x=y").status, 204)
+        self.assertEqual(self.node.request("OPTIONS", "*").status, 200)
+
     def test_unix_socket_is_guarded_by_its_mode(self):
         path = self.node.root / "zpin.sock"
         self.assertEqual(path.stat().st_mode & 0o777, 0o660)

@@ -180,6 +180,16 @@ class Rest(NodeTest):
         for path in ("/pins?filter=xx", "/pins?filter=undefined", "/allocations?filter=xx,yy"):
             self.assert_error(self.node.get(path), 400, "invalid filter value")
 
+    def test_parts_of_a_sharded_pin(self):
+        """They are pinned by an import only, and go with their root."""
+        for kind, text in (("shard-pin", "a shard"), ("clusterdag-pin", "a Cluster DAG")):
+            line = b'{"cid":"%s","type":"%s","max_depth":1}\n' % (CID_A.encode(), kind.encode())
+            self.assertTrue(self.node.post("/import", line).lines()[-1]["done"])
+            for path in (f"/pins/{CID_A}", f"/pins/ipfs/{CID_A}"):
+                self.assert_error(self.node.delete(path), 500,
+                                  f"cannot unpin {text} directly. Unpin content root CID instead")
+            self.assertEqual(self.node.get(f"/allocations/{CID_A}").json()["type"], kind)
+
     # ---- Streams ----
 
     def test_stream_headers(self):
@@ -292,6 +302,30 @@ class Rest(NodeTest):
         self.assert_error(self.node.post(f"/pins/ipfs/{CID_A}%0A"), 404, "not found")
         bad = self.node.get("/pins/%zz")
         self.assertEqual((bad.status, bad.body), (400, b"400 Bad Request"))
+
+    def test_paths_that_want_elsewhere(self):
+        """Escapes are taken off once, dots and slashes lead nowhere but here, and nothing becomes a header."""
+        for path, status, location in (
+                ("/%2e%2e/id", 301, "/id"), ("/pins/%2E%2E/id", 301, "/id"), ("/pins%2F..%2Fid", 301, "/id"),
+                ("/..%2f..%2fid", 301, "/id"), ("/../../id", 301, "/id"), ("/%252e%252e/id", 404, None),
+                ("/pins%252F..%252Fid", 404, None), ("/id%00", 404, None), ("/id;x", 404, None), ("/;/id", 404, None),
+                ("/\\id", 404, None), ("/id%23", 404, None), ("/id%3Fx", 404, None), ("/%69d", 200, None),
+                ("http://evil.example/id", 200, None), ("http://evil.example", 404, None),
+                ("//evil.example/x/", 307, "/evil.example/x"), ("///evil.example/", 307, "/evil.example"),
+                ("/\\evil.example/", 307, "/%5Cevil.example"), ("/%5Cevil.example/", 307, "/%5Cevil.example"),
+                ("/%09/", 307, "/%09"), ("/%0d%0aX-Evil:%20y/", 307, "/%0D%0AX-Evil:%20y"),
+                ("/a/?b=%0d%0aX-Evil:y", 307, "/a?b=%0d%0aX-Evil:y")):
+            answer = self.node.get(path)
+            self.assertEqual((answer.status, answer.header("location")), (status, location), path)
+            self.assertIsNone(answer.header("x-evil"))
+
+    def test_texts_of_a_request_do_not_break_its_answer(self):
+        """Control characters and quotes of a request come back escaped, in the answer and in the log."""
+        for path in ("/pins/ipfs/%00%22%5C%1b", "/pins/%1b%0d", "/pins?cids=%0a", "/allocations/x?expire-at=%22%0a"):
+            answer = self.node.request("POST" if "/ipfs/" in path else "GET", path)
+            self.assertEqual((answer.status, answer.json()["code"]), (400, 400), path)
+            self.assertEqual(answer.body.count(b"\n"), 1)
+        self.assertNotIn("\x1b", self.node.log.read_text())
 
     def test_options_of_the_server(self):
         for headers in ([], ["Origin: http://a.example", "Access-Control-Request-Method: GET"]):
