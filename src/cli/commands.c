@@ -106,13 +106,13 @@ static const struct cli_option export_options[] = {
     {"output", 'o', CLI_FILE, false, "FILE", NULL, NULL,
 	"write here, in place only when complete; - is standard output (the default)"},
     {"offline", 0, CLI_FLAG, false, NULL, NULL, NULL,
-	"open the data of a stopped node instead of asking a running one"},
+	"open the data of a stopped or killed node; no file is changed"},
     OPTION_END,
 };
 
 static const struct cli_option verify_options[] = {
     {"offline", 0, CLI_FLAG, false, NULL, NULL, NULL,
-	"open the data of a stopped node instead of asking a running one"},
+	"open the data of a stopped or killed node; no file is changed"},
     OPTION_END,
 };
 

@@ -30,9 +30,9 @@ struct zp_node_options {
 	uint64_t journal_bytes_max;  /* a checkpoint begins at this much journal */
 	uint32_t checkpoint_interval_seconds;
 	uint32_t expiry_interval_seconds; /* how often due pins are looked for; 0: never */
-	bool read_only; /* changes no file and takes no lock, for snapshots and nodes that
-			 * were closed; ZP_E_READ_ONLY where the journal has writes that
-			 * are not in the shards' files yet */
+	bool read_only; /* changes no file, for snapshots and nodes that were stopped or
+			 * killed: what only the journal has is replayed into memory.
+			 * Shares the lock with others that only read */
 	bool offline;   /* no background work but what full memory needs: for tools */
 	bool no_sync;   /* tests only */
 	/* Where the node tells what happens; may be NULL. level: 0 debug … 3 error. */

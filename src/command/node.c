@@ -148,8 +148,9 @@ files_open(struct zp_node *node, struct zp_err *err)
 
 	if (rc == ZP_OK)
 		rc = directory_open(node->root, "journal", &directory, &node->journal_store, err);
-	if (rc == ZP_OK && !options->read_only && node->seam.disk == NULL)
-		rc = zp_store_lock_take(path, &node->lock, err);
+	if (rc == ZP_OK && node->seam.disk == NULL)
+		rc = options->read_only ? zp_store_lock_share(path, &node->lock, err)
+					: zp_store_lock_take(path, &node->lock, err);
 	if (rc < 0)
 		return rc;
 	shards.store = node->journal_store;
@@ -216,11 +217,13 @@ replay(struct zp_node *node, struct zp_err *err)
 	if (facts.mark_was_lost)
 		command__log(node, 2,
 		    "journal/mark is missing or damaged: that the journal has every acknowledged "
-		    "write could not be proved; a new mark was made");
+		    "write could not be proved%s",
+		    node->options.read_only ? "" : "; a new mark was made");
 	if (facts.cut_bytes > 0)
-		command__log(node, 2,
-		    "%llu bytes of a write that never finished were cut off the journal",
-		    (unsigned long long)facts.cut_bytes);
+		command__log(node, 2, "%llu bytes of a write that never finished %s",
+		    (unsigned long long)facts.cut_bytes,
+		    node->options.read_only ? "end the journal, and are not read"
+					    : "were cut off the journal");
 	if (node->replayed > 0)
 		command__log(node, 1, "%llu writes were replayed from the journal",
 		    (unsigned long long)node->replayed);

@@ -282,24 +282,34 @@ zp_engine_open(const struct zp_engine_options *options, struct zp_engine **engin
 	return ZP_OK;
 }
 
-/* A shard of one segment that holds every key and is missing: reads treat it like any damage. */
+/* A run of one segment that holds every key and is missing. */
+static void
+missing_run_add(struct version *version, enum zp_family family)
+{
+	struct manifest_run run = {.family = family, .segment_count = 1};
+
+	run.segments = zp_alloc_zero(1, sizeof(run.segments[0]));
+	memset(run.segments[0].last_key, 0xff, sizeof(run.segments[0].last_key));
+	manifest__run_add(&version->manifest, run);
+}
+
+/* A shard whose pins and statuses are in such runs: reads treat it like any damage. */
 struct zp_engine *
 zp_engine_suspended_new(const struct zp_engine_options *options, const char *why)
 {
 	struct zp_engine *engine = engine_new(options);
 	struct version *version = zp_alloc_zero(1, sizeof(*version));
-	struct manifest_run run = {.family = ZP_FAMILY_PIN, .segment_count = 1};
 
 	snprintf(engine->suspended_why, sizeof(engine->suspended_why), "%s", why);
 	engine->incarnation = options->incarnation;
-	run.segments = zp_alloc_zero(1, sizeof(run.segments[0]));
-	memset(run.segments[0].last_key, 0xff, sizeof(run.segments[0].last_key));
 	version->holds = 1;
 	version->manifest.shard_id = options->shard_id;
 	version->manifest.incarnation = options->incarnation;
-	manifest__run_add(&version->manifest, run);
-	version->runs = zp_alloc_zero(1, sizeof(version->runs[0]));
-	version->runs[0] = zp_alloc_zero(1, sizeof(version->runs[0][0]));
+	missing_run_add(version, ZP_FAMILY_PIN);
+	missing_run_add(version, ZP_FAMILY_TRACK);
+	version->runs = zp_alloc_zero(version->manifest.run_count, sizeof(version->runs[0]));
+	for (size_t i = 0; i < version->manifest.run_count; i++)
+		version->runs[i] = zp_alloc_zero(1, sizeof(version->runs[i][0]));
 	engine->active = memtable__new(options->hash_seed);
 	engine->view = view__new(engine, version, engine->active, NULL);
 	version__release(version);
@@ -364,81 +374,6 @@ engine__prefix_bits(const struct zp_engine *engine)
 }
 
 /* ---- Owner ----------------------------------------------------------------------------------- */
-
-/* Under facts_lock. */
-static struct manifest_counter *
-counter_of(struct zp_engine *engine, const struct zp_key *key, const struct zp_record *record)
-{
-	return manifest__counter_of(&engine->counters, &engine->counter_count, key->namespace_id,
-	    (uint32_t)record->facts[ZP_FACT_TYPE]);
-}
-
-static void
-count_change(struct zp_engine *engine, const struct zp_change *change)
-{
-	struct manifest_counter *counter;
-
-	pthread_mutex_lock(&engine->facts_lock);
-	if (change->has_old) {
-		uint64_t size = change->old_record.facts[ZP_FACT_SIZE];
-
-		/* Counters come from a file too: one that is wrong is for verify to tell, and must not
-		 * stop the node at every start. */
-		counter = counter_of(engine, &change->key, &change->old_record);
-		counter->pins -= counter->pins > 0;
-		counter->size_bytes -= zp_min_u64(counter->size_bytes, size);
-	}
-	if (change->has_new) {
-		counter = counter_of(engine, &change->key, &change->new_record);
-		counter->pins++;
-		counter->size_bytes += change->new_record.facts[ZP_FACT_SIZE];
-	}
-	pthread_mutex_unlock(&engine->facts_lock);
-}
-
-/* Scans for due pins begin here or earlier (scan.c). */
-static void
-expire_floor_lower(struct zp_engine *engine, const struct zp_change *change)
-{
-	uint64_t floor, column;
-
-	if (!change->has_new || change->new_record.facts[ZP_FACT_EXPIRE_AT] == 0)
-		return;
-	column = index__time_column(
-	    zp_unzigzag(change->new_record.facts[ZP_FACT_EXPIRE_AT] - 1));
-	floor = engine->expire_floor;
-	while (column < floor &&
-	    !atomic_compare_exchange_weak(&engine->expire_floor, &floor, column))
-		;
-}
-
-void
-zp_engine_apply(struct zp_engine *engine, const struct zp_change *change)
-{
-	ZP_ASSERT(!engine->options.read_only && !zp_engine_is_suspended(engine));
-	ZP_ASSERT(change->has_old || change->has_new);
-	memtable__put(engine->active, &change->key, change->has_new ? &change->new_record : NULL);
-	index__apply(engine->active, change);
-	expire_floor_lower(engine, change);
-	count_change(engine, change);
-}
-
-void
-zp_engine_applied_set(struct zp_engine *engine, uint64_t node, uint64_t epoch, uint64_t batch)
-{
-	struct manifest lanes = {0};
-
-	if (zp_engine_is_suspended(engine))
-		return; /* what it has is not known */
-	pthread_mutex_lock(&engine->facts_lock);
-	lanes.lanes = engine->lanes;
-	lanes.lane_count = engine->lane_count;
-	manifest__lane_set(&lanes,
-	    &(struct zp_lane){.node = node, .epoch = epoch, .applied = batch});
-	engine->lanes = lanes.lanes;
-	engine->lane_count = lanes.lane_count;
-	pthread_mutex_unlock(&engine->facts_lock);
-}
 
 /* Counters and lanes as of now; what has no pins left is not written. */
 static void

@@ -37,7 +37,8 @@ struct zp_engine_options {
 	uint64_t hash_seed;	    /* secret, random: keeps memory tables safe from chosen keys */
 	uint8_t low[ZP_KEY_BYTES];  /* first key of the shard */
 	uint8_t high[ZP_KEY_BYTES]; /* first key behind it; all ff: the end */
-	bool read_only;		    /* opens any moment as it is: never repairs, writes nothing */
+	bool read_only;		    /* opens any moment as it is: never repairs, writes nothing; changes
+				     * stay in memory */
 	uint64_t manifest_max;	    /* take no manifest above this number; 0: the newest */
 	/* Where damage and fallbacks are told; may be NULL. Called by the opening thread. */
 	void (*warn)(void *context, const char *text);

@@ -175,6 +175,8 @@ void track__entry_of_key(const struct zp_key *key, uint32_t peer, struct segment
 /* NULL, or what is wrong. Of a tombstone only the peer of *track_out is filled. */
 const char *track__of_entry(
     const struct segment_entry *entry, struct zp_key *key_out, struct zp_track *track_out);
+/* What a value says, 0 for none (NULL). Ours, or checked. */
+uint8_t track__status(const struct segment_value *value);
 const char *track__entry_fault(const struct segment_entry *entry);
 
 /* ---- segment_block.c ------------------------------------------------------------------------ */

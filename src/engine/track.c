@@ -1,8 +1,7 @@
 /*
- * track.c - family track: a pin's status at one peer, where it is not the default.
+ * track.c - rows of family track: a pin's status at one peer, where it is not the default.
  *
- * Flow:   zp_engine_track_apply → memtable → flush; scan.c reads the rows back beside the pins.
- * Owner:  the commit thread applies; pure otherwise.
+ * Flow:   apply.c makes rows of changes; scan.c gives them back beside the pins. Pure.
  * Format: docs/formats.md, "Track".
  */
 #include "engine/engine_internal.h"
@@ -16,8 +15,6 @@ enum track_value {
 };
 #define FLAG_PRIORITY 1u
 #define PEER_COLUMN SEGMENT_PIN_COLUMNS
-
-/* ---- Rows ------------------------------------------------------------------------------------ */
 
 void
 track__entry_of_key(const struct zp_key *key, uint32_t peer, struct segment_entry *entry_out)
@@ -81,57 +78,8 @@ track__entry_fault(const struct segment_entry *entry)
 	return track__of_entry(entry, &key, &track);
 }
 
-/* ---- Owner ----------------------------------------------------------------------------------- */
-
-/* What stands under the row's key now: the memtable knows what this group did before. */
-static void
-old_settle(const struct zp_engine *engine, const struct zp_track_change *change, bool *has_old,
-    uint8_t *old_status)
+uint8_t
+track__status(const struct segment_value *value)
 {
-	const struct segment_value *value;
-
-	*has_old = change->has_old;
-	*old_status = change->has_old ? change->old_status : 0;
-	if (!memtable__track_get(engine->active, &change->key, change->track.peer, &value))
-		return;
-	*has_old = value != NULL;
-	*old_status = value == NULL ? 0 : (uint8_t)value->columns[VALUE_STATUS];
-}
-
-static void
-count_change(struct zp_engine *engine, const struct zp_track_change *change, uint8_t old_status)
-{
-	struct manifest_counter *counter;
-
-	pthread_mutex_lock(&engine->facts_lock);
-	if (old_status != 0) {
-		counter = manifest__counter_of(
-		    &engine->tracks, &engine->track_count, change->track.peer, old_status);
-		counter->pins -= counter->pins > 0;
-	}
-	if (change->has_new) {
-		counter = manifest__counter_of(&engine->tracks, &engine->track_count,
-		    change->track.peer, change->track.status);
-		counter->pins++;
-	}
-	pthread_mutex_unlock(&engine->facts_lock);
-}
-
-void
-zp_engine_track_apply(struct zp_engine *engine, const struct zp_track_change *change)
-{
-	struct segment_value value;
-	struct segment_entry entry;
-	uint8_t old_status;
-	bool has_old;
-
-	ZP_ASSERT(change->track.peer != 0);
-	old_settle(engine, change, &has_old, &old_status);
-	if (!has_old && !change->has_new)
-		return;
-	if (change->has_new)
-		track__entry_of(&change->key, &change->track, &value, &entry);
-	memtable__track_put(engine->active, &change->key, change->track.peer,
-	    change->has_new ? &value : NULL, has_old);
-	count_change(engine, change, old_status);
+	return value == NULL ? 0 : (uint8_t)value->columns[VALUE_STATUS];
 }

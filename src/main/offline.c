@@ -380,7 +380,7 @@ zp_node_export(const char *config_path, const struct zp_cli_export *to,
     struct zp_cli_counts *counts_out, struct zp_err *err)
 {
 	struct offline offline;
-	int rc = offline_open(&offline, config_path, false, err);
+	int rc = offline_open(&offline, config_path, true, err);
 
 	*counts_out = (struct zp_cli_counts){0};
 	if (rc < 0)
@@ -404,7 +404,7 @@ zp_node_verify(const char *config_path, struct zp_cli_verify *verify, struct zp_
 {
 	struct zp_verify_report report = {0};
 	struct offline offline;
-	int rc = offline_open(&offline, config_path, false, err);
+	int rc = offline_open(&offline, config_path, true, err);
 
 	if (rc < 0)
 		return rc;

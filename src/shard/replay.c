@@ -315,7 +315,9 @@ decide(struct zp_shards *shards, const struct zp_journal_batch *batch, size_t fr
 	return ZP_OK;
 }
 
-/* Many more batches than usual may wait, after a crash with a larger budget than now. */
+/* Many more batches than usual may wait, after a crash with a larger budget than now. Who may not
+ * write has no place to put them: twice the budget is then what a node of that budget can have
+ * left. */
 static int
 memory_relieve(struct zp_shards *shards, uint64_t epoch, uint64_t batch, struct zp_err *err)
 {
@@ -323,6 +325,14 @@ memory_relieve(struct zp_shards *shards, uint64_t epoch, uint64_t batch, struct 
 	    zp_shards_memory_bytes(shards) <
 		shards->options.memory_bytes_max + shards->memory_floor)
 		return ZP_OK;
+	if (shards->options.read_only &&
+	    zp_shards_memory_bytes(shards) <
+		2 * shards->options.memory_bytes_max + shards->memory_floor)
+		return ZP_OK;
+	if (shards->options.read_only)
+		return zp_fail(err, ZP_E_FULL,
+		    "the journal has more that is not in the shards' files than twice the memory "
+		    "for it: start the node once, or raise storage.memory");
 	for (uint32_t i = 0; i < shards->map.count; i++) {
 		/* A shard that is ahead of the replay has an empty memtable; it stays where it is.
 		 */
@@ -348,10 +358,6 @@ zp_shards_replay(struct zp_shards *shards, const struct zp_journal_batch *batch,
 
 		count = gather(shards, batch, &position, err);
 		rc = count;
-		if (count > 0 && shards->options.read_only)
-			return zp_fail(err, ZP_E_READ_ONLY,
-			    "the journal has writes that are not in the shards' files yet: open "
-			    "the node for writing once");
 		if (count > 0)
 			rc = zp_group_lookup(shards->replay_group, err);
 		if (rc >= 0 && count > 0)

@@ -42,42 +42,74 @@ holder_write(int file)
 }
 
 static int
-lock_file(int file, const char *path, struct zp_err *err)
+lock_file(int file, int how, const char *path, struct zp_err *err)
 {
 	char holder[24];
-	int rc;
 
-	while (flock(file, LOCK_EX | LOCK_NB) != 0) {
+	while (flock(file, how | LOCK_NB) != 0) {
 		if (errno == EINTR)
 			continue;
 		if (errno != EWOULDBLOCK)
 			return zp_fail_errno(err, errno, "lock %s", path);
+		/* Readers leave no number. */
+		if (how == LOCK_EX && flock(file, LOCK_SH | LOCK_NB) == 0)
+			return zp_fail(err, ZP_E_LOCKED,
+			    "%s is held by a process that only reads: wait until it has ended",
+			    path);
 		holder_read(file, holder, sizeof(holder));
 		return zp_fail(err, ZP_E_LOCKED, "%s is held by process %s", path, holder);
 	}
-	rc = holder_write(file);
-	if (rc != 0)
-		return zp_fail_errno(err, rc, "write %s", path);
 	return 0;
+}
+
+static struct zp_store_lock *
+lock_new(int file)
+{
+	struct zp_store_lock *lock = zp_alloc_zero(1, sizeof(*lock));
+
+	lock->file = file;
+	return lock;
 }
 
 int
 zp_store_lock_take(const char *path, struct zp_store_lock **lock_out, struct zp_err *err)
 {
-	struct zp_store_lock *lock;
 	int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int rc;
 
 	if (file < 0)
 		return zp_fail_errno(err, errno, "open %s", path);
-	rc = lock_file(file, path, err);
+	rc = lock_file(file, LOCK_EX, path, err);
+	if (rc == 0) {
+		rc = holder_write(file);
+		if (rc != 0)
+			rc = zp_fail_errno(err, rc, "write %s", path);
+	}
 	if (rc < 0) {
 		close(file);
 		return rc;
 	}
-	lock = zp_alloc_zero(1, sizeof(*lock));
-	lock->file = file;
-	*lock_out = lock;
+	*lock_out = lock_new(file);
+	return 0;
+}
+
+int
+zp_store_lock_share(const char *path, struct zp_store_lock **lock_out, struct zp_err *err)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int rc;
+
+	*lock_out = NULL;
+	if (file < 0 && errno == ENOENT)
+		return 0;
+	if (file < 0)
+		return zp_fail_errno(err, errno, "open %s", path);
+	rc = lock_file(file, LOCK_SH, path, err);
+	if (rc < 0) {
+		close(file);
+		return rc;
+	}
+	*lock_out = lock_new(file);
 	return 0;
 }
 

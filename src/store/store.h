@@ -273,9 +273,13 @@ ZP_MUST_CHECK int zp_store_directory_open(const char *path,
 ZP_MUST_CHECK int zp_store_directory_link(const char *from_path, const char *const *names,
     size_t names_count, const char *to_path, struct zp_err *err);
 
-/* A lock file held until closed; ZP_E_LOCKED names the process that holds it. */
+/* A lock file held until closed; ZP_E_LOCKED says who holds it. */
 struct zp_store_lock;
 ZP_MUST_CHECK int zp_store_lock_take(const char *path, struct zp_store_lock **lock_out,
+    struct zp_err *err);
+/* For one of any number of processes that only read, and writes nothing. *lock_out is NULL where there is
+ * no file: in a snapshot, which nobody writes. */
+ZP_MUST_CHECK int zp_store_lock_share(const char *path, struct zp_store_lock **lock_out,
     struct zp_err *err);
 void zp_store_lock_release(struct zp_store_lock *lock);
 

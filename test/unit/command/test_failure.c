@@ -316,29 +316,100 @@ a_snapshot_stays_as_it_was(void **state)
 	fixture_drop(&fixture);
 }
 
-/* A node whose journal is ahead of its shards' files cannot be read without writing: it says so. */
+/* A node that was killed is read as it would be after its recovery, and nothing of it is changed:
+ * no file made, removed, cut or written, also where a write never finished. */
 static void
-read_only_needs_a_clean_node(void **state)
+read_only_changes_nothing_of_a_killed_node(void **state)
 {
 	struct node_fixture fixture;
 	struct zp_err err = {0};
 	pid_t self = getpid();
 
 	fixture_make(&fixture, 2);
-	assert_int_equal(fixture_pin(&fixture, 1, "", &err), 0);
+	assert_int_equal(fixture_pin(&fixture, 1, "in a file", &err), 0);
+	assert_int_equal(zp_command_checkpoint(fixture.node, &err), 0);
+	assert_int_equal(fixture_pin(&fixture, 2, "in the journal", &err), 0);
+	assert_int_equal(fixture_pin(&fixture, 3, "gone", &err), 0);
+	assert_int_equal(fixture_unpin(&fixture, 3, &err), 0);
 	fixture_shell(&fixture, "cp -a . /tmp/zpin-unclean.%d", self);
 	fixture_close(&fixture);
 	fixture_shell(&fixture,
 	    "rm -rf ./* && cp -a /tmp/zpin-unclean.%d/. . && rm -rf /tmp/zpin-unclean.%d", self,
 	    self);
+	fixture_shell(&fixture,
+	    "printf unfinished >> $(ls journal/journal-*.log | tail -n 1); "
+	    "for d in shards/* journal; do touch $d/x.tmp; done; "
+	    "find . -type f -exec sha256sum {} + | sort > /tmp/zpin-before.%d",
+	    self);
 	fixture.options.read_only = true;
-	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_READ_ONLY);
+	for (int again = 0; again < 2; again++) {
+		fixture_open(&fixture);
+		assert_int_equal(fixture_count(&fixture), 2);
+		assert_int_equal(fixture_list_count(&fixture), 2);
+		assert_string_equal(fixture_name(&fixture, 1), "in a file");
+		assert_string_equal(fixture_name(&fixture, 2), "in the journal");
+		assert_null(fixture_name(&fixture, 3));
+		assert_int_equal(fixture_pin(&fixture, 4, "", &err), ZP_E_READ_ONLY);
+		fixture_close(&fixture);
+		fixture_shell(&fixture,
+		    "find . -type f -exec sha256sum {} + | sort | cmp - /tmp/zpin-before.%d", self);
+	}
 	fixture.options.read_only = false;
 	fixture_open(&fixture);
+	assert_int_equal(fixture_count(&fixture), 2);
+	fixture_shell(&fixture, "rm /tmp/zpin-before.%d", self);
+	fixture_drop(&fixture);
+}
+
+/* More in the journal than twice the memory that the config has for it is refused, and not held. */
+static void
+read_only_keeps_to_its_memory(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+	pid_t self = getpid();
+	char name[4000];
+
+	fixture_make(&fixture, 2);
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	for (uint64_t n = 0; n < 300; n++)
+		assert_int_equal(fixture_pin(&fixture, n, name, &err), 0);
+	fixture_shell(&fixture, "cp -a . /tmp/zpin-large.%d", self);
 	fixture_close(&fixture);
+	fixture_shell(&fixture,
+	    "rm -rf ./* && cp -a /tmp/zpin-large.%d/. . && rm -rf /tmp/zpin-large.%d", self, self);
 	fixture.options.read_only = true;
+	fixture.options.memtable_bytes_max = 256 << 10;
+	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_FULL);
+	fixture.options.memtable_bytes_max = 4 << 20;
 	fixture_open(&fixture);
-	assert_int_equal(fixture_count(&fixture), 1);
+	assert_int_equal(fixture_count(&fixture), 300);
+	fixture_drop(&fixture);
+}
+
+/* Any number may read a node that is stopped; who writes is alone. */
+static void
+readers_share_a_node(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_node_options options;
+	struct zp_node *reader = NULL, *other = NULL;
+	struct zp_err err = {0};
+
+	fixture_make(&fixture, 2);
+	options = fixture.options;
+	options.read_only = true;
+	assert_int_equal(zp_node_open(&options, &reader, &err), ZP_E_LOCKED);
+	assert_non_null(strstr(err.text, "held by process"));
+	fixture_close(&fixture);
+	assert_int_equal(zp_node_open(&options, &reader, &err), 0);
+	assert_int_equal(zp_node_open(&options, &other, &err), 0);
+	zp_node_close(other);
+	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_LOCKED);
+	assert_non_null(strstr(err.text, "only reads"));
+	zp_node_close(reader);
+	fixture_open(&fixture);
 	fixture_drop(&fixture);
 }
 
@@ -434,7 +505,9 @@ main(void)
 	    cmocka_unit_test(a_full_disk_refuses_and_recovers),
 	    cmocka_unit_test(memory_that_cannot_be_flushed_is_told_to_writers),
 	    cmocka_unit_test(a_snapshot_stays_as_it_was),
-	    cmocka_unit_test(read_only_needs_a_clean_node),
+	    cmocka_unit_test(read_only_changes_nothing_of_a_killed_node),
+	    cmocka_unit_test(read_only_keeps_to_its_memory),
+	    cmocka_unit_test(readers_share_a_node),
 	    cmocka_unit_test(a_node_is_locked),
 	    cmocka_unit_test(due_pins_go),
 	    cmocka_unit_test(the_journal_limit_makes_checkpoints),

@@ -239,6 +239,29 @@ damage_hides_what_it_may_hide(void **state)
 	model_free(model);
 }
 
+/* Of a shard that could not be opened neither pins nor statuses are said not to be there. */
+static void
+a_suspended_shard_knows_nothing(void **state)
+{
+	struct model *model = model_new(8);
+	struct zp_engine *engine = zp_engine_suspended_new(&model->options, "not mounted");
+	struct zp_view *view = zp_engine_view_get(engine);
+	struct zp_track track;
+	struct zp_scan *scan;
+	struct zp_key key;
+
+	(void)state;
+	for (int only = 0; only < 2; only++) {
+		assert_int_equal(
+		    zp_track_scan_open(view, only ? &model->keys[0] : NULL, only, &scan, NULL), 0);
+		assert_int_equal(zp_track_scan_next(scan, &key, &track, NULL), ZP_E_CORRUPT);
+		zp_scan_close(scan);
+	}
+	zp_view_release(view);
+	zp_engine_close(engine);
+	model_free(model);
+}
+
 /* Many rounds of changes, flushes, merges and reopenings with replay, against the model. */
 static void
 statuses_are_those_of_the_model(void **state)
@@ -283,6 +306,7 @@ main(void)
 	    cmocka_unit_test(an_unknown_row_is_hidden),
 	    cmocka_unit_test(changes_of_a_group_follow_each_other),
 	    cmocka_unit_test(damage_hides_what_it_may_hide),
+	    cmocka_unit_test(a_suspended_shard_knows_nothing),
 	    cmocka_unit_test(statuses_are_those_of_the_model),
 	};
 

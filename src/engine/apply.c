@@ -1,0 +1,142 @@
+/*
+ * apply.c - what the owner does to a shard: changes of pins and of statuses go into memory.
+ *
+ * Flow:   journal → shard → here → memtable, index rows, counters. Owner: the commit thread, or the
+ *         one that opens.
+ * Rule:   counters follow from what a change replaces, so that they are exact without a count.
+ */
+#include "engine/engine_internal.h"
+#include "engine/segment_internal.h"
+
+/* ---- Pins ------------------------------------------------------------------------------------ */
+
+/* Under facts_lock. */
+static struct manifest_counter *
+counter_of(struct zp_engine *engine, const struct zp_key *key, const struct zp_record *record)
+{
+	return manifest__counter_of(&engine->counters, &engine->counter_count, key->namespace_id,
+	    (uint32_t)record->facts[ZP_FACT_TYPE]);
+}
+
+static void
+count_change(struct zp_engine *engine, const struct zp_change *change)
+{
+	struct manifest_counter *counter;
+
+	pthread_mutex_lock(&engine->facts_lock);
+	if (change->has_old) {
+		uint64_t size = change->old_record.facts[ZP_FACT_SIZE];
+
+		/* Counters come from a file too: one that is wrong is for verify to tell, and must
+		 * not stop the node at every start. */
+		counter = counter_of(engine, &change->key, &change->old_record);
+		counter->pins -= counter->pins > 0;
+		counter->size_bytes -= zp_min_u64(counter->size_bytes, size);
+	}
+	if (change->has_new) {
+		counter = counter_of(engine, &change->key, &change->new_record);
+		counter->pins++;
+		counter->size_bytes += change->new_record.facts[ZP_FACT_SIZE];
+	}
+	pthread_mutex_unlock(&engine->facts_lock);
+}
+
+/* Scans for due pins begin here or earlier (scan.c). */
+static void
+expire_floor_lower(struct zp_engine *engine, const struct zp_change *change)
+{
+	uint64_t floor, column;
+
+	if (!change->has_new || change->new_record.facts[ZP_FACT_EXPIRE_AT] == 0)
+		return;
+	column = index__time_column(zp_unzigzag(change->new_record.facts[ZP_FACT_EXPIRE_AT] - 1));
+	floor = engine->expire_floor;
+	while (
+	    column < floor && !atomic_compare_exchange_weak(&engine->expire_floor, &floor, column))
+		;
+}
+
+void
+zp_engine_apply(struct zp_engine *engine, const struct zp_change *change)
+{
+	ZP_ASSERT(!zp_engine_is_suspended(engine));
+	ZP_ASSERT(change->has_old || change->has_new);
+	memtable__put(engine->active, &change->key, change->has_new ? &change->new_record : NULL);
+	index__apply(engine->active, change);
+	expire_floor_lower(engine, change);
+	count_change(engine, change);
+}
+
+/* ---- Statuses -------------------------------------------------------------------------------- */
+
+/* What stands under the row's key now: the memtable knows what this group did before. */
+static void
+old_settle(const struct zp_engine *engine, const struct zp_track_change *change, bool *has_old,
+    uint8_t *old_status)
+{
+	const struct segment_value *value;
+
+	*has_old = change->has_old;
+	*old_status = change->has_old ? change->old_status : 0;
+	if (!memtable__track_get(engine->active, &change->key, change->track.peer, &value))
+		return;
+	*has_old = value != NULL;
+	*old_status = track__status(value);
+}
+
+static void
+track_count(struct zp_engine *engine, const struct zp_track_change *change, uint8_t old_status)
+{
+	struct manifest_counter *counter;
+
+	pthread_mutex_lock(&engine->facts_lock);
+	if (old_status != 0) {
+		counter = manifest__counter_of(
+		    &engine->tracks, &engine->track_count, change->track.peer, old_status);
+		counter->pins -= counter->pins > 0;
+	}
+	if (change->has_new) {
+		counter = manifest__counter_of(&engine->tracks, &engine->track_count,
+		    change->track.peer, change->track.status);
+		counter->pins++;
+	}
+	pthread_mutex_unlock(&engine->facts_lock);
+}
+
+void
+zp_engine_track_apply(struct zp_engine *engine, const struct zp_track_change *change)
+{
+	struct segment_value value;
+	struct segment_entry entry;
+	uint8_t old_status;
+	bool has_old;
+
+	ZP_ASSERT(!zp_engine_is_suspended(engine) && change->track.peer != 0);
+	old_settle(engine, change, &has_old, &old_status);
+	if (!has_old && !change->has_new)
+		return;
+	if (change->has_new)
+		track__entry_of(&change->key, &change->track, &value, &entry);
+	memtable__track_put(engine->active, &change->key, change->track.peer,
+	    change->has_new ? &value : NULL, has_old);
+	track_count(engine, change, old_status);
+}
+
+/* ---- Position -------------------------------------------------------------------------------- */
+
+void
+zp_engine_applied_set(struct zp_engine *engine, uint64_t node, uint64_t epoch, uint64_t batch)
+{
+	struct manifest lanes = {0};
+
+	if (zp_engine_is_suspended(engine))
+		return; /* what it has is not known */
+	pthread_mutex_lock(&engine->facts_lock);
+	lanes.lanes = engine->lanes;
+	lanes.lane_count = engine->lane_count;
+	manifest__lane_set(
+	    &lanes, &(struct zp_lane){.node = node, .epoch = epoch, .applied = batch});
+	engine->lanes = lanes.lanes;
+	engine->lane_count = lanes.lane_count;
+	pthread_mutex_unlock(&engine->facts_lock);
+}
