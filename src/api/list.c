@@ -9,8 +9,11 @@
  * stream begins (with 200, though nothing may follow) when the first step has found nothing; a page
  * may end early, even empty, with the cursor to go on from.
  *
- * A slow reader holds no view of the store: between two pieces more than SLOW_MS apart the list is
- * closed and reopened behind the last key.
+ * A slow reader holds no view of the store: between two pieces more than SLOW_MS apart the list
+ * lets go of it and goes on with a new one.
+ *
+ * Where pins cannot be read the others are listed, and the answer says in X-Stream-Error that some
+ * are missing: a stream in its trailer, a page in its head.
  */
 #include "api/api_internal.h"
 
@@ -32,7 +35,8 @@ struct listing {
 	struct zp_list *list;       /* NULL: to be opened */
 	uint8_t last[ZP_KEY_BYTES]; /* the last key looked at */
 	bool has_last;
-	int state; /* enum step, or an error */
+	int state;         /* enum step, or an error */
+	bool is_list_over; /* `state` is what the list ended with */
 	uint64_t printed;
 	uint64_t looked_at;
 	uint64_t produced_ms; /* when the last piece was asked for */
@@ -69,6 +73,7 @@ listing_step(struct listing *listing, struct zp_buf *out, size_t bytes_max)
 		struct zp_record record;
 
 		rc = zp_list_next(listing->list, &key, &record, &call->err);
+		listing->is_list_over = rc != 0;
 		if (rc == 0 && listing->filter.limit != 0 &&
 		    listing->printed == listing->filter.limit)
 			rc = STEP_FULL;
@@ -103,6 +108,9 @@ stream_over(struct listing *listing, struct zp_http_request *request)
 		api__note_error(request, listing->call->err.text);
 	}
 	zp_http_trailer(request, API_STREAM_TRAILER, error);
+	if (listing->state < 0 && listing->is_list_over) /* or else it ends too early */
+		zp_http_trailer(
+		    request, API_ERROR_HEADER, zp_slice_of(zp_err_name(listing->state)));
 	return ZP_HTTP_DONE;
 }
 
@@ -123,10 +131,8 @@ stream_produce(struct zp_http_request *request, void *context, struct zp_buf *ou
 	}
 	if (listing->state != STEP_MORE)
 		return stream_over(listing, request);
-	if (is_slow) {
-		zp_list_close(listing->list);
-		listing->list = NULL;
-	}
+	if (is_slow)
+		zp_list_rest(listing->list);
 	if (out->length > 0)
 		return ZP_HTTP_MORE;
 	zp_http_stream_resume(request); /* after the others' turn */
@@ -178,8 +184,19 @@ static void
 page_answer(struct listing *listing)
 {
 	struct api_call *call = listing->call;
+	struct zp_err damage = {0};
 	int rc = listing->state;
 
+	if (listing->list != NULL && zp_list_damage(listing->list, &damage) < 0) {
+		if (listing->is_list_over && rc < 0 && call->json.length > 0)
+			rc = STEP_END; /* what can be read */
+		if (rc >= 0) {
+			api__note_error(call->request, damage.text);
+			zp_http_answer_header_text(call->request, API_STREAM_TRAILER, damage.text);
+			zp_http_answer_header_text(
+			    call->request, API_ERROR_HEADER, zp_err_name(damage.code));
+		}
+	}
 	if (rc == STEP_MORE || rc == STEP_FULL) {
 		zp_buf_clear(&call->text);
 		api__cursor_format(listing->last, &call->text);
@@ -209,9 +226,11 @@ page_step(struct zp_task *task)
 	struct listing *listing = call->listing;
 
 	listing_step(listing, &call->json, PAGE_BYTES_MAX);
-	if (!page_account(call))
+	if (!page_account(call)) {
+		listing->is_list_over = false;
 		listing->state = zp_fail(
 		    &call->err, ZP_E_FULL, "pages of listings use all of their memory; ask again");
+	}
 	if (listing->state != STEP_MORE || listing->looked_at >= PAGE_PINS_MAX ||
 	    call->json.length >= PAGE_BYTES_MAX)
 		page_answer(listing);

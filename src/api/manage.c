@@ -92,6 +92,7 @@ info_answer(struct zp_manage *manage, struct zp_http_request *request)
 	put_u64(&body, "runs", facts.engines.runs);
 	put_u64(&body, "segments", facts.engines.segments);
 	put_u64(&body, "damaged_segments", facts.engines.damaged_segments);
+	put_u64(&body, "damaged_blocks", facts.damages);
 	put_u64(&body, "disk_bytes", facts.engines.disk_bytes);
 	put_u64(&body, "journal_bytes", facts.journal.bytes);
 	put_u64(&body, "memtable_bytes", facts.engines.memtable_bytes);
@@ -115,7 +116,29 @@ info_answer(struct zp_manage *manage, struct zp_http_request *request)
 	answer_json(request, 200, &body);
 }
 
-/* 204, or 503 when the node can take no writes although it should. */
+/* The node serves all but what is damaged, so that it is no reason to take it out of service. */
+static void
+damage_answer(struct zp_manage *manage, struct zp_http_request *request,
+    const struct zp_node_facts *facts)
+{
+	char texts[ZP_NODE_DAMAGES_MAX][ZP_ERR_TEXT_BYTES];
+	uint32_t count = zp_node_damages_get(manage->options.node, texts);
+	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
+
+	zp_buf_append_byte(&body, '{');
+	put_u64(&body, "damaged_blocks", facts->damages);
+	put_u64(&body, "damaged_segments", facts->engines.damaged_segments);
+	zp_json_put_name(&body, "damages");
+	zp_buf_append_byte(&body, '[');
+	for (uint32_t i = 0; i < count; i++) {
+		zp_json_put_comma(&body);
+		zp_json_put_text(&body, texts[i]);
+	}
+	zp_buf_append_text(&body, "]}");
+	answer_json(request, 200, &body);
+}
+
+/* 503 when the node can take no writes although it should, 200 where something is damaged, or 204. */
 static void
 health_answer(struct zp_manage *manage, struct zp_http_request *request)
 {
@@ -126,6 +149,8 @@ health_answer(struct zp_manage *manage, struct zp_http_request *request)
 		answer_error(request, 503, facts.broken_text);
 	else if (facts.is_full)
 		answer_error(request, 503, "the disk is full: writes are refused until there is space");
+	else if (facts.damages > 0 || facts.engines.damaged_segments > 0)
+		damage_answer(manage, request, &facts);
 	else
 		zp_http_answer(request, 204, (struct zp_slice){0});
 }

@@ -62,6 +62,9 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	zp_metric_gauge(page, "zpin_segments", "Segment files, all families.", engines->segments);
 	zp_metric_gauge(page, "zpin_damaged_segments", "Segments that could not be opened.",
 	    engines->damaged_segments);
+	zp_metric_counter(page, "zpin_damaged_blocks_total",
+	    "Blocks and files that a read, list, merge or verify since the start found damaged.",
+	    facts->damages);
 	zp_metric_gauge(page, "zpin_segment_bytes", "Bytes of live segments.", engines->disk_bytes);
 	zp_metric_gauge(page, "zpin_memtable_bytes", "Memory of rows not yet in files.",
 	    engines->memtable_bytes);

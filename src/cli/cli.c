@@ -71,9 +71,64 @@ setting(const struct cli_parsed *parsed, const char *option, const char *variabl
 	return value == NULL || value[0] == '\0' ? otherwise : value;
 }
 
-static int
-settings_read(const struct cli_parsed *parsed, struct cli_settings *settings, struct zp_err *err)
+/* Whether the command talks to a running node. */
+static bool
+asks_a_node(const struct cli_parsed *parsed)
 {
+	static int (*const local[])(struct cli_call *) = {cli__cmd_serve, cli__cmd_init,
+	    cli__cmd_config_check, cli__cmd_config_example, cli__cmd_config_reference,
+	    cli__cmd_account, cli__cmd_completion, cli__cmd_help};
+
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(local); i++) {
+		if (parsed->command->run == local[i])
+			return false;
+	}
+	return !cli__has(parsed, "offline");
+}
+
+/* What names the node most closely decides: --api, --config, ZPIN_API, ZPIN_CONFIG. */
+static bool
+config_says_where(const struct cli_parsed *parsed)
+{
+	if (!asks_a_node(parsed) || setting(parsed, "api", NULL, NULL) != NULL)
+		return false;
+	if (setting(parsed, "config", NULL, NULL) != NULL)
+		return true;
+	return setting(parsed, "api", "ZPIN_API", NULL) == NULL &&
+	       setting(parsed, "config", "ZPIN_CONFIG", NULL) != NULL;
+}
+
+/* The addresses of a config instead of those that are usual. */
+static int
+addresses_read(
+    struct cli_call *call, const struct cli_parsed *parsed, struct cli_settings *settings)
+{
+	bool is_option = setting(parsed, "config", NULL, NULL) != NULL;
+	int rc = call->ops->addresses(
+	    settings->config_path, &settings->config_api, &settings->config_management, &call->err);
+
+	if (rc < 0)
+		return rc;
+	if (settings->config_api.length == 0)
+		return zp_fail(&call->err, ZP_E_INVALID,
+		    "the config has no address that can be asked: give --api");
+	zp_buf_append_byte(&settings->config_api, '\0');
+	settings->api = (const char *)settings->config_api.data;
+	settings->management =
+	    setting(parsed, "management", is_option ? NULL : "ZPIN_MANAGEMENT", NULL);
+	if (settings->management == NULL && settings->config_management.length > 0) {
+		zp_buf_append_byte(&settings->config_management, '\0');
+		settings->management = (const char *)settings->config_management.data;
+	}
+	return 0;
+}
+
+static int
+settings_read(struct cli_call *call, const struct cli_parsed *parsed, struct cli_settings *settings)
+{
+	struct zp_err *err = &call->err;
+	int rc;
+
 	const char *timeout = cli__value(parsed, "timeout");
 
 	*settings = (struct cli_settings){
@@ -85,12 +140,19 @@ settings_read(const struct cli_parsed *parsed, struct cli_settings *settings, st
 	    .no_certificate_check = cli__has(parsed, "no-check-certificate"),
 	    .is_json = cli__has(parsed, "json"),
 	    .is_quiet = cli__has(parsed, "quiet"),
+	    .config_api = ZP_BUF_INIT(CLI_URL_BYTES_MAX),
+	    .config_management = ZP_BUF_INIT(CLI_URL_BYTES_MAX),
 	};
 	/* A socket has both; a node elsewhere has its management where only its operator knows. */
 	settings->management = setting(parsed, "management", "ZPIN_MANAGEMENT",
 	    strncmp(settings->api, "unix:", 5) == 0   ? settings->api
 	    : strcmp(settings->api, API_DEFAULT) == 0 ? MANAGEMENT_DEFAULT
 						      : NULL);
+	if (config_says_where(parsed)) {
+		rc = addresses_read(call, parsed, settings);
+		if (rc < 0)
+			return rc;
+	}
 	if (settings->credentials != NULL && strchr(settings->credentials, ':') == NULL)
 		return zp_fail(err, ZP_E_INVALID, "credentials are USER:PASSWORD");
 	if (timeout != NULL)
@@ -123,7 +185,7 @@ call_run(struct cli_call *call, int argc, char **argv, struct cli_parsed *parsed
 		return help_print(call);
 	if (parsed->command == NULL)
 		return zp_fail(&call->err, ZP_E_INVALID, "which command? `zpin help` lists them");
-	rc = settings_read(parsed, &call->settings, &call->err);
+	rc = settings_read(call, parsed, &call->settings);
 	if (rc == 0)
 		rc = parsed->command->run(call);
 	if (rc == 0 && fflush(call->out) != 0)
@@ -142,6 +204,8 @@ zp_cli_main(int argc, char **argv, const struct zp_cli_node_ops *ops)
 	setlocale(LC_CTYPE, "C.UTF-8");
 	rc = call_run(&call, argc, argv, &parsed);
 	cli__client_free(call.client);
+	zp_buf_done(&call.settings.config_api);
+	zp_buf_done(&call.settings.config_management);
 	cli__parsed_done(&parsed);
 	if (call.is_out_closed) {
 		signal(SIGPIPE, SIG_DFL); /* `zpin pin ls | head`: end as any filter does */

@@ -21,7 +21,8 @@
  *   GET /export        NDJSON, a pin a line, as `ipfs-cluster-service state export` writes it.
  *   GET /info, /metrics; POST /verify, /checkpoint, /snapshot?name=, /peers/move?from=&to=  of the
  *                      management address, or of the Unix socket, which has the API too.
- *   X-Zpin-Error       of failures: the name in err.def, from which the exit code comes.
+ *   X-Zpin-Error       of failures: the name in err.def, from which the exit code comes. With
+ *                      X-Stream-Error, CORRUPT means that all was listed which can be read.
  */
 #ifndef ZP_CLI_CLI_H
 #define ZP_CLI_CLI_H
@@ -74,6 +75,8 @@ struct zp_cli_export {
 	int (*write)(void *context, struct zp_slice text, struct zp_err *err);
 	void (*progress)(void *context, const struct zp_cli_counts *counts);
 	void *context;
+	/* Out, beside the error: all pins were written but those that can't be read. */
+	bool is_incomplete;
 };
 
 /* One check of all data. */
@@ -103,13 +106,16 @@ struct zp_cli_node_ops {
 	 * failure. */
 	int (*import)(const char *config_path, const struct zp_cli_import *import,
 	    struct zp_cli_counts *counts_out, struct zp_err *err);
-	int (*export)(const char *config_path, const struct zp_cli_export *export,
+	int (*export)(const char *config_path, struct zp_cli_export *export,
 	    struct zp_cli_counts *counts_out, struct zp_err *err);
 	/* ZP_E_CORRUPT when something is damaged. */
 	int (*verify)(const char *config_path, struct zp_cli_verify *verify, struct zp_err *err);
 	/* Reads and checks the config; warnings and, with `show`, the values. */
 	int (*config_check)(const char *config_path, bool show, struct zp_buf *warnings,
 	    struct zp_buf *values, struct zp_err *err);
+	/* Where the node of that config listens, as for --api and --management; empty: nowhere. */
+	int (*addresses)(const char *config_path, struct zp_buf *api, struct zp_buf *management,
+	    struct zp_err *err);
 	void (*config_example)(struct zp_buf *text);
 	void (*config_reference)(bool as_scdoc, struct zp_buf *text);
 };

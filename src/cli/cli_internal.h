@@ -114,6 +114,8 @@ struct cli_settings {
 	bool no_certificate_check;
 	bool is_json;
 	bool is_quiet;
+	struct zp_buf config_api; /* what `api` and `management` borrow when the config says */
+	struct zp_buf config_management;
 };
 
 struct cli_call {
@@ -158,14 +160,18 @@ struct cli_request {
 	void (*tick)(void *context); /* about every second while waiting; may be NULL */
 	void *tick_context;
 	long status; /* out: of the answer, 0 when none came */
+	/* Out, beside the error: the answer came to its end, but lacks what the node can't read. */
+	bool is_incomplete;
 };
 
 /*
  * Performs a request. An answer of 400 and over is an error with the node's message; so is a stream
- * that was cut or ended with X-Stream-Error (what came before went to the sink).
+ * that was cut or came with X-Stream-Error (what came before went to the sink).
  */
 ZP_MUST_CHECK int cli__request(struct cli_call *call, struct cli_request *request);
 void cli__client_free(struct cli_client *client);
+/* A sink: gathers the body in the buffer `context`, up to its limit. */
+int cli__body_sink(void *context, struct zp_slice block, struct zp_err *err);
 
 /* GET of a small answer as a whole. */
 ZP_MUST_CHECK int cli__get(
@@ -331,6 +337,11 @@ ZP_MUST_CHECK int cli__pin_add_stream(struct cli_call *call);
 /* "pinned CID NAME", or the JSON as it came. */
 ZP_MUST_CHECK int cli__pin_report(
     struct cli_call *call, const char *verb, struct zp_slice json, struct zp_err *err);
+/* "damaged: …" (cmd_upkeep.c). */
+ZP_MUST_CHECK int cli__damage_line(struct cli_call *call, struct zp_slice text);
+/* For cli__each over an answer with "damages": prints these; the context is the call. */
+int cli__each_damage_member(
+    void *context, struct zp_slice name, struct zp_slice value, struct zp_err *err);
 int cli__cmd_pin_rm(struct cli_call *call);
 int cli__cmd_pin_ls(struct cli_call *call);
 int cli__cmd_pin_get(struct cli_call *call);

@@ -2,7 +2,7 @@
  * client.c - HTTP to the node by libcurl: one connection kept for all requests of a command.
  *
  * Flow:   commands fill a cli_request; bodies come from a source and go to a sink as they stream.
- * Errors: the node's own message with the code of its status; a stream that was cut or ended with
+ * Errors: the node's own message with the code of its status; a stream that was cut or came with
  *         X-Stream-Error is an error too, although what came before was handed on.
  */
 #include "cli/cli_internal.h"
@@ -263,7 +263,7 @@ on_header(char *data, size_t size, size_t count, void *context)
 	if (header_is(line, "X-Stream-Error", &value) && value.length > 0) {
 		if (transfer->stream_error.length > 0)
 			zp_buf_append_text(&transfer->stream_error, "; ");
-		cli__text_fit(value, 400, &transfer->stream_error);
+		cli__text_fit(value, ZP_ERR_TEXT_BYTES, &transfer->stream_error);
 	}
 	if (header_is(line, "X-Zpin-Error", &value))
 		transfer->error_code = cli__code_of_name(value, 0);
@@ -417,6 +417,18 @@ options_set(struct transfer *transfer, struct curl_slist *headers)
 	}
 }
 
+/* With the code CORRUPT the list goes on behind what can't be read, and says so itself. */
+static int
+stream_failed(struct transfer *transfer, struct zp_err *err)
+{
+	bool is_damage = transfer->error_code == ZP_E_CORRUPT;
+
+	transfer->request->is_incomplete = is_damage;
+	return zp_fail(err, transfer->error_code < 0 ? transfer->error_code : ZP_E_IO, "%s%.*s",
+	    is_damage ? "" : "the node ended the list early: ", (int)transfer->stream_error.length,
+	    (const char *)transfer->stream_error.data);
+}
+
 /* What the whole transfer came to. The source's or sink's own error says more than libcurl's. */
 static int
 outcome(struct transfer *transfer, CURLcode code, const char *base, struct zp_err *err)
@@ -432,12 +444,18 @@ outcome(struct transfer *transfer, CURLcode code, const char *base, struct zp_er
 	if (code != CURLE_OK)
 		return curl_error(transfer, code, base, err);
 	if (transfer->stream_error.length > 0)
-		return zp_fail(err, ZP_E_IO, "the node ended the list early: %.*s",
-		    (int)transfer->stream_error.length, (const char *)transfer->stream_error.data);
+		return stream_failed(transfer, err);
 	if (status >= 300)
 		return zp_fail(err, ZP_E_INVALID,
 		    "%s redirects (status %ld); is this a node's API?", base, status);
 	return 0;
+}
+
+int
+cli__body_sink(void *context, struct zp_slice block, struct zp_err *err)
+{
+	zp_buf_append_slice(context, block);
+	return zp_buf_check(context, "the node's answer", err);
 }
 
 int
@@ -454,6 +472,7 @@ cli__request(struct cli_call *call, struct cli_request *request)
 	int rc = client_get(call, &transfer.curl, &call->err);
 
 	request->status = 0;
+	request->is_incomplete = false;
 	if (rc < 0)
 		return rc;
 	if (request->source != NULL) {

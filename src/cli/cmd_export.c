@@ -22,6 +22,7 @@ struct export
 	char *path;         /* NULL: standard output */
 	char *path_partial; /* the same directory, so that a rename is enough */
 	uint8_t last;       /* byte written */
+	bool is_incomplete; /* pins are missing that can't be read; the others are there */
 };
 
 static int
@@ -94,26 +95,39 @@ name_sync(const char *path, struct zp_err *err)
 	return rc;
 }
 
-/* Makes the file last and gives it its name; or, after a failure, takes it away. */
+/* Makes the file last and closes it. */
+static int
+file_close(struct export *export, int rc, struct zp_err *err)
+{
+	bool is_kept = rc == 0 || export->is_incomplete;
+
+	if (is_kept && (fflush(export->file) != 0 || fsync(fileno(export->file)) != 0)) {
+		export->is_incomplete = false;
+		rc = write_failed(export, err);
+	}
+	if (fclose(export->file) != 0 && is_kept) {
+		export->is_incomplete = false;
+		rc = write_failed(export, err);
+	}
+	return rc;
+}
+
+/* Gives the file its name; or, after a failure, takes it away. What lacks pins keeps the other
+ * name, which says that it is not all. */
 static int
 file_end(struct export *export, int rc, struct zp_err *err)
 {
 	if (export->path == NULL)
 		return rc;
 	if (export->file != NULL) {
-		if (rc == 0 && (fflush(export->file) != 0 || fsync(fileno(export->file)) != 0))
-			rc = write_failed(export, err);
-		if (fclose(export->file) != 0 && rc == 0)
-			rc = write_failed(export, err);
+		rc = file_close(export, rc, err);
 		if (rc == 0 && rename(export->path_partial, export->path) != 0)
 			rc = zp_fail_errno(err, errno, "rename to %s", export->path);
-		if (rc < 0)
-			unlink(export->path_partial);
-		else
+		if (rc == 0)
 			rc = name_sync(export->path, err);
+		else if (!export->is_incomplete)
+			unlink(export->path_partial);
 	}
-	zp_free(export->path);
-	free(export->path_partial); /* of asprintf */
 	return rc;
 }
 
@@ -139,38 +153,66 @@ export_run(struct export *export)
 	};
 	int rc;
 
-	if (!cli__has(call->parsed, "offline"))
+	if (!cli__has(call->parsed, "offline")) {
 		rc = cli__request(call, &request);
-	else if (call->ops->export == NULL)
+		job.is_incomplete = request.is_incomplete;
+	} else if (call->ops->export == NULL) {
 		rc = zp_fail(&call->err, ZP_E_UNSUPPORTED, "--offline: not in this build");
-	else
+	} else {
 		rc = call->ops->export(call->settings.config_path, &job, &counts, &call->err);
+	}
+	export->is_incomplete = rc < 0 && job.is_incomplete;
 	if (rc == 0 && export->counts.bytes > 0 && export->last != '\n')
 		rc = zp_fail(&call->err, ZP_E_IO, "the node's answer ends within a line");
 	return rc;
+}
+
+static void
+summary_print(struct export *export, int64_t now_ns)
+{
+	ZP_AUTO_BUF(text, 256);
+
+	zp_buf_printf(&text, "exported %" PRIu64 " pins, ", export->counts.imported);
+	cli__format_bytes(export->counts.bytes, &text);
+	zp_buf_append_text(&text, " in ");
+	cli__format_elapsed(now_ns - export->progress.begin_ns, &text);
+	cli__note(export->call, "%.*s", (int)text.length, (const char *)text.data);
+}
+
+/* An export that lacks pins is taken for whole only by who said so. */
+static int
+damage_judge(struct export *export, int rc)
+{
+	struct cli_call *call = export->call;
+
+	if (!export->is_incomplete || !cli__has(call->parsed, "skip-damaged"))
+		return rc;
+	cli__note(call, "warning: %s", call->err.text);
+	zp_err_clear(&call->err);
+	export->is_incomplete = false;
+	return 0;
 }
 
 int
 cli__cmd_export(struct cli_call *call)
 {
 	struct export export = {.call = call};
-	int64_t elapsed_ns;
 	int rc = file_open(&export, cli__value(call->parsed, "output"), &call->err);
 
 	cli__progress_begin(&export.progress, call->notes, call->settings.is_quiet, cli__now_ns());
 	if (rc == 0)
 		rc = export_run(&export);
-	rc = file_end(&export, rc, &call->err);
 	cli__progress_clear(&export.progress);
-	elapsed_ns = cli__now_ns() - export.progress.begin_ns;
-	if (rc == 0 && !call->settings.is_quiet) {
-		ZP_AUTO_BUF(text, 256);
-
-		zp_buf_printf(&text, "exported %" PRIu64 " pins, ", export.counts.imported);
-		cli__format_bytes(export.counts.bytes, &text);
-		zp_buf_append_text(&text, " in ");
-		cli__format_elapsed(elapsed_ns, &text);
-		cli__note(call, "%.*s", (int)text.length, (const char *)text.data);
-	}
+	rc = damage_judge(&export, rc);
+	rc = file_end(&export, rc, &call->err);
+	if ((rc == 0 || export.is_incomplete) && !call->settings.is_quiet)
+		summary_print(&export, cli__now_ns());
+	if (export.is_incomplete && export.path != NULL)
+		cli__note(call,
+		    "incomplete: what can be read is in %s; %s was not written "
+		    "(--skip-damaged takes it for complete)",
+		    export.path_partial, export.path);
+	zp_free(export.path);
+	free(export.path_partial); /* of asprintf */
 	return rc;
 }

@@ -17,7 +17,7 @@ struct import {
 	struct cli_progress progress;
 	struct zp_cli_counts counts;
 	struct zp_buf values[REPORT_MEMBERS];
-	uint64_t bytes_sent; /* uncompressed */
+	uint64_t bytes_sent;   /* uncompressed */
 	uint64_t lines_before; /* of an earlier import, which this one goes on with */
 	uint64_t bad_lines;
 	uint64_t bad_line; /* the one that ended the import; 0: none */
@@ -156,8 +156,7 @@ report_line(void *context, struct zp_slice object, struct zp_err *err)
 	if (values[REPORT_ERROR].length > 0) {
 		import->has_ended = true;
 		import->bad_line = cli__pick_count(&values[REPORT_LINE]);
-		rc = cli__code_of_name(
-		    zp_buf_slice(&values[REPORT_ERROR_CODE]), ZP_E_INVALID);
+		rc = cli__code_of_name(zp_buf_slice(&values[REPORT_ERROR_CODE]), ZP_E_INVALID);
 		return zp_fail(err, rc, "%s", why_of(import));
 	}
 	counts.line = cli__pick_count(&values[REPORT_LINES]);

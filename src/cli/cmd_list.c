@@ -16,6 +16,7 @@ struct listing {
 	int (*row)(struct listing *listing, struct zp_slice object, struct zp_err *err);
 	struct zp_buf values[PICKED_MAX]; /* of the object at hand */
 	uint64_t rows;
+	bool is_incomplete; /* of the last answer; see struct cli_request */
 };
 
 static const struct cli_column pin_columns[] = {
@@ -90,6 +91,7 @@ listing_request(
 	request.path = (const char *)url->data;
 	if (rc == 0)
 		rc = cli__request(call, &request);
+	listing->is_incomplete = request.is_incomplete;
 	return rc;
 }
 
@@ -184,12 +186,15 @@ pin_ls_page(struct listing *listing, uint64_t page, struct zp_buf *cursor)
 }
 
 /* Pages until `limit` pins (0: all) are there or the node names no next page. An empty page that
- * leads on is fine, as a node may end one early; one that leads to itself is not. */
+ * leads on is fine, as a node may end one early; one that leads to itself is not. Behind a page
+ * that lacks pins which can't be read come others; the first such error is the answer's. */
 static int
 pin_ls_pages(struct listing *listing, uint64_t limit, struct zp_buf *cursor)
 {
 	const char *begin = cli__value(listing->call->parsed, "cursor");
 	ZP_AUTO_BUF(before, CLI_URL_BYTES_MAX);
+	struct zp_err *err = &listing->call->err;
+	struct zp_err damage = {0};
 	int rc;
 
 	if (begin != NULL)
@@ -201,12 +206,18 @@ pin_ls_pages(struct listing *listing, uint64_t limit, struct zp_buf *cursor)
 		zp_buf_clear(&before);
 		zp_buf_append_slice(&before, zp_buf_slice(cursor));
 		rc = pin_ls_page(listing, page, cursor);
+		if (rc < 0 && listing->is_incomplete) {
+			if (damage.code == 0)
+				damage = *err;
+			zp_err_clear(err);
+			rc = 0;
+		}
 		if (rc == 0 && cursor->length > 0 &&
 		    zp_slice_equal(zp_buf_slice(cursor), zp_buf_slice(&before)))
 			rc = zp_fail(&listing->call->err, ZP_E_IO,
 			    "the node's page names itself as the next one");
 	} while (rc == 0 && cursor->length > 0 && (limit == 0 || listing->rows < limit));
-	return rc;
+	return rc == 0 && damage.code < 0 ? zp_fail(err, damage.code, "%s", damage.text) : rc;
 }
 
 int
@@ -225,7 +236,7 @@ cli__cmd_pin_ls(struct cli_call *call)
 	else
 		rc = pin_ls_pages(&listing, limit, &cursor);
 	rc = listing_end(&listing, rc);
-	if (rc == 0 && cursor.length > 0 && !call->settings.is_quiet)
+	if (cursor.length > 0 && (rc == 0 || rc == ZP_E_CORRUPT) && !call->settings.is_quiet)
 		cli__note(call, "more pins: --cursor %.*s", (int)cursor.length,
 		    (const char *)cursor.data);
 	return rc;

@@ -414,6 +414,60 @@ cli__cmd_metrics(struct cli_call *call)
 	return rc < 0 ? rc : cli__each(line_of(&body), name_print, call, &call->err);
 }
 
+/* The places that an answer of 200 names; there are none in one of 204. */
+static int
+health_damage(struct cli_call *call, const struct zp_buf *body)
+{
+	static const char *const names[] = {"damaged_blocks", "damaged_segments"};
+	struct zp_buf values[] = {ZP_BUF_INIT(64), ZP_BUF_INIT(64)};
+	int rc = body->length == 0
+		     ? 0
+		     : cli__pick(line_of(body), names, values, ZP_ARRAY_COUNT(names), &call->err);
+
+	if (rc == 0 && body->length > 0 && !call->settings.is_json)
+		rc = cli__each(line_of(body), cli__each_damage_member, call, &call->err);
+	if (rc == 0 && values[0].length > 0)
+		rc = zp_fail(&call->err, ZP_E_CORRUPT,
+		    "the node answers, but not for all pins: %.*s damaged places were met since "
+		    "its start, and %.*s files could not be opened; `zpin verify` names them all",
+		    (int)values[0].length, (const char *)values[0].data, (int)values[1].length,
+		    (const char *)values[1].data);
+	zp_buf_done(&values[0]);
+	zp_buf_done(&values[1]);
+	return rc;
+}
+
+/* What the node says of itself where only its operator asks. One that keeps that address closed can
+ * still be asked whether it answers. */
+static int
+health_management(struct cli_call *call)
+{
+	ZP_AUTO_BUF(body, BODY_BYTES_MAX);
+	struct cli_request request = {
+	    .base = call->settings.management,
+	    .method = "GET",
+	    .path = "/health",
+	    .sink = cli__body_sink,
+	    .sink_context = &body,
+	    .error_body = &body,
+	};
+	int rc = request.base == NULL ? 0 : cli__request(call, &request);
+	int rc_print = 0;
+
+	if (rc < 0 && request.status == 0) {
+		cli__note(call, "management: %s", call->err.text);
+		zp_err_clear(&call->err);
+		return 0;
+	}
+	if (call->settings.is_json && body.length > 0)
+		rc_print = cli__print_line(call, line_of(&body), &call->err);
+	if (rc == 0)
+		rc = health_damage(call, &body);
+	else if (request.status == 503)
+		rc = zp_wrap(&call->err, rc, "the node answers, but takes no writes");
+	return rc < 0 ? rc : rc_print;
+}
+
 int
 cli__cmd_health(struct cli_call *call)
 {
@@ -427,6 +481,8 @@ cli__cmd_health(struct cli_call *call)
 	ZP_AUTO_BUF(body, BODY_BYTES_MAX);
 	int rc = cli__get(call, NULL, "/health", &body);
 
+	if (rc == 0)
+		rc = health_management(call);
 	if (rc < 0)
 		return rc;
 	if (!call->settings.is_json && !call->settings.is_quiet)

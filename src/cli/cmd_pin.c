@@ -29,13 +29,6 @@ cli__pin_path(const char *cid, struct zp_buf *url)
 	cli__url_encode(zp_slice_of(cid), url);
 }
 
-static int
-buffer_sink(void *context, struct zp_slice block, struct zp_err *err)
-{
-	zp_buf_append_slice(context, block);
-	return zp_buf_check(context, "the node's answer", err);
-}
-
 int
 cli__get(struct cli_call *call, const char *base, const char *path, struct zp_buf *body)
 {
@@ -43,7 +36,7 @@ cli__get(struct cli_call *call, const char *base, const char *path, struct zp_bu
 	    .base = base,
 	    .method = "GET",
 	    .path = path,
-	    .sink = buffer_sink,
+	    .sink = cli__body_sink,
 	    .sink_context = body,
 	};
 
@@ -87,7 +80,7 @@ pin_write(struct cli_call *call, const char *method, const char *verb, const cha
 	ZP_AUTO_BUF(body, CLI_LINE_BYTES_MAX);
 	struct cli_request request = {
 	    .method = method,
-	    .sink = buffer_sink,
+	    .sink = cli__body_sink,
 	    .sink_context = &body,
 	};
 	int rc;

@@ -50,13 +50,6 @@ waiting_begin(struct waiting *waiting, struct cli_call *call, const char *what)
 
 /* ---- Asking --------------------------------------------------------------------------------- */
 
-static int
-body_take(void *context, struct zp_slice block, struct zp_err *err)
-{
-	zp_buf_append_slice(context, block);
-	return zp_buf_check(context, "the node's answer", err);
-}
-
 /* POSTs to the management address and waits for as long as it takes. `body` takes the answer, also
  * of a failure. */
 static int
@@ -67,7 +60,7 @@ manage(struct cli_call *call, const char *path, const char *what, struct zp_buf 
 	    .base = call->settings.management,
 	    .method = "POST",
 	    .path = path,
-	    .sink = body_take,
+	    .sink = cli__body_sink,
 	    .sink_context = body,
 	    .is_patient = true,
 	    .error_body = body,
@@ -77,8 +70,8 @@ manage(struct cli_call *call, const char *path, const char *what, struct zp_buf 
 	int rc;
 
 	if (request.base == NULL)
-		return zp_fail(&call->err, ZP_E_INVALID,
-		    "a node elsewhere needs --management URL for this");
+		return zp_fail(
+		    &call->err, ZP_E_INVALID, "a node elsewhere needs --management URL for this");
 	waiting_begin(&waiting, call, what);
 	rc = cli__request(call, &request);
 	cli__progress_clear(&waiting.progress);
@@ -167,8 +160,8 @@ cli__cmd_peers_map(struct cli_call *call)
 
 /* ---- Verify --------------------------------------------------------------------------------- */
 
-static int
-damage_line(struct cli_call *call, struct zp_slice text)
+int
+cli__damage_line(struct cli_call *call, struct zp_slice text)
 {
 	ZP_AUTO_BUF(shown, CLI_LINE_BYTES_MAX);
 
@@ -206,13 +199,14 @@ each_damage(void *context, struct zp_slice name, struct zp_slice value, struct z
 	zp_buf_append_byte(&object, '}');
 	rc = cli__pick(zp_buf_slice(&object), names, &text, 1, err);
 	if (rc == 0)
-		rc = damage_line(context, zp_buf_slice(&text));
+		rc = cli__damage_line(context, zp_buf_slice(&text));
 	zp_buf_done(&text);
 	return rc;
 }
 
-static int
-each_member(void *context, struct zp_slice name, struct zp_slice value, struct zp_err *err)
+int
+cli__each_damage_member(
+    void *context, struct zp_slice name, struct zp_slice value, struct zp_err *err)
 {
 	return zp_slice_is(name, "damages") ? cli__each(value, each_damage, context, err) : 0;
 }
@@ -235,7 +229,7 @@ verify_online(struct cli_call *call)
 	}
 	/* What can't be read of a failure's body adds nothing to the failure. */
 	if (rc < 0) {
-		zp_ignore(cli__each(zp_buf_slice(&body), each_member, call, NULL));
+		zp_ignore(cli__each(zp_buf_slice(&body), cli__each_damage_member, call, NULL));
 		return rc;
 	}
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(names); i++)
@@ -262,7 +256,8 @@ on_damage(void *context, const char *text)
 	struct offline *offline = context;
 
 	if (!offline->call->settings.is_json) {
-		zp_ignore(damage_line(offline->call, zp_slice_of(text))); /* the end looks at out */
+		zp_ignore(
+		    cli__damage_line(offline->call, zp_slice_of(text))); /* the end looks at out */
 		return;
 	}
 	zp_json_put_comma(&offline->json);

@@ -26,7 +26,7 @@ const struct cli_option cli__global_options[] = {
     {"timeout", 't', CLI_DURATION, false, "DURATION", NULL, NULL,
 	"give up when the node sends nothing for so long (1m; import, export and upkeep wait)"},
     {"config", 'c', CLI_FILE, false, "FILE", NULL, NULL,
-	"zpin.yaml of the commands that open a node themselves (ZPIN_CONFIG)"},
+	"zpin.yaml: the node to open, or whose addresses to ask (ZPIN_CONFIG)"},
     {"json", 'j', CLI_FLAG, false, NULL, NULL, NULL, "print the node's JSON as it came"},
     {"quiet", 'q', CLI_FLAG, false, NULL, NULL, NULL, "print no progress and no summaries"},
     {"help", 'h', CLI_FLAG, false, NULL, NULL, NULL, "explain a command"},
@@ -105,6 +105,8 @@ static const struct cli_option import_options[] = {
 static const struct cli_option export_options[] = {
     {"output", 'o', CLI_FILE, false, "FILE", NULL, NULL,
 	"write here, in place only when complete; - is standard output (the default)"},
+    {"skip-damaged", 0, CLI_FLAG, false, NULL, NULL, NULL,
+	"take an export for complete that lacks pins which can't be read; they are told"},
     {"offline", 0, CLI_FLAG, false, NULL, NULL, NULL,
 	"open the data of a stopped or killed node; no file is changed"},
     OPTION_END,
@@ -195,8 +197,11 @@ const struct cli_command cli__commands[] = {
 	"zpin import --offline --mode replace state.ndjson.gz\n",
 	NULL, cli__cmd_import},
     {NULL, "export", "", 0, 0, "write the pinset",
-	"One pin a line, in the form of `ipfs-cluster-service state export`.", export_options,
-	"zpin export -o state.ndjson\nzpin export | zstd > state.ndjson.zst\n", "",
+	"One pin a line, in the form of `ipfs-cluster-service state export`. Where files are "
+	"damaged, "
+	"every pin that can be read is written, what is missing is told, and the exit status is 4; "
+	"with -o FILE the pins are then in FILE.partial, unless --skip-damaged.",
+	export_options, "zpin export -o state.ndjson\nzpin export | zstd > state.ndjson.zst\n", "",
 	cli__cmd_export},
     {NULL, "verify", "", 0, 0, "read all of a node's data and check it",
 	"Every byte is read and every pin counted again, by the node itself while it serves. What "
@@ -224,8 +229,10 @@ const struct cli_command cli__commands[] = {
     {NULL, "metrics", "[NAME]", 0, 1, "list the cluster's metrics, or one's values", "",
 	metrics_options, "zpin metrics\nzpin metrics freespace\nzpin metrics --prometheus\n", "",
 	cli__cmd_metrics},
-    {NULL, "health", "", 0, 0, "say whether the node answers, and its alerts", "", NULL,
-	"zpin health\n", "", cli__cmd_health},
+    {NULL, "health", "", 0, 0, "say whether the node is well, and its alerts",
+	"Asks the management address where that is known: a node that can take no writes is told, "
+	"with exit status 1, and damage that was met since its start, with exit status 4.",
+	NULL, "zpin health\n", "", cli__cmd_health},
     {NULL, "version", "", 0, 0, "print the versions of this program and of the node", "", NULL,
 	"zpin version\n", "", cli__cmd_version},
     {NULL, "completion", "SHELL", 1, 1, "print completions for bash, zsh or fish", "", NULL,

@@ -148,9 +148,16 @@ struct zp_list;
  * first. */
 ZP_MUST_CHECK int zp_list_open(struct zp_node *node, uint32_t namespace_id, const uint8_t *cursor,
     struct zp_list **list_out, struct zp_err *err);
-/* 0 and a pin valid until the next call, ZP_END, or an error. */
+/* 0 and a pin valid until the next call, or ZP_END. Where pins cannot be read the list goes on
+ * behind them, in this shard and the next ones, and the error comes at the end instead of ZP_END.
+ */
 ZP_MUST_CHECK int zp_list_next(
     struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err);
+/* Whether the list so far lacks pins that could not be read: 0, or the error that comes at the end.
+ */
+int zp_list_damage(const struct zp_list *list, struct zp_err *err);
+/* Lets go of memory and files until the next call, for a slow reader. */
+void zp_list_rest(struct zp_list *list);
 void zp_list_close(struct zp_list *list);
 
 /* ---- Import --------------------------------------------------------------------------------- */
@@ -248,11 +255,18 @@ struct zp_node_facts {
 	uint64_t commits; /* journal syncs that acknowledged something */
 	uint64_t expired;
 	uint64_t replayed_records; /* at start */
+	uint64_t
+	    damages; /* places that could not be read since the start, at most 1024 told apart */
 	bool read_only;
 	bool is_full;   /* the disk: writes are refused until there is space again */
 	bool is_broken; /* the journal failed; see broken_text */
 	char broken_text[ZP_ERR_TEXT_BYTES];
 };
 void zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out);
+
+/* The first damages that were met since the node was opened, each with shard, file and what to do;
+ * room for ZP_NODE_DAMAGES_MAX. Returns how many there are. */
+#define ZP_NODE_DAMAGES_MAX 16u
+uint32_t zp_node_damages_get(struct zp_node *node, char (*texts_out)[ZP_ERR_TEXT_BYTES]);
 
 #endif

@@ -4,7 +4,7 @@
  * Threads: the commit thread decides, journals and applies; the maintenance thread flushes, merges
  *          and looks for due pins. Callers only queue, wait and read.
  * Locks:   `queue.lock` and `upkeep_lock`; whoever holds upkeep_lock may take queue.lock, never the
- *          other way round. `origins_lock` is taken alone.
+ *          other way round. `origins_lock` and `damage.lock` are taken alone.
  */
 #ifndef ZP_COMMAND_COMMAND_INTERNAL_H
 #define ZP_COMMAND_COMMAND_INTERNAL_H
@@ -83,6 +83,17 @@ struct command__upkeep {
 	struct command__expiry *expiry;
 };
 
+/* ---- What could not be read (damage.c) ------------------------------------------------------ */
+
+#define COMMAND__DAMAGES_COUNTED_MAX 1024u /* then no more are told apart */
+
+struct command__damage {
+	struct zp_mutex lock;
+	uint32_t count;
+	uint64_t hashes[COMMAND__DAMAGES_COUNTED_MAX];
+	char texts[ZP_NODE_DAMAGES_MAX][ZP_ERR_TEXT_BYTES]; /* of the first ones */
+};
+
 /* ---- For tests: another disk, other sizes (node.c) ------------------------------------------ */
 
 struct command__seam {
@@ -114,6 +125,7 @@ struct zp_node {
 	_Atomic(bool) work_stop;          /* what was asked for and takes long ends early */
 
 	struct zp_mutex origins_lock;
+	struct command__damage damage;
 
 	/* Facts. */
 	_Atomic(bool) read_only;
@@ -135,6 +147,16 @@ _Static_assert(2 * COMMAND__GROUP_WRITES_MAX <= ZP_GROUP_ITEMS_MAX, "a group fit
 
 void command__log(struct zp_node *node, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/*
+ * A read of the shard (its index) answered `rc`. Damage, and what the disk would not give, is counted
+ * and logged when it is met first, and `err` (NULL: nobody wants it) then names the shard and what to
+ * do. Returns rc.
+ */
+int command__damage_note(struct zp_node *node, uint32_t shard, int rc, struct zp_err *err);
+/* The same for a key whose answer said no more than that. */
+int command__damage_of_key(
+    struct zp_node *node, const struct zp_key *key, int rc, struct zp_err *err);
 
 /* ---- Opening (node.c) ----------------------------------------------------------------------- */
 

@@ -287,8 +287,7 @@ write_take(struct zp_node *node, struct zp_write *write, uint32_t index, struct 
 	int rc;
 
 	if (item->rc < 0)
-		return zp_fail(err, item->rc,
-		    "what stands under the CID cannot be read: a file of its shard is damaged");
+		return command__damage_of_key(node, &item->change.key, item->rc, err);
 	write->was_there = old != NULL;
 	rc = write_decide(node, write, old, index, &decision, &has_change, err);
 	if (rc == ZP_OK && decision.has_new)

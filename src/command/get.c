@@ -14,7 +14,8 @@ zp_command_get(struct zp_node *node, const struct zp_key *key, struct zp_read_sc
 	uint32_t shard = zp_shard_map_find(zp_shards_map(node->shards), key);
 	struct zp_view *view = zp_engine_view_get(zp_shards_engine(node->shards, shard));
 	struct zp_record record;
-	int rc = zp_view_get(view, key, scratch, &record, err);
+	int rc =
+	    command__damage_note(node, shard, zp_view_get(view, key, scratch, &record, err), err);
 
 	if (rc == ZP_E_NOT_FOUND)
 		rc = zp_fail(err, rc, "pin is not part of the pinset");
@@ -28,6 +29,26 @@ zp_command_get(struct zp_node *node, const struct zp_key *key, struct zp_read_sc
 	if (rc == ZP_OK)
 		*record_out = record;
 	return rc;
+}
+
+int
+command__damage_of_key(struct zp_node *node, const struct zp_key *key, int rc, struct zp_err *err)
+{
+	uint32_t shard = zp_shard_map_find(zp_shards_map(node->shards), key);
+	struct zp_read_scratch *scratch;
+	struct zp_record record;
+	struct zp_err why = {0};
+	struct zp_view *view;
+
+	if (rc != ZP_E_CORRUPT && rc != ZP_E_IO)
+		return rc;
+	scratch = zp_read_scratch_new();
+	view = zp_engine_view_get(zp_shards_engine(node->shards, shard));
+	if (zp_view_get(view, key, scratch, &record, &why) == rc)
+		rc = command__damage_note(node, shard, rc, &why);
+	zp_view_release(view);
+	zp_read_scratch_free(scratch);
+	return zp_fail(err, rc, "what stands under the CID cannot be read: %s", why.text);
 }
 
 /* ---- Many ----------------------------------------------------------------------------------- */
@@ -112,6 +133,8 @@ zp_command_get_batch(struct zp_node *node, const struct zp_key *keys, size_t cou
 		for (size_t i = at; rc == ZP_OK && i < end; i++) {
 			texts_to_offset(&found[i - at], texts);
 			answers_out[wanted[i].index] = found[i - at];
+			zp_ignore(command__damage_of_key(
+			    node, wanted[i].key, found[i - at].rc, NULL)); /* counted */
 		}
 		at = end;
 	}

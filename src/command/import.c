@@ -271,8 +271,13 @@ delete_go_on(struct zp_import *import, struct zp_err *err)
 		if (batch == NULL)
 			return ZP_E_FULL;
 		while (batch->batch.count < IMPORT__BATCH_WRITES_MAX &&
-		       (rc = zp_list_next(import->deleting, &key, &record, err)) == ZP_OK)
+		       (rc = zp_list_next(import->deleting, &key, &record, err)) == ZP_OK) {
+			/* What cannot be listed cannot be removed: rather early than at the end. */
+			rc = zp_list_damage(import->deleting, err);
+			if (rc < 0)
+				break;
 			import__delete_add(batch, &key);
+		}
 		if (rc < 0)
 			return rc;
 		if (rc == ZP_END) {

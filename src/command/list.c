@@ -6,6 +6,9 @@
  * A view holds memory and deleted files: after a minute it is given up and the list goes on behind
  * its last key in a new one. So a pin that nobody touched appears exactly once, and one that was
  * changed meanwhile appears as it was or as it is.
+ *
+ * Damage is remembered over views and shards: what can be read is listed, and nobody takes it for
+ * all.
  */
 #include "command/command_internal.h"
 
@@ -21,7 +24,9 @@ struct zp_list {
 	uint64_t opened_at_ns;
 	uint32_t since_clock;
 	bool has_last;
-	struct zp_key last; /* the last key looked at: the list goes on behind it */
+	struct zp_key last;      /* the last key looked at: the list goes on behind it */
+	struct zp_err damage;    /* the first; code 0: none */
+	uint64_t damaged_places; /* met; one perhaps more than once */
 };
 
 int
@@ -55,6 +60,12 @@ scan_close(struct zp_list *list)
 }
 
 void
+zp_list_rest(struct zp_list *list)
+{
+	scan_close(list);
+}
+
+void
 zp_list_close(struct zp_list *list)
 {
 	if (list == NULL)
@@ -63,10 +74,40 @@ zp_list_close(struct zp_list *list)
 	zp_free(list);
 }
 
+/* ---- Damage --------------------------------------------------------------------------------- */
+
+static void
+fault_take(void *context, const struct zp_err *why)
+{
+	struct zp_list *list = context;
+	struct zp_err named = *why;
+
+	zp_ignore(command__damage_note(list->node, list->shard, why->code, &named)); /* kept here */
+	if (list->damaged_places++ == 0)
+		list->damage = named;
+}
+
+int
+zp_list_damage(const struct zp_list *list, struct zp_err *err)
+{
+	if (list->damaged_places == 0)
+		return ZP_OK;
+	/* Also where the disk gave an error: for who reads the list it is the same. */
+	if (list->damaged_places == 1)
+		return zp_fail(err, ZP_E_CORRUPT, "the list lacks pins that cannot be read: %s",
+		    list->damage.text);
+	return zp_fail(err, ZP_E_CORRUPT,
+	    "the list lacks pins that cannot be read, in %llu places; the first: %s",
+	    (unsigned long long)list->damaged_places, list->damage.text);
+}
+
+/* ---- Scans ---------------------------------------------------------------------------------- */
+
 static int
 scan_open(struct zp_list *list, struct zp_err *err)
 {
-	struct zp_scan_options options = {.from = list->has_last ? &list->last : NULL};
+	struct zp_scan_options options = {
+	    .from = list->has_last ? &list->last : NULL, .fault = fault_take, .context = list};
 	int rc;
 
 	list->view = zp_engine_view_get(zp_shards_engine(list->node->shards, list->shard));
@@ -79,7 +120,8 @@ scan_open(struct zp_list *list, struct zp_err *err)
 
 /* ---- Walking -------------------------------------------------------------------------------- */
 
-/* The next pin of any kind; moves on from shard to shard. */
+/* The next pin of any kind; moves on from shard to shard, whether the last one ended well or with
+ * damage, which is told at the very end. */
 static int
 next(struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err)
 {
@@ -88,10 +130,9 @@ next(struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out,
 
 		if (list->scan == NULL)
 			rc = scan_open(list, err);
-		if (rc == ZP_OK)
-			rc = zp_scan_next(list->scan, key_out, record_out, err);
 		if (rc < 0)
 			return rc;
+		rc = zp_scan_next(list->scan, key_out, record_out, NULL);
 		if (rc == ZP_OK) {
 			/* A scan begins at its first key; the list goes on behind it. */
 			if (list->has_last && zp_key_compare(key_out, &list->last) <= 0)
@@ -103,7 +144,7 @@ next(struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out,
 		scan_close(list);
 		list->shard++;
 	}
-	return ZP_END;
+	return list->damaged_places == 0 ? ZP_END : zp_list_damage(list, err);
 }
 
 int

@@ -147,6 +147,7 @@ merge_shard(struct zp_node *node, uint32_t index)
 	node->merge_may_stop = false;
 	zp_mutex_unlock(&node->upkeep_lock);
 	*gave_way = rc == ZP_E_STOPPING;
+	zp_ignore(command__damage_note(node, index, rc, &err)); /* counted; it is the same rc */
 	if (rc < 0 && rc != ZP_E_STOPPING)
 		command__log(node, 3, "merge of shard %016llx: %s",
 		    (unsigned long long)zp_shards_map(node->shards)->ranges[index].id, err.text);

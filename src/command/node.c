@@ -268,6 +268,7 @@ node_new(const struct zp_node_options *options)
 	zp_cond_init(&node->queue.done);
 	zp_mutex_init(&node->upkeep_lock);
 	zp_mutex_init(&node->origins_lock);
+	zp_mutex_init(&node->damage.lock);
 	return node;
 }
 
@@ -283,6 +284,7 @@ node_free(struct zp_node *node)
 	zp_mutex_done(&node->queue.lock);
 	zp_mutex_done(&node->upkeep_lock);
 	zp_mutex_done(&node->origins_lock);
+	zp_mutex_done(&node->damage.lock);
 	zp_free(node->root);
 	zp_free(node);
 }
@@ -306,6 +308,10 @@ command__node_open(const struct zp_node_options *options, const struct command__
 	if (rc < 0) {
 		node_free(node);
 		return zp_wrap(err, rc, "open node %s", options->root);
+	}
+	for (uint32_t i = 0; i < zp_shards_map(node->shards)->count; i++) {
+		if (zp_engine_is_suspended(zp_shards_engine(node->shards, i)))
+			zp_ignore(command__damage_note(node, i, ZP_E_CORRUPT, NULL)); /* counted */
 	}
 	command__commit_init(node);
 	command__upkeep_init(node);

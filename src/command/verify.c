@@ -6,6 +6,30 @@
  */
 #include "command/command_internal.h"
 
+/* One shard's verify: its damages name the shard and are counted with the others. */
+struct verifying {
+	struct zp_node *node;
+	uint32_t shard;
+	void (*damage)(void *context, const char *text);
+	void *context;
+};
+
+static void
+damage_tell(void *context, const char *text)
+{
+	struct verifying *verifying = context;
+	const char *segment = strstr(text, ": segment "); /* behind the file's name: named twice */
+	bool is_file = segment == NULL && strstr(text, ".seg: ") != NULL;
+	struct zp_err why = {0};
+	/* As a read would tell it, so that both are the same damage. */
+	int rc = zp_fail(&why, ZP_E_CORRUPT, "%s%s", is_file ? "segment " : "",
+	    segment != NULL ? segment + 2 : text);
+
+	zp_ignore(command__damage_note(verifying->node, verifying->shard, rc, &why)); /* the same */
+	if (verifying->damage != NULL)
+		verifying->damage(verifying->context, why.text);
+}
+
 int
 zp_command_verify(struct zp_node *node, void (*damage)(void *context, const char *text),
     void *context, struct zp_verify_report *report_out, struct zp_err *err)
@@ -13,19 +37,20 @@ zp_command_verify(struct zp_node *node, void (*damage)(void *context, const char
 	struct zp_verify_report sum = {0};
 	struct zp_err why = {0};
 
-	/* What is only in memory yet is written first, where that can be, to be read back with the rest. */
-	if (!node->options.read_only && !node->is_broken &&
-	    zp_command_checkpoint(node, &why) < 0)
-		command__log(node, 2, "verify reads what is in files; the rest could not be written: %s",
-		    why.text);
+	/* What is only in memory yet is written first, where that can be, to be read back with the
+	 * rest. */
+	if (!node->options.read_only && !node->is_broken && zp_command_checkpoint(node, &why) < 0)
+		command__log(node, 2,
+		    "verify reads what is in files; the rest could not be written: %s", why.text);
 	for (uint32_t i = 0; i < zp_shards_map(node->shards)->count; i++) {
+		struct verifying verifying = {
+		    .node = node, .shard = i, .damage = damage, .context = context};
 		struct zp_verify_report report = {0};
 		int rc;
 
 		command__upkeep_enter(node);
-		rc = zp_engine_verify(
-		    zp_shards_engine(node->shards, i), damage, context, &node->work_stop, &report,
-		    err);
+		rc = zp_engine_verify(zp_shards_engine(node->shards, i), damage_tell, &verifying,
+		    &node->work_stop, &report, err);
 		command__upkeep_leave(node);
 		/* Damage in one shard is no reason to leave the others unread. */
 		if (rc < 0 && rc != ZP_E_CORRUPT)
@@ -39,7 +64,7 @@ zp_command_verify(struct zp_node *node, void (*damage)(void *context, const char
 	*report_out = sum;
 	if (sum.damages > 0)
 		return zp_fail(err, ZP_E_CORRUPT,
-		    "%llu damages: restore the files named from a snapshot or replica",
+		    "%llu damages: restore the files named from a snapshot or copy",
 		    (unsigned long long)sum.damages);
 	return ZP_OK;
 }

@@ -322,6 +322,12 @@ zp_engine_is_suspended(const struct zp_engine *engine)
 	return engine->suspended_why[0] != '\0';
 }
 
+const char *
+zp_engine_suspended_why(const struct zp_engine *engine)
+{
+	return engine->suspended_why;
+}
+
 int
 engine__suspended_check(const struct zp_engine *engine, struct zp_err *err)
 {

@@ -64,6 +64,7 @@ ZP_MUST_CHECK int zp_engine_open(const struct zp_engine_options *options,
  */
 struct zp_engine *zp_engine_suspended_new(const struct zp_engine_options *options, const char *why);
 bool zp_engine_is_suspended(const struct zp_engine *engine);
+const char *zp_engine_suspended_why(const struct zp_engine *engine); /* "": it is open */
 
 void zp_engine_close(struct zp_engine *engine); /* NULL is allowed; views must be released */
 
@@ -223,6 +224,9 @@ ZP_MUST_CHECK int zp_view_get_batch(struct zp_view *view, const struct zp_key *c
 struct zp_scan_options {
 	const struct zp_key *from; /* first key to give, NULL: the shard's first */
 	bool without_texts;	   /* for counts and column filters */
+	/* Told of each fault at once, code and text; may be NULL. The end tells the first again. */
+	void (*fault)(void *context, const struct zp_err *why);
+	void *context;
 };
 
 /* Live pins in key order, merged from all runs and memtables of the view as of now. Holds the view. */

@@ -29,10 +29,10 @@ zp_read_scratch_free(struct zp_read_scratch *scratch)
 	zp_free(scratch);
 }
 
-/* The run's segment whose range holds the key: true and which (NULL in it: damaged). */
+/* The run's segment whose range holds the key: true and which. */
 static bool
 run_segment(const struct version *version, size_t run_at, const uint8_t key[ZP_KEY_BYTES],
-    struct segment **segment_out)
+    size_t *index_out)
 {
 	const struct manifest_run *run = &version->manifest.runs[run_at];
 
@@ -45,7 +45,7 @@ run_segment(const struct version *version, size_t run_at, const uint8_t key[ZP_K
 		if (memcmp(key, info->first_key, known) < 0)
 			return false;
 		if (memcmp(key, info->last_key, known) <= 0) {
-			*segment_out = segment;
+			*index_out = i;
 			return true;
 		}
 	}
@@ -60,15 +60,16 @@ runs_get(const struct version *version, const struct zp_key *key,
 {
 	for (size_t i = 0; i < version->manifest.run_count; i++) {
 		struct segment *segment;
+		size_t index;
 		int rc;
 
 		if (version->manifest.runs[i].family != ZP_FAMILY_PIN)
 			break; /* families rise, and pin is the first */
-		if (!run_segment(version, i, bytes, &segment))
+		if (!run_segment(version, i, bytes, &index))
 			continue;
+		segment = version->runs[i][index];
 		if (segment == NULL)
-			return zp_fail(err, ZP_E_CORRUPT,
-			    "the file that may hold this pin is damaged: restore it from a snapshot or replica");
+			return segment__unopened_fault(&version->manifest.runs[i].segments[index], err);
 		if (!segment__may_contain(segment, key))
 			continue;
 		rc = segment__get(segment, key, &scratch->segment, row_out, err);

@@ -55,6 +55,8 @@ struct zp_scan {
 	size_t source_count;
 	struct source *given; /* whose row the caller has: moved on at the next call */
 	struct zp_err damage; /* the first; code 0: none */
+	void (*fault)(void *context, const struct zp_err *why); /* or NULL */
+	void *context;
 };
 
 /* ---- One input ------------------------------------------------------------------------------- */
@@ -89,6 +91,8 @@ damage_note(struct zp_scan *scan, const struct zp_err *why)
 {
 	if (scan->damage.code == ZP_OK)
 		scan->damage = *why;
+	if (scan->fault != NULL)
+		scan->fault(scan->context, why);
 }
 
 /* The keys of the source's present segment behind the row that was read last cannot be given, up to the
@@ -130,17 +134,20 @@ segment_is_wanted(const struct zp_scan *scan, const struct segment *segment,
 				  (segment == NULL || segment__may_contain(segment, &scan->from)));
 }
 
+/* On the source's segment `at`. */
 static int
-iterator_open(const struct zp_scan *scan, struct segment *segment,
-    struct segment_iterator **iterator_out, struct zp_err *err)
+iterator_open(
+    const struct zp_scan *scan, size_t at, struct source *source, struct zp_err *err)
 {
+	struct segment *segment = source->segments[at];
+
 	if (segment == NULL)
-		return zp_fail(err, ZP_E_CORRUPT, "a segment is damaged");
+		return segment__unopened_fault(&source->infos[at], err);
 	if (is_pin(scan))
-		return segment__iterator_open(
-		    segment, scan->has_from ? &scan->from : NULL, scan->read, iterator_out, err);
+		return segment__iterator_open(segment, scan->has_from ? &scan->from : NULL,
+		    scan->read, &source->iterator, err);
 	return segment__entries_open(
-	    segment, scan->has_from ? scan->from_columns : NULL, iterator_out, err);
+	    segment, scan->has_from ? scan->from_columns : NULL, &source->iterator, err);
 }
 
 /* Opens the source's next segment that may have keys at or after `from`. */
@@ -154,7 +161,7 @@ source_open_next(struct zp_scan *scan, struct source *source)
 		source->has_row = false;
 		if (!segment_is_wanted(scan, source->segments[at], &source->infos[at]))
 			continue;
-		if (iterator_open(scan, source->segments[at], &source->iterator, &why) == ZP_OK)
+		if (iterator_open(scan, at, source, &why) == ZP_OK)
 			return;
 		source->iterator = NULL;
 		damage_note(scan, &why);
@@ -315,6 +322,8 @@ zp_scan_open(struct zp_view *view, const struct zp_scan_options *options,
 	struct zp_scan *scan = scan_new(view, ZP_FAMILY_PIN, options->from);
 
 	(void)err; /* damage is told at the end */
+	scan->fault = options->fault;
+	scan->context = options->context;
 	scan->read = options->without_texts ? SEGMENT_READ_WITHOUT_TEXTS : SEGMENT_READ_ALL;
 	sources_open(scan);
 	*scan_out = scan;

@@ -184,6 +184,8 @@ bool segment__has_filter(enum zp_family family);
 
 /* "<32 hex>.seg" for a name, and back (false when it is not one). `text` has ZP_FILE_NAME_MAX bytes. */
 void segment__name_format(const struct segment_name *name, char *text);
+/* Makes the error for a read of a segment that could not be opened. */
+int segment__unopened_fault(const struct segment_info *info, struct zp_err *err);
 bool segment__name_parse(const char *text, struct segment_name *name_out);
 
 #endif

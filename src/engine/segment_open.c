@@ -133,6 +133,16 @@ segment__block_fault(
 	    fault);
 }
 
+int
+segment__unopened_fault(const struct segment_info *info, struct zp_err *err)
+{
+	char name[ZP_FILE_NAME_MAX];
+
+	segment__name_format(&info->name, name);
+	return zp_fail(
+	    err, ZP_E_CORRUPT, "segment %s: missing or damaged: it could not be opened", name);
+}
+
 /* ---- Checks of sections --------------------------------------------------------------------- */
 
 /* Sections stand back to back between the groups and the footer. */

@@ -6,6 +6,8 @@
 #include "main/config.h"
 #include "main/serve.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static int
@@ -22,6 +24,45 @@ config_check(const char *config_path, bool show, struct zp_buf *warnings, struct
 		zp_config_show(&config, values);
 	zp_config_done(&config);
 	return rc;
+}
+
+/* An address that commands on this machine can ask. */
+static void
+address_put(const char *scheme, const struct zp_config_addresses *addresses, struct zp_buf *url)
+{
+	for (size_t i = 0; i < addresses->count && url->length == 0; i++) {
+		const struct zp_config_address *address = &addresses->items[i];
+		const char *host = address->host;
+
+		if (address->port == 0) /* the kernel chose; only the log says which */
+			continue;
+		if (strcmp(host, "::") == 0 || strcmp(host, "0.0.0.0") == 0)
+			host = "localhost"; /* all of the machine's */
+		zp_buf_printf(url, strchr(host, ':') != NULL ? "%s://[%s]:%u" : "%s://%s:%u",
+		    scheme, host, address->port);
+	}
+}
+
+/* The socket has both, and asks for no account. */
+static int
+config_addresses(
+    const char *config_path, struct zp_buf *api, struct zp_buf *management, struct zp_err *err)
+{
+	struct zp_config config;
+	int rc = zp_config_load(config_path, environ, &config, err);
+
+	if (rc < 0)
+		return rc;
+	if (config.management.socket[0] != '\0') {
+		zp_buf_printf(api, "unix:%s", config.management.socket);
+		zp_buf_append_slice(management, zp_buf_slice(api));
+	} else {
+		address_put(config.api.tls_certificate[0] != '\0' ? "https" : "http",
+		    &config.api.listen, api);
+		address_put("http", &config.management.listen, management);
+	}
+	zp_config_done(&config);
+	return 0;
 }
 
 static void
@@ -45,6 +86,7 @@ main(int argc, char **argv)
 	    .verify = zp_node_verify,
 #endif
 	    .config_check = config_check,
+	    .addresses = config_addresses,
 	    .config_example = zp_config_example,
 	    .config_reference = config_reference,
 	};

@@ -334,50 +334,64 @@ zp_node_import(const char *config_path, const struct zp_cli_import *from,
 /* ---- Export, verify -------------------------------------------------------------------------- */
 
 static int
-pins_write(struct zp_node *node, const struct zp_cli_export *to, struct zp_cli_counts *counts,
-    struct zp_err *err)
+pin_append(struct zp_node *node, const struct zp_key *key, const struct zp_record *record,
+    struct zp_buf *lines, struct zp_err *err)
 {
 	const struct zp_pin_json_style style = {0};
+	struct zp_slice allocations;
+	int rc = zp_tables_allocations_json(
+	    zp_node_tables(node), record->facts[ZP_FACT_ALLOCATIONS], &allocations, err);
+
+	if (rc == ZP_OK)
+		rc = zp_pin_to_json(key, record, allocations, &style, lines, err);
+	zp_buf_append_byte(lines, '\n');
+	return rc;
+}
+
+static int
+lines_write(struct zp_cli_export *to, struct zp_buf *lines, struct zp_cli_counts *counts,
+    struct zp_err *err)
+{
+	int rc = to->write(to->context, zp_buf_slice(lines), err);
+
+	counts->bytes += lines->length;
+	zp_buf_clear(lines);
+	to->progress(to->context, counts);
+	return rc;
+}
+
+static int
+pins_write(struct zp_node *node, struct zp_cli_export *to, struct zp_cli_counts *counts,
+    struct zp_err *err)
+{
 	ZP_AUTO_BUF(lines, LINE_BYTES_MAX);
 	struct zp_record record;
 	struct zp_list *list;
 	struct zp_key key;
+	int rc_list = ZP_OK; /* of the list: ZP_END, or that it lacks pins */
 	int rc = zp_list_open(node, 0, NULL, &list, err);
 
 	if (rc < 0)
 		return rc;
-	while ((rc = zp_list_next(list, &key, &record, err)) == ZP_OK) {
-		struct zp_slice allocations;
-
-		rc = zp_tables_allocations_json(zp_node_tables(node),
-		    record.facts[ZP_FACT_ALLOCATIONS], &allocations, err);
-		if (rc == ZP_OK)
-			rc = zp_pin_to_json(&key, &record, allocations, &style, &lines, err);
-		zp_buf_append_byte(&lines, '\n');
+	while (rc == ZP_OK && (rc_list = zp_list_next(list, &key, &record, err)) == ZP_OK) {
+		rc = pin_append(node, &key, &record, &lines, err);
 		counts->line++;
 		counts->imported++;
-		if (rc == ZP_OK && lines.length > LINE_BYTES_MAX / 4) {
-			counts->bytes += lines.length;
-			rc = to->write(to->context, zp_buf_slice(&lines), err);
-			zp_buf_clear(&lines);
-			to->progress(to->context, counts);
-		}
-		if (rc < 0)
-			break;
+		if (rc == ZP_OK && lines.length > LINE_BYTES_MAX / 4)
+			rc = lines_write(to, &lines, counts, err);
 	}
 	zp_list_close(list);
-	counts->bytes += lines.length;
-	if ((rc == ZP_END || rc == ZP_E_CORRUPT) && lines.length > 0) {
-		int rc_write = to->write(to->context, zp_buf_slice(&lines), err);
-
-		rc = rc_write < 0 ? rc_write : rc;
-	}
-	return rc == ZP_END ? ZP_OK : rc;
+	if (rc == ZP_OK && lines.length > 0)
+		rc = lines_write(to, &lines, counts, err);
+	if (rc < 0 || rc_list == ZP_END)
+		return rc;
+	to->is_incomplete = true;
+	return rc_list;
 }
 
 int
-zp_node_export(const char *config_path, const struct zp_cli_export *to,
-    struct zp_cli_counts *counts_out, struct zp_err *err)
+zp_node_export(const char *config_path, struct zp_cli_export *to, struct zp_cli_counts *counts_out,
+    struct zp_err *err)
 {
 	struct offline offline;
 	int rc = offline_open(&offline, config_path, true, err);

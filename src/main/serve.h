@@ -16,7 +16,7 @@ ZP_MUST_CHECK int zp_node_init(
     const char *config_path, const char *directory, struct zp_buf *report, struct zp_err *err);
 ZP_MUST_CHECK int zp_node_import(const char *config_path, const struct zp_cli_import *import,
     struct zp_cli_counts *counts_out, struct zp_err *err);
-ZP_MUST_CHECK int zp_node_export(const char *config_path, const struct zp_cli_export *export,
+ZP_MUST_CHECK int zp_node_export(const char *config_path, struct zp_cli_export *export,
     struct zp_cli_counts *counts_out, struct zp_err *err);
 ZP_MUST_CHECK int zp_node_verify(
     const char *config_path, struct zp_cli_verify *verify, struct zp_err *err);

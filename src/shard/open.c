@@ -326,7 +326,9 @@ checkpoints_read(struct zp_shards *shards, struct zp_err *err)
 		return rc;
 	if (count == 0)
 		return zp_fail(err, ZP_E_NOT_FOUND,
-		    "%s has no checkpoint: it was not finished when it was made; make it again",
+		    "%s has no checkpoint: restore journal/checkpoint-* from a snapshot or copy; "
+		    "only "
+		    "a node that never started may be removed and made again",
 		    shards->options.root);
 	shards->checkpoint_highest = numbers[0];
 	for (size_t i = 0; i < count && shards->older.number == 0; i++) {
