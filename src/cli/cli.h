@@ -91,6 +91,19 @@ struct zp_cli_verify {
 	uint64_t damages;
 };
 
+/* A look at a node whose journal is damaged, or its repair. */
+struct zp_cli_repair {
+	bool accept_loss;
+	/* Out. */
+	char damage[512]; /* empty: there is none, and nothing was done */
+	uint64_t batches; /* of the journal that are whole */
+	uint64_t missing; /* that are known to be missing between them or behind them */
+	bool is_repaired;
+	uint64_t records;    /* that went into the shards */
+	uint64_t lost_lists; /* allocations of pins that name a stand-in now */
+	char kept_in[4200]; /* where the old files are; empty: there were none */
+};
+
 /*
  * What the program can do without another process. `config_path` is --config or NULL; the ops read
  * the config themselves. An op that is NULL answers "not in this build".
@@ -110,6 +123,8 @@ struct zp_cli_node_ops {
 	    struct zp_cli_counts *counts_out, struct zp_err *err);
 	/* ZP_E_CORRUPT when something is damaged. */
 	int (*verify)(const char *config_path, struct zp_cli_verify *verify, struct zp_err *err);
+	/* On the data of a stopped node. ZP_E_CORRUPT when it can't be mended so. */
+	int (*repair)(const char *config_path, struct zp_cli_repair *repair, struct zp_err *err);
 	/* Reads and checks the config; warnings and, with `show`, the values. */
 	int (*config_check)(const char *config_path, bool show, struct zp_buf *warnings,
 	    struct zp_buf *values, struct zp_err *err);

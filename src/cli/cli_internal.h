@@ -351,6 +351,7 @@ int cli__cmd_pin_recover(struct cli_call *call);
 int cli__cmd_import(struct cli_call *call);
 int cli__cmd_export(struct cli_call *call);
 int cli__cmd_verify(struct cli_call *call);
+int cli__cmd_repair(struct cli_call *call);
 int cli__cmd_checkpoint(struct cli_call *call);
 int cli__cmd_snapshot(struct cli_call *call);
 int cli__cmd_peers_map(struct cli_call *call);

@@ -1,5 +1,5 @@
 /*
- * cmd_upkeep.c - long work on a whole node: verify, checkpoint, snapshot, peers map.
+ * cmd_upkeep.c - long work on a whole node: verify, repair, checkpoint, snapshot, peers map.
  *
  * Flow: POST to the management address, which answers when the work is done; meanwhile a terminal
  * shows for how long. `verify --offline` reads the data of a stopped node in this process.
@@ -306,4 +306,74 @@ int
 cli__cmd_verify(struct cli_call *call)
 {
 	return cli__has(call->parsed, "offline") ? verify_offline(call) : verify_online(call);
+}
+
+/* ---- Repair -----------------------------------------------------------------------------------
+ */
+
+static int
+repair_json(struct cli_call *call, const struct zp_cli_repair *repair)
+{
+	ZP_AUTO_BUF(json, CLI_LINE_BYTES_MAX);
+
+	zp_buf_append_text(&json, "{\"damage\":");
+	if (repair->damage[0] == '\0')
+		zp_buf_append_text(&json, "null");
+	else
+		zp_json_put_text(&json, repair->damage);
+	zp_buf_printf(&json,
+	    ",\"whole_batches\":%" PRIu64 ",\"missing_batches\":%" PRIu64
+	    ",\"repaired\":%s,\"records\":%" PRIu64 ",\"lost_lists\":%" PRIu64 ",\"kept_in\":",
+	    repair->batches, repair->missing, repair->is_repaired ? "true" : "false",
+	    repair->records, repair->lost_lists);
+	zp_json_put_text(&json, repair->kept_in);
+	zp_buf_append_byte(&json, '}');
+	return cli__print_line(call, zp_buf_slice(&json), &call->err);
+}
+
+static int
+repair_print(struct cli_call *call, const struct zp_cli_repair *repair)
+{
+	ZP_AUTO_BUF(text, CLI_LINE_BYTES_MAX);
+
+	if (call->settings.is_json)
+		return repair_json(call, repair);
+	if (repair->damage[0] == '\0') {
+		zp_buf_append_text(&text, "the journal is fine, nothing was done");
+		return cli__print_line(call, zp_buf_slice(&text), &call->err);
+	}
+	zp_buf_printf(&text,
+	    "damage: %s\njournal: %" PRIu64 " batches are whole, %" PRIu64
+	    " are known to be missing",
+	    repair->damage, repair->batches, repair->missing);
+	if (repair->is_repaired)
+		zp_buf_printf(&text,
+		    "\nrepaired: %" PRIu64 " records went into the shards, a new journal begins",
+		    repair->records);
+	if (repair->lost_lists > 0)
+		zp_buf_printf(&text,
+		    "\n%" PRIu64 " lists of allocations are lost, a peer that nobody has stands in "
+		    "for each: see `zpin peers map`",
+		    repair->lost_lists);
+	if (repair->kept_in[0] != '\0')
+		zp_buf_printf(&text, "\nthe old files are in %s", repair->kept_in);
+	return cli__print_line(call, zp_buf_slice(&text), &call->err);
+}
+
+int
+cli__cmd_repair(struct cli_call *call)
+{
+	struct zp_cli_repair repair = {.accept_loss = cli__has(call->parsed, "accept-loss")};
+	int rc;
+
+	if (call->ops->repair == NULL)
+		return zp_fail(&call->err, ZP_E_UNSUPPORTED, "repair: not in this build");
+	rc = call->ops->repair(call->settings.config_path, &repair, &call->err);
+	if (rc == 0)
+		rc = repair_print(call, &repair);
+	if (rc == 0 && repair.damage[0] != '\0' && !repair.is_repaired)
+		return zp_fail(&call->err, ZP_E_CORRUPT,
+		    "nothing was changed: restore the file from a copy, or go on without what is "
+		    "lost: zpin repair --accept-loss");
+	return rc;
 }

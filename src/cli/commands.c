@@ -118,6 +118,12 @@ static const struct cli_option verify_options[] = {
     OPTION_END,
 };
 
+static const struct cli_option repair_options[] = {
+    {"accept-loss", 0, CLI_FLAG, false, NULL, NULL, NULL,
+	"go on without the writes that are damaged or missing"},
+    OPTION_END,
+};
+
 static const struct cli_option config_check_options[] = {
     {"show", 0, CLI_FLAG, false, NULL, NULL, NULL, "print every value, secrets hidden"},
     OPTION_END,
@@ -208,6 +214,16 @@ const struct cli_command cli__commands[] = {
 	"is damaged is listed, and the exit status is then 4.",
 	verify_options, "zpin verify\nzpin verify --offline --config ./zpin-data/zpin.yaml\n", "",
 	cli__cmd_verify},
+    {NULL, "repair", "", 0, 0, "let a stopped node go on whose journal is damaged",
+	"Tells what is wrong with the journal and how much of it is whole, and changes nothing; "
+	"the "
+	"exit status is then 4. Restoring the file from a copy loses nothing and is better. With "
+	"--accept-loss everything that is whole goes into the shards, also what stands behind the "
+	"damage, the old files are kept in a folder beside, and a new journal begins.",
+	repair_options,
+	"zpin repair --config ./zpin-data/zpin.yaml\n"
+	"zpin repair --accept-loss --config ./zpin-data/zpin.yaml\n",
+	"", cli__cmd_repair},
     {NULL, "checkpoint", "", 0, 0, "write what is in memory into files, and trim the journal",
 	"The node does so by itself; this is for before a copy or a restart.", NULL,
 	"zpin checkpoint\n", "", cli__cmd_checkpoint},

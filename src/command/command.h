@@ -53,6 +53,25 @@ ZP_MUST_CHECK int zp_node_open(
  * threads and closes. NULL is allowed. */
 void zp_node_close(struct zp_node *node);
 
+struct zp_repair_report {
+	char damage[ZP_ERR_TEXT_BYTES]; /* why the node does not open; empty: the journal is fine */
+	struct zp_journal_salvage journal; /* what is left of it */
+	bool is_repaired;
+	uint64_t replayed_records; /* went into the shards */
+	uint64_t lost_peers;       /* ids whose peer is not known: "lost peer N" stands for it */
+	uint64_t lost_lists;       /* allocation lists that are one such peer now */
+	char kept_in[4200];        /* folder with the old files; empty: there were none */
+};
+
+/*
+ * For a node whose journal is damaged or lost. Without `accept_loss` it only looks, and changes
+ * nothing. With it everything that is whole in the journal goes into the shards, whatever is
+ * missing between, and an empty journal begins; the old files are kept beside it. Cut short, it can
+ * be repeated. ZP_E_CORRUPT while a shard is suspended: that needs the journal.
+ */
+ZP_MUST_CHECK int zp_node_repair(const struct zp_node_options *options, bool accept_loss,
+    struct zp_repair_report *report_out, struct zp_err *err);
+
 const struct zp_tables *zp_node_tables(const struct zp_node *node); /* read side; any thread */
 /* Writes answer ZP_E_READ_ONLY from now on, or are taken again. A node that was opened read-only
  * stays so. */

@@ -165,6 +165,13 @@ ZP_MUST_CHECK int command__node_create(
 ZP_MUST_CHECK int command__node_open(const struct zp_node_options *options,
     const struct command__seam *seam, struct zp_node **node_out, struct zp_err *err);
 
+/* Lock and shards alone, without journal and threads. */
+ZP_MUST_CHECK int command__node_files_open(
+    const struct zp_node_options *options, struct zp_node **node_out, struct zp_err *err);
+void command__node_files_close(struct zp_node *node);
+/* How this node opens its journal. */
+void command__journal_options_set(struct zp_node *node, struct zp_journal_options *options_out);
+
 /* ---- Queue (queue.c) ------------------------------------------------------------------------ */
 
 /* About what the write takes in the journal, at most; with what it may register. */

@@ -161,12 +161,13 @@ files_open(struct zp_node *node, struct zp_err *err)
 	return ZP_OK;
 }
 
-static int
-journal_open(struct zp_node *node, struct zp_err *err)
+void
+command__journal_options_set(struct zp_node *node, struct zp_journal_options *options_out)
 {
 	const struct zp_shard_map *map = zp_shards_map(node->shards);
 	const struct zp_checkpoint *newest = zp_shards_newest(node->shards);
-	struct zp_journal_options options = {
+
+	*options_out = (struct zp_journal_options){
 	    .store = node->journal_store,
 	    .node = map->node,
 	    .epoch = newest->epoch,
@@ -175,9 +176,16 @@ journal_open(struct zp_node *node, struct zp_err *err)
 	    .no_mark = node->options.no_sync,
 	    .first_batch = newest->batch + 1,
 	};
-
-	memcpy(options.cluster_id, map->cluster_id, sizeof(options.cluster_id));
+	memcpy(options_out->cluster_id, map->cluster_id, sizeof(options_out->cluster_id));
 	node->epoch = newest->epoch;
+}
+
+static int
+journal_open(struct zp_node *node, struct zp_err *err)
+{
+	struct zp_journal_options options;
+
+	command__journal_options_set(node, &options);
 	return zp_journal_open(&options, &node->journal, err);
 }
 
@@ -287,6 +295,26 @@ node_free(struct zp_node *node)
 	zp_mutex_done(&node->damage.lock);
 	zp_free(node->root);
 	zp_free(node);
+}
+
+int
+command__node_files_open(
+    const struct zp_node_options *options, struct zp_node **node_out, struct zp_err *err)
+{
+	struct zp_node *node = node_new(options);
+	int rc = files_open(node, err);
+
+	if (rc < 0)
+		node_free(node);
+	else
+		*node_out = node;
+	return rc;
+}
+
+void
+command__node_files_close(struct zp_node *node)
+{
+	node_free(node);
 }
 
 int

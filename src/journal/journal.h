@@ -157,6 +157,33 @@ ZP_MUST_CHECK int zp_journal_reader_next(struct zp_journal_reader *reader,
     struct zp_journal_batch *batch_out, struct zp_err *err);
 void zp_journal_reader_close(struct zp_journal_reader *reader);
 
+/* ---- A journal that does not open ------------------------------------------------------------ */
+
+struct zp_journal_salvage {
+	uint64_t batches;    /* whole ones */
+	uint64_t missing;    /* numbers from options.first_batch, or an earlier one, to the last known
+			      * that are not among them */
+	uint64_t last_known; /* the highest number that a batch or the mark names, 0 for none */
+	uint64_t skipped_bytes;
+};
+
+/*
+ * Calls `each` for every whole batch of this cluster and node that the files still have, with rising
+ * numbers, whatever is damaged or missing between them, and says what was found. `options` as for
+ * opening; nothing is changed. A batch is valid during the call; `each` may end it with an error.
+ */
+ZP_MUST_CHECK int zp_journal_salvage(const struct zp_journal_options *options,
+    int (*each)(void *context, const struct zp_journal_batch *batch, struct zp_err *err),
+    void *context, struct zp_journal_salvage *found_out, struct zp_err *err);
+
+/* Removes all files of the journal, the mark too, so that opening begins an empty one. */
+ZP_MUST_CHECK int zp_journal_remove(struct zp_store *store, struct zp_err *err);
+
+/* Names of those files, for whoever keeps a copy. */
+ZP_MUST_CHECK int zp_journal_files(struct zp_store *store,
+    int (*each)(void *context, const char *name, struct zp_err *err), void *context,
+    struct zp_err *err);
+
 /* Walks the records of a batch: 0, ZP_END, ZP_E_CORRUPT, or ZP_E_VERSION for an unknown operation.
  * *position starts at 0. */
 ZP_MUST_CHECK int zp_journal_record_next(struct zp_slice records, size_t *position,

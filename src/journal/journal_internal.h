@@ -7,6 +7,7 @@
  *   open.c     checks all files, repairs the end
  *   journal.c  append, commit, new file, trim, seal
  *   reader.c   reads beside the writer
+ *   salvage.c  what a damaged journal still has
  *
  * Threads: `lock` guards what readers see (marked "shared"); the rest is the owner's.
  */
@@ -21,6 +22,7 @@
 #define JOURNAL_VERSION 1u
 #define JOURNAL_FILE_BYTES_DEFAULT (64u << 20)
 #define JOURNAL_RESERVE_BYTES_MAX (UINT64_C(64) << 20)
+#define JOURNAL_MARK_NAME "mark"
 #define JOURNAL_NAME_BYTES sizeof("journal-0123456789abcdef.log")
 #define JOURNAL_TORN 2 /* a scan's answer beside 0 and ZP_END: no whole batch stands here */
 
@@ -167,6 +169,23 @@ ZP_MUST_CHECK int journal__scan_next(struct journal_scan *scan, uint64_t number,
  */
 ZP_MUST_CHECK int journal__scan_witness(struct journal_scan *scan, uint64_t number,
     const struct journal_identity *identity, uint64_t *witness_out, struct zp_err *err);
+
+/*
+ * Moves on to the first whole batch from scan->offset on with a number of at least `number_min`,
+ * whatever stands before it. 0 and its number, or ZP_END.
+ */
+ZP_MUST_CHECK int journal__scan_whole(struct journal_scan *scan, uint64_t number_min,
+    const struct journal_identity *identity, uint64_t *number_out, struct zp_err *err);
+
+struct journal_file_list {
+	uint64_t *first_batches; /* rising; owned */
+	size_t count;
+	size_t capacity;
+};
+
+/* The journal's files by their names. To be freed also when this failed. */
+ZP_MUST_CHECK int journal__files_list(struct zp_store *store, struct journal_file_list *list,
+    struct zp_err *err);
 
 /* ---- mark.c --------------------------------------------------------------------------------- */
 

@@ -19,7 +19,6 @@
 #include <inttypes.h>
 
 /* The slots take turns, in disk blocks of their own: a torn write spoils one. */
-#define MARK_NAME "mark"
 #define SLOT_BYTES 64u
 #define SLOT_DISTANCE 4096u
 #define SLOTS 2u
@@ -50,14 +49,16 @@ slot_decode(const struct journal_identity *identity, const uint8_t bytes[SLOT_BY
 
 	if (memcmp(bytes, slot_magic, sizeof(slot_magic)) != 0 ||
 	    zp_load_u64le(bytes + 8) != zp_hash64(bytes + 16, SLOT_BYTES - 16, slot))
-		return zp_fail(err, ZP_E_CORRUPT, "%s: slot %u is damaged", MARK_NAME, slot);
+		return zp_fail(
+		    err, ZP_E_CORRUPT, "%s: slot %u is damaged", JOURNAL_MARK_NAME, slot);
 	if (version != JOURNAL_VERSION)
 		return zp_fail(err, ZP_E_VERSION,
-		    "%s has version %" PRIu32 ", this zpin knows %u: use a newer zpin", MARK_NAME,
-		    version, JOURNAL_VERSION);
+		    "%s has version %" PRIu32 ", this zpin knows %u: use a newer zpin",
+		    JOURNAL_MARK_NAME, version, JOURNAL_VERSION);
 	if (memcmp(bytes + 24, identity->cluster_id, 16) != 0 ||
 	    zp_load_u32le(bytes + 20) != identity->node)
-		return zp_fail(err, ZP_E_CONFLICT, "%s is of another cluster or node", MARK_NAME);
+		return zp_fail(
+		    err, ZP_E_CONFLICT, "%s is of another cluster or node", JOURNAL_MARK_NAME);
 	mark_out->number = zp_load_u64le(bytes + 40);
 	mark_out->checksum = zp_load_u64le(bytes + 48);
 	return 0;
@@ -70,10 +71,10 @@ journal__mark_read(struct zp_journal *journal, struct journal_mark *mark_out, st
 	struct journal_mark mark = {0};
 	struct zp_err why = {0};
 	unsigned whole = 0;
-	int rc = zp_store_read_all(journal->store, MARK_NAME, MARK_BYTES, &file, err);
+	int rc = zp_store_read_all(journal->store, JOURNAL_MARK_NAME, MARK_BYTES, &file, err);
 
 	if (rc == ZP_E_TOO_LARGE || (rc == 0 && file.length != MARK_BYTES))
-		return zp_fail(err, ZP_E_CORRUPT, "%s has a wrong length", MARK_NAME);
+		return zp_fail(err, ZP_E_CORRUPT, "%s has a wrong length", JOURNAL_MARK_NAME);
 	if (rc < 0)
 		return rc;
 	for (unsigned slot = 0; slot < SLOTS; slot++) {
@@ -103,7 +104,7 @@ mark_create(struct zp_journal *journal, struct zp_err *err)
 	for (unsigned slot = 0; slot < SLOTS; slot++)
 		slot_encode(&journal->identity, &mark, slot, bytes + slot * SLOT_DISTANCE);
 	return zp_store_write_all(
-	    journal->store, MARK_NAME, (struct zp_slice){bytes, sizeof(bytes)}, err);
+	    journal->store, JOURNAL_MARK_NAME, (struct zp_slice){bytes, sizeof(bytes)}, err);
 }
 
 int
@@ -112,7 +113,8 @@ journal__mark_open(struct zp_journal *journal, bool is_there, struct zp_err *err
 	int rc = is_there ? 0 : mark_create(journal, err);
 
 	if (rc == 0)
-		rc = zp_store_log_open(journal->store, MARK_NAME, false, &journal->mark_log, err);
+		rc = zp_store_log_open(
+		    journal->store, JOURNAL_MARK_NAME, false, &journal->mark_log, err);
 	if (rc == ZP_E_NO_SPACE) {
 		zp_err_clear(err);
 		return 0;

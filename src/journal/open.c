@@ -14,13 +14,6 @@
 #include "journal/journal_internal.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
-
-struct file_list {
-	uint64_t *first_batches;
-	size_t count;
-	size_t capacity;
-};
 
 /* How the last file ends. */
 struct journal_end {
@@ -29,35 +22,6 @@ struct journal_end {
 	uint64_t valid;       /* where the last whole batch ends */
 	uint64_t limit;       /* where the file ends */
 };
-
-static int
-list_add(void *context, const char *name, struct zp_err *err)
-{
-	struct file_list *list = context;
-	uint64_t first_batch;
-
-	if (!journal__name_parse(name, &first_batch))
-		return 0;
-	if (list->count == ZP_JOURNAL_FILES_MAX)
-		return zp_fail(
-		    err, ZP_E_FULL, "the journal has more than %u files", ZP_JOURNAL_FILES_MAX);
-	if (list->count == list->capacity) {
-		list->capacity = list->capacity * 2 + 16;
-		list->first_batches = zp_realloc(
-		    list->first_batches, list->capacity * sizeof(list->first_batches[0]));
-	}
-	list->first_batches[list->count++] = first_batch;
-	return 0;
-}
-
-static int
-compare_u64(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a;
-	uint64_t y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
 
 /* Reads the header of an open file and starts the chain, or checks that it goes on. */
 static int
@@ -107,7 +71,8 @@ damage_judge(
 	if (!is_last)
 		return zp_fail(err, ZP_E_CORRUPT,
 		    "batch %" PRIu64 " at offset %" PRIu64
-		    " is damaged, and it was acknowledged: restore the file from a copy",
+		    " is damaged, and it was acknowledged: restore the file from a copy, or see "
+		    "`zpin repair --help`",
 		    number, scan->offset);
 	rc = journal__scan_witness(scan, number, &journal->identity, &witness, err);
 	if (rc < 0)
@@ -116,13 +81,13 @@ damage_judge(
 		return zp_fail(err, ZP_E_CORRUPT,
 		    "batch %" PRIu64 " at offset %" PRIu64
 		    " is damaged or cut off, and it was acknowledged, as the mark says: "
-		    "restore the file from a copy",
+		    "restore the file from a copy, or see `zpin repair --help`",
 		    number, scan->offset);
 	if (rc == 0)
 		return zp_fail(err, ZP_E_CORRUPT,
 		    "batch %" PRIu64 " at offset %" PRIu64 " is damaged, and batch %" PRIu64
 		    " behind it proves that it was acknowledged: "
-		    "restore the file from a copy",
+		    "restore the file from a copy, or see `zpin repair --help`",
 		    number, scan->offset, witness);
 	return 0;
 }
@@ -198,8 +163,8 @@ file_load(struct zp_journal *journal, uint64_t first_batch, bool is_oldest, bool
 }
 
 static int
-files_load(struct zp_journal *journal, const struct file_list *list, struct journal_end *end_out,
-    struct zp_err *err)
+files_load(struct zp_journal *journal, const struct journal_file_list *list,
+    struct journal_end *end_out, struct zp_err *err)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		uint64_t first_batch = list->first_batches[i];
@@ -308,7 +273,7 @@ mark_load(struct zp_journal *journal, bool *found_out, struct zp_err *err)
 int
 journal__load(struct zp_journal *journal, uint64_t first_batch, struct zp_err *err)
 {
-	struct file_list list = {0};
+	struct journal_file_list list = {0};
 	struct journal_end end = {0};
 	bool has_mark;
 	int rc;
@@ -320,11 +285,9 @@ journal__load(struct zp_journal *journal, uint64_t first_batch, struct zp_err *e
 	    .number = first_batch - 1,
 	    .time_microseconds = INT64_MIN,
 	};
-	rc = zp_store_list(journal->store, list_add, &list, err);
-	if (rc == 0 && list.count > 0) {
-		qsort(list.first_batches, list.count, sizeof(list.first_batches[0]), compare_u64);
+	rc = journal__files_list(journal->store, &list, err);
+	if (rc == 0 && list.count > 0)
 		rc = files_load(journal, &list, &end, err);
-	}
 	if (rc == 0)
 		rc = place_check(journal, first_batch, err);
 	if (rc == 0 && list.count > 0 && !journal->read_only)

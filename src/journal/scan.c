@@ -6,8 +6,50 @@
  */
 #include "journal/journal_internal.h"
 
+#include <stdlib.h>
+
 #define WINDOW_READ_BYTES (1u << 20)
 #define WINDOW_BYTES_MAX (ZP_JOURNAL_BATCH_BYTES_MAX + WINDOW_READ_BYTES)
+
+static int
+list_add(void *context, const char *name, struct zp_err *err)
+{
+	struct journal_file_list *list = context;
+	uint64_t first_batch;
+
+	if (!journal__name_parse(name, &first_batch))
+		return 0;
+	if (list->count == ZP_JOURNAL_FILES_MAX)
+		return zp_fail(
+		    err, ZP_E_FULL, "the journal has more than %u files", ZP_JOURNAL_FILES_MAX);
+	if (list->count == list->capacity) {
+		list->capacity = list->capacity * 2 + 16;
+		list->first_batches = zp_realloc(
+		    list->first_batches, list->capacity * sizeof(list->first_batches[0]));
+	}
+	list->first_batches[list->count++] = first_batch;
+	return 0;
+}
+
+static int
+compare_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a;
+	uint64_t y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+int
+journal__files_list(struct zp_store *store, struct journal_file_list *list, struct zp_err *err)
+{
+	int rc = zp_store_list(store, list_add, list, err);
+
+	if (rc == 0 && list->count > 0)
+		qsort(
+		    list->first_batches, list->count, sizeof(list->first_batches[0]), compare_u64);
+	return rc;
+}
 
 int
 journal__scan_open(
@@ -101,18 +143,21 @@ journal__scan_next(
 	return 0;
 }
 
-/*
- * Whether the batch at `offset`, if there is one, proves that batch `number` was acknowledged: all
- * that came before its own write had been synced then. A batch of the same write proves nothing,
- * for a disk may keep the second half of an unfinished write and lose the first.
- */
+/* What is looked for behind damage. */
+struct wanted {
+	const struct journal_identity *identity;
+	uint64_t number_min;
+	uint64_t durable_min;
+};
+
+/* Whether a batch that is wanted stands at `offset`: 0, ZP_END, or an error. */
 static int
-witness_at(struct journal_scan *scan, uint64_t offset, uint64_t number,
-    const struct journal_identity *identity, uint64_t *witness_out, struct zp_err *err)
+wanted_at(struct journal_scan *scan, uint64_t offset, const struct wanted *wanted,
+    uint64_t *number_out, struct zp_err *err)
 {
 	uint64_t left = scan->limit - offset;
 	const uint8_t *bytes;
-	uint64_t witness;
+	uint64_t number;
 	size_t length;
 	int rc;
 
@@ -122,45 +167,66 @@ witness_at(struct journal_scan *scan, uint64_t offset, uint64_t number,
 	if (rc < 0)
 		return rc;
 	length = journal__frame_length(bytes);
-	witness = journal__frame_number(bytes);
+	number = journal__frame_number(bytes);
 	/* The cheap questions first: a payload may be full of what looks like a batch. */
-	if (length == 0 || length > left || !journal__frame_is_of(bytes, identity) ||
-	    witness <= number || journal__frame_durable(bytes) < number)
+	if (length == 0 || length > left || !journal__frame_is_of(bytes, wanted->identity) ||
+	    number < wanted->number_min || journal__frame_durable(bytes) < wanted->durable_min)
 		return ZP_END;
 	rc = journal__scan_bytes(scan, offset, length, &bytes, err);
 	if (rc < 0)
 		return rc;
-	if (!journal__frame_is_whole(bytes, length, witness))
+	if (!journal__frame_is_whole(bytes, length, number))
 		return ZP_END;
-	*witness_out = witness;
+	*number_out = number;
 	return 0;
 }
 
-int
-journal__scan_witness(struct journal_scan *scan, uint64_t number,
-    const struct journal_identity *identity, uint64_t *witness_out, struct zp_err *err)
+/* The first wanted batch from *offset on; 0 and where, or ZP_END. */
+static int
+wanted_find(struct journal_scan *scan, const struct wanted *wanted, uint64_t *offset,
+    uint64_t *number_out, struct zp_err *err)
 {
-	uint64_t offset = scan->offset;
-
-	while (scan->limit - offset >= JOURNAL_BATCH_HEADER_BYTES) {
-		size_t length = zp_min_u64(scan->limit - offset, WINDOW_READ_BYTES);
+	while (scan->limit - *offset >= JOURNAL_BATCH_HEADER_BYTES) {
+		size_t length = zp_min_u64(scan->limit - *offset, WINDOW_READ_BYTES);
 		const uint8_t *bytes;
 		const uint8_t *found;
-		int rc = journal__scan_bytes(scan, offset, length, &bytes, err);
+		int rc = journal__scan_bytes(scan, *offset, length, &bytes, err);
 
 		if (rc < 0)
 			return rc;
 		found = journal__magic_find(bytes, length);
 		if (found == NULL) {
 			/* A magic may lie across the border of two pieces. */
-			offset += length - (JOURNAL_BATCH_HEADER_BYTES - 1);
+			*offset += length - (JOURNAL_BATCH_HEADER_BYTES - 1);
 			continue;
 		}
-		offset += (size_t)(found - bytes);
-		rc = witness_at(scan, offset, number, identity, witness_out, err);
+		*offset += (size_t)(found - bytes);
+		rc = wanted_at(scan, *offset, wanted, number_out, err);
 		if (rc != ZP_END)
 			return rc;
-		offset++;
+		(*offset)++;
 	}
 	return ZP_END;
+}
+
+/* A batch of the same write proves nothing, for a disk may keep the second half of an unfinished
+ * write and lose the first. One that names the lost one as durable does: all that came before its
+ * own write had been synced then. */
+int
+journal__scan_witness(struct journal_scan *scan, uint64_t number,
+    const struct journal_identity *identity, uint64_t *witness_out, struct zp_err *err)
+{
+	struct wanted wanted = {identity, number + 1, number};
+	uint64_t offset = scan->offset;
+
+	return wanted_find(scan, &wanted, &offset, witness_out, err);
+}
+
+int
+journal__scan_whole(struct journal_scan *scan, uint64_t number_min,
+    const struct journal_identity *identity, uint64_t *number_out, struct zp_err *err)
+{
+	struct wanted wanted = {identity, number_min, 0};
+
+	return wanted_find(scan, &wanted, &scan->offset, number_out, err);
 }

@@ -84,6 +84,7 @@ main(int argc, char **argv)
 	    .import = zp_node_import,
 	    .export = zp_node_export,
 	    .verify = zp_node_verify,
+	    .repair = zp_node_mend,
 #endif
 	    .config_check = config_check,
 	    .addresses = config_addresses,

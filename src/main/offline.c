@@ -1,5 +1,5 @@
 /*
- * offline.c - init, and import, export and verify on the data of a stopped node.
+ * offline.c - init, and import, export, verify and repair on the data of a stopped node.
  *
  * Flow: cli → here → a node in this process that does not listen. Owner: the main thread.
  */
@@ -428,5 +428,31 @@ zp_node_verify(const char *config_path, struct zp_cli_verify *verify, struct zp_
 	verify->rows = report.rows;
 	verify->bytes = report.bytes;
 	offline_close(&offline);
+	return rc;
+}
+
+int
+zp_node_mend(const char *config_path, struct zp_cli_repair *repair, struct zp_err *err)
+{
+	struct zp_repair_report report = {0};
+	struct zp_node_options options;
+	struct zp_identity identity;
+	struct zp_config config;
+	int rc = zp_config_load(config_path, environ, &config, err);
+
+	if (rc < 0)
+		return rc;
+	zp_log_setup(ZP_LOG_WARNING, false);
+	rc = main__node_options(&config, config_path, &identity, &options, err);
+	if (rc == ZP_OK)
+		rc = zp_node_repair(&options, repair->accept_loss, &report, err);
+	zp_config_done(&config);
+	snprintf(repair->damage, sizeof(repair->damage), "%s", report.damage);
+	snprintf(repair->kept_in, sizeof(repair->kept_in), "%s", report.kept_in);
+	repair->batches = report.journal.batches;
+	repair->missing = report.journal.missing;
+	repair->is_repaired = report.is_repaired;
+	repair->records = report.replayed_records;
+	repair->lost_lists = report.lost_lists;
 	return rc;
 }

@@ -20,5 +20,7 @@ ZP_MUST_CHECK int zp_node_export(const char *config_path, struct zp_cli_export *
     struct zp_cli_counts *counts_out, struct zp_err *err);
 ZP_MUST_CHECK int zp_node_verify(
     const char *config_path, struct zp_cli_verify *verify, struct zp_err *err);
+ZP_MUST_CHECK int zp_node_mend(
+    const char *config_path, struct zp_cli_repair *repair, struct zp_err *err);
 
 #endif

@@ -142,8 +142,9 @@ zp_shards_replay_begin(struct zp_shards *shards, uint64_t first, uint64_t last, 
 
 /* The tables in the files may be ahead of the batch: what is there already is taken again without
  * effect. A move that no longer makes sense was followed by others, which the files have. */
-static int
-node_apply(struct zp_shards *shards, const struct zp_shard_change *change, struct zp_err *err)
+int
+zp_shards_tables_apply(
+    struct zp_shards *shards, const struct zp_shard_change *change, struct zp_err *err)
 {
 	int rc;
 
@@ -259,7 +260,7 @@ gather(struct zp_shards *shards, const struct zp_journal_batch *batch, size_t *p
 			break;
 		rc = record_decode(&record, change, err);
 		if (rc == ZP_OK && record.shard_id == 0)
-			rc = node_apply(shards, change, err);
+			rc = zp_shards_tables_apply(shards, change, err);
 		else if (rc == ZP_OK)
 			rc = shard_judge(shards, &record, batch->number, &index, err);
 		if (rc < 0 || index < 0)

@@ -165,6 +165,9 @@ ZP_MUST_CHECK int zp_shards_replay_begin(
 /* Applies what of the batch is not in the shards' files. In order, from `first` on. */
 ZP_MUST_CHECK int zp_shards_replay(
     struct zp_shards *shards, const struct zp_journal_batch *batch, struct zp_err *err);
+/* A peer, list or move of the journal goes into the node's tables; again without effect. */
+ZP_MUST_CHECK int zp_shards_tables_apply(
+    struct zp_shards *shards, const struct zp_shard_change *change, struct zp_err *err);
 /* Everything is in; returns how many records were applied. */
 uint64_t zp_shards_replay_end(struct zp_shards *shards);
 

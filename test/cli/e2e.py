@@ -275,6 +275,28 @@ class Imports(Case):
         self.assertRegex(err, f"behind line {count}\n(.*\n)*zpin: nothing was left of that import")
         self.fails(2, "needs a file", "import", "--resume", "-", stdin=b"x")
 
+    def test_damaged_journal_is_repaired(self):
+        self.node.start()
+        self.ok("import", str(MIXED))
+        self.node.end(signal.SIGKILL)
+        log = next((self.node.folder / "journal").glob("journal-*.log"))
+        damaged = bytearray(log.read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        log.write_bytes(damaged)
+        code, _, err = self.node.run("export", "--offline")
+        self.assertEqual(code, 4)
+        self.assertIn("zpin repair", err)
+        code, out, err = self.node.run("repair", "--json")
+        self.assertEqual((code, json.loads(out)["missing_batches"]), (4, 1))
+        self.assertIn("--accept-loss", err)
+        self.assertIn("a new journal begins", self.ok("repair", "--accept-loss"))
+        self.assertEqual(self.ok("repair"), "the journal is fine, nothing was done\n")
+        left = len(self.ok("export", "--offline").splitlines())
+        self.assertTrue(4000 < left < 6000, left)
+        self.node.start()
+        self.ok("import", str(MIXED))
+        self.assertEqual(len(self.ok("export").splitlines()), 6000)
+
     @unittest.skipUnless(shutil.which("zstd"), "zstd is not installed")
     def test_zstd_and_pipes(self):
         self.node.start()

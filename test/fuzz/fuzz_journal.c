@@ -3,6 +3,8 @@
  *
  * Opening never crashes, and changes nothing where it refuses. What it accepts is what zpin writes:
  * every header, batch and record that it read, encoded again, gives the bytes of the file.
+ * Salvaging never crashes either, gives whole batches in rising order, and where the journal opens,
+ * the same.
  *
  * The first byte of the input says how: bit 0, the last of two files rather than the only one; bit
  * 1, numbers, chain and checksums are set right before, so that the fuzzer gets past them; bit 2,
@@ -143,6 +145,24 @@ mark_put(struct sim_store *sim, const uint8_t *data, size_t size, bool is_made_w
 	return 2 * MARK_SLOT_BYTES;
 }
 
+struct salvaged {
+	uint64_t last;
+	uint64_t batches;
+};
+
+static int
+salvaged_add(void *context, const struct zp_journal_batch *batch, struct zp_err *err)
+{
+	struct salvaged *salvaged = context;
+
+	(void)err;
+	ZP_ASSERT(batch->number > salvaged->last);
+	ZP_ASSERT(journal__records_check(batch->records, batch->record_count, NULL) == 0);
+	salvaged->last = batch->number;
+	salvaged->batches++;
+	return 0;
+}
+
 /* Opens the journal whose last file is `file`. */
 static void
 check(struct sim_store *sim, struct zp_store *store, const struct journal_chain *before,
@@ -152,16 +172,24 @@ check(struct sim_store *sim, struct zp_store *store, const struct journal_chain 
 	struct zp_journal *journal = NULL;
 	char name[JOURNAL_NAME_BYTES];
 	ZP_AUTO_BUF(after, FILE_BYTES_MAX);
+	struct salvaged salvaged = {0};
+	struct zp_journal_salvage found;
+	struct zp_journal_facts facts;
+	int salvage_rc;
 	int rc;
 
 	journal__name_format(before->number + 1, name);
 	sim_store_file_put(sim, PATH, name, file.data, file.length);
+	salvage_rc = zp_journal_salvage(&options, salvaged_add, &salvaged, &found, NULL);
+	ZP_ASSERT(salvage_rc != 0 || found.batches == salvaged.batches);
 	rc = zp_journal_open(&options, &journal, NULL);
 	sim_store_file_get(sim, PATH, name, &after);
 	if (rc < 0) {
 		ZP_ASSERT(zp_slice_equal(zp_buf_slice(&after), file));
 		return;
 	}
+	zp_journal_facts_get(journal, &facts);
+	ZP_ASSERT(salvage_rc == 0 && salvaged.batches >= facts.last_batch + 1 - facts.first_batch);
 	ZP_ASSERT(after.length <= file.length);
 	ZP_ASSERT(memcmp(after.data, file.data, after.length) == 0);
 	expect_same(store, before, zp_buf_slice(&after));

@@ -1,0 +1,275 @@
+/*
+ * repair.c - a node whose journal is damaged goes on with what is left of it.
+ *
+ * Flow:  zpin repair → here: lock, shards, whatever is whole in the journal, two checkpoints, a new
+ *        journal. Owner: the caller's thread; nobody has the node open.
+ *
+ * The order lets it be cut short anywhere: until the old files go nothing in them is needed less,
+ * and a journal that ends before a checkpoint is refused, so that the repair is asked for again.
+ */
+#include "command/command_internal.h"
+
+#define PATH_BYTES 4096u
+
+struct copying {
+	char **names;
+	size_t count;
+};
+
+static int
+name_add(void *context, const char *name, struct zp_err *err)
+{
+	struct copying *copying = context;
+
+	(void)err;
+	copying->names = zp_realloc(copying->names, (copying->count + 1) * sizeof(*copying->names));
+	copying->names[copying->count++] = zp_strdup(name);
+	return ZP_OK;
+}
+
+/* Hard links of the old files beside the new: what is lost may be found by other means. */
+static int
+journal_keep(struct zp_node *node, struct zp_repair_report *report, struct zp_err *err)
+{
+	struct copying copying = {0};
+	char from[PATH_BYTES];
+	int rc = ZP_OK;
+
+	if (snprintf(from, sizeof(from), "%s/journal", node->root) >= (int)sizeof(from) ||
+	    snprintf(report->kept_in, sizeof(report->kept_in), "%s/journal-before-repair-%lld",
+		node->root,
+		(long long)(zp_clock_realtime_us() / 1000000)) >= (int)sizeof(report->kept_in))
+		return zp_fail(err, ZP_E_INVALID, "the path of the node is too long");
+	rc = zp_journal_files(node->journal_store, name_add, &copying, err);
+	if (rc == ZP_OK && copying.count > 0)
+		rc = zp_store_directory_link(
+		    from, (const char *const *)copying.names, copying.count, report->kept_in, err);
+	if (copying.count == 0)
+		report->kept_in[0] = '\0';
+	for (size_t i = 0; i < copying.count; i++)
+		zp_free(copying.names[i]);
+	zp_free(copying.names);
+	return rc;
+}
+
+/* ---- Replaying with gaps -------------------------------------------------------------------- */
+
+struct replaying {
+	struct zp_shards *shards;
+	struct zp_tables *tables;
+	struct zp_shard_change *change;
+	uint64_t lost_peers, lost_lists;
+};
+
+/* Ids are given in order, so one that is not there was given by a batch that is lost. Something
+ * must stand in its place: else what comes behind it could not be taken, and what was named by it
+ * would be named by the next one. The stand-in is a peer id of its own that nobody has, for `zpin
+ * peers map`. */
+static int
+lost_peers_add(struct replaying *replaying, uint32_t id_end, struct zp_err *err)
+{
+	uint32_t id;
+	int rc = ZP_OK;
+
+	while (rc == ZP_OK && (id = zp_tables_peer_next(replaying->tables)) < id_end) {
+		uint8_t bytes[2 + 32] = {0}; /* an identity multihash of the text */
+		int length = snprintf((char *)bytes + 2, sizeof(bytes) - 2, "lost peer %u", id);
+
+		bytes[1] = (uint8_t)length;
+		rc = zp_tables_peer_add(
+		    replaying->tables, id, (struct zp_slice){bytes, 2 + (size_t)length}, err);
+		replaying->lost_peers += rc == ZP_OK;
+	}
+	return rc;
+}
+
+static int
+lost_lists_add(struct replaying *replaying, uint32_t id_end, struct zp_err *err)
+{
+	int rc = ZP_OK;
+
+	while (rc == ZP_OK && zp_tables_list_next(replaying->tables) < id_end) {
+		uint32_t peer = zp_tables_peer_next(replaying->tables);
+
+		rc = lost_peers_add(replaying, peer + 1, err);
+		if (rc == ZP_OK)
+			rc = zp_tables_list_add(replaying->tables,
+			    zp_tables_list_next(replaying->tables), &peer, 1, err);
+		replaying->lost_lists += rc == ZP_OK;
+	}
+	return rc;
+}
+
+/* Before a record goes in, what it builds on. Ids over the limits are refused when it does. */
+static int
+gaps_fill(struct replaying *replaying, struct zp_err *err)
+{
+	const struct zp_shard_change *change = replaying->change;
+	uint64_t allocations = change->record.facts[ZP_FACT_ALLOCATIONS];
+	int rc = ZP_OK;
+
+	switch (change->operation) {
+	case ZP_OP_PEER:
+		return lost_peers_add(replaying, change->id, err);
+	case ZP_OP_ALLOCATION_LIST:
+		rc = lost_lists_add(replaying, change->id, err);
+		for (size_t i = 0; rc == ZP_OK && i < change->peers_count; i++)
+			rc = lost_peers_add(replaying, change->peers[i] + 1, err);
+		return rc;
+	case ZP_OP_PEER_MOVED:
+		rc = lost_peers_add(replaying, change->id, err);
+		return rc < 0 ? rc : lost_peers_add(replaying, change->to, err);
+	case ZP_OP_PUT:
+		if ((allocations & 1) != 0 || allocations >> 1 >= UINT32_MAX)
+			return ZP_OK;
+		return lost_lists_add(replaying, (uint32_t)(allocations >> 1) + 1, err);
+	default:
+		return ZP_OK;
+	}
+}
+
+/* First what the batch says of peers and lists, gaps filled, then the batch itself. */
+static int
+batch_replay(void *context, const struct zp_journal_batch *batch, struct zp_err *err)
+{
+	struct replaying *replaying = context;
+	struct zp_journal_record record;
+	size_t position = 0;
+	int rc;
+
+	while ((rc = zp_journal_record_next(batch->records, &position, &record, err)) == ZP_OK) {
+		rc = zp_shard_change_decode(
+		    record.operation, record.payload, replaying->change, err);
+		if (rc == ZP_OK)
+			rc = gaps_fill(replaying, err);
+		if (rc < 0)
+			return rc;
+		if (record.operation >= ZP_OP_PEER) /* and again with the batch, without effect */
+			rc = zp_shards_tables_apply(replaying->shards, replaying->change, err);
+		if (rc < 0)
+			return rc;
+	}
+	return rc < 0 ? rc : zp_shards_replay(replaying->shards, batch, err);
+}
+
+/* ---- Repairing ------------------------------------------------------------------------------- */
+
+/* A suspended shard needs the very journal that would go. */
+static int
+shards_check(struct zp_node *node, struct zp_err *err)
+{
+	const struct zp_shard_map *map = zp_shards_map(node->shards);
+
+	for (uint32_t i = 0; i < map->count; i++) {
+		if (zp_engine_is_suspended(zp_shards_engine(node->shards, i)))
+			return zp_fail(err, ZP_E_CORRUPT,
+			    "shard %016llx is suspended and needs the journal as it is: mend the "
+			    "shard first",
+			    (unsigned long long)map->ranges[i].id);
+	}
+	return ZP_OK;
+}
+
+/* Everything in files, as of a number above all that were ever given; then the journal begins anew.
+ */
+static int
+journal_renew(struct zp_node *node, uint64_t last_known, struct zp_err *err)
+{
+	uint64_t trim, batch = zp_max_u64(last_known, zp_shards_applied_max(node->shards)) + 1;
+	int rc = zp_shards_flush(node->shards, err); /* what replaying froze */
+
+	if (rc < 0)
+		return rc;
+	for (int i = 0; i < 2; i++) { /* both that are kept: neither needs the old journal */
+		zp_shards_freeze(node->shards, node->epoch, batch);
+		rc = zp_shards_checkpoint(node->shards, zp_clock_realtime_us(), &trim, err);
+		if (rc < 0)
+			return rc;
+	}
+	return zp_journal_remove(node->journal_store, err);
+}
+
+/* Whether the journal opens and has what the shards need. */
+static int
+journal_look(struct zp_node *node, struct zp_err *err)
+{
+	struct zp_journal_options options;
+	struct zp_journal_facts facts;
+	int rc;
+
+	command__journal_options_set(node, &options);
+	options.read_only = true;
+	rc = zp_journal_open(&options, &node->journal, err);
+	if (rc < 0)
+		return rc;
+	zp_journal_facts_get(node->journal, &facts);
+	zp_journal_close(node->journal);
+	node->journal = NULL;
+	rc = zp_shards_replay_begin(node->shards, facts.first_batch, facts.last_batch, err);
+	if (rc == ZP_OK)
+		zp_shards_replay_end(node->shards);
+	return rc;
+}
+
+static int
+salvage(struct zp_node *node, bool accept_loss, struct zp_repair_report *report, struct zp_err *err)
+{
+	struct replaying replaying = {
+	    .shards = node->shards, .tables = zp_shards_tables(node->shards)};
+	struct zp_journal_options options;
+	uint64_t replayed;
+	int rc;
+
+	command__journal_options_set(node, &options);
+	rc = shards_check(node, err);
+	if (rc == ZP_OK)
+		rc = zp_journal_salvage(&options, NULL, NULL, &report->journal, err);
+	if (rc < 0 || !accept_loss)
+		return rc;
+	/* From the first number to the last of all: that some are missing is what is accepted. */
+	rc = zp_shards_replay_begin(node->shards, 0, UINT64_MAX, err);
+	if (rc < 0)
+		return rc;
+	replaying.change = zp_alloc(sizeof(*replaying.change));
+	rc = zp_journal_salvage(&options, batch_replay, &replaying, &report->journal, err);
+	replayed = zp_shards_replay_end(node->shards);
+	zp_free(replaying.change);
+	if (rc < 0)
+		return rc;
+	report->replayed_records = replayed;
+	report->lost_peers = replaying.lost_peers;
+	report->lost_lists = replaying.lost_lists;
+	rc = journal_keep(node, report, err);
+	if (rc == ZP_OK)
+		rc = journal_renew(node, report->journal.last_known, err);
+	report->is_repaired = rc == ZP_OK;
+	return rc;
+}
+
+int
+zp_node_repair(const struct zp_node_options *options, bool accept_loss,
+    struct zp_repair_report *report_out, struct zp_err *err)
+{
+	struct zp_repair_report report = {0};
+	struct zp_node_options read_only = *options;
+	struct zp_node *node;
+	struct zp_err why = {0};
+	int rc;
+
+	read_only.read_only = true; /* a look changes nothing */
+	rc = command__node_files_open(accept_loss ? options : &read_only, &node, err);
+	if (rc == ZP_OK) {
+		int looked = journal_look(node, &why);
+
+		snprintf(report.damage, sizeof(report.damage), "%s", why.text);
+		if (looked == ZP_E_CORRUPT || looked == ZP_E_CONFLICT)
+			rc = salvage(node, accept_loss, &report, err);
+		else if (looked < 0) /* nothing that giving up could mend */
+			rc = zp_fail(err, looked, "%s", why.text);
+		command__node_files_close(node);
+	}
+	if (rc < 0)
+		return zp_wrap(err, rc, "repair node %s", options->root);
+	*report_out = report;
+	return ZP_OK;
+}
