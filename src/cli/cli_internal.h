@@ -297,6 +297,15 @@ void cli__progress_show(struct cli_progress *progress, const struct zp_cli_count
 void cli__progress_clear(struct cli_progress *progress);
 int64_t cli__now_ns(void);
 
+/* ---- Going on with an import (resume.c) ----------------------------------------------------- */
+
+/* "zpin import --resume … FILE", with the same options. */
+void cli__resume_command(const struct cli_parsed *parsed, struct zp_buf *text);
+/* From now on a signal that ends the program tells how to go on; is_known_again: the input is a
+ * file. */
+void cli__resume_begin(const struct cli_parsed *parsed, bool is_known_again);
+void cli__resume_end(void);
+
 /* ---- Input files (input.c) ------------------------------------------------------------------ */
 
 /* A file or standard input, uncompressed on the way by its first bytes (gzip, zstd, or as it is).

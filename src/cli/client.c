@@ -175,6 +175,21 @@ status_error(struct transfer *transfer, long status, struct zp_err *err)
 	return rc;
 }
 
+/* An address with TLS closes what does not begin with it, without a word. */
+static int
+cut_error(struct transfer *transfer, const char *base, const char *text, struct zp_err *err)
+{
+	bool is_plain =
+	    strncmp(base, "https:", 6) != 0 && strncmp(base, UNIX_PREFIX, strlen(UNIX_PREFIX)) != 0;
+	long status = 0;
+
+	curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status == 0 && is_plain)
+		return zp_fail(
+		    err, ZP_E_IO, "%s: no answer (%s); if it speaks TLS, say https://", base, text);
+	return zp_fail(err, ZP_E_IO, "%s: the answer was cut (%s)", base, text);
+}
+
 static int
 curl_error(struct transfer *transfer, CURLcode code, const char *base, struct zp_err *err)
 {
@@ -189,6 +204,9 @@ curl_error(struct transfer *transfer, CURLcode code, const char *base, struct zp
 		text = why != 0 ? strerror((int)why) : "can't connect";
 	}
 	switch (code) {
+	case CURLE_SSL_CONNECT_ERROR:
+		return zp_fail(err, ZP_E_IO,
+		    "%s: no TLS there (%s); if it speaks plain HTTP, say http://", base, text);
 	case CURLE_COULDNT_CONNECT:
 		return zp_fail(err, ZP_E_IO,
 		    "no node answers at %s; is `zpin serve` running there? (%s)", base, text);
@@ -205,7 +223,7 @@ curl_error(struct transfer *transfer, CURLcode code, const char *base, struct zp
 	case CURLE_PARTIAL_FILE:
 	case CURLE_RECV_ERROR:
 	case CURLE_GOT_NOTHING:
-		return zp_fail(err, ZP_E_IO, "%s: the answer was cut (%s)", base, text);
+		return cut_error(transfer, base, text, err);
 	default:
 		return zp_fail(err, ZP_E_IO, "%s: %s", base, text);
 	}

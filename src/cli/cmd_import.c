@@ -291,7 +291,8 @@ import_online(struct import *import, const struct zp_cli_import *job)
 		    " pins are in for certain",
 		    import->counts.imported);
 	cli__lines_done(&lines);
-	bad_line_show(import);
+	if (rc == ZP_E_INVALID || rc == ZP_E_TOO_LARGE) /* or else the line is not to blame */
+		bad_line_show(import);
 	return rc;
 }
 
@@ -415,6 +416,21 @@ job_of_input(struct import *import, struct zp_cli_import *job)
 	return 0;
 }
 
+/* After a failure that is not the input's: the same import can go on. */
+static void
+resume_tell(struct import *import, const struct zp_cli_import *job, int rc)
+{
+	ZP_AUTO_BUF(text, 2048);
+
+	if ((rc != ZP_E_IO && !zp_err_is_retryable(rc)) || import->bytes_sent == 0)
+		return;
+	if (job->stream[0] == '\0')
+		return; /* the summary says how much is in, and all of it can be given again */
+	cli__resume_command(import->call->parsed, &text);
+	cli__note(import->call, "what was imported stays. When this is mended, go on with: %.*s",
+	    (int)text.length, (const char *)text.data);
+}
+
 int
 cli__cmd_import(struct cli_call *call)
 {
@@ -435,11 +451,15 @@ cli__cmd_import(struct cli_call *call)
 	for (size_t i = 0; i < REPORT_MEMBERS; i++)
 		zp_buf_init(&import.values[i], CLI_LINE_BYTES_MAX);
 	cli__progress_begin(&import.progress, call->notes, call->settings.is_quiet, cli__now_ns());
+	cli__resume_begin(call->parsed, job.stream[0] != '\0');
 	if (cli__has(call->parsed, "offline"))
 		rc = import_offline(&import, &job);
 	else
 		rc = import_online(&import, &job);
+	cli__resume_end();
 	cli__progress_clear(&import.progress);
+	if (rc < 0)
+		resume_tell(&import, &job, rc);
 	if (rc == 0 || import.counts.imported > 0)
 		summary_print(&import, cli__now_ns());
 	for (size_t i = 0; i < REPORT_MEMBERS; i++)

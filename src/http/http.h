@@ -64,6 +64,10 @@ ZP_MUST_CHECK int zp_http_server_listen(struct zp_http_server *server,
 
 uint16_t zp_http_listener_port(const struct zp_http_listener *listener); /* 0 for Unix sockets */
 
+/* Whether these files would serve: readable, a pair, and the certificate in date. */
+ZP_MUST_CHECK int zp_http_tls_check(
+    const char *cert_file, const char *key_file, struct zp_err *err);
+
 /* Reads the certificate and key files again; on failure the old ones stay. Any thread. */
 ZP_MUST_CHECK int zp_http_listener_tls_reload(
     struct zp_http_listener *listener, struct zp_err *err);

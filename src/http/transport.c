@@ -153,3 +153,21 @@ fail:
 	SSL_CTX_free(context);
 	return rc;
 }
+
+int
+zp_http_tls_check(const char *cert_file, const char *key_file, struct zp_err *err)
+{
+	const X509 *certificate;
+	SSL_CTX *context;
+	int rc = http__tls_context_new(cert_file, key_file, &context, err);
+
+	if (rc < 0)
+		return rc;
+	certificate = SSL_CTX_get0_certificate(context);
+	if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
+		rc = zp_fail(err, ZP_E_INVALID, "certificate %s has expired", cert_file);
+	else if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
+		rc = zp_fail(err, ZP_E_INVALID, "certificate %s is not valid yet", cert_file);
+	SSL_CTX_free(context);
+	return rc;
+}

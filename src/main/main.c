@@ -4,6 +4,7 @@
  * A build without serve.c is a client; its node commands say so.
  */
 #include "main/config.h"
+#include "main/parts.h"
 #include "main/serve.h"
 
 #include <stdio.h>
@@ -20,6 +21,10 @@ config_check(const char *config_path, bool show, struct zp_buf *warnings, struct
 	if (rc < 0)
 		return rc;
 	rc = zp_config_check(&config, warnings, err);
+#ifdef ZP_HAS_NODE
+	if (rc == 0)
+		rc = main__config_try(&config, warnings, err);
+#endif
 	if (rc == 0 && show)
 		zp_config_show(&config, values);
 	zp_config_done(&config);

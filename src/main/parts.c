@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "http/http.h"
 #include "main/log.h"
 #include "os/os.h"
 
@@ -217,4 +218,39 @@ main__node_make(const struct zp_config *config, enum main__made *made_out, struc
 	if (rc == ZP_OK)
 		*made_out = MAIN__MADE_NODE;
 	return rc;
+}
+
+static void
+socket_try(const char *path, struct zp_buf *warnings)
+{
+	char folder[ZP_CONFIG_TEXT_BYTES_MAX];
+	char *slash;
+
+	snprintf(folder, sizeof(folder), "%s", path);
+	slash = strrchr(folder, '/');
+	if (slash == NULL)
+		snprintf(folder, sizeof(folder), ".");
+	else
+		slash[slash == folder] = '\0';
+	if (access(folder, W_OK | X_OK) == 0)
+		return;
+	zp_buf_printf(warnings,
+	    errno == ENOENT
+		? "management.socket: %s does not exist; zpin.service makes /run/zpin at its start\n"
+		: "management.socket: no file can be made in %s by this user\n",
+	    folder);
+}
+
+int
+main__config_try(const struct zp_config *config, struct zp_buf *warnings, struct zp_err *err)
+{
+	int rc = ZP_OK;
+
+	if (config->api.tls_certificate[0] != '\0')
+		rc = zp_http_tls_check(config->api.tls_certificate, config->api.tls_key, err);
+	if (rc < 0)
+		return zp_wrap(err, rc, "api.tls_certificate, api.tls_key");
+	if (config->management.socket[0] != '\0')
+		socket_try(config->management.socket, warnings);
+	return ZP_OK;
 }

@@ -31,6 +31,11 @@ ZP_MUST_CHECK int main__node_make(
 /* Makes one directory where there is none; its name outlives a power cut. */
 ZP_MUST_CHECK int main__directory_make(const char *path, mode_t mode, struct zp_err *err);
 
+/* Tries what a start would need besides the config itself: certificate and key; and the socket's
+ * folder, which is a warning, since the service's own is made at its start. */
+ZP_MUST_CHECK int main__config_try(
+    const struct zp_config *config, struct zp_buf *warnings, struct zp_err *err);
+
 /* Where the identity is: node.identity or <data>/identity.json. `path` has `bytes` bytes. */
 void main__identity_path(const struct zp_config *config, char *path, size_t bytes);
 

@@ -5,11 +5,15 @@ a person is told what to do.
 usage: bad_days.py ZPIN [unittest's arguments]
 """
 import json
+import os
 import re
+import shlex
 import shutil
+import signal
+import subprocess
 import unittest
 
-from node import CID_A, MIXED, Case
+from node import CID_A, MIXED, WAIT_SECONDS, ZPIN, Case, cid_of, environment, wait_for
 
 
 class NoNode(Case):
@@ -187,6 +191,178 @@ class SuspendedShard(Case):
         self.node.start()
         self.ok("health")
         self.assertEqual(len(self.exported()), 6000)
+
+
+class CutImport(Case):
+    """An import that ends before its time says how to go on, and that works as it stands."""
+
+    COUNT = 400000
+
+    def setUp(self):
+        super().setUp()
+        self.node.start()
+        self.input = self.path("it's cids", "".join(cid_of(i) + "\n" for i in range(self.COUNT)).encode())
+        self.client = subprocess.Popen(
+            [ZPIN, "import", "--skip-bad", str(self.input)], stderr=subprocess.PIPE, text=True,
+            env=environment(ZPIN_API=f"unix:{self.node.socket}"))
+        self.addCleanup(self.client.stderr.close)
+        wait_for("pin", lambda: self.json("info")[1]["pins"] > 1000)
+
+    def goes_on(self, err):
+        command = re.search(r"go on with: zpin (.*)$", err, re.I | re.M).group(1)
+        code, _, err = self.node.run(*shlex.split(command))
+        self.assertEqual(code, 0, err)
+        self.assertRegex(err, r"going on behind line [1-9]")
+        self.assertEqual(self.json("info")[1]["pins"], self.COUNT)
+
+    def test_interrupted(self):
+        self.client.send_signal(signal.SIGINT)
+        _, err = self.client.communicate(timeout=WAIT_SECONDS)
+        self.assertEqual(self.client.returncode, -signal.SIGINT)
+        self.goes_on(err)
+
+    def test_the_node_dies(self):
+        self.node.end(signal.SIGKILL)
+        _, err = self.client.communicate(timeout=WAIT_SECONDS)
+        self.assertEqual(self.client.returncode, 1)
+        self.node.start()
+        self.goes_on(err)
+
+
+class Mounts(Case):
+    """File systems that are full or can't be written; needs the right to mount."""
+
+    def mount(self, *arguments):
+        done = subprocess.run(["mount", *arguments, str(self.node.folder)], capture_output=True, check=False)
+        if done.returncode != 0:
+            self.skipTest("may not mount")
+        self.addCleanup(subprocess.run, ["umount", str(self.node.folder)], check=True)
+
+    def tearDown(self):
+        self.node.end()
+        self.doCleanups()
+        super().tearDown()
+
+    def test_a_full_disk_is_named(self):
+        kept = self.path("kept")
+        shutil.copytree(self.node.folder, kept)
+        self.mount("-t", "tmpfs", "-o", "size=6m", "zpin-test")
+        shutil.copytree(kept, self.node.folder, dirs_exist_ok=True)
+        self.node.start()
+        code, _, err = self.node.run("import", self.path("cids", "".join(cid_of(i) + "\n" for i in range(400000)).encode()))
+        self.assertEqual(code, 1, err)
+        self.assertRegex(err, "(?m)^zpin: .*(the disk is full|No space left|no space)")
+        self.assertNotRegex(err, "(?m)^zpin: .*line [0-9]")
+        self.assertRegex(err, "go on with: zpin import --resume ")
+
+    def test_reading_where_nothing_can_be_written(self):
+        self.ok("import", "--offline", MIXED)
+        before = self.exported("--offline")
+        self.mount("--bind", str(self.node.folder))
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(self.node.folder)], check=True)
+        self.assertEqual(self.exported("--offline"), before)
+        self.assertRegex(self.ok("verify", "--offline"), "^6000 pins .* no damage")
+        code, _, err = self.node.run("import", "--offline", MIXED)
+        self.assertEqual(code, 1)
+        self.assertIn("Read-only file system", err)
+
+    def test_a_node_elsewhere_on_it_is_seen(self):
+        other = self.path("other")
+        other.mkdir()
+        if subprocess.run(["mount", "--bind", str(self.node.folder), str(other)], capture_output=True,
+                          check=False).returncode != 0:
+            self.skipTest("may not mount")
+        self.addCleanup(subprocess.run, ["umount", str(other)], check=True)
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(other)], check=True)
+        self.node.start()
+        self.fails(1, f"held by process {self.node.process.pid}", "export", "--offline", ZPIN_NODE_DATA=str(other))
+
+
+@unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+class Tls(Case):
+    """Certificates that can't serve, and http where https is spoken."""
+
+    CA = "[ca]\ndefault_ca = x\n[x]\ndatabase = index\nserial = serial\nnew_certs_dir = .\n" \
+         "default_md = sha256\npolicy = p\n[p]\ncommonName = supplied\n"
+
+    def expired(self, key):
+        """A certificate of a day long ago; `openssl req` makes none."""
+        def openssl(*arguments):
+            subprocess.run(["openssl", *arguments], cwd=self.folder.name, capture_output=True, check=True)
+
+        self.path("ca.cnf", self.CA.encode())
+        self.path("index", b"")
+        self.path("serial", b"01\n")
+        openssl("req", "-new", "-key", key, "-subj", "/CN=localhost", "-out", "csr")
+        openssl("ca", "-batch", "-selfsign", "-config", "ca.cnf", "-keyfile", key, "-in", "csr", "-out", "expired.pem",
+                "-startdate", "20200101000000Z", "-enddate", "20200102000000Z")
+        return str(self.path("expired.pem"))
+
+    def certificate(self, name):
+        cert, key = self.path(name + ".pem"), self.path(name + ".key")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", str(key), "-out", str(cert), "-subj", "/CN=localhost", "-addext",
+                        "subjectAltName=IP:127.0.0.1"], capture_output=True, check=True)
+        return str(cert), str(key)
+
+    def use(self, cert, key):
+        self.node.set("api", "tls_certificate", cert)
+        self.node.set("api", "tls_key", key)
+
+    def test_config_check_tries_them(self):
+        one, other = self.certificate("one"), self.certificate("other")
+        self.use(*one)
+        self.assertEqual(self.ok("config", "check"), "the config is good\n")
+        for cert, key, message in [(one[0], other[1], "use private key .*other.key"),
+                                   (self.expired(one[1]), one[1], "certificate .*expired.pem has expired"),
+                                   ("/nowhere.pem", one[1], "read certificate /nowhere.pem.*No such file"),
+                                   (one[1], one[1], "read certificate .*one.key")]:
+            self.use(cert, key)
+            self.fails(2, f"zpin: api.tls_certificate, api.tls_key: {message}", "config", "check")
+
+    def test_mixed_up(self):
+        self.node.start()
+        url = self.node.urls["REST API"].replace("http:", "https:")
+        self.fails(1, "no TLS there .*say http://", "pin", "ls", ZPIN_API=url)
+        self.node.end()
+        cert, key = self.certificate("one")
+        self.use(cert, key)
+        self.node.start()
+        port = re.search(r"REST API on https://\S+:(\d+)", self.node.log.read_text()).group(1)
+        self.fails(1, "if it speaks TLS, say https://", "pin", "ls", ZPIN_API=f"http://127.0.0.1:{port}")
+        self.ok("pin", "ls", "--ca-file", cert, ZPIN_API=f"https://127.0.0.1:{port}")
+
+
+class Config(Case):
+    def test_the_sockets_folder_is_looked_at(self):
+        self.node.set("management", "socket", "/nowhere/at/all.sock")
+        code, out, err = self.node.run("config", "check")
+        self.assertEqual((code, out), (0, "the config is good\n"))
+        self.assertRegex(err, "warning: management.socket: /nowhere/at does not exist")
+        if os.geteuid() != 0:
+            self.node.set("management", "socket", "/proc/x.sock")
+            self.assertRegex(self.node.run("config", "check")[2], "no file can be made in /proc")
+
+    def test_commands_ask_the_node_of_the_config(self):
+        """--config goes before ZPIN_API; --api before both."""
+        self.node.start()
+        nowhere = "unix:/nowhere.sock"
+        self.ok("verify", "--config", self.node.config, ZPIN_API=nowhere, ZPIN_CONFIG="")
+        out = self.ok("info", "--config", self.node.config, ZPIN_API=nowhere, ZPIN_CONFIG="")
+        self.assertIn(f"root\t{self.node.folder}\n", out)
+        self.ok("health", ZPIN_API="", ZPIN_CONFIG=str(self.node.config))
+        self.fails(1, "no node answers at unix:/nowhere.sock", "info", ZPIN_API=nowhere)
+        self.fails(1, "no node answers at unix:/nowhere.sock", "info", "--config", self.node.config, "--api", nowhere)
+        self.fails(3, "/nowhere/zpin.yaml", "info", "--config", "/nowhere/zpin.yaml")
+        self.node.end()
+        self.node.set("management", "socket", '""')
+        self.node.start()
+        self.fails(2, "no address that can be asked", "info", "--config", self.node.config)  # the kernel chose ports
+        for section, listener in [("api", "REST API"), ("management", "management")]:
+            address = self.node.urls[listener].removeprefix("http://")
+            self.node.set(section, "listen", f'["{address}"]')
+        out = self.ok("info", "--config", self.node.config, ZPIN_API="")
+        self.assertIn(f"root\t{self.node.folder}\n", out)
 
 
 if __name__ == "__main__":
