@@ -188,7 +188,8 @@ call_run(struct cli_call *call, int argc, char **argv, struct cli_parsed *parsed
 	rc = settings_read(call, parsed, &call->settings);
 	if (rc == 0)
 		rc = parsed->command->run(call);
-	if (rc == 0 && fflush(call->out) != 0)
+	/* Also what a table could not write, which flushed by itself. */
+	if (rc == 0 && (fflush(call->out) != 0 || ferror(call->out)))
 		rc = cli__out_check(call, &call->err);
 	return rc;
 }
@@ -196,12 +197,15 @@ call_run(struct cli_call *call, int argc, char **argv, struct cli_parsed *parsed
 int
 zp_cli_main(int argc, char **argv, const struct zp_cli_node_ops *ops)
 {
+	static char version[] = "version";
 	struct cli_parsed parsed = {0};
 	struct cli_call call = {.parsed = &parsed, .ops = ops, .out = stdout, .notes = stderr};
 	int rc;
 
 	/* wcwidth() needs to know that text is UTF-8; nothing else here depends on a locale. */
 	setlocale(LC_CTYPE, "C.UTF-8");
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) /* what people try first */
+		argv[1] = version;
 	rc = call_run(&call, argc, argv, &parsed);
 	cli__client_free(call.client);
 	zp_buf_done(&call.settings.config_api);

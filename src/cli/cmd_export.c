@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <libgen.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct export
@@ -51,15 +52,34 @@ on_text(void *context, struct zp_slice text, struct zp_err *err)
 	return 0;
 }
 
+/* The rename that ends an export would put a file in the place of a device or a pipe. */
+static int
+path_check(const char *path, struct zp_err *err)
+{
+	struct stat facts;
+
+	if (stat(path, &facts) != 0 || S_ISREG(facts.st_mode))
+		return 0;
+	if (S_ISDIR(facts.st_mode))
+		return zp_fail(err, ZP_E_INVALID, "%s is a directory: name a file in it", path);
+	return zp_fail(err, ZP_E_INVALID,
+	    "%s is no regular file, and would be replaced by one: write into it with `> %s`", path,
+	    path);
+}
+
 static int
 file_open(struct export *export, const char *path, struct zp_err *err)
 {
 	int fd;
+	int rc;
 
 	if (path == NULL || strcmp(path, "-") == 0) {
 		export->file = export->call->out;
 		return 0;
 	}
+	rc = path_check(path, err);
+	if (rc < 0)
+		return rc;
 	export->path = zp_strdup(path);
 	if (asprintf(&export->path_partial, "%s.partial", path) < 0) {
 		export->path_partial = NULL;

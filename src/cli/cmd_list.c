@@ -68,6 +68,8 @@ listing_end(struct listing *listing, int rc)
 	if (rc == 0)
 		rc = cli__lines_end(&listing->lines, &listing->call->err);
 	cli__table_end(&listing->table);
+	if (rc == 0)
+		rc = cli__out_check(listing->call, &listing->call->err);
 	cli__lines_done(&listing->lines);
 	for (size_t i = 0; i < PICKED_MAX; i++)
 		zp_buf_done(&listing->values[i]);
@@ -106,6 +108,9 @@ listing_each(struct listing *listing, const char *method, const char *prefix, co
 		ZP_AUTO_BUF(url, CLI_URL_BYTES_MAX);
 		int rc;
 
+		if (strchr(parsed->arguments[i], '/') != NULL)
+			return zp_fail(&listing->call->err, ZP_E_INVALID,
+			    "\"%s\" is a path; this takes CIDs", parsed->arguments[i]);
 		zp_buf_append_text(&url, prefix);
 		cli__url_encode(zp_slice_of(parsed->arguments[i]), &url);
 		zp_buf_append_text(&url, suffix);

@@ -4,6 +4,8 @@
  */
 #include "cli/cli_internal.h"
 
+#include "base/json.h"
+
 #define BODY_BYTES_MAX (4u << 20)
 
 /* ---- Handed on ------------------------------------------------------------------------------ */
@@ -44,19 +46,32 @@ cli__cmd_config_check(struct cli_call *call)
 {
 	ZP_AUTO_BUF(warnings, BODY_BYTES_MAX);
 	ZP_AUTO_BUF(values, BODY_BYTES_MAX);
+	bool is_json = call->settings.is_json;
 	bool show = cli__has(call->parsed, "show");
+	const char *separator = "";
+	ZP_AUTO_BUF(json, BODY_BYTES_MAX);
 	int rc = call->ops->config_check(
 	    call->settings.config_path, show, &warnings, &values, &call->err);
 
+	zp_buf_append_text(&json, "{\"warnings\":[");
 	for (size_t at = 0; rc == 0 && at < warnings.length;) {
 		const char *line = (const char *)warnings.data + at;
 		const char *newline = memchr(line, '\n', warnings.length - at);
 		size_t length = newline == NULL ? warnings.length - at : (size_t)(newline - line);
 
-		cli__note(call, "warning: %.*s", (int)length, line);
+		if (is_json) {
+			zp_buf_append_text(&json, separator);
+			zp_json_put_string(&json, (struct zp_slice){(const uint8_t *)line, length});
+			separator = ",";
+		} else {
+			cli__note(call, "warning: %.*s", (int)length, line);
+		}
 		at += length + 1;
 	}
-	if (rc == 0 && show)
+	zp_buf_append_text(&json, "]}");
+	if (rc == 0 && is_json && !show)
+		rc = cli__print_line(call, zp_buf_slice(&json), &call->err);
+	else if (rc == 0 && show)
 		rc = cli__print(call, zp_buf_slice(&values), &call->err);
 	else if (rc == 0 && !call->settings.is_quiet)
 		rc = cli__print_line(call, zp_slice_of("the config is good"), &call->err);

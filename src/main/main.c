@@ -7,6 +7,8 @@
 #include "main/parts.h"
 #include "main/serve.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,6 +81,19 @@ config_reference(bool as_scdoc, struct zp_buf *text)
 		zp_config_markdown(text);
 }
 
+/* Who starts us may have closed them (`>&-`): the next file that is opened would take the number,
+ * and what is meant for people would be written into it. What can't be written to is an error to
+ * who looks. */
+static void
+standard_files_open(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) == -1 && errno == EBADF &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			_exit(1);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -97,5 +112,6 @@ main(int argc, char **argv)
 	    .config_reference = config_reference,
 	};
 
+	standard_files_open();
 	return zp_cli_main(argc, argv, &ops);
 }

@@ -333,7 +333,62 @@ class Tls(Case):
         self.ok("pin", "ls", "--ca-file", cert, ZPIN_API=f"https://127.0.0.1:{port}")
 
 
+class Output(Case):
+    """Where the answer goes may be full, closed, or no file at all."""
+
+    def setUp(self):
+        super().setUp()
+        self.node.start()
+        self.ok("pin", "add", CID_A)
+
+    def shell(self, command):
+        done = subprocess.run(["sh", "-c", command, ZPIN], text=True, capture_output=True, check=False,
+                              env=environment(ZPIN_API=f"unix:{self.node.socket}"))
+        return done.returncode, done.stderr
+
+    def test_export_replaces_no_device(self):
+        fifo = self.path("fifo")
+        os.mkfifo(fifo)
+        self.fails(2, "fifo is no regular file, and would be replaced by one", "export", "-o", fifo)
+        self.assertTrue(fifo.is_fifo())
+        self.fails(2, "is a directory: name a file in it", "export", "-o", self.folder.name)
+
+    def test_full_and_closed(self):
+        for command in ["export", "pin ls", "info", "help", "--json pin ls"]:
+            code, err = self.shell(f'"$0" {command} > /dev/full')
+            self.assertEqual(code, 1, command)
+            self.assertIn("can't write the output", err)
+            code, err = self.shell(f'"$0" {command} >&-')
+            self.assertEqual(code, 1, command)
+            self.assertIn("can't write the output", err)
+
+    def test_a_node_with_closed_files_writes_no_log_into_its_data(self):
+        self.node.end()
+        with subprocess.Popen(["sh", "-c", f'exec "$0" serve --config {self.node.config} <&- >&- 2>&-', ZPIN],
+                              env=environment()) as node:
+            try:
+                wait_for("node", lambda: self.node.run("health")[0] == 0)
+                for file in range(3):
+                    self.assertEqual(os.readlink(f"/proc/{node.pid}/fd/{file}"), "/dev/null")
+            finally:
+                node.terminate()
+        self.assertEqual(node.returncode, 0)
+        self.assertRegex(self.ok("verify", "--offline"), "^1 pins .* no damage")
+
+
+class Words(Case):
+    def test_what_people_try(self):
+        self.node.start()
+        self.assertRegex(self.ok("--version"), r"^program\t\S+\n")
+        self.fails(2, '"/ipfs/x" is a path; this takes CIDs', "pin", "get", "/ipfs/x")
+
+
 class Config(Case):
+    def test_check_in_json(self):
+        self.node.set("storage", "sync", "false")
+        answer = json.loads(self.ok("--json", "config", "check"))
+        self.assertEqual(answer, {"warnings": ["storage.sync: false, so a crash may lose acknowledged writes"]})
+
     def test_the_sockets_folder_is_looked_at(self):
         self.node.set("management", "socket", "/nowhere/at/all.sock")
         code, out, err = self.node.run("config", "check")
