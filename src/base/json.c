@@ -263,6 +263,23 @@ zp_json_object_next(struct zp_json *json, struct zp_json_string *name_out, struc
 	return ZP_OK;
 }
 
+bool
+zp_json_take_member(struct zp_json *json, const char *name, size_t name_length)
+{
+	size_t comma = json->is_first ? 0 : 1;
+	const uint8_t *quote = json->at + comma;
+
+	ZP_ASSERT(json->depth > 0);
+	if ((size_t)(json->end - json->at) < comma + name_length + 3 ||
+	    (comma > 0 && *json->at != ',') || *quote != '"' ||
+	    memcmp(quote + 1, name, name_length) != 0 || quote[name_length + 1] != '"' ||
+	    quote[name_length + 2] != ':')
+		return false;
+	json->is_first = false;
+	json->at = quote + name_length + 3;
+	return true;
+}
+
 int
 zp_json_array_begin(struct zp_json *json, struct zp_err *err)
 {

@@ -53,6 +53,10 @@ bool zp_json_take_null(struct zp_json *json);
 ZP_MUST_CHECK int zp_json_object_begin(struct zp_json *json, struct zp_err *err);
 ZP_MUST_CHECK int zp_json_object_next(struct zp_json *json, struct zp_json_string *name_out,
     struct zp_err *err);
+/* Takes a member's name where exactly ,"name": comes next, without white space and, for the first,
+ * without the comma. Anything else stays where it is, for zp_json_object_next. It is how a reader
+ * that knows the order of its writer's members is spared looking for their ends. */
+bool zp_json_take_member(struct zp_json *json, const char *name, size_t name_length);
 ZP_MUST_CHECK int zp_json_array_begin(struct zp_json *json, struct zp_err *err);
 ZP_MUST_CHECK int zp_json_array_next(struct zp_json *json, struct zp_err *err);
 

@@ -177,7 +177,7 @@ void command__journal_options_set(struct zp_node *node, struct zp_journal_option
 /* About what the write takes in the journal, at most; with what it may register. */
 size_t command__write_bytes(const struct zp_write *write);
 /* zp_command_write; `is_bounded_already`: the caller keeps its own limit (an import's few batches)
- * and would have nobody to tell it when the queue has room. */
+ * and would have nobody to tell it when the queue has room; it has summed up batch->bytes. */
 ZP_MUST_CHECK int command__write_queue(struct zp_node *node, struct zp_write_batch *batch,
     bool is_bounded_already, struct zp_err *err);
 /* Runs on the commit thread between groups (or here, when there is none) and waits. */

@@ -24,6 +24,7 @@ struct zp_import {
 	struct import__batch batches[IMPORT__BATCHES];
 	struct import__batch *filling; /* NULL: the next free one */
 	struct zp_buf line;            /* a line that began in an earlier chunk */
+	uint64_t lines;                /* taken so far; told in `progress` once per feed */
 	bool line_is_too_long;         /* its rest is passed over */
 	bool line_is_whole;            /* it only waits for room */
 	struct zp_list *deleting;      /* replace: what is there */
@@ -206,7 +207,7 @@ filling_get(struct zp_import *import)
 	import->wants_ready = import->filling == NULL;
 	zp_mutex_unlock(&import->lock);
 	if (import->filling != NULL)
-		import->filling->line_first = import->progress.lines + 1;
+		import->filling->line_first = import->lines + 1;
 	return import->filling;
 }
 
@@ -216,7 +217,7 @@ filling_send(struct zp_import *import, struct zp_err *err)
 	struct import__batch *batch = import->filling;
 	int rc;
 
-	batch->line_last = import->progress.lines;
+	batch->line_last = import->lines;
 	batch->batch.done = batch_done;
 	batch->batch.context = batch;
 	batch->batch.origin = (struct zp_journal_origin){0};
@@ -229,6 +230,7 @@ filling_send(struct zp_import *import, struct zp_err *err)
 	import->answers_awaited++;
 	zp_mutex_unlock(&import->lock);
 	import->filling = NULL;
+	batch->batch.bytes = batch->journal_bytes;
 	rc = command__write_queue(import->node, &batch->batch, true, err);
 	if (rc < 0) {
 		zp_mutex_lock(&import->lock);
@@ -315,7 +317,7 @@ trimmed(struct zp_slice line)
 static int
 line_refuse(struct zp_import *import, int rc, const struct zp_err *why, struct zp_err *err)
 {
-	uint64_t number = import->progress.lines + 1;
+	uint64_t number = import->lines + 1;
 
 	if (import->bad_line != NULL)
 		import->bad_line(import->context, number, why->text);
@@ -336,10 +338,10 @@ line_take(struct zp_import *import, struct zp_slice line, struct zp_err *err)
 	int rc = ZP_OK;
 
 	line = trimmed(line);
-	if (import->progress.lines >= import->options.lines_done && import->line_is_too_long) {
+	if (import->lines >= import->options.lines_done && import->line_is_too_long) {
 		rc = zp_fail(&why, ZP_E_TOO_LARGE, "the line is longer than %u bytes",
 		    IMPORT__LINE_BYTES_MAX);
-	} else if (import->progress.lines >= import->options.lines_done && line.length > 0) {
+	} else if (import->lines >= import->options.lines_done && line.length > 0) {
 		do {
 			struct import__batch *batch = filling_get(import);
 
@@ -353,11 +355,8 @@ line_take(struct zp_import *import, struct zp_slice line, struct zp_err *err)
 	}
 	if (rc < 0)
 		rc = line_refuse(import, rc, &why, err);
-	if (rc == ZP_OK) {
-		zp_mutex_lock(&import->lock);
-		import->progress.lines++;
-		zp_mutex_unlock(&import->lock);
-	}
+	if (rc == ZP_OK)
+		import->lines++;
 	return rc;
 }
 
@@ -456,6 +455,7 @@ zp_import_feed(struct zp_import *import, const void *bytes, size_t length, size_
 	else if (import->filling != NULL && import->filling->batch.count > 0)
 		zp_ignore(filling_send(import, NULL)); /* what came before a bad line is kept */
 	zp_mutex_lock(&import->lock);
+	import->progress.lines = import->lines;
 	import->progress.bytes += taken;
 	zp_mutex_unlock(&import->lock);
 	*taken_out = taken;
@@ -512,6 +512,7 @@ zp_import_finish(struct zp_import *import, struct zp_err *err)
 	}
 	zp_mutex_lock(&import->lock);
 	import->is_finishing = true;
+	import->progress.lines = import->lines;
 	import->progress.finished = !is_any_under_way(import);
 	import->wants_ready = !import->progress.finished;
 	if (import->progress.finished)

@@ -111,12 +111,20 @@ allocations_copy(const struct zp_import_options *options, const struct zp_slice 
 	return copies != NULL;
 }
 
+/* Field by field: the error's text is long, and only its code says what is in it. What else answers
+ * is set by the commit, and the answer's texts keep their memory. */
 static void
-write_clear(struct zp_write *write)
+write_begin(struct zp_write *write, enum zp_write_kind kind)
 {
-	struct zp_buf texts = write->result_texts; /* keeps its memory */
-
-	*write = (struct zp_write){.result_texts = texts};
+	write->kind = kind;
+	write->allocations = NULL;
+	write->allocations_count = 0;
+	write->has_update_from = false;
+	write->update_keeps_name = false;
+	write->update_keeps_expiry = false;
+	write->rc = ZP_OK;
+	zp_err_clear(&write->err);
+	write->was_there = false;
 }
 
 /* Puts the pin that was read into the batch's next write. */
@@ -128,8 +136,7 @@ write_add(struct import__reader *reader, const struct zp_record *record,
 	struct zp_write *write = &batch->writes[batch->batch.count];
 	size_t before = batch->arena_used, bytes;
 
-	write_clear(write);
-	write->kind = ZP_WRITE_IMPORT;
+	write_begin(write, ZP_WRITE_IMPORT);
 	write->record = *record;
 	zp_key_of_cid(&reader->pin.cid, 0, 0, &write->key);
 	if (!arena_copy(batch, record->texts, &write->record.texts) ||
@@ -182,8 +189,8 @@ import__delete_add(struct import__batch *batch, const struct zp_key *key)
 	struct zp_write *write = &batch->writes[batch->batch.count];
 
 	ZP_ASSERT(batch->batch.count < IMPORT__BATCH_WRITES_MAX);
-	write_clear(write);
-	write->kind = ZP_WRITE_DELETE;
+	write_begin(write, ZP_WRITE_DELETE);
 	write->key = *key;
+	batch->journal_bytes += command__write_bytes(write);
 	batch->batch.count++;
 }

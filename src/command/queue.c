@@ -86,10 +86,10 @@ command__write_queue(
     struct zp_node *node, struct zp_write_batch *batch, bool is_bounded_already, struct zp_err *err)
 {
 	struct command__queue *queue = &node->queue;
-	uint64_t bytes = 0;
+	uint64_t bytes = is_bounded_already ? batch->bytes : 0;
 	int rc = node_check(node, err);
 
-	for (size_t i = 0; rc == ZP_OK && i < batch->count; i++)
+	for (size_t i = 0; rc == ZP_OK && !is_bounded_already && i < batch->count; i++)
 		bytes += command__write_bytes(&batch->writes[i]);
 	if (rc == ZP_OK)
 		rc = batch_check(batch, bytes, err);

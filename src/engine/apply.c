@@ -57,6 +57,15 @@ expire_floor_lower(struct zp_engine *engine, const struct zp_change *change)
 }
 
 void
+zp_engine_apply_prefetch(struct zp_engine *engine, const struct zp_key *key)
+{
+	uint8_t bytes[ZP_KEY_BYTES];
+
+	zp_key_encode(key, bytes);
+	memtable__prefetch(engine->active, bytes);
+}
+
+void
 zp_engine_apply(struct zp_engine *engine, const struct zp_change *change)
 {
 	ZP_ASSERT(!zp_engine_is_suspended(engine));

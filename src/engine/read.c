@@ -134,7 +134,6 @@ zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys, size_t
 
 	for (size_t i = 0; i < count; i++) {
 		struct segment_row row;
-		struct zp_err why = {0};
 		int rc;
 
 		if (view->active != NULL && i + AHEAD < count) {
@@ -142,7 +141,7 @@ zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys, size_t
 			memtable__prefetch(view->active, bytes);
 		}
 		answers_out[i] = (struct zp_batch_answer){.rc = ZP_E_NOT_FOUND};
-		rc = row_get(view, keys[i], scratch, &row, &why);
+		rc = row_get(view, keys[i], scratch, &row, NULL); /* only which error is told */
 		if (rc == ZP_OK)
 			rc = answer_take(&row, texts, &answers_out[i]);
 		else

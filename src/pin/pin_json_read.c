@@ -3,9 +3,10 @@
  *
  * Flow: import and the API read, zp_pin_to_record stores. Owner: the pin's.
  *
- * IPFS Cluster writes the members in one order, so the next member is looked for first where the
- * last one was found. Where Go's decoder is loose this is too: names match without regard to case,
- * the last of equal names wins, null is the zero value, unknown members are read over.
+ * IPFS Cluster writes the members in one order and without white space, so the next member is
+ * looked for, byte by byte, where the last one was found; only what is not there is read as JSON.
+ * Where Go's decoder is loose this is too: names match without regard to case, the last of equal
+ * names wins, null is the zero value, unknown members are read over.
  */
 #include "pin/pin_internal.h"
 
@@ -319,6 +320,15 @@ member_of(struct zp_slice name, size_t *expected)
 	return NULL;
 }
 
+static int
+member_read_value(
+    struct zp_json *json, struct zp_pin *pin, const struct member *member, struct zp_err *err)
+{
+	int rc = member->read(json, pin, err);
+
+	return rc < 0 ? zp_wrap(err, rc, "%s", member->name) : ZP_OK;
+}
+
 #define ESCAPED_NAME_MAX 256u /* longer than any of ours, each character written as \u00XX */
 
 static int
@@ -328,22 +338,33 @@ read_member(struct zp_json *json, struct zp_pin *pin, const struct zp_json_strin
 	uint8_t unescaped[ESCAPED_NAME_MAX];
 	struct zp_slice text = name->raw;
 	const struct member *member;
-	int rc;
 
 	if (name->has_escapes && text.length <= sizeof(unescaped))
 		text = (struct zp_slice){
 		    .data = unescaped, .length = zp_json_unescape(name, unescaped)};
 	member = member_of(text, expected);
-	if (member == NULL)
-		return zp_json_skip(json, err);
-	rc = member->read(json, pin, err);
-	return rc < 0 ? zp_wrap(err, rc, "%s", member->name) : ZP_OK;
+	return member == NULL ? zp_json_skip(json, err) : member_read_value(json, pin, member, err);
+}
+
+/* The next member and its value, or ZP_END. */
+static int
+next_member(struct zp_json *json, struct zp_pin *pin, size_t *expected, struct zp_err *err)
+{
+	const struct member *member = &members[*expected % ZP_ARRAY_COUNT(members)];
+	struct zp_json_string name;
+	int rc;
+
+	if (zp_json_take_member(json, member->name, member->name_length)) {
+		++*expected;
+		return member_read_value(json, pin, member, err);
+	}
+	rc = zp_json_object_next(json, &name, err);
+	return rc == ZP_OK ? read_member(json, pin, &name, expected, err) : rc;
 }
 
 int
 zp_pin_from_json(struct zp_slice text, struct zp_pin *pin, struct zp_err *err)
 {
-	struct zp_json_string name;
 	struct zp_json json;
 	size_t expected = 0;
 	int rc;
@@ -351,8 +372,8 @@ zp_pin_from_json(struct zp_slice text, struct zp_pin *pin, struct zp_err *err)
 	zp_pin_reset(pin);
 	zp_json_init(&json, text);
 	rc = zp_json_object_begin(&json, err);
-	while (rc == ZP_OK && (rc = zp_json_object_next(&json, &name, err)) == ZP_OK)
-		rc = read_member(&json, pin, &name, &expected, err);
+	while (rc == ZP_OK)
+		rc = next_member(&json, pin, &expected, err);
 	if (rc < 0)
 		return rc;
 	rc = zp_json_end(&json, err);

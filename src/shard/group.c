@@ -327,11 +327,21 @@ zp_group_settle(struct zp_group *group, uint32_t index)
 void
 zp_group_apply(struct zp_group *group, uint64_t epoch, uint64_t batch)
 {
+	enum { AHEAD = 8 };
 	const struct zp_shards *shards = group->shards;
+	uint32_t *settled = group->shard_counts;
 
+	memset(settled, 0, shards->map.count * sizeof(*settled));
 	for (uint32_t i = 0; i < group->count; i++) {
 		struct zp_group_item *item = &group->items[i];
 
+		if (i + AHEAD < group->count) {
+			const struct zp_group_item *ahead = &group->items[i + AHEAD];
+
+			zp_engine_apply_prefetch(
+			    shards->members[ahead->shard].engine, &ahead->change.key);
+		}
+		settled[item->shard] += item->is_settled;
 		if (item->is_settled && (item->change.has_old || item->change.has_new))
 			zp_engine_apply(shards->members[item->shard].engine, &item->change);
 	}
@@ -339,12 +349,10 @@ zp_group_apply(struct zp_group *group, uint64_t epoch, uint64_t batch)
 		zp_engine_track_apply(
 		    shards->members[group->tracks[i].shard].engine, &group->tracks[i].change);
 	/* Only then: a freeze must never see a position whose changes are half in. */
-	for (uint32_t i = 0; i < group->count; i++) {
-		const struct zp_group_item *item = &group->items[i];
-
-		if (item->is_settled)
+	for (uint32_t shard = 0; shard < shards->map.count; shard++) {
+		if (settled[shard] > 0)
 			zp_engine_applied_set(
-			    shards->members[item->shard].engine, shards->map.node, epoch, batch);
+			    shards->members[shard].engine, shards->map.node, epoch, batch);
 	}
 	for (uint32_t i = 0; i < group->track_count; i++)
 		zp_engine_applied_set(

@@ -333,6 +333,38 @@ containers_are_written_and_walked(void **state)
 	assert_int_equal(zp_json_end(&json, NULL), ZP_OK);
 }
 
+/* Exactly ,"name": and nothing like it; what is not taken is still there to be read. */
+static void
+members_are_taken_byte_by_byte(void **state)
+{
+	static const char *const others[] = {"{\"nam\":1}", "{\"names\":1}", "{\"namex:1}",
+	    "{\"Name\":1}", "{ \"name\":1}", "{\"name\" :1}", "{\"n\\u0061me\":1}", "{,\"name\":1}",
+	    "{\"name\"", "{\"name", "{", "{}", "{\"a\":0}"};
+	struct zp_json_string name;
+	struct zp_json json;
+	int64_t value;
+
+	(void)state;
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(others); i++) {
+		zp_json_init(&json, zp_slice_of(others[i]));
+		assert_int_equal(zp_json_object_begin(&json, NULL), ZP_OK);
+		assert_false(zp_json_take_member(&json, "name", 4));
+		assert_int_equal(json.at - json.start, 1);
+	}
+	zp_json_init(&json, zp_slice_of("{\"name\":1,\"b\":2, \"c\":3}"));
+	assert_int_equal(zp_json_object_begin(&json, NULL), ZP_OK);
+	assert_true(zp_json_take_member(&json, "name", 4));
+	assert_int_equal(zp_json_read_int64(&json, &value, NULL), ZP_OK);
+	assert_true(zp_json_take_member(&json, "b", 1));
+	assert_int_equal(zp_json_read_int64(&json, &value, NULL), ZP_OK);
+	assert_int_equal(value, 2);
+	assert_false(zp_json_take_member(&json, "c", 1));
+	assert_int_equal(zp_json_object_next(&json, &name, NULL), ZP_OK);
+	assert_true(zp_json_string_is(&name, "c"));
+	assert_int_equal(zp_json_read_int64(&json, &value, NULL), ZP_OK);
+	assert_int_equal(zp_json_object_next(&json, &name, NULL), ZP_END);
+}
+
 /* A wrong type says what was wanted, what is there, and where. */
 static void
 messages_name_type_and_place(void **state)
@@ -406,6 +438,7 @@ main(void)
 	    cmocka_unit_test(escapes_are_resolved_as_go_does),
 	    cmocka_unit_test(strings_are_printed_as_go_does),
 	    cmocka_unit_test(containers_are_written_and_walked),
+	    cmocka_unit_test(members_are_taken_byte_by_byte),
 	    cmocka_unit_test(messages_name_type_and_place),
 	    cmocka_unit_test(names_match_through_escapes),
 	    cmocka_unit_test(utf8_is_exact),
