@@ -44,11 +44,9 @@ api__note_user(struct zp_http_request *request, const char *name)
 	note_of(request)->user = name;
 }
 
-void
-api__finished(struct zp_http_request *request, void *context)
+static void
+log_tell(const struct zp_api *api, struct zp_http_request *request, const struct note *note)
 {
-	const struct zp_api *api = context;
-	struct note *note = zp_http_user(request);
 	struct zp_api_log_line line = {
 	    .id = zp_http_id(request),
 	    .peer = zp_http_peer(request),
@@ -61,8 +59,18 @@ api__finished(struct zp_http_request *request, void *context)
 	    .error = note != NULL && note->has_error ? note->error : NULL,
 	};
 
-	if (api->log != NULL)
-		api->log(api->context, &line);
+	api->log(api->context, &line);
+}
+
+void
+api__finished(struct zp_http_request *request, void *context)
+{
+	const struct zp_api *api = context;
+	struct note *note = zp_http_user(request);
+
+	if (api->log != NULL && (api->log_wants == NULL ||
+				    api->log_wants(api->context, zp_http_answer_status(request))))
+		log_tell(api, request, note);
 	zp_free(note);
 	zp_http_user_set(request, NULL);
 }

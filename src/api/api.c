@@ -436,6 +436,7 @@ zp_api_new(const struct zp_api_options *options, struct zp_api **api_out, struct
 	api->node = options->node;
 	api->access = options->access;
 	api->free_space = options->free_space;
+	api->log_wants = options->log_wants;
 	api->log = options->log;
 	api->context = options->context;
 	zp_mutex_init(&api->pool_mutex);

@@ -63,7 +63,10 @@ struct zp_api_options {
 	/* Bytes that are free where the node keeps its files, for the metric "freespace". NULL: it is
 	 * not shown. False: not known now. Any thread. */
 	bool (*free_space)(void *context, uint64_t *bytes_out);
-	/* Told of each answer, on a worker thread. NULL: no log. */
+	/* Whether an answer with this status is logged, so that no line is made for nobody. NULL:
+	 * all are. Any thread. */
+	bool (*log_wants)(void *context, unsigned status);
+	/* Told of each answer that is, on a worker thread. NULL: no log. */
 	void (*log)(void *context, const struct zp_api_log_line *line);
 	void *context;
 };

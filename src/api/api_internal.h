@@ -38,6 +38,7 @@ struct zp_api {
 	size_t headers_count;
 	struct api_cors cors;
 	bool (*free_space)(void *context, uint64_t *bytes_out);
+	bool (*log_wants)(void *context, unsigned status);
 	void (*log)(void *context, const struct zp_api_log_line *line);
 	void *context;
 	atomic_size_t pages_bytes;

@@ -96,13 +96,19 @@ text_line(struct zp_buf *line, enum zp_log_level level, struct zp_slice message,
 	}
 }
 
+bool
+zp_log_wants(enum zp_log_level level)
+{
+	return (int)level >= level_least;
+}
+
 void
 zp_log_line(enum zp_log_level level, const char *message, const struct zp_log_field *fields,
     size_t field_count)
 {
 	ZP_AUTO_BUF(line, LINE_BYTES_MAX);
 
-	if ((int)level < level_least)
+	if (!zp_log_wants(level))
 		return;
 	if (is_json)
 		json_line(&line, level, zp_slice_of(message), fields, field_count);

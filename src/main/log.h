@@ -28,6 +28,8 @@ struct zp_log_field {
 	uint64_t number;
 };
 
+/* Whether a line of this level would be written: for those that cost something to make. */
+bool zp_log_wants(enum zp_log_level level);
 void zp_log_line(enum zp_log_level level, const char *message, const struct zp_log_field *fields,
     size_t field_count);
 void zp_log(enum zp_log_level level, const char *format, ...)

@@ -151,12 +151,24 @@ free_space(void *context, uint64_t *bytes_out)
 	return true;
 }
 
+static enum zp_log_level
+request_level(unsigned status)
+{
+	return status >= 500 ? ZP_LOG_WARNING : ZP_LOG_DEBUG;
+}
+
+static bool
+request_log_wants(void *context, unsigned status)
+{
+	(void)context;
+	return zp_log_wants(request_level(status));
+}
+
 static void
 request_log(void *context, const struct zp_api_log_line *line)
 {
 	struct zp_log_field fields[9];
 	size_t count = 0;
-	enum zp_log_level level = line->status >= 500 ? ZP_LOG_WARNING : ZP_LOG_DEBUG;
 
 	(void)context;
 	fields[count++] = (struct zp_log_field){"request", line->id, 0};
@@ -170,7 +182,7 @@ request_log(void *context, const struct zp_api_log_line *line)
 		fields[count++] = (struct zp_log_field){"user", zp_slice_of(line->user), 0};
 	if (line->error != NULL)
 		fields[count++] = (struct zp_log_field){"error", zp_slice_of(line->error), 0};
-	zp_log_line(level, "request", fields, count);
+	zp_log_line(request_level(line->status), "request", fields, count);
 }
 
 static void
@@ -207,6 +219,7 @@ api_start(struct daemon *daemon, struct zp_err *err)
 	    .headers = headers,
 	    .headers_count = from->count,
 	    .free_space = free_space,
+	    .log_wants = request_log_wants,
 	    .log = request_log,
 	    .context = daemon,
 	};
