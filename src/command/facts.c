@@ -35,6 +35,7 @@ zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 	    .commits = node->commits,
 	    .expired = node->expired,
 	    .replayed_records = node->replayed,
+	    .texts_cache_bytes = zp_texts_cache_bytes(node->texts_cache),
 	    .read_only = node->read_only,
 	    .is_full = zp_journal_room_check(node->journal, 0, NULL) == ZP_E_NO_SPACE,
 	    .is_broken = node->is_broken,

@@ -29,8 +29,16 @@ struct zp_lane {
 	uint64_t applied; /* number of the last batch that is in; 0 none */
 };
 
+/* Unpacked texts (names and the like) that are read often, for all engines of a node. Any thread.
+ */
+struct zp_texts_cache;
+struct zp_texts_cache *zp_texts_cache_new(uint64_t bytes_max);
+void zp_texts_cache_free(struct zp_texts_cache *cache); /* NULL is allowed; no engine uses it */
+uint64_t zp_texts_cache_bytes(struct zp_texts_cache *cache); /* NULL: 0 */
+
 struct zp_engine_options {
 	struct zp_store *store; /* borrowed; must outlive the engine */
+	struct zp_texts_cache *texts_cache; /* borrowed, likewise; NULL: none */
 	uint8_t cluster_id[16]; /* the lineage of the ids in the rows */
 	uint64_t shard_id;
 	uint32_t incarnation;

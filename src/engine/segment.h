@@ -117,6 +117,10 @@ struct segment; /* opaque, counted */
  * where `expected` is not NULL. Memory: directory, fences, filter. */
 ZP_MUST_CHECK int segment__open(struct zp_store *store, const struct segment_name *name,
     const struct segment_info *expected, struct segment **segment_out, struct zp_err *err);
+/* Gets will go by this cache, which must outlive the segment; NULL: none, as at first. Before
+ * others see the segment. */
+struct zp_texts_cache;
+void segment__texts_cache_set(struct segment *segment, struct zp_texts_cache *cache);
 struct segment *segment__hold(struct segment *segment); /* one more user; returns it */
 void segment__release(struct segment *segment);		 /* NULL is allowed; the last closes */
 
@@ -129,6 +133,7 @@ struct segment_scratch {
 	struct zp_buf block;
 	struct zp_buf texts_compressed;
 	struct zp_buf texts;
+	struct zp_buf row_texts; /* of one row, from the cache */
 	void *decompressor;    /* made when first needed */
 	uint64_t texts_serial; /* of the open segment whose texts block is in `texts`; 0 none */
 	uint64_t texts_offset; /* and which: so that neighbours don't decompress it twice */

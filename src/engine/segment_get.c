@@ -2,10 +2,11 @@
  * segment_get.c - one row by its key.
  *
  * Flow:  view.c asks the runs newest first. digest bits → bucket → directory → one read → checksum
- * → slot → remainder and key columns → the other columns of that row only → its texts. Later:
- * block_read() is where a cache of verified blocks goes.
+ * → slot → remainder and key columns → the other columns of that row only → its texts, by way of
+ * the cache.
  */
 #include "engine/segment_internal.h"
+#include "engine/texts_cache.h"
 
 /* Where the one block is that may hold the key; false when there is none. */
 static bool
@@ -112,6 +113,35 @@ row_find(const struct block_view *view, const struct zp_key *key, uint32_t *row_
 	return 0;
 }
 
+/* `length` bytes from `begin` on of the texts block at `place`, from the scratch, the cache or the
+ * file. */
+static int
+texts_read(const struct segment *segment, const struct texts_place *place, uint64_t begin,
+    uint64_t length, struct segment_scratch *scratch, struct zp_slice *texts_out,
+    struct zp_err *err)
+{
+	const struct texts_cache_place at = {segment->serial, place->offset, place->length};
+	enum texts_cache_answer answer = TEXTS_CACHE_MISS;
+	int rc;
+
+	if (!texts__is_loaded(segment, place, scratch)) {
+		zp_buf_clear(&scratch->row_texts);
+		answer =
+		    texts_cache__get(segment->texts_cache, &at, begin, length, &scratch->row_texts);
+	}
+	if (answer == TEXTS_CACHE_HIT) {
+		*texts_out = zp_buf_slice(&scratch->row_texts);
+		return 0;
+	}
+	rc = texts__load(segment, place, NULL, scratch, err);
+	if (rc != 0)
+		return rc;
+	if (answer == TEXTS_CACHE_WANTED)
+		texts_cache__keep(segment->texts_cache, &at, scratch->texts.data);
+	*texts_out = (struct zp_slice){scratch->texts.data + begin, length};
+	return 0;
+}
+
 static int
 texts_get(const struct segment *segment, const struct block_place *place,
     const struct block_view *view, uint32_t row, struct segment_scratch *scratch,
@@ -123,10 +153,9 @@ texts_get(const struct segment *segment, const struct block_place *place,
 	if (!view->has_texts || !block__texts_of(view, row, &begin, &length))
 		return segment__block_fault(
 		    segment, place->number, "its text lengths are impossible", err);
-	rc = texts__load(segment, &view->texts, NULL, scratch, err);
+	rc = texts_read(segment, &view->texts, begin, length, scratch, &row_out->record.texts, err);
 	if (rc != 0)
 		return rc;
-	row_out->record.texts = (struct zp_slice){scratch->texts.data + begin, length};
 	rc = zp_texts_check(row_out->record.texts, row_out->key.kind, err);
 	return rc == 0
 		   ? 0

@@ -253,6 +253,9 @@ struct ZSTD_CCtx_s;
 int texts__compress(struct ZSTD_CCtx_s *compressor, uint64_t seed, uint64_t offset,
     struct zp_slice raw, struct zp_buf *to, struct zp_err *err);
 
+/* Whether scratch->texts is that texts block already. */
+bool texts__is_loaded(const struct segment *segment, const struct texts_place *place,
+    const struct segment_scratch *scratch);
 /* Makes scratch->texts the texts block at `place`; `compressed` are its bytes and checksum, or
  * NULL: then they are read. */
 int texts__load(const struct segment *segment, const struct texts_place *place,
@@ -280,6 +283,7 @@ struct segment {
 	uint64_t fences_count;
 	uint64_t blocks_end;               /* where groups end and the directory begins */
 	uint64_t serial;                   /* unique in this process */
+	struct zp_texts_cache *texts_cache; /* borrowed; NULL: none */
 	char label[ZP_FILE_NAME_MAX + 16]; /* for errors */
 	atomic_uint users;
 };

@@ -485,6 +485,12 @@ segment__open(struct zp_store *store, const struct segment_name *name,
 	return 0;
 }
 
+void
+segment__texts_cache_set(struct segment *segment, struct zp_texts_cache *cache)
+{
+	segment->texts_cache = cache;
+}
+
 struct segment *
 segment__hold(struct segment *segment)
 {

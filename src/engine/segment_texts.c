@@ -43,6 +43,7 @@ segment__scratch_init(struct segment_scratch *scratch)
 	    .block = ZP_BUF_INIT(BLOCK_BYTES_MAX + BITS_SLACK),
 	    .texts_compressed = ZP_BUF_INIT(TEXTS_BLOCK_MAX + CHECKSUM_BYTES),
 	    .texts = ZP_BUF_INIT(TEXTS_BLOCK_MAX),
+	    .row_texts = ZP_BUF_INIT(BLOCK_TEXTS_MAX),
 	};
 }
 
@@ -52,6 +53,7 @@ segment__scratch_done(struct segment_scratch *scratch)
 	zp_buf_done(&scratch->block);
 	zp_buf_done(&scratch->texts_compressed);
 	zp_buf_done(&scratch->texts);
+	zp_buf_done(&scratch->row_texts);
 	ZSTD_freeDCtx(scratch->decompressor);
 	scratch->decompressor = NULL;
 	scratch->texts_serial = 0;
@@ -85,14 +87,21 @@ decompress(const struct segment *segment, const struct texts_place *place,
 	return 0;
 }
 
+bool
+texts__is_loaded(const struct segment *segment, const struct texts_place *place,
+    const struct segment_scratch *scratch)
+{
+	return scratch->texts_serial == segment->serial && scratch->texts_offset == place->offset &&
+	       scratch->texts.length == place->length;
+}
+
 int
 texts__load(const struct segment *segment, const struct texts_place *place,
     const uint8_t *compressed, struct segment_scratch *scratch, struct zp_err *err)
 {
 	int rc;
 
-	if (scratch->texts_serial == segment->serial && scratch->texts_offset == place->offset &&
-	    scratch->texts.length == place->length)
+	if (texts__is_loaded(segment, place, scratch))
 		return 0;
 	scratch->texts_serial = 0;
 	if (compressed == NULL) {

@@ -78,6 +78,7 @@ engine_options(const struct zp_shards_options *options, const struct zp_shard_ma
 	const struct zp_shard_range *range = &map->ranges[index];
 	struct zp_engine_options engine = {
 	    .store = store,
+	    .texts_cache = options->texts_cache,
 	    .shard_id = range->id,
 	    .read_only = options->read_only,
 	    .warn = options->warn,

@@ -129,8 +129,9 @@ struct zp_shards_options {
 	struct zp_store *store; /* <root>/journal: maps and checkpoints; borrowed */
 	bool read_only;
 	bool no_sync;
-	struct zp_disk *disk;      /* under the shards' stores; NULL: the system's */
-	uint64_t memory_bytes_max; /* replay flushes when the memtables hold this much */
+	struct zp_disk *disk;               /* under the shards' stores; NULL: the system's */
+	struct zp_texts_cache *texts_cache; /* of the engines; borrowed; NULL: none */
+	uint64_t memory_bytes_max;          /* replay flushes when the memtables hold this much */
 	void (*warn)(void *context, const char *text); /* damage and fallbacks; may be NULL */
 	void *warn_context;
 };

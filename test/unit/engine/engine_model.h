@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#define MODEL_CACHE_BYTES 65536u
 #define MODEL_KEYS 48u
 #define MODEL_LOG_MAX 6000u
 #define MODEL_PATH "shard"
