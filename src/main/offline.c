@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -120,17 +119,8 @@ struct offline {
 	struct zp_node *node;
 };
 
-static bool
-is_file_system_read_only(const char *path)
-{
-	struct statvfs facts;
-
-	return statvfs(path, &facts) == 0 && (facts.f_flag & ST_RDONLY) != 0;
-}
-
-/* `for_reading`: also where nothing can be written. */
 static int
-offline_open(struct offline *offline, const char *config_path, bool for_reading, struct zp_err *err)
+offline_open(struct offline *offline, const char *config_path, bool read_only, struct zp_err *err)
 {
 	struct zp_node_options options;
 	int rc = zp_config_load(config_path, environ, &offline->config, err);
@@ -143,8 +133,7 @@ offline_open(struct offline *offline, const char *config_path, bool for_reading,
 	    &offline->config, config_path, &offline->identity, &options, err);
 	if (rc == ZP_OK) {
 		options.offline = true;
-		options.read_only =
-		    for_reading && is_file_system_read_only(offline->config.node.data);
+		options.read_only = read_only;
 		rc = zp_node_open(&options, &offline->node, err);
 	}
 	if (rc < 0)

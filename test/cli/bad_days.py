@@ -193,6 +193,22 @@ class SuspendedShard(Case):
         self.assertEqual(len(self.exported()), 6000)
 
 
+class Killed(Case):
+    def test_reading_it_changes_no_file(self):
+        """What is to be looked at after a crash stays as it was, until a start."""
+        def files():
+            return {path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+                    for path in self.node.folder.rglob("*")}
+
+        self.node.start()
+        self.ok("import", MIXED)
+        self.node.end(signal.SIGKILL)
+        before = files()
+        self.assertEqual(len(self.exported("--offline")), 6000)
+        self.ok("verify", "--offline")
+        self.assertEqual(files(), before)
+
+
 class CutImport(Case):
     """An import that ends before its time says how to go on, and that works as it stands."""
 
