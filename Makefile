@@ -1,6 +1,6 @@
 # The one door for people; meson does the work. `make help` lists everything.
 
-.PHONY: help run build test check check-long check-syncs check-interop fuzz bench-node install format clean setup setup-check setup-fuzz
+.PHONY: help run build test check check-long check-mutants check-syncs check-interop fuzz fuzz-coverage bench-node install format clean setup setup-check setup-fuzz
 
 BUILD ?= build
 ASAN ?= build-asan
@@ -31,6 +31,9 @@ check-long: setup-check $(BUILD)/build.ninja ## random tests until one fails or 
 	@ninja -C $(BUILD) --quiet
 	@scripts/check-long.sh $(BUILD)
 
+check-mutants: setup-check ## make the code wrong in one place at a time, and see a test notice
+	@test/mutants.py build-syncs
+
 check-syncs: setup-check ## take each sync away in a copy, and see its test fail (five minutes)
 	@test/syncs.py --prove build-syncs
 
@@ -40,8 +43,11 @@ check-interop: build ## against the real ipfs-cluster-ctl and -service, which mu
 bench-node: build ## what a node costs, beside IPFS Cluster where it is on PATH
 	@bench/node.py $(BUILD)/zpin
 
-fuzz: setup-fuzz ## every decoder, FUZZ_SECONDS (60) each
-	@scripts/fuzz.sh build-fuzz
+fuzz: setup-fuzz ## every decoder, FUZZ_SECONDS (60) each; keeps account of the CPU time
+	@scripts/fuzz.py run build-fuzz
+
+fuzz-coverage: setup-fuzz ## which lines of the decoders the fuzz targets' inputs reach
+	@scripts/fuzz.py coverage build-coverage
 
 install: build ## to DESTDIR and /usr, with man pages, completions and the systemd unit
 	@ninja -C $(BUILD) --quiet installed >/dev/null || ninja -C $(BUILD) installed

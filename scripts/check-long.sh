@@ -27,7 +27,7 @@ run() {
 fuzz_build() {
 	if [ ! -f "$fuzz/build.ninja" ]; then
 		CC=clang-14 run meson setup "$fuzz" --buildtype=debugoptimized -Dfuzz=true -Db_lundef=false \
-		    -Db_sanitize=address,undefined
+		    -Db_sanitize=address,undefined -Dc_args=-fsanitize=fuzzer-no-link
 	fi
 	# Only the targets: the rest of the tree has its own builds.
 	run ninja -C "$fuzz" $(ninja -C "$fuzz" -t targets all | sed -n 's/^\(test\/fuzz\/fuzz-[a-z]*\):.*/\1/p')

@@ -12,9 +12,10 @@ tests with nothing taken away, which must pass, then each site's, which must fai
 """
 import pathlib
 import re
-import shutil
-import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import mutate  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CALL = re.compile(r"\b(fsync|fdatasync|syncfs|sync_file_range|sync_handle|zp_disk_entry_sync|writer_sync|name_sync|"
@@ -108,12 +109,14 @@ def listed():
               if (path, line) not in known]
     faults += [f"test/syncs.py: src/{path} has this line {found.count((path, line))} times:\n    {line}"
                for path, line in known if found.count((path, line)) != 1]
+    if not faults:
+        page = (ROOT / "docs" / "testing.md").read_text()
+        faults += [f"docs/testing.md lacks: {row}" for row in rows() if row not in page]
     print("\n".join(faults) or f"{len(found)} syncs, each with its test")
     return 1 if faults else 0
 
 
-def table():
-    print("| sync | without it is lost | shown by |\n|---|---|---|")
+def rows():
     for path, line, _, program, test, lost in SITES:
         number = next(at for at, text in enumerate((ROOT / "src" / path).read_text().splitlines(), 1)
                       if text.strip() == line)
@@ -121,56 +124,39 @@ def table():
                         reversed((ROOT / "src" / path).read_text().splitlines()[:number])
                         if re.match(r"[a-z_0-9]+\(", text))
         where = f"power {test}" if program == "power" else f"{PROGRAMS[program].split('/')[-1]} {test}"
-        print(f"| `{path}` `{function}` | {lost} | `{where}` |")
+        yield f"| `{path}` `{function}` | {lost} | `{where}` |"
+
+
+def table():
+    print("| sync | without it is lost | shown by |\n|---|---|---|", *rows(), sep="\n")
     return 0
 
 
 # ---- Proving
 
 
-def run(*command, **more):
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
-
-
-def test_run(build, tree, program, test):
-    """True when the test passes. The build must succeed."""
-    targets = ["src/main/zpin", "test/power/power-recorder.so"] if program == "power" else [PROGRAMS[program]]
-    built = run("ninja", "-C", build, *targets)
-    if built.returncode != 0:
-        raise SystemExit(built.stdout[-3000:])
+def passes(tree, program, test):
     if program == "power":
-        return run(sys.executable, tree / "test/power/power.py", build / targets[0], build / targets[1],
-                   test).returncode == 0
-    done = run(build / targets[0])
-    return f"[       OK ] {test}" in done.stdout if test else done.returncode == 0
+        targets = ["src/main/zpin", "test/power/power-recorder.so"]
+        tree.build(targets)
+        zpin, recorder = (tree.build_folder / target for target in targets)
+        return mutate.run(sys.executable, tree.source / "test/power/power.py", zpin, recorder, test).returncode == 0
+    tree.build([PROGRAMS[program]])
+    return f"[       OK ] {test}" in mutate.run(tree.build_folder / PROGRAMS[program]).stdout
 
 
 def prove(folder, only):
-    tree, build = folder / "tree", folder / "build"
-    shutil.rmtree(tree, ignore_errors=True)
-    tree.mkdir(parents=True)
-    names = run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).stdout.splitlines()
-    for name in names:
-        if (ROOT / name).is_file() and not name.startswith(("test/fuzz/corpus", "docs", "bench")):
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, tree / name)
-    if not (build / "build.ninja").exists():
-        made = run("meson", "setup", build, tree, "--buildtype=debugoptimized")
-        if made.returncode != 0:
-            raise SystemExit(made.stdout[-3000:])
+    tree = mutate.Tree(folder)
     sites = [site for site in SITES if not only or site[0] in only]
     for program, test in sorted({(site[3], site[4]) for site in sites}):
-        if not test_run(build, tree, program, test):
+        if not passes(tree, program, test):
             raise SystemExit(f"{program} {test} fails with all syncs in place")
     survived = 0
     for path, line, instead, program, test, _ in sites:
-        source = tree / "src" / path
-        text = source.read_text()
-        source.write_text(text.replace(line, instead, 1))
-        passes = test_run(build, tree, program, test)
-        source.write_text(text)
-        survived += passes
-        print(f"{'NOT SHOWN' if passes else 'shown'}: {path}: {line}: {program} {test}", flush=True)
+        with tree.changed(path, line, instead):
+            is_needed = not passes(tree, program, test)
+        survived += not is_needed
+        print(f"{'shown' if is_needed else 'NOT SHOWN'}: {path}: {line}: {program} {test}", flush=True)
     print(f"{len(sites) - survived} of {len(sites)} syncs are shown to be needed")
     return 1 if survived else 0
 

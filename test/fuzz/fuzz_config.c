@@ -1,8 +1,14 @@
 /*
  * fuzz_config.c - any text as a config: refused with a message, or shown, read again and shown
  * alike.
+ *
+ * A first byte of 1, which no YAML begins with: the lines behind it are variables of the
+ * environment, without their ZPIN_.
  */
 #include "main/config.h"
+
+#define VARIABLES_MAX 32u
+#define VARIABLE_BYTES_MAX 4096u
 
 static void
 shows_alike(const struct zp_config *config)
@@ -24,6 +30,31 @@ shows_alike(const struct zp_config *config)
 	zp_config_done(&again);
 }
 
+static int
+variables_read(struct zp_slice lines, struct zp_config *config, struct zp_err *err)
+{
+	char *environment[VARIABLES_MAX + 1] = {NULL};
+	int rc;
+
+	for (size_t i = 0; i < VARIABLES_MAX && lines.length > 0; i++) {
+		const uint8_t *end = memchr(lines.data, '\n', lines.length);
+		size_t length = end != NULL ? (size_t)(end - lines.data) : lines.length;
+		ZP_AUTO_BUF(variable, VARIABLE_BYTES_MAX);
+
+		zp_buf_append_text(&variable, "ZPIN_");
+		zp_buf_append(&variable, lines.data, zp_min_u64(length, VARIABLE_BYTES_MAX / 2));
+		zp_buf_append_byte(&variable, 0);
+		environment[i] = zp_strdup((const char *)variable.data);
+		length += end != NULL;
+		lines.data += length;
+		lines.length -= length;
+	}
+	rc = zp_config_override(environment, config, err);
+	for (size_t i = 0; i < VARIABLES_MAX; i++)
+		zp_free(environment[i]);
+	return rc;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
@@ -35,7 +66,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int rc;
 
 	zp_config_init(&config);
-	rc = zp_config_read((struct zp_slice){data, size}, "input", &config, &err);
+	if (size > 0 && data[0] == 1)
+		rc = variables_read((struct zp_slice){data + 1, size - 1}, &config, &err);
+	else
+		rc = zp_config_read((struct zp_slice){data, size}, "input", &config, &err);
 	ZP_ASSERT(rc <= 0 && (rc == 0) == (err.text[0] == '\0'));
 	if (rc == 0) {
 		rc = zp_config_check(&config, &warnings, &err);

@@ -163,6 +163,23 @@ salvaged_add(void *context, const struct zp_journal_batch *batch, struct zp_err 
 	return 0;
 }
 
+/* A reader gives the batches that opening accepted, all of them. */
+static void
+expect_read(struct zp_journal *journal, uint64_t first)
+{
+	struct zp_journal_reader *reader = NULL;
+	struct zp_journal_batch batch;
+	struct zp_journal_facts facts;
+	int rc;
+
+	zp_journal_facts_get(journal, &facts);
+	ZP_ASSERT(zp_journal_reader_open(journal, first, &reader, NULL) == 0);
+	while ((rc = zp_journal_reader_next(reader, &batch, NULL)) == 0)
+		ZP_ASSERT(batch.number == first++);
+	ZP_ASSERT(rc == ZP_END && first == facts.last_batch + 1);
+	zp_journal_reader_close(reader);
+}
+
 /* Opens the journal whose last file is `file`. */
 static void
 check(struct sim_store *sim, struct zp_store *store, const struct journal_chain *before,
@@ -193,6 +210,7 @@ check(struct sim_store *sim, struct zp_store *store, const struct journal_chain 
 	ZP_ASSERT(after.length <= file.length);
 	ZP_ASSERT(memcmp(after.data, file.data, after.length) == 0);
 	expect_same(store, before, zp_buf_slice(&after));
+	expect_read(journal, before->number + 1);
 	zp_journal_close(journal);
 }
 

@@ -20,6 +20,7 @@ walk(struct zp_http_request *request, size_t *decoded_out)
 {
 	struct zp_slice key;
 	struct zp_slice value;
+	struct zp_slice got;
 	size_t position = 0;
 	uint64_t hash = 0;
 
@@ -35,6 +36,8 @@ walk(struct zp_http_request *request, size_t *decoded_out)
 		hash = slice_hash(slice_hash(hash, key), value);
 		*decoded_out += key.length + value.length;
 	}
+	if (zp_http_query_get(request, "name", &got))
+		hash = slice_hash(hash, got);
 	return hash;
 }
 

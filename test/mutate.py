@@ -1,0 +1,44 @@
+"""A copy of the source in which one line at a time is changed, for syncs.py and mutants.py."""
+import contextlib
+import pathlib
+import shutil
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def run(*command, **more):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+
+
+class Tree:
+    def __init__(self, folder):
+        self.source, self.build_folder = folder / "tree", folder / "build"
+        shutil.rmtree(self.source, ignore_errors=True)
+        self.source.mkdir(parents=True)
+        for name in run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).stdout.splitlines():
+            if (ROOT / name).is_file() and not name.startswith(("docs", "bench")):
+                (self.source / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.source / name)
+        if not (self.build_folder / "build.ninja").exists():
+            made = run("meson", "setup", self.build_folder, self.source, "--buildtype=debugoptimized")
+            if made.returncode != 0:
+                raise SystemExit(made.stdout[-3000:])
+
+    def build(self, targets):
+        built = run("ninja", "-C", self.build_folder, *targets)
+        if built.returncode != 0:
+            raise SystemExit(built.stdout[-3000:])
+
+    @contextlib.contextmanager
+    def changed(self, path, line, instead):
+        """The one line of src/`path` is another one meanwhile."""
+        source = self.source / "src" / path
+        text = source.read_text()
+        if text.count(line) != 1:
+            raise SystemExit(f"src/{path} has this line {text.count(line)} times: {line}")
+        source.write_text(text.replace(line, instead))
+        try:
+            yield
+        finally:
+            source.write_text(text)
