@@ -568,15 +568,16 @@ one_damaged_small_file_costs_nothing(void **state)
 
 /* ---- Records by hand ------------------------------------------------------------------------ */
 
-/* The code that replaying one record as the next batch gives; *count_out: pins afterwards. */
+/* The code that replaying records as the next batch gives; *count_out: pins afterwards. */
 static int
-replay_one(
-    struct node_fixture *fixture, const struct zp_journal_record *record, uint64_t *count_out)
+replay_records(struct node_fixture *fixture, const struct zp_journal_record *list, uint32_t length,
+    uint64_t *count_out)
 {
 	ZP_AUTO_BUF(records, 100000);
 	struct zp_store_directory_options directory = {.no_sync = true};
 	struct zp_shards_options options = {.root = fixture->root, .no_sync = true};
-	struct zp_journal_batch batch = {.kind = ZP_JOURNAL_RECORDS, .epoch = 1, .record_count = 1};
+	struct zp_journal_batch batch = {
+	    .kind = ZP_JOURNAL_RECORDS, .epoch = 1, .record_count = length};
 	struct zp_shards *shards;
 	char path[128];
 	int rc;
@@ -586,7 +587,8 @@ replay_one(
 	assert_int_equal(zp_shards_open(&options, &shards, NULL), 0);
 	batch.number = zp_shards_applied_max(shards) + 1;
 	assert_int_equal(zp_shards_replay_begin(shards, batch.number, batch.number, NULL), 0);
-	assert_int_equal(zp_journal_record_append(&records, record, NULL), 0);
+	for (uint32_t i = 0; i < length; i++)
+		assert_int_equal(zp_journal_record_append(&records, &list[i], NULL), 0);
 	batch.records = zp_buf_slice(&records);
 	rc = zp_shards_replay(shards, &batch, NULL);
 	*count_out = 0;
@@ -596,6 +598,13 @@ replay_one(
 	zp_shards_close(shards);
 	zp_store_close(options.store);
 	return rc;
+}
+
+static int
+replay_one(
+    struct node_fixture *fixture, const struct zp_journal_record *record, uint64_t *count_out)
+{
+	return replay_records(fixture, record, 1, count_out);
 }
 
 /* Whole records are judged by what they name: an older incarnation is void, a newer one, an unknown
@@ -645,6 +654,37 @@ records_are_judged(void **state)
 	assert_int_equal(replay_one(&fixture, &record, &count), 0);
 	record.shard_id = ranges[0].id;
 	assert_int_equal(replay_one(&fixture, &record, &count), ZP_E_CORRUPT);
+	fixture_drop(&fixture);
+}
+
+/* An expiry removes the pin that was to expire then, and none that has got another time since. */
+static void
+an_expiry_is_of_its_time(void **state)
+{
+	struct node_fixture fixture;
+	ZP_AUTO_BUF(put, 1000);
+	struct zp_record pin = {.facts = {[ZP_FACT_CREATED] = 1, [ZP_FACT_EXPIRE_AT] = 200}};
+	struct zp_key key = fixture_key(1);
+	struct zp_journal_record records[2] = {
+	    {.operation = ZP_OP_PUT}, {.operation = ZP_OP_EXPIRE}};
+	uint64_t count;
+
+	fixture_make(&fixture, 1);
+	records[0].shard_id = zp_shards_map(fixture.node->shards)->ranges[0].id;
+	records[0].incarnation = zp_shards_map(fixture.node->shards)->ranges[0].incarnation;
+	records[1].shard_id = records[0].shard_id;
+	records[1].incarnation = records[0].incarnation;
+	fixture_close(&fixture);
+	zp_shard_put_encode(&key, &pin, &put);
+	records[0].payload = zp_buf_slice(&put);
+	for (uint64_t fact = 199; fact <= 201; fact++) {
+		ZP_AUTO_BUF(expiry, 1000);
+
+		zp_shard_expire_encode(&key, fact, &expiry);
+		records[1].payload = zp_buf_slice(&expiry);
+		assert_int_equal(replay_records(&fixture, records, 2, &count), 0);
+		assert_int_equal(count, fact == 200 ? 0 : 1);
+	}
 	fixture_drop(&fixture);
 }
 
@@ -834,6 +874,7 @@ main(void)
 	    cmocka_unit_test(one_damaged_small_file_costs_nothing),
 	    cmocka_unit_test(records_are_judged),
 	    cmocka_unit_test(statuses_of_the_journal_reach_files),
+	    cmocka_unit_test(an_expiry_is_of_its_time),
 	    cmocka_unit_test(checkpoints_trim_the_journal),
 	};
 

@@ -380,6 +380,8 @@ batches_that_do_not_follow_are_refused(void **state)
 	ZP_AUTO_BUF(good, 1u << 20);
 
 	sim_store_file_get(fixture->sim, FIXTURE_PATH, fixture->last_file, &good);
+	/* The mark alone would refuse them all. */
+	sim_store_file_remove(fixture->sim, FIXTURE_PATH, "mark");
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(offsets); i++) {
 		ZP_AUTO_BUF(bytes, 1u << 20);
 
@@ -389,6 +391,64 @@ batches_that_do_not_follow_are_refused(void **state)
 		sim_store_file_put(
 		    fixture->sim, FIXTURE_PATH, fixture->last_file, bytes.data, bytes.length);
 		expect(fixture, ZP_E_CORRUPT, 0);
+	}
+}
+
+/* Each rule of what may follow by itself: the second of two batches breaks one, and everything
+ * else, checksums and chain included, is right. */
+static void
+each_rule_of_the_chain_counts(void **state)
+{
+	enum { FIRST = 64, KIND = 17, EPOCH = 48, TIME = 64, PREVIOUS = 96, DURABLE = 104 };
+	enum { BATCH_BYTES = 112 };
+	static const struct {
+		size_t offset; /* of a u64 of the second batch, or KIND: of the first */
+		uint64_t value;
+		const char *text;
+	} changes[] = {
+	    {EPOCH, 0, "its epoch 0 had ended"},
+	    {TIME, 999, "its time is before"},
+	    {DURABLE, 2, "it says that batch 2 was durable"},
+	    {KIND, ZP_JOURNAL_SEAL, "its epoch 1 had ended"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(changes); i++) {
+		struct sim_store *sim = sim_store_new(1);
+		struct zp_journal *journal = NULL;
+		struct zp_store *store = NULL;
+		struct zp_err err = {0};
+		ZP_AUTO_BUF(file, 4096);
+		uint8_t *first, *second;
+		char name[40];
+		struct zp_journal_options options;
+
+		assert_int_equal(sim_store_open(sim, FIXTURE_PATH, &store, NULL), 0);
+		options = fixture_options(store);
+		assert_int_equal(zp_journal_open(&options, &journal, NULL), 0);
+		for (unsigned n = 0; n < 2; n++) {
+			assert_int_equal(fixture_append(journal, 1, 0, NULL), 0);
+			assert_int_equal(zp_journal_commit(journal, NULL), 0);
+		}
+		zp_journal_close(journal);
+		fixture_name(1, name);
+		sim_store_file_get(sim, FIXTURE_PATH, name, &file);
+		assert_int_equal(file.length, FIRST + 2 * BATCH_BYTES);
+		first = file.data + FIRST;
+		second = first + BATCH_BYTES;
+		if (changes[i].offset == KIND)
+			first[KIND] = (uint8_t)changes[i].value;
+		else
+			zp_store_u64le(second + changes[i].offset, changes[i].value);
+		batch_reseal(first);
+		zp_store_u64le(second + PREVIOUS, zp_load_u64le(first + 8));
+		batch_reseal(second);
+		sim_store_file_put(sim, FIXTURE_PATH, name, file.data, file.length);
+		sim_store_file_remove(sim, FIXTURE_PATH, "mark");
+		assert_int_equal(zp_journal_open(&options, &journal, &err), ZP_E_CORRUPT);
+		assert_non_null(strstr(err.text, changes[i].text));
+		zp_store_close(store);
+		sim_store_free(sim);
 	}
 }
 
@@ -420,6 +480,7 @@ main(void)
 	    WITH(foreign_files_are_refused),
 	    WITH(newer_versions_are_refused),
 	    WITH(batches_that_do_not_follow_are_refused),
+	    cmocka_unit_test(each_rule_of_the_chain_counts),
 	    WITH(read_errors_cut_nothing),
 	};
 

@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Makes the code wrong in one place at a time and sees whether its tests notice.
+
+Usage: mutants.py FOLDER [GROUP…]      (make check-mutants; about ten minutes)
+
+A mutant that survives is a rule that no test holds. Each is one line of src/ and what stands in its place,
+in a copy of the source (FOLDER/tree); the group says which test programs must notice.
+"""
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import mutate  # noqa: E402
+
+UNIT = "test/unit/"
+PROGRAMS = {
+    "journal": [UNIT + "journal/test-" + name for name in
+                ("journal-damage", "journal", "journal-mark", "journal-reader", "journal-crash")],
+    "segment": [UNIT + "engine/test-" + name for name in
+                ("segment", "segment_damage", "segment_ordered", "segment_golden", "filter", "column")],
+    "engine": [UNIT + "engine/test-" + name for name in
+               ("manifest", "memtable", "tables", "engine-damage", "engine")],
+    "command": [UNIT + "command/test-command-" + name for name in
+                ("recover", "write", "failure", "import", "node")] + [UNIT + "shard/test-shard-formats",
+                                                                      "test/model/model"],
+}
+
+MUTANTS = [
+    # group, file, line, line in its place
+    ("journal", "journal/format.c", "if (batch->number != chain->number + 1)", "if (batch->number < chain->number)"),
+    ("journal", "journal/format.c", "if (frame->previous != chain->checksum)", "if (false)"),
+    ("journal", "journal/format.c", "if (frame->durable < chain->durable || frame->durable >= batch->number)",
+     "if (frame->durable < chain->durable)"),
+    ("journal", "journal/format.c", "if (batch->time_microseconds < chain->time_microseconds)", "if (false)"),
+    ("journal", "journal/format.c",
+     "if (batch->epoch < chain->epoch || (chain->is_sealed && batch->epoch == chain->epoch))",
+     "if (batch->epoch < chain->epoch)"),
+    ("journal", "journal/format.c", "if (found != count)", "if (false)"),
+    ("journal", "journal/format.c", "if (zp_load_u64le(bytes + HEADER_CHECKSUM) != checksum)", "if (false)"),
+    ("journal", "journal/open.c", "if (rc == ZP_END && number <= journal->mark.number)",
+     "if (rc == ZP_END && number < journal->mark.number)"),
+    ("journal", "journal/open.c", "if (journal->chain.number < journal->mark.number)", "if (false)"),
+    ("journal", "journal/journal.c",
+     "while (journal->files_count > 1 && journal->files[1].first_batch - 1 <= number) {",
+     "while (journal->files_count > 1 && journal->files[1].first_batch - 2 <= number) {"),
+    ("segment", "engine/segment_open.c", "if (place.offset != at || place.length < BLOCK_BYTES_MIN ||",
+     "if (place.length < BLOCK_BYTES_MIN ||"),
+    ("segment", "engine/segment_open.c", "if (i > 0 && segment__columns_compare(last, first, columns) >= 0)",
+     "if (i > 0 && segment__columns_compare(last, first, columns) > 0)"),
+    ("segment", "engine/segment_open.c",
+     "if (index > 0 && memcmp(key - SEGMENT_FENCE_BYTES, key, ZP_KEY_BYTES) >= 0)",
+     "if (index > 0 && memcmp(key - SEGMENT_FENCE_BYTES, key, ZP_KEY_BYTES) > 0)"),
+    ("segment", "engine/segment_open.c",
+     'return section.length == 0 ? NULL : "there are bytes behind the columns";', "return NULL;"),
+    ("segment", "engine/segment_open.c",
+     "if (zp_hash64(to, place->length, segment->layout.seed + 1 + section) != place->checksum)", "if (false)"),
+    ("segment", "engine/segment_open.c",
+     'return at == segment->blocks_end ? NULL : "there are bytes behind the last block";', "return NULL;"),
+    ("segment", "engine/filter.c",
+     "if (filter->hash_count == 0 || filter->hash_count > FILTER_HASHES_MAX)", "if (filter->hash_count == 0)"),
+    ("segment", "engine/filter.c", "if ((block[(bits & 511) / 8] & (1u << (bits & 7))) == 0)",
+     "if ((block[(bits & 511) / 8] & (1u << (bits & 7))) == 0 && i > 2)"),
+    ("engine", "engine/manifest.c",
+     "manifest->lanes[manifest->lane_count - 1].node >= lane.node)",
+     "manifest->lanes[manifest->lane_count - 1].node > lane.node)"),
+    ("engine", "engine/manifest.c", "if (rc == ZP_END && (seen & REQUIRED) != REQUIRED)", "if (false)"),
+    ("engine", "engine/manifest.c",
+     "if (rc == ZP_END && memcmp(manifest.low, manifest.high, ZP_KEY_BYTES) >= 0)", "if (false)"),
+    ("engine", "engine/manifest.c", "if (tag < 32 && (seen & ONCE & (1u << tag)) != 0)", "if (false)"),
+    ("engine", "engine/envelope.c", "if (tag < reader->last_tag)", "if (false)"),
+    ("engine", "engine/engine.c", "counter->pins -= counter->pins > 0;", "counter->pins -= 0;"),
+    ("engine", "engine/engine.c", "counter->size_bytes -= zp_min_u64(counter->size_bytes, size);", "(void)size;"),
+    ("engine", "engine/merge.c",
+     "bool oldest = first + count == old->run_count || old->runs[first + count].family != family;",
+     "bool oldest = true;"),
+    ("engine", "engine/index.c", "if (same)", "if (change->has_old && change->has_new)"),
+    ("engine", "engine/read.c", "size_t known = segment == NULL ? 48 : ZP_KEY_BYTES;", "size_t known = ZP_KEY_BYTES;"),
+    ("engine", "engine/upkeep.c", "if (rc == ZP_OK && manifest->has_tables) {", "if (false) {"),
+    ("engine", "engine/scan.c", "if (failed < 0 || !is_present || due.count == keys_max)", "if (failed < 0)"),
+    ("command", "shard/replay.c", "if (covered > last)", "if (false)"),
+    ("command", "shard/replay.c", "if (covered + 1 < first)", "if (false)"),
+    ("command", "shard/replay.c",
+     "decided->old_record.facts[ZP_FACT_EXPIRE_AT] == change->expire_fact;", "true;"),
+    ("command", "shard/replay.c", "if (record->incarnation > incarnation)", "if (false)"),
+    ("command", "shard/replay.c",
+     "count < (int)ZP_GROUP_ITEMS_MAX ? batch->number : batch->number - 1);", "batch->number);"),
+    ("command", "shard/replay.c",
+     "if (zp_shard_map_find(&shards->map, &change->key) != (uint32_t)index)", "if (false)"),
+    ("command", "shard/replay.c", "if (batch->origin.sequence != 0)", "if (false)"),
+    ("command", "shard/replay.c", "if (shards->members[i].covered < batch)", "if (true)"),
+    ("command", "shard/open.c", "if (rc == ZP_E_CORRUPT) {", "if (rc < 0) {"),
+    ("command", "command/commit.c",
+     "if (zp_shards_origin_get(node->shards, batch->origin.id) >= batch->origin.sequence)",
+     "if (zp_shards_origin_get(node->shards, batch->origin.id) > batch->origin.sequence)"),
+    ("command", "command/commit.c", "first->origin.sequence >= batch->origin.sequence)", "false)"),
+    ("command", "command/expire.c", "if (rc < 0 || count < COMMAND__EXPIRE_KEYS_MAX)", "if (true)"),
+]
+
+
+def noticed_by(tree, group):
+    """The program and test that fail, or None."""
+    tree.build(PROGRAMS[group])
+    for program in PROGRAMS[group]:
+        try:
+            done = subprocess.run([tree.build_folder / program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, errors="replace", timeout=180)
+        except subprocess.TimeoutExpired:
+            return program.split("/")[-1] + " (does not end)"
+        if done.returncode != 0:
+            failed = [line.split("] ", 1)[1] for line in done.stdout.splitlines() if line.startswith("[  FAILED  ] ")]
+            names = [name for name in failed if "test(s)" not in name]
+            return program.split("/")[-1] + (" " + names[0] if names else "")
+    return None
+
+
+def main():
+    tree = mutate.Tree(pathlib.Path(sys.argv[1]).resolve())
+    groups = sys.argv[2:] or list(PROGRAMS)
+    for group in groups:
+        failing = noticed_by(tree, group)
+        if failing is not None:
+            raise SystemExit(f"{failing} fails although nothing is wrong")
+    mutants = [mutant for mutant in MUTANTS if mutant[0] in groups]
+    survivors = 0
+    for group, path, line, instead in mutants:
+        with tree.changed(path, line, instead):
+            who = noticed_by(tree, group)
+        survivors += who is None
+        print(f"{who or 'NOBODY'}: {path}: {line} → {instead}", flush=True)
+    print(f"{len(mutants) - survivors} of {len(mutants)} mutants are noticed")
+    return 1 if survivors else 0
+
+
+sys.exit(main())
