@@ -566,6 +566,41 @@ one_damaged_small_file_costs_nothing(void **state)
 	fixture_drop(&fixture);
 }
 
+/* What a newer zpin wrote is not damage: an older checkpoint would be taken for the truth. */
+static void
+newer_checkpoint_is_refused(void **state)
+{
+	struct node_fixture fixture;
+	uint8_t bytes[4096];
+	struct zp_err err = {0};
+	char path[300];
+	FILE *file, *list;
+	size_t length;
+
+	fixture_make(&fixture, 1);
+	pin_range(&fixture, 0, 20, "a");
+	checkpoint(&fixture);
+	fixture_close(&fixture);
+	snprintf(path, sizeof(path), "ls %s/journal/checkpoint-* | tail -n 1", fixture.root);
+	list = popen(path, "r");
+	assert_non_null(list);
+	assert_non_null(fgets(path, sizeof(path), list));
+	path[strcspn(path, "\n")] = '\0';
+	assert_int_equal(pclose(list), 0);
+	file = fopen(path, "r+b");
+	assert_non_null(file);
+	length = fread(bytes, 1, sizeof(bytes), file);
+	assert_in_range(length, 57, sizeof(bytes) - 1);
+	zp_store_u32le(bytes + 16, 2); /* the version, behind a checksum that is right */
+	zp_store_u64le(bytes + 8, zp_hash64(bytes + 16, length - 16, 0));
+	rewind(file);
+	assert_int_equal(fwrite(bytes, 1, length, file), length);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_VERSION);
+	fixture.node = NULL;
+	fixture_drop(&fixture);
+}
+
 /* ---- Records by hand ------------------------------------------------------------------------ */
 
 /* The code that replaying records as the next batch gives; *count_out: pins afterwards. */
@@ -872,6 +907,7 @@ main(void)
 	    cmocka_unit_test(lower_incarnation_is_suspended),
 	    cmocka_unit_test(interrupted_raise_is_completed),
 	    cmocka_unit_test(one_damaged_small_file_costs_nothing),
+	    cmocka_unit_test(newer_checkpoint_is_refused),
 	    cmocka_unit_test(records_are_judged),
 	    cmocka_unit_test(statuses_of_the_journal_reach_files),
 	    cmocka_unit_test(an_expiry_is_of_its_time),

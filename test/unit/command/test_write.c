@@ -371,6 +371,12 @@ a_stream_is_taken_once(void **state)
 	batch.origin.sequence = 20;
 	assert_int_equal(zp_command_write_wait(fixture.node, &batch, &err), 0);
 	assert_string_equal(fixture_name(&fixture, 20), "once");
+	/* The one that comes again after a lost answer is the last. */
+	write = pin_write(30, "twice", &texts);
+	batch.origin.sequence = 30;
+	assert_int_equal(zp_command_write_wait(fixture.node, &batch, &err), 0);
+	assert_string_equal(fixture_name(&fixture, 30), "once");
+	write = pin_write(20, "twice", &texts);
 	batch.origin = (struct zp_journal_origin){.id = {9}, .sequence = 1};
 	assert_int_equal(zp_command_origin_sequence(fixture.node, batch.origin.id), 0);
 	assert_int_equal(zp_command_write_wait(fixture.node, &batch, &err), 0);
