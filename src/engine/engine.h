@@ -225,8 +225,13 @@ struct zp_batch_answer {
 	struct zp_record record;
 };
 
-/* Answers all keys, in the caller's order; sorts, filters and prefetches inside. Texts are copied
- * into `texts` (which must have room enough to not overflow: ZP_E_TOO_LARGE then). */
+/*
+ * Answers all keys, in the caller's order, with one pass over each memtable and run, newest first.
+ * In a pass the cache line that a key needs of the hash table or filter is fetched while keys
+ * before it are looked at; a block is read only where the filter says so, one after the other. Keys
+ * are not sorted: it was measured to gain nothing, also where blocks came from the disk. Texts are
+ * copied into `texts` (which must have room enough to not overflow: ZP_E_TOO_LARGE then).
+ */
 ZP_MUST_CHECK int zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys,
     size_t count, struct zp_read_scratch *scratch, struct zp_buf *texts,
     struct zp_batch_answer *answers_out, struct zp_err *err);

@@ -81,17 +81,34 @@ filter__add(struct filter *filter, const uint8_t key[ZP_KEY_BYTES])
 		block[(bits & 511) / 8] |= (uint8_t)(1u << (bits & 7));
 }
 
+uint64_t
+filter__hash(const struct filter *filter, const uint8_t key[ZP_KEY_BYTES])
+{
+	return zp_hash64(key, ZP_KEY_BYTES, filter->seed);
+}
+
+void
+filter__prefetch(const struct filter *filter, uint64_t hash)
+{
+	if (filter->blocks_count > 0)
+		__builtin_prefetch(block_of(filter, hash));
+}
+
 bool
 filter__may_contain(const struct filter *filter, const uint8_t key[ZP_KEY_BYTES])
 {
-	uint64_t hash, bits;
+	return filter->blocks_count == 0 || filter__has(filter, filter__hash(filter, key));
+}
+
+bool
+filter__has(const struct filter *filter, uint64_t hash)
+{
 	const uint8_t *block;
+	uint64_t bits = bits_of(hash);
 
 	if (filter->blocks_count == 0)
 		return true;
-	hash = zp_hash64(key, ZP_KEY_BYTES, filter->seed);
 	block = block_of(filter, hash);
-	bits = bits_of(hash);
 	for (uint32_t i = 0; i < filter->hash_count; i++, bits >>= 9) {
 		if ((block[(bits & 511) / 8] & (1u << (bits & 7))) == 0)
 			return false;

@@ -23,6 +23,10 @@ void filter__init(struct filter *filter, uint64_t keys, uint64_t seed);
 void filter__done(struct filter *filter); /* a zeroed one is fine */
 
 void filter__add(struct filter *filter, const uint8_t key[ZP_KEY_BYTES]);
+/* For asking of many keys: the hash, the cache line that the answer needs, the answer. */
+uint64_t filter__hash(const struct filter *filter, const uint8_t key[ZP_KEY_BYTES]);
+void filter__prefetch(const struct filter *filter, uint64_t hash);
+bool filter__has(const struct filter *filter, uint64_t hash);
 /* False only when the key was never added. */
 bool filter__may_contain(const struct filter *filter, const uint8_t key[ZP_KEY_BYTES]);
 

@@ -6,9 +6,21 @@
  *         a reason to look at older ones.
  */
 #include "engine/engine_internal.h"
+#include "engine/segment_internal.h"
+
+#define BATCH_AHEAD 8u /* keys whose cache lines are under way while one is looked at */
+
+/* A key of a batch whose newest row is not found yet. */
+struct wanted {
+	const struct zp_key *key;
+	struct zp_batch_answer *answer;
+	uint8_t bytes[ZP_KEY_BYTES];
+};
 
 struct zp_read_scratch {
 	struct segment_scratch segment;
+	struct wanted *wanted; /* owned, kept from batch to batch */
+	size_t wanted_max;
 };
 
 struct zp_read_scratch *
@@ -26,6 +38,7 @@ zp_read_scratch_free(struct zp_read_scratch *scratch)
 	if (scratch == NULL)
 		return;
 	segment__scratch_done(&scratch->segment);
+	zp_free(scratch->wanted);
 	zp_free(scratch);
 }
 
@@ -109,19 +122,146 @@ zp_view_get(struct zp_view *view, const struct zp_key *key, struct zp_read_scrat
 	return rc;
 }
 
-/* The answer's texts go to the end of `texts`; data is an offset until answers_settle. */
-static int
-answer_take(const struct segment_row *row, struct zp_buf *texts, struct zp_batch_answer *answer)
-{
-	size_t offset = texts->length;
+/* ---- Batches --------------------------------------------------------------------------------- */
 
-	answer->rc = row->operation == ZP_ROW_TOMBSTONE ? ZP_E_NOT_FOUND : ZP_OK;
-	if (answer->rc != ZP_OK)
+struct batch {
+	const struct zp_view *view;
+	struct zp_read_scratch *scratch;
+	struct zp_buf *texts;
+	struct wanted *wanted; /* in the caller's order */
+	size_t count;
+};
+
+/* The answer's texts go to the end of `texts`; data is an offset until all are there.
+ * ZP_E_TOO_LARGE: they are full, which ends the batch. */
+static int
+answer_settle(
+    struct batch *batch, const struct wanted *wanted, int rc, const struct segment_row *row)
+{
+	struct zp_batch_answer *answer = wanted->answer;
+	size_t offset = batch->texts->length;
+
+	if (rc == ZP_OK && row->operation == ZP_ROW_TOMBSTONE)
+		rc = ZP_E_NOT_FOUND;
+	answer->rc = rc;
+	if (rc != ZP_OK)
 		return ZP_OK;
 	answer->record = row->record;
-	zp_buf_append_slice(texts, row->record.texts);
+	zp_buf_append_slice(batch->texts, row->record.texts);
 	answer->record.texts.data = (const uint8_t *)(uintptr_t)offset;
-	return texts->overflow ? ZP_E_TOO_LARGE : ZP_OK;
+	return batch->texts->overflow ? ZP_E_TOO_LARGE : ZP_OK;
+}
+
+/* Answers what the memtable knows; the rest stays wanted. */
+static int
+memtable_batch(struct batch *batch, const struct memtable *memtable)
+{
+	size_t kept = 0;
+	int rc = ZP_OK;
+
+	for (size_t i = 0; i < batch->count && rc == ZP_OK; i++) {
+		const struct wanted *wanted = &batch->wanted[i];
+		struct segment_row row;
+
+		if (i + BATCH_AHEAD < batch->count)
+			memtable__prefetch(memtable, wanted[BATCH_AHEAD].bytes);
+		if (memtable__get(memtable, wanted->bytes, &row))
+			rc = answer_settle(batch, wanted, ZP_OK, &row);
+		else
+			batch->wanted[kept++] = *wanted;
+	}
+	batch->count = kept;
+	return rc;
+}
+
+/* A key on its way through a run. */
+struct passing {
+	bool is_in_range;
+	size_t index;  /* of the run's segment */
+	uint64_t hash; /* of that segment's filter */
+};
+
+static void
+passing_begin(const struct version *version, size_t run_at, const uint8_t bytes[ZP_KEY_BYTES],
+    struct passing *passing)
+{
+	const struct segment *segment;
+
+	passing->is_in_range = run_segment(version, run_at, bytes, &passing->index);
+	if (!passing->is_in_range)
+		return;
+	segment = version->runs[run_at][passing->index];
+	if (segment == NULL)
+		return;
+	passing->hash = filter__hash(&segment->filter, bytes);
+	filter__prefetch(&segment->filter, passing->hash);
+}
+
+static int
+passing_end(const struct batch *batch, size_t run_at, const struct passing *passing,
+    const struct zp_key *key, struct segment_row *row_out)
+{
+	const struct version *version = batch->view->version;
+	const struct segment *segment;
+
+	if (!passing->is_in_range)
+		return ZP_E_NOT_FOUND;
+	segment = version->runs[run_at][passing->index];
+	if (segment == NULL)
+		return segment__unopened_fault(
+		    &version->manifest.runs[run_at].segments[passing->index], NULL);
+	if (!filter__has(&segment->filter, passing->hash))
+		return ZP_E_NOT_FOUND;
+	return segment__get(segment, key, &batch->scratch->segment, row_out, NULL);
+}
+
+/* Answers what the run has or can't tell; the rest stays wanted. */
+static int
+run_batch(struct batch *batch, size_t run_at)
+{
+	const struct version *version = batch->view->version;
+	struct passing ring[BATCH_AHEAD];
+	size_t kept = 0;
+	int rc = ZP_OK;
+
+	for (size_t i = 0; i < BATCH_AHEAD && i < batch->count; i++)
+		passing_begin(version, run_at, batch->wanted[i].bytes, &ring[i]);
+	for (size_t i = 0; i < batch->count && rc == ZP_OK; i++) {
+		struct wanted *wanted = &batch->wanted[i];
+		struct passing passing = ring[i % BATCH_AHEAD];
+		struct segment_row row;
+		int got;
+
+		if (i + BATCH_AHEAD < batch->count)
+			passing_begin(
+			    version, run_at, wanted[BATCH_AHEAD].bytes, &ring[i % BATCH_AHEAD]);
+		got = passing_end(batch, run_at, &passing, wanted->key, &row);
+		if (got == ZP_E_NOT_FOUND)
+			batch->wanted[kept++] = *wanted;
+		else
+			rc = answer_settle(batch, wanted, got, &row);
+	}
+	batch->count = kept;
+	return rc;
+}
+
+static int
+sources_batch(struct batch *batch)
+{
+	const struct zp_view *view = batch->view;
+	const struct manifest *manifest = &view->version->manifest;
+	int rc = ZP_OK;
+
+	if (view->active != NULL)
+		rc = memtable_batch(batch, view->active);
+	if (rc == ZP_OK && view->frozen != NULL)
+		rc = memtable_batch(batch, view->frozen);
+	for (size_t i = 0; rc == ZP_OK && batch->count > 0 && i < manifest->run_count; i++) {
+		if (manifest->runs[i].family != ZP_FAMILY_PIN)
+			break; /* families rise, and pin is the first */
+		rc = run_batch(batch, i);
+	}
+	return rc;
 }
 
 int
@@ -129,26 +269,21 @@ zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys, size_t
     struct zp_read_scratch *scratch, struct zp_buf *texts, struct zp_batch_answer *answers_out,
     struct zp_err *err)
 {
-	enum { AHEAD = 8 };
-	uint8_t bytes[ZP_KEY_BYTES];
+	struct batch batch = {.view = view, .scratch = scratch, .texts = texts, .count = count};
 
-	for (size_t i = 0; i < count; i++) {
-		struct segment_row row;
-		int rc;
-
-		if (view->active != NULL && i + AHEAD < count) {
-			zp_key_encode(keys[i + AHEAD], bytes);
-			memtable__prefetch(view->active, bytes);
-		}
-		answers_out[i] = (struct zp_batch_answer){.rc = ZP_E_NOT_FOUND};
-		rc = row_get(view, keys[i], scratch, &row, NULL); /* only which error is told */
-		if (rc == ZP_OK)
-			rc = answer_take(&row, texts, &answers_out[i]);
-		else
-			answers_out[i].rc = rc;
-		if (rc == ZP_E_TOO_LARGE)
-			return zp_buf_check(texts, "the texts of a batch", err);
+	if (count > scratch->wanted_max) {
+		scratch->wanted = zp_realloc(scratch->wanted, count * sizeof(scratch->wanted[0]));
+		scratch->wanted_max = count;
 	}
+	batch.wanted = scratch->wanted;
+	for (size_t i = 0; i < count; i++) {
+		answers_out[i].rc = ZP_E_NOT_FOUND;
+		batch.wanted[i].key = keys[i];
+		batch.wanted[i].answer = &answers_out[i];
+		zp_key_encode(keys[i], batch.wanted[i].bytes);
+	}
+	if (sources_batch(&batch) == ZP_E_TOO_LARGE)
+		return zp_buf_check(texts, "the texts of a batch", err);
 	for (size_t i = 0; i < count; i++) {
 		if (answers_out[i].rc == ZP_OK)
 			answers_out[i].record.texts.data =

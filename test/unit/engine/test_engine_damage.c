@@ -12,6 +12,30 @@ struct answers {
 	unsigned errors;
 };
 
+/* A batch says of each key what a get says of it alone, damage included. */
+static void
+batch_is_as_gets(struct model *model, struct zp_view *view, struct zp_read_scratch *scratch)
+{
+	struct zp_batch_answer answers[MODEL_KEYS];
+	const struct zp_key *keys[MODEL_KEYS];
+	ZP_AUTO_BUF(texts, 1 << 16);
+
+	for (size_t i = 0; i < MODEL_KEYS; i++)
+		keys[i] = &model->keys[MODEL_KEYS - 1 - i];
+	assert_int_equal(
+	    zp_view_get_batch(view, keys, MODEL_KEYS, scratch, &texts, answers, NULL), ZP_OK);
+	for (size_t i = 0; i < MODEL_KEYS; i++) {
+		struct zp_record record;
+		int rc = zp_view_get(view, keys[i], scratch, &record, NULL);
+
+		assert_int_equal(answers[i].rc, rc);
+		if (rc != ZP_OK)
+			continue;
+		assert_memory_equal(answers[i].record.facts, record.facts, sizeof(record.facts));
+		assert_true(zp_slice_equal(answers[i].record.texts, record.texts));
+	}
+}
+
 /* Gets and a scan: nothing wrong, keys rise, errors are counted. */
 static struct answers
 answers_check(struct model *model)
@@ -36,6 +60,7 @@ answers_check(struct model *model)
 		assert_true(rc != ZP_OK || model_record_is(&model->state.pins[i], &record));
 		answers.right++;
 	}
+	batch_is_as_gets(model, view, scratch);
 	assert_int_equal(zp_scan_open(view, &(struct zp_scan_options){0}, &scan, &err), ZP_OK);
 	while ((rc = zp_scan_next(scan, &key, &record, &err)) == ZP_OK) {
 		while (at < MODEL_KEYS && zp_key_compare(&model->keys[at], &key) < 0)
