@@ -387,12 +387,13 @@ track_value_store(struct memtable *memtable, const struct segment_value *value)
 {
 	struct segment_value *stored;
 	uint8_t *texts;
+	uintptr_t at;
 
 	if (value == NULL)
 		return NULL;
-	/* In one piece, rounded so that the next one is aligned too. */
-	stored = (struct segment_value *)(void *)arena_take(
-	    memtable, (sizeof(*stored) + value->texts.length + 7) & ~(size_t)7);
+	/* In one piece; what the arena gives is not aligned, since pins are packed in it. */
+	at = (uintptr_t)arena_take(memtable, sizeof(*stored) + value->texts.length + 7);
+	stored = (struct segment_value *)((at + 7) & ~(uintptr_t)7);
 	texts = (uint8_t *)(stored + 1);
 	*stored = *value;
 	if (value->texts.length > 0)
