@@ -18,7 +18,7 @@ PROGRAMS = {
     "journal": [UNIT + "journal/test-" + name for name in
                 ("journal-damage", "journal", "journal-mark", "journal-reader", "journal-crash")],
     "segment": [UNIT + "engine/test-" + name for name in
-                ("segment", "segment_damage", "segment_ordered", "segment_golden", "filter", "column")],
+                ("segment", "segment_contradictions", "segment_damage", "segment_ordered", "segment_golden", "filter", "column")],
     "engine": [UNIT + "engine/test-" + name for name in
                ("manifest", "memtable", "tables", "engine-damage", "engine")],
     "command": [UNIT + "command/test-command-" + name for name in

@@ -229,6 +229,31 @@ a_contradiction_is_damage(void **state)
 	manifest__done(&manifest);
 }
 
+/* Two fields that have changed places. */
+static void
+fields_that_do_not_rise_are_damage(void **state)
+{
+	struct manifest manifest = example(), out;
+	ZP_AUTO_BUF(file, FILE_BYTES);
+	ZP_AUTO_BUF(changed, FILE_BYTES);
+	struct zp_err err = {0};
+	size_t first, second, end;
+
+	(void)state;
+	manifest__encode(&manifest, &file);
+	first = field_find(&file, 2, 0) - 8;
+	second = field_find(&file, 3, 0) - 8;
+	end = second + 8 + zp_load_u32le(file.data + second + 4);
+	zp_buf_append(&changed, file.data, first);
+	zp_buf_append(&changed, file.data + second, end - second);
+	zp_buf_append(&changed, file.data + first, second - first);
+	zp_buf_append(&changed, file.data + end, file.length - end);
+	zp_envelope_end(&changed);
+	assert_int_equal(manifest__decode(zp_buf_slice(&changed), &out, &err), ZP_E_CORRUPT);
+	assert_non_null(strstr(err.text, "field 2 stands behind field 3"));
+	manifest__done(&manifest);
+}
+
 /* Each field that stands once: refused when it is missing (where it must be there), twice, or of
  * another length. Unknown fields: a newer zpin's below 0x8000 (never damage, which would be passed
  * over for an older manifest), passed over from there on. */
@@ -407,6 +432,7 @@ main(void)
 	    cmocka_unit_test(golden_file_is_the_same),
 	    cmocka_unit_test(the_next_is_a_copy),
 	    cmocka_unit_test(a_contradiction_is_damage),
+	    cmocka_unit_test(fields_that_do_not_rise_are_damage),
 	    cmocka_unit_test(fields_stand_as_often_as_they_may),
 	    cmocka_unit_test(counters_of_statuses_are_read_back),
 	    cmocka_unit_test(a_newer_file_is_said_to_be_newer),
