@@ -159,8 +159,11 @@ reader_check(const struct time_reader *reader, struct zp_err *err)
 {
 	struct zp_slice rest = {reader->at, (size_t)(reader->end - reader->at)};
 	struct zp_quoted whole, part;
-	const char *text = zp_quote(reader->text, ZP_QUOTE_TIME, &whole);
+	const char *text;
 
+	if (reader->range == NULL && reader->failed == NULL && reader->at == reader->end)
+		return ZP_OK;
+	text = zp_quote(reader->text, ZP_QUOTE_TIME, &whole);
 	/* A range is only looked at while nothing failed: it came first. */
 	if (reader->range != NULL)
 		return zp_fail(
@@ -169,10 +172,8 @@ reader_check(const struct time_reader *reader, struct zp_err *err)
 		return zp_fail(err, ZP_E_INVALID,
 		    "parsing time %s as \"2006-01-02T15:04:05Z07:00\": cannot parse %s as \"%s\"",
 		    text, zp_quote(rest, ZP_QUOTE_TIME, &part), reader->failed);
-	if (reader->at != reader->end)
-		return zp_fail(err, ZP_E_INVALID, "parsing time %s: extra text: %s", text,
-		    zp_quote(rest, ZP_QUOTE_TIME, &part));
-	return ZP_OK;
+	return zp_fail(err, ZP_E_INVALID, "parsing time %s: extra text: %s", text,
+	    zp_quote(rest, ZP_QUOTE_TIME, &part));
 }
 
 int
