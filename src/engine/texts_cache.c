@@ -10,9 +10,11 @@
 
 enum {
 	PARTS = 16,
-	KEEP_MISSES = 4,
-	MISS_COUNTERS = 4096, /* of a part; as many misses later all are halved */
+	KEEP_MISSES = 8,
+	SLOTS_FIRST = 64,
 	BLOCK_BYTES_USUAL = 2048,
+	COUNTERS_MIN = 256, /* of a part: a power of two, as many as usual blocks fit */
+	COUNTERS_MAX = 1 << 20,
 };
 
 struct entry {
@@ -25,17 +27,19 @@ struct entry {
 
 struct part {
 	pthread_mutex_t lock;
-	struct entry **slots;
+	struct entry **slots; /* at least as many as entries */
 	uint64_t slot_mask;
+	uint64_t count;
 	struct entry *oldest;
 	struct entry *newest;
 	uint64_t bytes;
-	uint32_t misses;                    /* since the counters were halved */
-	uint8_t miss_counts[MISS_COUNTERS]; /* by hash: two blocks may share one */
+	uint64_t misses;      /* since the counters were halved: KEEP_MISSES for each at most */
+	uint8_t *miss_counts; /* by hash: two blocks may share one */
 };
 
 struct zp_texts_cache {
 	uint64_t part_bytes_max;
+	uint64_t counter_mask; /* of each part */
 	struct part parts[PARTS];
 };
 
@@ -43,17 +47,19 @@ struct zp_texts_cache *
 zp_texts_cache_new(uint64_t bytes_max)
 {
 	struct zp_texts_cache *cache = zp_alloc_zero(1, sizeof(*cache));
-	uint64_t slots = 16;
+	uint64_t counters = COUNTERS_MIN;
 
 	cache->part_bytes_max = bytes_max / PARTS;
-	while (slots * BLOCK_BYTES_USUAL < cache->part_bytes_max)
-		slots *= 2;
+	while (counters * BLOCK_BYTES_USUAL < cache->part_bytes_max && counters < COUNTERS_MAX)
+		counters *= 2;
+	cache->counter_mask = counters - 1;
 	for (size_t i = 0; i < PARTS; i++) {
 		struct part *part = &cache->parts[i];
 
 		pthread_mutex_init(&part->lock, NULL);
-		part->slots = zp_alloc_zero(slots, sizeof(part->slots[0]));
-		part->slot_mask = slots - 1;
+		part->slots = zp_alloc_zero(SLOTS_FIRST, sizeof(part->slots[0]));
+		part->slot_mask = SLOTS_FIRST - 1;
+		part->miss_counts = zp_alloc_zero(counters, 1);
 	}
 	return cache;
 }
@@ -73,6 +79,7 @@ zp_texts_cache_free(struct zp_texts_cache *cache)
 			zp_free(entry);
 		}
 		zp_free(part->slots);
+		zp_free(part->miss_counts);
 		pthread_mutex_destroy(&part->lock);
 	}
 	zp_free(cache);
@@ -107,10 +114,11 @@ part_of(struct zp_texts_cache *cache, uint64_t hash)
 	return &cache->parts[hash >> 60];
 }
 
+/* With its part of the slots, of which there are at most two for each entry. */
 static uint64_t
 bytes_of(const struct entry *entry)
 {
-	return sizeof(*entry) + entry->place.length;
+	return sizeof(*entry) + entry->place.length + 2 * sizeof(struct entry *);
 }
 
 static bool
@@ -132,17 +140,19 @@ entry_find(struct part *part, uint64_t hash, const struct texts_cache_place *pla
 
 /* Whether the block was missed often enough to be kept. */
 static bool
-miss_count(struct part *part, uint64_t hash)
+miss_count(const struct zp_texts_cache *cache, struct part *part, uint64_t hash)
 {
-	uint8_t *count = &part->miss_counts[(hash >> 40) % MISS_COUNTERS];
+	uint8_t *count = &part->miss_counts[(hash >> 32) & cache->counter_mask];
+	bool is_wanted;
 
 	*count += *count < UINT8_MAX;
-	if (++part->misses == MISS_COUNTERS) {
+	is_wanted = *count >= KEEP_MISSES;
+	if (++part->misses > cache->counter_mask * KEEP_MISSES) {
 		part->misses = 0;
-		for (size_t i = 0; i < MISS_COUNTERS; i++)
+		for (size_t i = 0; i <= cache->counter_mask; i++)
 			part->miss_counts[i] /= 2;
 	}
-	return *count >= KEEP_MISSES;
+	return is_wanted;
 }
 
 enum texts_cache_answer
@@ -165,7 +175,7 @@ texts_cache__get(struct zp_texts_cache *cache, const struct texts_cache_place *p
 		entry->was_read = true;
 		zp_buf_append(to, entry->block + begin, length);
 		answer = TEXTS_CACHE_HIT;
-	} else if (miss_count(part, hash)) {
+	} else if (miss_count(cache, part, hash)) {
 		answer = TEXTS_CACHE_WANTED;
 	}
 	pthread_mutex_unlock(&part->lock);
@@ -200,8 +210,25 @@ oldest_turn(struct part *part)
 	}
 	link = entry_find(part, hash_of(&entry->place), &entry->place);
 	*link = entry->chain;
+	part->count--;
 	part->bytes -= bytes_of(entry);
 	zp_free(entry);
+}
+
+static void
+slots_double(struct part *part)
+{
+	uint64_t slots = 2 * (part->slot_mask + 1);
+
+	zp_free(part->slots);
+	part->slots = zp_alloc_zero(slots, sizeof(part->slots[0]));
+	part->slot_mask = slots - 1;
+	for (struct entry *entry = part->oldest; entry != NULL; entry = entry->newer) {
+		struct entry **slot = &part->slots[hash_of(&entry->place) & part->slot_mask];
+
+		entry->chain = *slot;
+		*slot = entry;
+	}
 }
 
 void
@@ -216,10 +243,13 @@ texts_cache__keep(
 	*entry = (struct entry){.place = *place};
 	memcpy(entry->block, block, place->length);
 	pthread_mutex_lock(&part->lock);
+	if (part->count > part->slot_mask)
+		slots_double(part);
 	link = entry_find(part, hash, place);
 	if (*link == NULL && bytes_of(entry) <= cache->part_bytes_max) {
 		*link = entry;
 		queue_add(part, entry);
+		part->count++;
 		part->bytes += bytes_of(entry);
 		while (part->bytes > cache->part_bytes_max)
 			oldest_turn(part);

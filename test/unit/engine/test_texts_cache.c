@@ -95,6 +95,31 @@ the_limit_holds(void **state)
 	zp_texts_cache_free(cache);
 }
 
+/* More than any part begins with room for: all of it is found, and nothing is there twice. */
+static void
+all_that_fits_is_kept(void **state)
+{
+	struct zp_texts_cache *cache = zp_texts_cache_new(8u << 20);
+	uint64_t bytes = 0;
+
+	(void)state;
+	for (size_t round = 0; round <= MISSES_MANY; round++) {
+		bytes = 0;
+		for (uint64_t i = 0; i < 3000; i++) {
+			struct texts_cache_place place = {.serial = 1 + i % 5,
+			    .offset = i * 1300,
+			    .length = 900 + (uint32_t)i % 300};
+			bool was_hit = block_ask(cache, &place);
+
+			if (round == MISSES_MANY)
+				assert_true(was_hit);
+			bytes += place.length;
+		}
+	}
+	assert_in_range(zp_texts_cache_bytes(cache), bytes, bytes + 3000 * 100);
+	zp_texts_cache_free(cache);
+}
+
 /* What is larger than its part is let be. */
 static void
 a_block_too_large_is_not_kept(void **state)
@@ -247,6 +272,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_asked_often_is_kept),
 	    cmocka_unit_test(the_limit_holds),
+	    cmocka_unit_test(all_that_fits_is_kept),
 	    cmocka_unit_test(a_block_too_large_is_not_kept),
 	    cmocka_unit_test(threads_share_it),
 	    cmocka_unit_test(a_cached_block_ends_with_its_file),
