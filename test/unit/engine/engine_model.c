@@ -611,9 +611,8 @@ engine_holds(struct model *model, struct zp_engine *engine, const struct model_s
 		     tracks_hold(model, view, state, model_draw(model, MODEL_KEYS), false) &&
 		     track_counters_hold(model, engine, state);
 
-	for (size_t i = 0; i < MODEL_KEYS && holds; i++)
+	for (size_t i = model_draw(model, 8); i < MODEL_KEYS && holds; i += 8)
 		holds = tracks_hold(model, view, state, i, true);
-
 	zp_view_release(view);
 	return holds;
 }
