@@ -9,7 +9,9 @@ packages="gcc libc6-dev make meson ninja-build pkg-config libssl-dev libcurl4-op
 case "$what" in
 build) ;;
 check) packages="$packages clang-format-14 libcmocka-dev python3 curl openssl zstd man-db zsh fish"
-	command -v npm >/dev/null || packages="$packages nodejs npm" ;; # any Node.js will do
+	command -v npm >/dev/null || packages="$packages nodejs npm" # any Node.js will do
+	# Not on anybody's own machine, where its tools would stand in the way of OpenZFS's.
+	[ -z "${CI:-}" ] || command -v zpool >/dev/null || packages="$packages zfs-fuse" ;;
 fuzz) packages="$packages clang-14 libclang-rt-14-dev llvm-14" ;;
 *) echo "usage: $0 build|check|fuzz" >&2; exit 2 ;;
 esac
