@@ -4,8 +4,9 @@
  * Flow:  zpin repair → here: lock, shards, whatever is whole in the journal, two checkpoints, a new
  *        journal. Owner: the caller's thread; nobody has the node open.
  *
- * The order lets it be cut short anywhere: until the old files go nothing in them is needed less,
- * and a journal that ends before a checkpoint is refused, so that the repair is asked for again.
+ * The order lets it be cut short anywhere. Until the old files go nothing in them is needed less:
+ * what is replayed may go to files, but not the position up to which it was. And a journal that
+ * ends before a checkpoint is refused, so that the repair is asked for again.
  */
 #include "command/command_internal.h"
 
@@ -100,25 +101,45 @@ lost_lists_add(struct replaying *replaying, uint32_t id_end, struct zp_err *err)
 	return rc;
 }
 
-/* Before a record goes in, what it builds on. Ids over the limits are refused when it does. */
+/* The peers that a record gives or names: all of them were given before it or by it. Ids over the
+ * limits are refused when the record goes in. */
 static int
-gaps_fill(struct replaying *replaying, struct zp_err *err)
+peers_fill(struct replaying *replaying, struct zp_err *err)
+{
+	const struct zp_shard_change *change = replaying->change;
+	int rc = ZP_OK;
+
+	switch (change->operation) {
+	case ZP_OP_PEER:
+		rc = lost_peers_add(replaying, change->id, err);
+		return rc < 0 ? rc : zp_shards_tables_apply(replaying->shards, change, err);
+	case ZP_OP_ALLOCATION_LIST:
+		for (size_t i = 0; rc == ZP_OK && i < change->peers_count; i++)
+			rc = lost_peers_add(replaying, change->peers[i] + 1, err);
+		return rc;
+	case ZP_OP_PEER_MOVED:
+		rc = lost_peers_add(replaying, change->id + 1, err);
+		return rc < 0 ? rc : lost_peers_add(replaying, change->to + 1, err);
+	case ZP_OP_TRACK:
+	case ZP_OP_TRACK_END:
+		return lost_peers_add(replaying, change->track.peer + 1, err);
+	default:
+		return ZP_OK;
+	}
+}
+
+/* Likewise the lists. */
+static int
+lists_fill(struct replaying *replaying, struct zp_err *err)
 {
 	const struct zp_shard_change *change = replaying->change;
 	uint64_t allocations = change->record.facts[ZP_FACT_ALLOCATIONS];
 	int rc = ZP_OK;
 
 	switch (change->operation) {
-	case ZP_OP_PEER:
-		return lost_peers_add(replaying, change->id, err);
 	case ZP_OP_ALLOCATION_LIST:
 		rc = lost_lists_add(replaying, change->id, err);
-		for (size_t i = 0; rc == ZP_OK && i < change->peers_count; i++)
-			rc = lost_peers_add(replaying, change->peers[i] + 1, err);
-		return rc;
-	case ZP_OP_PEER_MOVED:
-		rc = lost_peers_add(replaying, change->id, err);
-		return rc < 0 ? rc : lost_peers_add(replaying, change->to, err);
+		return rc < 0 ? rc : zp_shards_tables_apply(replaying->shards, change, err);
 	case ZP_OP_PUT:
 		if ((allocations & 1) != 0 || allocations >> 1 >= UINT32_MAX)
 			return ZP_OK;
@@ -128,11 +149,10 @@ gaps_fill(struct replaying *replaying, struct zp_err *err)
 	}
 }
 
-/* First what the batch says of peers and lists, gaps filled, then the batch itself. */
 static int
-batch_replay(void *context, const struct zp_journal_batch *batch, struct zp_err *err)
+records_walk(struct replaying *replaying, const struct zp_journal_batch *batch,
+    int (*each)(struct replaying *replaying, struct zp_err *err), struct zp_err *err)
 {
-	struct replaying *replaying = context;
 	struct zp_journal_record record;
 	size_t position = 0;
 	int rc;
@@ -141,14 +161,28 @@ batch_replay(void *context, const struct zp_journal_batch *batch, struct zp_err 
 		rc = zp_shard_change_decode(
 		    record.operation, record.payload, replaying->change, err);
 		if (rc == ZP_OK)
-			rc = gaps_fill(replaying, err);
-		if (rc < 0)
-			return rc;
-		if (record.operation >= ZP_OP_PEER) /* and again with the batch, without effect */
-			rc = zp_shards_tables_apply(replaying->shards, replaying->change, err);
+			rc = each(replaying, err);
 		if (rc < 0)
 			return rc;
 	}
+	return rc < 0 ? rc : ZP_OK;
+}
+
+/* Of the whole journal before anything else: a lost list's peer must not have the id of one that a
+ * later batch gives. */
+static int
+batch_peers(void *context, const struct zp_journal_batch *batch, struct zp_err *err)
+{
+	return records_walk(context, batch, peers_fill, err);
+}
+
+/* First what the batch says of lists, gaps filled, then the batch itself. */
+static int
+batch_replay(void *context, const struct zp_journal_batch *batch, struct zp_err *err)
+{
+	struct replaying *replaying = context;
+	int rc = records_walk(replaying, batch, lists_fill, err);
+
 	return rc < 0 ? rc : zp_shards_replay(replaying->shards, batch, err);
 }
 
@@ -230,8 +264,11 @@ salvage(struct zp_node *node, bool accept_loss, struct zp_repair_report *report,
 	rc = zp_shards_replay_begin(node->shards, 0, UINT64_MAX, err);
 	if (rc < 0)
 		return rc;
+	zp_shards_positions_keep(node->shards);
 	replaying.change = zp_alloc(sizeof(*replaying.change));
-	rc = zp_journal_salvage(&options, batch_replay, &replaying, &report->journal, err);
+	rc = zp_journal_salvage(&options, batch_peers, &replaying, &report->journal, err);
+	if (rc == ZP_OK)
+		rc = zp_journal_salvage(&options, batch_replay, &replaying, &report->journal, err);
 	replayed = zp_shards_replay_end(node->shards);
 	zp_free(replaying.change);
 	if (rc < 0)

@@ -348,6 +348,8 @@ zp_group_apply(struct zp_group *group, uint64_t epoch, uint64_t batch)
 	for (uint32_t i = 0; i < group->track_count; i++)
 		zp_engine_track_apply(
 		    shards->members[group->tracks[i].shard].engine, &group->tracks[i].change);
+	if (shards->keeps_positions)
+		return;
 	/* Only then: a freeze must never see a position whose changes are half in. */
 	for (uint32_t shard = 0; shard < shards->map.count; shard++) {
 		if (settled[shard] > 0)

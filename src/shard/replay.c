@@ -337,7 +337,7 @@ memory_relieve(struct zp_shards *shards, uint64_t epoch, uint64_t batch, struct 
 	for (uint32_t i = 0; i < shards->map.count; i++) {
 		/* A shard that is ahead of the replay has an empty memtable; it stays where it is.
 		 */
-		if (shards->members[i].covered < batch)
+		if (shards->members[i].covered < batch && !shards->keeps_positions)
 			zp_engine_applied_set(
 			    shards->members[i].engine, shards->map.node, epoch, batch);
 		zp_engine_freeze(shards->members[i].engine);
@@ -375,6 +375,12 @@ zp_shards_replay(struct zp_shards *shards, const struct zp_journal_batch *batch,
 		shard__origin_set(&shards->origins, batch->origin.id, batch->origin.sequence,
 		    batch->time_microseconds);
 	return memory_relieve(shards, batch->epoch, batch->number, err);
+}
+
+void
+zp_shards_positions_keep(struct zp_shards *shards)
+{
+	shards->keeps_positions = true;
 }
 
 uint64_t

@@ -166,6 +166,10 @@ ZP_MUST_CHECK int zp_shards_replay_begin(
 /* Applies what of the batch is not in the shards' files. In order, from `first` on. */
 ZP_MUST_CHECK int zp_shards_replay(
     struct zp_shards *shards, const struct zp_journal_batch *batch, struct zp_err *err);
+/* From now on what is replayed is not said to be in the shards: batches are missing among those
+ * that come, and who has them again must be able to replay all. Until zp_shards_freeze says
+ * otherwise. */
+void zp_shards_positions_keep(struct zp_shards *shards);
 /* A peer, list or move of the journal goes into the node's tables; again without effect. */
 ZP_MUST_CHECK int zp_shards_tables_apply(
     struct zp_shards *shards, const struct zp_shard_change *change, struct zp_err *err);

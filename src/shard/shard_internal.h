@@ -55,6 +55,7 @@ struct zp_shards {
 	struct zp_group *replay_group;
 	struct zp_shard_change *replay_change;
 	uint64_t memory_floor; /* bytes of all memtables while empty */
+	bool keeps_positions;
 	uint64_t replayed;
 	uint64_t replay_unknown; /* records whose old state is in damaged files */
 };

@@ -226,6 +226,178 @@ lost_lists_have_stand_ins(void **state)
 	fixture_drop(&fixture);
 }
 
+static void
+node_kill(struct node_fixture *fixture)
+{
+	fixture_shell(fixture, "cp -a . ../copy.$PPID");
+	fixture_close(fixture);
+	fixture_shell(fixture, "rm -rf ./* && mv ../copy.$PPID/* . && rmdir ../copy.$PPID");
+}
+
+/* Appends a record to the journal of a node that is not open. */
+static void
+record_append(const struct node_fixture *fixture, const struct zp_journal_record *record)
+{
+	struct zp_store_directory_options directory = {0};
+	struct zp_shards_options options = {.root = fixture->root, .read_only = true};
+	struct zp_journal_options journal_options = {.node = 1, .epoch = 1};
+	ZP_AUTO_BUF(records, 4096);
+	struct zp_journal *journal;
+	struct zp_shards *shards;
+	struct zp_err err = {0};
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/journal", fixture->root);
+	assert_int_equal(zp_store_directory_open(path, &directory, &options.store, NULL), 0);
+	assert_int_equal(zp_shards_open(&options, &shards, NULL), 0);
+	journal_options.store = options.store;
+	journal_options.node = zp_shards_map(shards)->node;
+	journal_options.first_batch = zp_shards_newest(shards)->batch + 1;
+	journal_options.file_bytes = FILE_BYTES;
+	memcpy(journal_options.cluster_id, zp_shards_map(shards)->cluster_id, 16);
+	if (zp_journal_open(&journal_options, &journal, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(zp_journal_record_append(&records, record, NULL), 0);
+	assert_int_equal(zp_journal_append(journal, ZP_JOURNAL_RECORDS, NULL,
+			     zp_buf_slice(&records), 1, 1, NULL, NULL),
+	    0);
+	assert_int_equal(zp_journal_commit(journal, NULL), 0);
+	zp_journal_close(journal);
+	zp_shards_close(shards);
+	zp_store_close(options.store);
+}
+
+/* Damages the batch with this text in it. */
+static void
+batch_spoil(const struct node_fixture *fixture, const char *text)
+{
+	fixture_shell(
+	    fixture, "sed -i 's/%s/%.*s_/' journal/journal-*", text, (int)strlen(text) - 1, text);
+}
+
+static void
+pin_listed(struct node_fixture *fixture, uint64_t n, const char *name, const char *peers)
+{
+	uint8_t binary[4][4];
+	struct zp_slice allocations[4];
+	struct zp_write write = {.kind = ZP_WRITE_IMPORT, .key = fixture_key(n)};
+	struct zp_err err = {0};
+
+	for (size_t i = 0; peers[i] != '\0'; i++) {
+		memcpy(binary[i], (uint8_t[]){0, 2, 'p', (uint8_t)peers[i]}, 4);
+		allocations[i] = (struct zp_slice){binary[i], 4};
+		write.allocations_count++;
+	}
+	write.record = fixture_record(name, &fixture->texts);
+	write.allocations = allocations;
+	assert_int_equal(fixture_write(fixture, &write, &err), 0);
+}
+
+/* A list that is lost, of peers that are not, and a new peer behind it: the list's stand-in must
+ * not have that peer's id. */
+static void
+a_stand_in_takes_no_id_of_a_peer(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_repair_report report;
+	struct zp_slice json;
+
+	fixture_make(&fixture, 2);
+	pin_listed(&fixture, 0, "first", "12");
+	pin_listed(&fixture, 1, "second", "21");
+	pin_listed(&fixture, 2, "third", "21");
+	pin_listed(&fixture, 3, "fourth", "3");
+	node_kill(&fixture);
+	batch_spoil(&fixture, "second");
+	report = repair(&fixture, true);
+	assert_int_equal(report.journal.missing, 1);
+	assert_int_equal(report.lost_lists, 1);
+	assert_int_equal(report.lost_peers, 1);
+	fixture_open(&fixture);
+	assert_int_equal(fixture_count(&fixture), 3);
+	json = allocations_of(&fixture, 0);
+	assert_non_null(memchr(json.data, ',', json.length));
+	assert_false(zp_slice_equal(allocations_of(&fixture, 2), allocations_of(&fixture, 3)));
+	json = allocations_of(&fixture, 3);
+	pin_allocated(&fixture, 4, '3');
+	assert_true(zp_slice_equal(json, allocations_of(&fixture, 4)));
+	fixture_drop(&fixture);
+}
+
+/* What names a peer whose batch is lost: a move to it, and a status at it. */
+static void
+lost_peers_have_stand_ins(void **state)
+{
+	enum { MOVED, STATUS, STATUS_END, CASES };
+
+	for (int which = 0; which < CASES; which++) {
+		struct zp_track track = {.peer = 2, .status = ZP_TRACK_PIN_ERROR};
+		struct zp_journal_record record = {.operation = ZP_OP_PEER_MOVED};
+		struct zp_key key = fixture_key(0);
+		const struct zp_shard_range *range;
+		struct zp_repair_report report;
+		struct node_fixture fixture;
+		ZP_AUTO_BUF(payload, 4096);
+		ZP_AUTO_BUF(texts, 4096);
+
+		fixture_make(&fixture, 2);
+		range = &zp_shards_map(fixture.node->shards)
+			     ->ranges[zp_shard_map_find(zp_shards_map(fixture.node->shards), &key)];
+		record.shard_id = which == MOVED ? 0 : range->id;
+		record.incarnation = which == MOVED ? 0 : range->incarnation;
+		pin_listed(&fixture, 0, "first", "1");
+		pin_listed(&fixture, 1, "second", "2");
+		node_kill(&fixture);
+		zp_track_texts((struct zp_slice){0}, zp_slice_of("no"), &texts);
+		track.texts = zp_buf_slice(&texts);
+		if (which == MOVED) {
+			zp_shard_peer_moved_encode(1, 2, &payload);
+		} else if (which == STATUS) {
+			record.operation = ZP_OP_TRACK;
+			zp_shard_track_encode(&key, &track, &payload);
+		} else {
+			record.operation = ZP_OP_TRACK_END;
+			zp_shard_track_end_encode(&key, 2, &payload);
+		}
+		record.payload = zp_buf_slice(&payload);
+		record_append(&fixture, &record);
+		batch_spoil(&fixture, "second");
+		report = repair(&fixture, true);
+		assert_int_equal(report.lost_peers, 1);
+		fixture_open(&fixture);
+		assert_int_equal(fixture_count(&fixture), 1);
+		fixture_drop(&fixture);
+	}
+}
+
+/* A repair that ends in an error has put some of what it replayed into files, for want of memory.
+ * Whoever finds a good copy of the journal after all has every pin again. */
+static void
+a_repair_that_failed_hides_nothing(void **state)
+{
+	struct zp_journal_record stranger = {.shard_id = 12345, .operation = ZP_OP_DELETE};
+	struct node_fixture fixture;
+	struct zp_repair_report report;
+	struct zp_key key = fixture_key(0);
+	struct zp_err err = {0};
+	ZP_AUTO_BUF(payload, 4096);
+
+	killed_make(&fixture);
+	fixture_shell(&fixture, "cp -a journal good");
+	zp_shard_delete_encode(&key, &payload);
+	stranger.payload = zp_buf_slice(&payload);
+	record_append(&fixture, &stranger);
+	byte_flip(&fixture, "journal/journal-0000000000000001.log", 400);
+	fixture.options.memtable_bytes_max = 1;
+	assert_int_equal(zp_node_repair(&fixture.options, true, &report, &err), ZP_E_CORRUPT);
+	assert_non_null(strstr(err.text, "not in the map"));
+	fixture.options.memtable_bytes_max = 0;
+	fixture_shell(
+	    &fixture, "ls shards/*/*.seg > /dev/null && rm -r journal && mv good journal");
+	assert_int_equal(pins_left(&fixture), PINS);
+	fixture_drop(&fixture);
+}
+
 /* A suspended shard needs the journal that a repair would put away. */
 static void
 a_suspended_shard_forbids_it(void **state)
@@ -253,6 +425,9 @@ main(void)
 	    cmocka_unit_test(lost_files_cost_their_pins),
 	    cmocka_unit_test(a_repair_can_be_repeated),
 	    cmocka_unit_test(lost_lists_have_stand_ins),
+	    cmocka_unit_test(a_stand_in_takes_no_id_of_a_peer),
+	    cmocka_unit_test(lost_peers_have_stand_ins),
+	    cmocka_unit_test(a_repair_that_failed_hides_nothing),
 	    cmocka_unit_test(a_suspended_shard_forbids_it),
 	};
 
