@@ -210,11 +210,11 @@ def a_slow_head_is_cut():
 
 def each_head_has_its_own_deadline():
     """A client that is always within some head, but finishes each in time, is served on."""
-    with Server(head_ms=1000) as server:
+    with Server(head_ms=3000) as server:
         client = server.connect()
         request = get(b"/q/x")
         client.send(request[:10])
-        for _ in range(40):
+        for _ in range(90):
             client.send(request[10:] + request[:10])
             assert client.answer().status == 200
             time.sleep(0.05)
@@ -467,7 +467,7 @@ def tls_nonsense_harms_nobody():
     """Plain text to a TLS port, a handshake that stops half way, and one that vanishes."""
     with tempfile.TemporaryDirectory() as folder:
         cert, key = make_certificate(folder, "one.test")
-        with Server(cert=cert, key=key, head_ms=200) as server:
+        with Server(cert=cert, key=key, head_ms=2000) as server:
             plain = Client(socket.create_connection(("127.0.0.1", server.tls_port), timeout=WAIT))
             plain.send(get(b"/"))
             try:
@@ -532,7 +532,7 @@ def tls_garbage_ends_its_connection_alone():
     midst of a body: each ends its own connection; half a handshake each on 200 others holds nobody up."""
     with tempfile.TemporaryDirectory() as folder:
         cert, key = make_certificate(folder, "one.test")
-        with Server(cert=cert, key=key, head_ms=500, workers=1) as server:
+        with Server(cert=cert, key=key, head_ms=5000, workers=1) as server:
             def plain(data):
                 sock = socket.create_connection(("127.0.0.1", server.tls_port), timeout=WAIT)
                 sock.sendall(data)
