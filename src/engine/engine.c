@@ -141,8 +141,8 @@ manifest_read(struct zp_engine *engine, uint64_t number, struct manifest *manife
 	return rc < 0 ? zp_wrap(err, rc, "%s", name) : ZP_OK;
 }
 
-/* The newest manifest that is whole; damaged ones are told and passed over, anything else that
- * is wrong with one is an error. */
+/* The newest manifest that is whole; damaged ones, for which some file systems give errors, are told
+ * and passed over, anything else that is wrong with one is an error. */
 static int
 manifest_choose(struct zp_engine *engine, const struct listing *listing,
     struct manifest *manifest_out, struct zp_err *err)
@@ -162,7 +162,7 @@ manifest_choose(struct zp_engine *engine, const struct listing *listing,
 				manifest__done(manifest_out);
 			return rc;
 		}
-		if (rc != ZP_E_CORRUPT)
+		if (rc != ZP_E_CORRUPT && rc != ZP_E_IO)
 			return zp_fail(err, rc, "%s", why.text);
 		engine__warn(engine, "shard %016llx: %s; looking for an older one",
 		    (unsigned long long)engine->options.shard_id, why.text);

@@ -229,8 +229,16 @@ zp_shards_create(const struct zp_shards_options *options, const struct zp_shard_
 
 /* ---- Opening: map and checkpoints ----------------------------------------------------------- */
 
+/* What the bytes of a file may be damaged like: many file systems answer with an error. */
+static bool
+is_file_damage(int rc)
+{
+	return rc == ZP_E_CORRUPT || rc == ZP_E_IO;
+}
+
 static int
-map_file_read(struct zp_shards *shards, const char *prefix, uint64_t number, struct zp_err *err)
+map_file_read(const struct zp_shards *shards, const char *prefix, uint64_t number,
+    struct zp_shard_map *map_out, struct zp_err *err)
 {
 	ZP_AUTO_BUF(file, SHARD__MAP_BYTES_MAX);
 	char name[SHARD__NAME_BYTES];
@@ -242,13 +250,30 @@ map_file_read(struct zp_shards *shards, const char *prefix, uint64_t number, str
 	if (rc == ZP_E_TOO_LARGE)
 		rc = ZP_E_CORRUPT;
 	if (rc == ZP_OK)
-		rc = zp_shard_map_decode(zp_buf_slice(&file), &shards->map, err);
-	if (rc == ZP_OK && shards->map.number != number) {
+		rc = zp_shard_map_decode(zp_buf_slice(&file), map_out, err);
+	if (rc == ZP_OK && map_out->number != number) {
 		rc = zp_fail(
-		    err, ZP_E_CORRUPT, "it holds map %llu", (unsigned long long)shards->map.number);
-		zp_shard_map_done(&shards->map);
+		    err, ZP_E_CORRUPT, "it holds map %llu", (unsigned long long)map_out->number);
+		zp_shard_map_done(map_out);
 	}
 	return rc < 0 ? zp_wrap(err, rc, "%s", name) : ZP_OK;
+}
+
+/* There are two again, so that the next damage costs nothing either. That there are not yet is no
+ * reason not to start. */
+static void
+map_twin_renew(struct zp_shards *shards, const char *prefix)
+{
+	struct zp_shard_map map = {0};
+	struct zp_err why = {0};
+	int rc = map_file_read(shards, prefix, shards->map.number, &map, &why);
+
+	zp_shard_map_done(&map);
+	if (rc == ZP_OK || shards->options.read_only)
+		return;
+	zp_err_clear(&why);
+	if (shard__map_write(shards->options.store, &shards->map, &why) < 0)
+		shard__warn(shards, "there is one whole copy of the map only: %s", why.text);
 }
 
 /* The highest, from its file or from the copy. */
@@ -269,18 +294,23 @@ map_read(struct zp_shards *shards, struct zp_err *err)
 		return zp_fail(err, ZP_E_NOT_FOUND, "there is no node in %s: create one first",
 		    shards->options.root);
 	number = zp_max_u64(number, copy);
-	rc = map_file_read(shards, "map", number, &why);
-	if (rc == ZP_E_CORRUPT || rc == ZP_E_NOT_FOUND) {
-		rc = map_file_read(shards, SHARD__MAP_COPY, number, err);
-		if (rc == ZP_OK)
+	rc = map_file_read(shards, "map", number, &shards->map, &why);
+	if (is_file_damage(rc) || rc == ZP_E_NOT_FOUND) {
+		rc = map_file_read(shards, SHARD__MAP_COPY, number, &shards->map, err);
+		if (rc == ZP_OK) {
 			shard__warn(shards, "%s; its copy is used", why.text);
+			map_twin_renew(shards, "map");
+		}
 		return rc < 0 ? zp_wrap(err, rc,
 				    "neither map-%016llx nor its copy is whole, restore them from "
 				    "a snapshot",
 				    (unsigned long long)number)
 			      : ZP_OK;
 	}
-	return rc < 0 ? zp_fail(err, rc, "%s", why.text) : ZP_OK;
+	if (rc < 0)
+		return zp_fail(err, rc, "%s", why.text);
+	map_twin_renew(shards, SHARD__MAP_COPY);
+	return ZP_OK;
 }
 
 static int
@@ -312,8 +342,8 @@ checkpoint_read(struct zp_shards *shards, uint64_t number, struct zp_checkpoint 
 	return rc;
 }
 
-/* The two newest that are whole. Only damage is passed over: what can't be read or is not known
- * might be the truth. */
+/* The two newest that are whole. Only damage is passed over: what is not known might be the truth.
+ */
 static int
 checkpoints_read(struct zp_shards *shards, struct zp_err *err)
 {
@@ -336,7 +366,7 @@ checkpoints_read(struct zp_shards *shards, struct zp_err *err)
 		struct zp_checkpoint checkpoint;
 
 		rc = checkpoint_read(shards, numbers[i], &checkpoint, &why);
-		if (rc == ZP_E_CORRUPT) {
+		if (is_file_damage(rc)) {
 			shard__warn(shards, "%s; using an older checkpoint", why.text);
 			continue;
 		}
@@ -396,6 +426,7 @@ static int
 tables_read(struct zp_shards *shards, struct zp_err *err)
 {
 	struct zp_tables *best = zp_tables_new();
+	uint32_t found = 0, lost = 0;
 	int rc = ZP_OK;
 
 	for (uint32_t i = 0; rc == ZP_OK && i < shards->map.count; i++) {
@@ -411,9 +442,11 @@ tables_read(struct zp_shards *shards, struct zp_err *err)
 			shard__warn(shards, "shard %016llx: %s; taking another shard's copy",
 			    (unsigned long long)shards->map.ranges[i].id,
 			    err == NULL ? "its tables are damaged" : err->text);
-			rc = rc == ZP_E_CORRUPT ? ZP_OK : rc;
+			rc = is_file_damage(rc) ? ZP_OK : rc;
+			lost++;
 			continue;
 		}
+		found++;
 		other = best;
 		if (zp_tables_generation(tables) > zp_tables_generation(best)) {
 			other = best;
@@ -428,6 +461,11 @@ tables_read(struct zp_shards *shards, struct zp_err *err)
 			    "shard %016llx disagrees with another on peers or lists",
 			    (unsigned long long)shards->map.ranges[i].id);
 	}
+	/* Without them the next peer would get the id of one that pins name already. */
+	if (rc == ZP_OK && lost > 0 && found == 0)
+		rc = zp_fail(err, ZP_E_CORRUPT,
+		    "no shard has whole tables of peers and allocation lists: restore one of the "
+		    "files that the log names from a snapshot or copy");
 	if (rc < 0) {
 		zp_tables_free(best);
 		return rc;

@@ -240,6 +240,45 @@ older_manifest_is_used(void **state)
 	fixture_drop(&fixture);
 }
 
+/* Each of the two maps comes back from the other, before that one is lost, too. */
+static void
+the_map_is_there_twice_again(void **state)
+{
+	struct node_fixture fixture;
+
+	fixture_make(&fixture, 2);
+	pin_range(&fixture, 0, 10, "a");
+	for (int round = 0; round < 2; round++) {
+		fixture_close(&fixture);
+		fixture_shell(&fixture, "rm journal/copy-of-map-*");
+		fixture_open(&fixture);
+		fixture_close(&fixture);
+		fixture_shell(&fixture, "printf X | dd of=$(ls journal/map-*) bs=1 seek=30 "
+					"conv=notrunc status=none");
+		fixture_open(&fixture);
+	}
+	assert_int_equal(fixture_count(&fixture), 10);
+	fixture_drop(&fixture);
+}
+
+/* Without peers and lists the next ones would get the ids of those that pins name already. */
+static void
+lost_tables_are_refused(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+
+	fixture_make(&fixture, 2);
+	pin_range(&fixture, 0, 10, "a");
+	checkpoint(&fixture);
+	fixture_close(&fixture);
+	fixture_shell(&fixture, "for f in shards/*/*.tab; do printf X | dd of=$f bs=1 seek=20 "
+				"conv=notrunc status=none; done");
+	assert_int_equal(fixture_try_open(&fixture, &err), ZP_E_CORRUPT);
+	assert_non_null(strstr(err.text, "restore"));
+	fixture_drop(&fixture);
+}
+
 /* ---- Suspended shards ----------------------------------------------------------------------- */
 
 /* Pins n of one shard (or of all others) in [from, to): the code that a get or a write answers. */
@@ -898,6 +937,8 @@ main(void)
 	    cmocka_unit_test(older_checkpoint_is_used),
 	    cmocka_unit_test(no_whole_checkpoint_is_refused),
 	    cmocka_unit_test(older_manifest_is_used),
+	    cmocka_unit_test(the_map_is_there_twice_again),
+	    cmocka_unit_test(lost_tables_are_refused),
 	    cmocka_unit_test(rolled_back_shard_is_replayed),
 	    cmocka_unit_test(a_suspended_shard_comes_back_whole),
 	    cmocka_unit_test(a_node_without_any_shard_is_refused),
