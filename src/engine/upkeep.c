@@ -193,6 +193,23 @@ twin_keep(struct zp_engine *engine, struct collecting *collecting, bool *found_o
 	manifest__done(&manifest);
 }
 
+/* Whether the newest manifest can be read back. */
+static bool
+newest_is_whole(struct zp_engine *engine)
+{
+	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
+	struct manifest manifest = {0};
+	char name[ZP_FILE_NAME_MAX];
+	bool is_whole;
+
+	manifest__name_format(zp_engine_manifest_number(engine), name);
+	is_whole = zp_store_read_all(
+		       engine->options.store, name, MANIFEST_BYTES_MAX, &file, NULL) == ZP_OK &&
+		   manifest__decode(zp_buf_slice(&file), &manifest, NULL) == ZP_OK;
+	manifest__done(&manifest);
+	return is_whole;
+}
+
 static int
 twin_publish(struct zp_engine *engine, struct zp_err *err)
 {
@@ -231,8 +248,12 @@ zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min, struct zp_err
 	if (collecting.files.count > 1)
 		qsort(collecting.files.items, collecting.files.count,
 		    sizeof(collecting.files.items[0]), found_compare);
-	if (rc == ZP_OK)
+	if (rc == ZP_OK) {
 		rc = files_keep(engine, &collecting, err);
+		/* What it says is known here alone, and the journal goes by it. */
+		if (rc < 0 && !newest_is_whole(engine))
+			zp_ignore(twin_publish(engine, NULL)); /* why nothing goes is told */
+	}
 	if (rc == ZP_OK)
 		twin_keep(engine, &collecting, &has_twin);
 	/* Manifests first, durably: one that is still there must have its files. An earlier call may have

@@ -108,7 +108,10 @@ what_gives_errors_is_damaged(void **state)
 	    {true, "", ".tab"},
 	};
 
-	for (size_t i = 0; i < ZP_ARRAY_COUNT(files); i++) {
+	/* First while the node runs and can't know, then while it does not run. */
+	for (size_t round = 0; round < 2 * ZP_ARRAY_COUNT(files); round++) {
+		bool runs = round < ZP_ARRAY_COUNT(files);
+		size_t i = round % ZP_ARRAY_COUNT(files);
 		struct sim_fixture sim;
 		struct zp_err err = {0};
 		char path[64] = "node/journal";
@@ -124,9 +127,12 @@ what_gives_errors_is_damaged(void **state)
 			    (unsigned long long)zp_shards_map(sim.fixture.node->shards)
 				->ranges[0]
 				.id);
-		zp_node_close(sim.fixture.node);
+		if (!runs)
+			zp_node_close(sim.fixture.node);
 		sim_store_read_error(
 		    sim.sim, path, sim_file(&sim, path, files[i].begin, files[i].end), 0, 16);
+		if (runs)
+			zp_node_close(sim.fixture.node);
 		if (command__node_open(&sim.fixture.options, &sim.seam, &sim.fixture.node, &err) <
 		    0)
 			fail_msg("%s %s: %s", files[i].begin, files[i].end, err.text);
