@@ -480,6 +480,18 @@ zp_engine_lane_get(struct zp_engine *engine, uint64_t node)
 	return applied;
 }
 
+uint64_t
+zp_engine_manifest_pins(struct zp_engine *engine)
+{
+	struct version *version = engine__version_get(engine);
+	uint64_t pins = 0;
+
+	for (size_t i = 0; i < version->manifest.counter_count; i++)
+		pins += version->manifest.counters[i].pins;
+	version__release(version);
+	return pins;
+}
+
 /* What the counter of the two says, 0 when there is none. */
 static uint64_t
 counter_get(struct zp_engine *engine, struct manifest_counter *const *counters,

@@ -199,6 +199,9 @@ uint64_t zp_engine_track_count(struct zp_engine *engine, uint32_t peer, enum zp_
 /* The position of a lane in the newest manifest (0 when it has none). */
 uint64_t zp_engine_lane_get(struct zp_engine *engine, uint64_t node);
 
+/* Pins that the newest manifest counts: those in files. */
+uint64_t zp_engine_manifest_pins(struct zp_engine *engine);
+
 /* Reads the shard's tables as its manifest names them; ZP_E_NOT_FOUND when it has none yet. */
 ZP_MUST_CHECK int zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out,
     struct zp_err *err);
@@ -321,11 +324,14 @@ struct zp_envelope_reader {
 	size_t position;
 	uint16_t last_tag;
 	uint64_t checksum;
+	uint16_t optional_max; /* for the caller to set: the last optional tag that is given, too */
 };
 /* Checks checksum first, then version and features. `what` names the file in errors. */
 ZP_MUST_CHECK int zp_envelope_open(struct zp_slice file, const char magic[8], const char *what,
     struct zp_envelope_reader *reader_out, struct zp_err *err);
-/* 0 and a field, ZP_END, or ZP_E_CORRUPT. Tags of 0x8000 and above are skipped. */
+/* 0 and a field, ZP_END, or ZP_E_CORRUPT. Tags above these are skipped, unless optional_max says
+ * otherwise: an older zpin may do without them. */
+#define ZP_ENVELOPE_OPTIONAL 0x8000u
 ZP_MUST_CHECK int zp_envelope_next(struct zp_envelope_reader *reader, uint16_t *tag_out,
     struct zp_slice *field_out, struct zp_err *err);
 

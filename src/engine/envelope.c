@@ -11,7 +11,6 @@ enum {
 	CHECKSUM_FROM = 16, /* the checksum covers all bytes from here */
 	ENVELOPE_VERSION = 1,
 	FIELD_HEADER_BYTES = 8,
-	FIELD_TAG_OPTIONAL = 0x8000,
 };
 
 void
@@ -62,7 +61,8 @@ zp_envelope_open(struct zp_slice file, const char magic[8], const char *what,
 		return zp_fail(err, ZP_E_CORRUPT, "%s: checksum does not match its bytes", what);
 	if (zp_load_u32le(file.data + 16) != ENVELOPE_VERSION)
 		return zp_fail(err, ZP_E_VERSION,
-		    "%s has format version %u, this zpin reads version %u: use the zpin that wrote it",
+		    "%s has format version %u, this zpin reads version %u: use the zpin that wrote "
+		    "it",
 		    what, zp_load_u32le(file.data + 16), ENVELOPE_VERSION);
 	if (zp_load_u64le(file.data + 32) != 0 || zp_load_u64le(file.data + 40) != 0)
 		return zp_fail(err, ZP_E_VERSION,
@@ -98,7 +98,7 @@ zp_envelope_next(struct zp_envelope_reader *reader, uint16_t *tag_out, struct zp
 			    reader->last_tag);
 		reader->last_tag = tag;
 		reader->position += FIELD_HEADER_BYTES + length;
-		if (tag >= FIELD_TAG_OPTIONAL)
+		if (tag >= ZP_ENVELOPE_OPTIONAL && tag > reader->optional_max)
 			continue;
 		*tag_out = tag;
 		*field_out = (struct zp_slice){.data = at + FIELD_HEADER_BYTES, .length = length};

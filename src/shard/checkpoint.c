@@ -80,6 +80,9 @@ checkpoint_make(
 		    .manifest_number = zp_engine_manifest_number(engine),
 		    .manifest_checksum = zp_engine_manifest_checksum(engine),
 		    .covered = shards->frozen_batch,
+		    .has_said = true,
+		    .applied = zp_engine_lane_get(engine, map->node),
+		    .pins = zp_engine_manifest_pins(engine),
 		};
 	}
 	checkpoint.origins = zp_alloc_zero(ZP_ORIGINS_MAX, sizeof(*checkpoint.origins));

@@ -14,7 +14,9 @@ enum {
 	TAG_SHARD = 5,
 	TAG_ORIGIN = 6,
 	TAG_CLUSTER = 8,
+	TAG_SAID = 0x8001,
 	SHARD_BYTES = 40,
+	SAID_BYTES = 32,
 	ORIGIN_BYTES = 32,
 };
 
@@ -98,6 +100,17 @@ zp_checkpoint_encode(const struct zp_checkpoint *checkpoint, struct zp_buf *file
 		zp_envelope_field(file, TAG_ORIGIN, bytes, ORIGIN_BYTES);
 	}
 	zp_envelope_field(file, TAG_CLUSTER, checkpoint->cluster_id, 16);
+	for (uint32_t i = 0; i < checkpoint->shards_count; i++) {
+		const struct zp_checkpoint_shard *shard = &checkpoint->shards[i];
+
+		if (!shard->has_said)
+			continue;
+		zp_store_u64le(bytes, shard->id);
+		zp_store_u64le(bytes + 8, shard->applied);
+		zp_store_u64le(bytes + 16, shard->pins);
+		zp_store_u64le(bytes + 24, 0);
+		zp_envelope_field(file, TAG_SAID, bytes, SAID_BYTES);
+	}
 	zp_envelope_end(file);
 }
 
@@ -119,6 +132,29 @@ shard_decode(struct zp_slice field, struct zp_checkpoint *checkpoint, struct zp_
 	shard->covered = zp_load_u64le(field.data + 32);
 	if (shard->id == 0 || (count > 0 && checkpoint->shards[count - 1].id >= shard->id))
 		return zp_fail(err, ZP_E_CORRUPT, "shard ids do not rise");
+	return ZP_OK;
+}
+
+/* The shards themselves stand before it. */
+static int
+said_decode(
+    struct zp_slice field, struct zp_checkpoint *checkpoint, uint64_t *last, struct zp_err *err)
+{
+	struct zp_checkpoint_shard *shard;
+	uint64_t id;
+
+	if (field.length != SAID_BYTES || zp_load_u64le(field.data + 24) != 0)
+		return zp_fail(err, ZP_E_CORRUPT, "what a manifest says is not well formed");
+	id = zp_load_u64le(field.data);
+	shard = (struct zp_checkpoint_shard *)zp_checkpoint_find(checkpoint, id);
+	if (shard == NULL || id <= *last)
+		return zp_fail(err, ZP_E_CORRUPT,
+		    "what a manifest of shard %016llx says is out of place",
+		    (unsigned long long)id);
+	*last = id;
+	shard->has_said = true;
+	shard->applied = zp_load_u64le(field.data + 8);
+	shard->pins = zp_load_u64le(field.data + 16);
 	return ZP_OK;
 }
 
@@ -183,6 +219,7 @@ zp_checkpoint_decode(struct zp_slice file, struct zp_checkpoint *checkpoint_out,
 	struct zp_envelope_reader reader;
 	struct zp_checkpoint checkpoint = {0};
 	uint32_t seen = 0; /* bit per tag */
+	uint64_t said_last = 0;
 	struct zp_slice field;
 	uint16_t tag;
 	int rc = zp_envelope_open(file, "ZPINchkp", "checkpoint", &reader, err);
@@ -191,7 +228,15 @@ zp_checkpoint_decode(struct zp_slice file, struct zp_checkpoint *checkpoint_out,
 		return rc;
 	checkpoint.shards = zp_alloc_zero(ZP_SHARDS_MAX, sizeof(*checkpoint.shards));
 	checkpoint.origins = zp_alloc_zero(ZP_ORIGINS_MAX, sizeof(*checkpoint.origins));
+	reader.optional_max = TAG_SAID;
 	while ((rc = zp_envelope_next(&reader, &tag, &field, err)) == ZP_OK) {
+		if (tag >= ZP_ENVELOPE_OPTIONAL) {
+			rc = tag == TAG_SAID ? said_decode(field, &checkpoint, &said_last, err)
+					     : ZP_OK;
+			if (rc < 0)
+				break;
+			continue;
+		}
 		rc = field_decode(tag, field, &checkpoint, err);
 		if (rc < 0)
 			break;

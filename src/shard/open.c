@@ -196,6 +196,7 @@ first_checkpoints_write(const struct zp_shards_options *options, const struct zp
 		checkpoint.shards[i].id = map->ranges[i].id;
 		checkpoint.shards[i].incarnation = map->ranges[i].incarnation;
 		checkpoint.shards[i].manifest_number = 1;
+		checkpoint.shards[i].has_said = true;
 	}
 	qsort(checkpoint.shards, map->count, sizeof(*checkpoint.shards), compare_checkpoint_shards);
 	while (rc == ZP_OK && checkpoint.number < 2) {

@@ -14,8 +14,11 @@
 
 /* ---- From where ----------------------------------------------------------------------------- */
 
-/* The checkpoint vouches for a shard whose files are at its manifest or a later one. The same
- * number with another checksum is another history: a shard that was rolled back and written on. */
+/* The checkpoint vouches for a shard whose files are at its manifest or a later one. A later number
+ * alone does not show that: files that were put back from before it get there by merges. So they
+ * must have themselves what that manifest had; what it did not have up to `covered` is not there to
+ * be had. The same number with another checksum is another history: a shard that was rolled back
+ * and written on. */
 static uint64_t
 checkpoint_covers(
     const struct zp_shards *shards, const struct zp_checkpoint *checkpoint, uint32_t index)
@@ -34,6 +37,8 @@ checkpoint_covers(
 		return 0;
 	if (number == entry->manifest_number && entry->manifest_checksum != 0 &&
 	    zp_engine_manifest_checksum(engine) != entry->manifest_checksum)
+		return 0;
+	if (entry->has_said && zp_engine_lane_get(engine, shards->map.node) < entry->applied)
 		return 0;
 	return entry->covered;
 }

@@ -55,6 +55,10 @@ struct zp_checkpoint_shard {
 	uint64_t manifest_number;
 	uint64_t manifest_checksum;
 	uint64_t covered; /* batches up to here are in that manifest */
+	/* What that manifest says of itself; a checkpoint of an older zpin does not tell. */
+	bool has_said;
+	uint64_t applied; /* the last batch that it has something of */
+	uint64_t pins;
 };
 
 struct zp_checkpoint_origin {

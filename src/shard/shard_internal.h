@@ -12,7 +12,7 @@
 
 /* Encoded sizes at the limits, with room for headers. */
 #define SHARD__MAP_BYTES_MAX (4096u + ZP_SHARDS_MAX * 136u)
-#define SHARD__CHECKPOINT_BYTES_MAX (4096u + ZP_SHARDS_MAX * 48u + ZP_ORIGINS_MAX * 40u)
+#define SHARD__CHECKPOINT_BYTES_MAX (4096u + ZP_SHARDS_MAX * 88u + ZP_ORIGINS_MAX * 40u)
 
 /* ---- Origins (origins.c) -------------------------------------------------------------------- */
 

@@ -399,6 +399,65 @@ rolled_back_shard_is_replayed(void **state)
 	fixture_drop(&fixture);
 }
 
+/* Publishes manifests of a stopped node's shard that say no more than the last, as merges do. */
+static void
+manifests_publish(const struct node_fixture *fixture, const char *shard, uint64_t to)
+{
+	struct zp_store_directory_options directory = {0};
+	struct zp_engine_options options = {0};
+	struct zp_tables *tables;
+	struct zp_engine *engine;
+	struct zp_err err = {0};
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", fixture->root, shard);
+	options.shard_id = strtoull(strchr(shard, '/') + 1, NULL, 16);
+	memset(options.high, 0xff, ZP_KEY_BYTES);
+	zp_store_u32be(options.high, 1u << 31); /* the first of two */
+	memset(options.high + 4, 0, ZP_KEY_BYTES - 4);
+	assert_int_equal(zp_store_directory_open(path, &directory, &options.store, NULL), 0);
+	if (zp_engine_open(&options, &engine, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(zp_engine_tables_read(engine, &tables, NULL), 0);
+	while (zp_engine_manifest_number(engine) < to) {
+		uint8_t peer[] = {0, 1, (uint8_t)zp_tables_peer_next(tables)};
+
+		assert_int_equal(zp_tables_peer_add(tables, zp_tables_peer_next(tables),
+				     (struct zp_slice){peer, sizeof(peer)}, NULL),
+		    0);
+		assert_int_equal(zp_engine_flush(engine, tables, NULL), 0);
+	}
+	zp_tables_free(tables);
+	zp_engine_close(engine);
+	zp_store_close(options.store);
+}
+
+/* Files from before a checkpoint, whose numbers merges then brought past those that it names: they
+ * have what they had, and the journal the rest. */
+static void
+old_files_with_new_numbers_are_replayed(void **state)
+{
+	struct node_fixture fixture;
+	char shard[64];
+
+	fixture_make(&fixture, 2);
+	pin_range(&fixture, 0, 50, "a");
+	checkpoint(&fixture);
+	strcpy(shard, shard_directory(&fixture, 0));
+	fixture_shell(&fixture, "cp -a %s saved", shard);
+	pin_range(&fixture, 25, 100, "c");
+	checkpoint(&fixture);
+	kill_by_copy_closed(&fixture);
+	fixture_shell(&fixture, "rm -rf %s && mv saved %s", shard, shard);
+	manifests_publish(&fixture, shard, 100);
+	fixture_open(&fixture);
+	assert_int_equal(fixture_count(&fixture), 100);
+	assert_int_equal(fixture_list_count(&fixture), 100);
+	for (uint64_t n = 25; n < 100; n++)
+		assert_string_equal(fixture_name(&fixture, n), "c");
+	fixture_drop(&fixture);
+}
+
 /* When the journal was trimmed past it, the shard is suspended: what it lacks is gone. When that is
  * so of all, the node is refused. */
 static void
@@ -942,6 +1001,7 @@ main(void)
 	    cmocka_unit_test(rolled_back_shard_is_replayed),
 	    cmocka_unit_test(a_suspended_shard_comes_back_whole),
 	    cmocka_unit_test(a_node_without_any_shard_is_refused),
+	    cmocka_unit_test(old_files_with_new_numbers_are_replayed),
 	    cmocka_unit_test(rolled_back_shard_is_suspended),
 	    cmocka_unit_test(lost_journal_is_refused),
 	    cmocka_unit_test(raised_incarnation_voids_older_records),

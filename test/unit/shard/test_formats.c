@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../engine/engine_golden.h"
 #include "shard/shard_internal.h"
 
 static const uint8_t cluster[16] = "the cluster's id";
@@ -160,7 +161,10 @@ checkpoint_make(void)
 		    .incarnation = i + 1,
 		    .manifest_number = 100 + i,
 		    .manifest_checksum = UINT64_MAX - i,
-		    .covered = 900 - i};
+		    .covered = 900 - i,
+		    .has_said = i != 1,
+		    .applied = i != 1 ? 890 - i : 0,
+		    .pins = i != 1 ? 70 + i : 0};
 	for (uint8_t i = 0; i < 2; i++)
 		checkpoint.origins[i] = (struct zp_checkpoint_origin){
 		    .id = {i + 1}, .sequence = 55 + i, .time_microseconds = 77};
@@ -192,6 +196,61 @@ checkpoint_is_read_back(void **state)
 	assert_null(zp_checkpoint_find(&back, 21));
 	zp_checkpoint_done(&made);
 	zp_checkpoint_done(&back);
+}
+
+/* Files of the first version open: a checkpoint that says nothing of its manifests, and a map. */
+static void
+first_files_are_read(void **state)
+{
+	ZP_AUTO_BUF(file, SHARD__CHECKPOINT_BYTES_MAX);
+	ZP_AUTO_BUF(kept, SHARD__CHECKPOINT_BYTES_MAX);
+	struct zp_checkpoint made = checkpoint_make(), back;
+	struct zp_shard_map map = map_of(4), map_back;
+
+	for (uint32_t i = 0; i < 3; i++)
+		made.shards[i].has_said = false;
+	zp_checkpoint_encode(&made, &file);
+	golden_compare("checkpoint-v1", &file, &kept);
+	assert_int_equal(zp_checkpoint_decode(zp_buf_slice(&kept), &back, NULL), 0);
+	assert_int_equal(back.shards[2].covered, 898);
+	assert_false(back.shards[2].has_said);
+	zp_checkpoint_done(&made);
+	zp_checkpoint_done(&back);
+	zp_shard_map_encode(&map, &file);
+	golden_compare("map-v1", &file, &kept);
+	assert_int_equal(zp_shard_map_decode(zp_buf_slice(&kept), &map_back, NULL), 0);
+	assert_int_equal(map_back.count, 4);
+	zp_shard_map_done(&map);
+	zp_shard_map_done(&map_back);
+}
+
+/* What is said of a manifest: of a shard that is not there, twice, or of a wrong length. An
+ * optional field that is not known is passed over. */
+static void
+checkpoint_says_of_its_own_shards_only(void **state)
+{
+	ZP_AUTO_BUF(file, SHARD__CHECKPOINT_BYTES_MAX);
+	static const struct {
+		uint16_t tag;
+		uint8_t id, length;
+		int rc;
+	} cases[] = {{0x8001, 15, 32, ZP_E_CORRUPT}, {0x8001, 20, 32, ZP_E_CORRUPT},
+	    {0x8001, 99, 32, ZP_E_CORRUPT}, {0x8001, 99, 31, ZP_E_CORRUPT},
+	    {0x8002, 99, 32, ZP_OK}};
+
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(cases); i++) {
+		struct zp_checkpoint made = checkpoint_make(), back;
+		uint8_t field[32] = {cases[i].id};
+
+		zp_checkpoint_encode(&made, &file); /* says of 10 and 20 */
+		zp_envelope_field(&file, cases[i].tag, field, cases[i].length);
+		zp_envelope_end(&file);
+		assert_int_equal(
+		    zp_checkpoint_decode(zp_buf_slice(&file), &back, NULL), cases[i].rc);
+		zp_checkpoint_done(&made);
+		if (cases[i].rc == ZP_OK)
+			zp_checkpoint_done(&back);
+	}
 }
 
 /* Every single flipped byte and every cut is reported as damage (or, of the version, as newer), and
@@ -529,6 +588,8 @@ main(void)
 	    cmocka_unit_test(map_that_makes_no_sense_is_refused),
 	    cmocka_unit_test(checkpoint_is_read_back),
 	    cmocka_unit_test(checkpoint_damage_is_found),
+	    cmocka_unit_test(first_files_are_read),
+	    cmocka_unit_test(checkpoint_says_of_its_own_shards_only),
 	    cmocka_unit_test(checkpoint_that_makes_no_sense_is_refused),
 	    cmocka_unit_test(changes_are_read_back),
 	    cmocka_unit_test(statuses_are_read_back),
