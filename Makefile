@@ -1,9 +1,10 @@
 # The one door for people; meson does the work. `make help` lists everything.
 
-.PHONY: help run build test check check-long check-mutants check-syncs check-interop fuzz fuzz-coverage bench-node install format clean setup setup-check setup-fuzz
+.PHONY: help run build test check check-long check-mutants check-syncs check-interop fuzz fuzz-coverage bench-node bench-engine install format clean setup setup-check setup-fuzz setup-bench
 
 BUILD ?= build
 ASAN ?= build-asan
+BENCH ?= build-bench
 DATA ?= zpin-data
 
 help: ## this list
@@ -43,6 +44,11 @@ check-interop: build ## against the real ipfs-cluster-ctl and -service, which mu
 bench-node: build ## what a node costs, beside IPFS Cluster where it is on PATH
 	@bench/node.py $(BUILD)/zpin
 
+bench-engine: setup-bench ## what the engine costs, beside RocksDB and LMDB
+	@[ -e $(BENCH)/build.ninja ] || meson setup $(BENCH) --buildtype=debugoptimized -Dtests=false -Dbench=true >/dev/null
+	@ninja -C $(BENCH) --quiet bench/engine/bench-engine
+	@bench/engine.py $(BENCH)/bench/engine/bench-engine
+
 fuzz: setup-fuzz ## every decoder, FUZZ_SECONDS (60) each; keeps account of the CPU time
 	@scripts/fuzz.py run build-fuzz
 
@@ -59,6 +65,9 @@ setup:
 setup-check:
 	@scripts/setup.sh check
 
+setup-bench:
+	@scripts/setup.sh bench
+
 setup-fuzz:
 	@scripts/setup.sh fuzz
 
@@ -73,4 +82,4 @@ $(ASAN)/build.ninja:
 	@rm -f $(ASAN).log
 
 clean: ## remove what was built
-	rm -rf $(BUILD) $(ASAN) build-fuzz build-coverage build-syncs
+	rm -rf $(BUILD) $(ASAN) build-fuzz build-coverage build-syncs $(BENCH)

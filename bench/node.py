@@ -9,11 +9,9 @@ Figures are medians of ROUNDS runs. Where ipfs-cluster-service is on PATH, the r
 with fewer pins for it, which its lines say; otherwise reference figures are printed as such.
 docs/benchmarks.md says what each line is and how to read it.
 """
-import datetime
 import json
 import os
 import pathlib
-import platform
 import shutil
 import statistics
 import subprocess
@@ -22,7 +20,9 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
+import machine  # noqa: E402
 import server  # noqa: E402
+from machine import is_met, number  # noqa: E402
 from pins import Pins  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -55,15 +55,6 @@ ROWS = {
 }
 
 
-def is_met(goal, value):
-    limit = float(goal[2:])
-    return value <= limit if goal.startswith("<=") else value >= limit
-
-
-def number(value):
-    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
-
-
 class Bench:
     def __init__(self, program, options):
         self.program = program
@@ -75,7 +66,7 @@ class Bench:
         self.lines = []
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="zpin-bench-", dir=options.get("WORK")))
         self.load = self.work / "load"
-        self.commit = commit()  # at the start: the tree may move on meanwhile
+        self.commit = machine.commit()  # at the start: the tree may move on meanwhile
         self.cluster_program = shutil.which("ipfs-cluster-service")
 
     def path(self, name):
@@ -257,55 +248,6 @@ class Bench:
         self.say(f"# {missed} goals missed")
 
 
-# ---- The machine
-
-
-def sync_us(folder):
-    """Median of 300 appends of 4 KiB, each with fdatasync: the floor of a durable write."""
-    path = pathlib.Path(folder) / "sync"
-    times = []
-    with open(path, "wb", buffering=0) as file:
-        for _ in range(300):
-            file.write(bytes(4096))
-            begin = time.monotonic()
-            os.fdatasync(file.fileno())
-            times.append((time.monotonic() - begin) * 1e6)
-    path.unlink()
-    return statistics.median(times)
-
-
-def first_value(path, key):
-    for line in pathlib.Path(path).read_text().splitlines():
-        if line.startswith(key):
-            return line.split(":", 1)[1].strip()
-    return "unknown"
-
-
-def git(*arguments):
-    done = subprocess.run(["git", "-C", HERE, *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True)
-    return done.stdout.strip()
-
-
-def commit():
-    short = git("rev-parse", "--short", "HEAD") or "unknown"
-    return short + ("-changed" if git("status", "--porcelain", "--", "../src") else "")
-
-
-def machine_facts(bench):
-    filesystem = subprocess.run(["stat", "-f", "-c", "%T", bench.work], stdout=subprocess.PIPE,
-                                text=True).stdout.strip()
-    return [
-        f"# commit {bench.commit}, {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
-        f"# machine: {os.cpu_count()} x {first_value('/proc/cpuinfo', 'model name')}, "
-        f"{first_value('/proc/meminfo', 'MemTotal')}, {platform.system()} {platform.release()}",
-        f"# disk: {filesystem}, fdatasync of 4 KiB {sync_us(bench.work):.0f} us; load before the run "
-        f"{os.getloadavg()[0]:.2f}",
-        f"# {bench.count} pins, {bench.rounds} rounds, {CONNECTIONS} connections, "
-        f"ipfs-cluster-service {'measured beside' if bench.cluster_program else 'not on PATH'}",
-    ]
-
-
 def main():
     arguments = [argument for argument in sys.argv[1:] if "=" not in argument]
     options = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
@@ -315,23 +257,19 @@ def main():
     bench = Bench(os.path.abspath(arguments[0]), options)
     begin = time.monotonic()
     try:
-        for fact in machine_facts(bench):
+        for fact in machine.facts(bench.work, bench.commit):
             bench.say(fact)
-        busy = max(os.getloadavg()[0], os.getloadavg()[1]) > os.cpu_count() / 2
-        if busy:
-            bench.say("# the machine is busy with other work: rates and times on the clock mean little, "
-                      "and CPU times are too high")
+        bench.say(f"# {bench.count} pins, {bench.rounds} rounds, {CONNECTIONS} connections, "
+                  f"ipfs-cluster-service {'measured beside' if bench.cluster_program else 'not on PATH'}")
+        if machine.is_busy():
+            bench.say(machine.BUSY)
         bench.run()
         bench.report()
         bench.say(f"# {time.monotonic() - begin:.0f} s in all")
     finally:
         shutil.rmtree(bench.work, ignore_errors=True)
     if bench.count >= 1_000_000 or options.get("KEEP") == "yes":
-        day = datetime.date.today().isoformat()
-        kept = HERE / "results" / f"node-{day}-{bench.commit}.txt"
-        kept.parent.mkdir(exist_ok=True)
-        kept.write_text("\n".join(bench.lines) + "\n")
-        print(f"# kept in {kept}")
+        machine.keep("node", bench.commit, bench.lines)
 
 
 if __name__ == "__main__":

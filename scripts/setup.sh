@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing: Debian packages, and for the tests IPFS Cluster's JavaScript client.
-# Usage: setup.sh build|check|fuzz
+# Usage: setup.sh build|check|fuzz|bench
 set -eu
 what=${1:-build}
 
@@ -12,8 +12,9 @@ check) packages="$packages clang-format-14 libcmocka-dev python3 curl openssl zs
 	command -v npm >/dev/null || packages="$packages nodejs npm" # any Node.js will do
 	# Not on anybody's own machine, where its tools would stand in the way of OpenZFS's.
 	[ -z "${CI:-}" ] || command -v zpool >/dev/null || packages="$packages zfs-fuse" ;;
+bench) packages="$packages python3 librocksdb-dev liblmdb-dev" ;;
 fuzz) packages="$packages clang-14 libclang-rt-14-dev llvm-14" ;;
-*) echo "usage: $0 build|check|fuzz" >&2; exit 2 ;;
+*) echo "usage: $0 build|check|fuzz|bench" >&2; exit 2 ;;
 esac
 
 packages_missing() {

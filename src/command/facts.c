@@ -15,6 +15,7 @@ engines_add(struct zp_engine_facts *sum, const struct zp_engine_facts *facts)
 	sum->runs += facts->runs;
 	sum->segments += facts->segments;
 	sum->disk_bytes += facts->disk_bytes;
+	sum->time_bytes += facts->time_bytes;
 	sum->memtable_bytes += facts->memtable_bytes;
 	sum->memtable_entries += facts->memtable_entries;
 	sum->resident_bytes += facts->resident_bytes;
@@ -36,6 +37,7 @@ zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 	    .expired = node->expired,
 	    .replayed_records = node->replayed,
 	    .texts_cache_bytes = zp_texts_cache_bytes(node->texts_cache),
+	    .block_cache_bytes = zp_block_cache_bytes(node->block_cache),
 	    .read_only = node->read_only,
 	    .is_full = zp_journal_room_check(node->journal, 0, NULL) == ZP_E_NO_SPACE,
 	    .is_broken = node->is_broken,

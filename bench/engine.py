@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""The storage engine beside RocksDB and LMDB: the same records, the same commits, in turn.
+
+Usage: bench/engine.py BENCH_ENGINE [N=2000000] [LARGE=10000000] [HUGE=0] [ROUNDS=3] [WORK=folder] [KEEP=yes]
+
+N records are loaded into each store, read, and read again when zpin's are in one run. LARGE are loaded into
+zpin alone, for reads of many runs; HUGE (0: not at all; 1e8 is what the goal speaks of) for the load alone.
+Prints `name value unit` lines, medians of ROUNDS; ratios are of CPU time, round by round. Whole runs
+(N >= 2000000; KEEP=yes: any) are kept in bench/results/. docs/benchmarks.md says what each line is.
+"""
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True  # the source tree stays as it is
+import machine  # noqa: E402
+from machine import is_met, number  # noqa: E402
+
+STORES = ("zpin", "rocksdb", "lmdb")
+QUESTIONS = 400_000
+BATCH = 10_000
+BATCH_HUGE = 65_536
+MEMORY_MIB = 256
+
+# name: unit, goal, what prototype or reference there is
+ROWS = {
+    "load.per_cpu_s": ("/s", None),
+    "load.ratio_rocksdb": ("times", ">=25"),
+    "load.ratio_lmdb": ("times", None),
+    "hit.per_cpu_s": ("/s", None),
+    "hit.ratio_rocksdb": ("times", ">=12"),
+    "hit.ratio_lmdb": ("times", ">=3"),
+    "miss.per_cpu_s": ("/s", None),
+    "batch_hit.per_cpu_s": ("/s", ">=5000000"),
+    "batch_hit.ratio_rocksdb": ("times", None),
+    "batch_miss.per_cpu_s": ("/s", ">=10000000"),
+    "scan.per_cpu_s": ("/s", ">=67000000"),
+    "scan.ratio_rocksdb": ("times", None),
+    "seal.per_cpu_s": ("/s", None),
+    "bytes_per_pin": ("bytes", None),
+    "time_bytes_per_pin": ("bytes", "<=10"),
+    "ram_bits_sealed": ("bits", "<=0.4"),
+    "write_amplification": ("times", None),
+    "large.load.per_cpu_s": ("/s", None),
+    "tiered_hit.per_cpu_s": ("/s", ">=4000000"),
+    "tiered_miss.per_cpu_s": ("/s", ">=12000000"),
+    "ram_bits_tiered": ("bits", "<=6.5"),
+    "huge.load.per_cpu_s": ("/s", ">=3500000"),
+}
+
+
+class Bench:
+    def __init__(self, program, options):
+        self.program = program
+        self.count = int(float(options.get("N", 2_000_000)))
+        self.large = int(float(options.get("LARGE", 10_000_000)))
+        self.huge = int(float(options.get("HUGE", 0)))
+        self.rounds = int(options.get("ROUNDS", 3))
+        self.figures = {}
+        self.peers = {}
+        self.lines = []
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="zpin-bench-", dir=options.get("WORK")))
+        self.commit = machine.commit()
+
+    def step(self, store, step, count, batch=BATCH):
+        """The lines of one run, by name."""
+        done = subprocess.run([self.program, store, step, self.work / store, str(count), str(batch),
+                               str(QUESTIONS), str(MEMORY_MIB)], stdout=subprocess.PIPE, text=True, check=True)
+        found = {}
+        for line in done.stdout.splitlines():
+            name, value, _ = line.split(" ", 2)
+            found[name.split(".", 1)[1]] = float(value)
+        return found
+
+    def add(self, row, value):
+        self.figures.setdefault(row, []).append(value)
+
+    def remove(self, store):
+        shutil.rmtree(self.work / store, ignore_errors=True)
+
+    def round(self):
+        loads, reads = {}, {}
+        for store in STORES:
+            loads[store] = self.step(store, "load", self.count)
+        seal = self.step("zpin", "seal", self.count)
+        for store in STORES:
+            reads[store] = self.step(store, "read", self.count)
+            self.remove(store)
+        for name in ("load.per_cpu_s",):
+            self.add(name, loads["zpin"][name])
+        for name in ("hit.per_cpu_s", "miss.per_cpu_s", "batch_hit.per_cpu_s", "batch_miss.per_cpu_s",
+                     "scan.per_cpu_s"):
+            self.add(name, reads["zpin"][name])
+        for store in STORES[1:]:
+            for name, found in [("load", loads)] + [(name, reads) for name in ("hit", "batch_hit", "scan")]:
+                line = f"{name}.per_cpu_s"
+                self.add(f"{name}.ratio_{store}", found["zpin"][line] / found[store][line])
+                self.peers.setdefault(f"{store}.{line}", []).append(found[store][line])
+            self.peers.setdefault(f"{store}.bytes_per_pin", []).append(reads[store]["disk_bytes"] / self.count)
+        self.add("seal.per_cpu_s", seal["seal.per_cpu_s"])
+        self.add("bytes_per_pin", (seal["disk_bytes"] - seal["time_bytes"]) / self.count)
+        self.add("time_bytes_per_pin", seal["time_bytes"] / self.count)
+        self.add("ram_bits_sealed", seal["resident_bytes"] * 8 / self.count)
+
+    def run(self):
+        for _ in range(self.rounds):
+            self.round()
+        if self.large > 0:
+            load = self.step("zpin", "load", self.large)
+            self.add("large.load.per_cpu_s", load["load.per_cpu_s"])
+            self.add("write_amplification", load["written_bytes"] / load["flushed_bytes"])
+            read = self.step("zpin", "read", self.large)
+            self.add("tiered_hit.per_cpu_s", read["batch_hit.per_cpu_s"])
+            self.add("tiered_miss.per_cpu_s", read["batch_miss.per_cpu_s"])
+            self.add("ram_bits_tiered", read["resident_bytes"] * 8 / self.large)
+            self.remove("zpin")
+        if self.huge > 0:
+            load = self.step("zpin", "load", self.huge, BATCH_HUGE)
+            self.add("huge.load.per_cpu_s", load["load.per_cpu_s"])
+            self.remove("zpin")
+
+    # ---- What is said
+
+    def say(self, text):
+        self.lines.append(text)
+        print(text, flush=True)
+
+    def report(self):
+        missed = 0
+        for row, (unit, goal) in ROWS.items():
+            values = self.figures.get(row)
+            if values is None:
+                continue
+            value = statistics.median(values)
+            note = ""
+            if goal is not None:
+                met = is_met(goal, value)
+                missed += not met
+                note = f"  goal {goal}{'' if met else '  MISSED'}"
+            spread = f"  ({number(min(values))} to {number(max(values))})" if len(values) > 1 else ""
+            self.say(f"engine.{row} {number(value)} {unit}{note}{spread}")
+        for row, values in sorted(self.peers.items()):
+            unit = "bytes" if row.endswith("bytes_per_pin") else "/s"
+            self.say(f"{row} {number(statistics.median(values))} {unit}")
+        self.say(f"# {missed} goals missed")
+
+
+def main():
+    arguments = [argument for argument in sys.argv[1:] if "=" not in argument]
+    options = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
+    known = ("N", "LARGE", "HUGE", "ROUNDS")
+    options = {**{key: os.environ[key] for key in known if key in os.environ}, **options}
+    if len(arguments) != 1:
+        sys.exit(__doc__)
+    bench = Bench(os.path.abspath(arguments[0]), options)
+    begin = time.monotonic()
+    try:
+        for fact in machine.facts(bench.work, bench.commit):
+            bench.say(fact)
+        bench.say(f"# {bench.count} records, commits of {BATCH}, {bench.rounds} rounds; tiered: {bench.large}")
+        if machine.is_busy():
+            bench.say(machine.BUSY)
+        bench.run()
+        bench.report()
+        bench.say(f"# {time.monotonic() - begin:.0f} s in all")
+    finally:
+        shutil.rmtree(bench.work, ignore_errors=True)
+    if bench.count >= 2_000_000 or options.get("KEEP") == "yes":
+        machine.keep("engine", bench.commit, bench.lines)
+
+
+if __name__ == "__main__":
+    main()

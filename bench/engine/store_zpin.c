@@ -1,0 +1,355 @@
+/*
+ * store_zpin.c - one shard of zpin: journal, engine, files, without the node around them.
+ *
+ * A commit is journalled as the node does it, one sync for all its batches, then applied. Records
+ * are put as new: a node also looks each one up first.
+ */
+#include "engine/bench.h"
+
+#include "engine/engine.h"
+#include "journal/journal.h"
+#include "shard/shard.h"
+#include "store/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SHARD_ID 1u
+#define BATCH_BYTES_CLOSE (ZP_JOURNAL_BATCH_BYTES_MAX - 4096u)
+#define BATCH_KEYS_MAX 1024u
+#define TEXTS_CACHE_BYTES (1u << 20)
+
+struct zpin {
+	struct bench_options options;
+	struct zp_store *files;
+	struct zp_store *log;
+	struct zp_engine *engine;
+	struct zp_journal *journal;
+	struct zp_tables *tables;
+	struct zp_block_cache *cache;
+	struct zp_buf payload;
+	struct zp_buf records;
+	uint32_t records_count;
+	uint64_t batch;         /* the last that is in memory */
+	uint64_t flushed_batch; /* the last that is in files */
+	struct zp_view *view;   /* kept from read to read */
+	struct zp_read_scratch *scratch;
+	struct zp_buf texts;
+	struct zp_batch_answer *answers;
+};
+
+static void
+check(int rc, const struct zp_err *err)
+{
+	if (rc < 0)
+		bench_fail("zpin: %s", err->text);
+}
+
+static struct zp_store *
+store_open(const char *directory, const char *name)
+{
+	struct zp_store_directory_options options = {.create = true};
+	struct zp_store *store;
+	struct zp_err err = {0};
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	check(zp_store_directory_open(path, &options, &store, &err), &err);
+	return store;
+}
+
+static void *
+zpin_open(const struct bench_options *wanted)
+{
+	struct zpin *zpin = calloc(1, sizeof(*zpin));
+	struct zp_engine_options options = {.shard_id = SHARD_ID, .incarnation = 1};
+	struct zp_journal_options log_options = {0};
+	struct zp_err err = {0};
+	int rc;
+
+	mkdir(wanted->directory, 0777);
+	zpin->options = *wanted;
+	zpin->files = store_open(wanted->directory, "shard");
+	zpin->log = store_open(wanted->directory, "journal");
+	zpin->cache = zp_block_cache_new(wanted->cache_bytes);
+	options.store = zpin->files;
+	options.block_cache = zpin->cache;
+	memset(options.high, 0xff, sizeof(options.high));
+	rc = zp_engine_open(&options, &zpin->engine, &err);
+	if (rc == ZP_E_NOT_FOUND) {
+		check(zp_engine_create(&options, &err), &err);
+		rc = zp_engine_open(&options, &zpin->engine, &err);
+	}
+	check(rc, &err);
+	zpin->flushed_batch = zp_engine_lane_get(zpin->engine, 0);
+	log_options.store = zpin->log;
+	log_options.epoch = 1;
+	log_options.first_batch = zpin->flushed_batch + 1;
+	check(zp_journal_open(&log_options, &zpin->journal, &err), &err);
+	zpin->tables = zp_tables_new();
+	zp_buf_init(&zpin->payload, ZP_RECORD_BYTES_MAX);
+	zp_buf_init(&zpin->records, ZP_JOURNAL_BATCH_BYTES_MAX);
+	zpin->scratch = zp_read_scratch_new();
+	zp_buf_init(&zpin->texts, TEXTS_CACHE_BYTES);
+	zpin->answers = calloc(BATCH_KEYS_MAX, sizeof(*zpin->answers));
+	return zpin;
+}
+
+/* ---- Writing -----------------------------------------------------------------------------------
+ */
+
+static void
+key_of(const struct bench_record *record, struct zp_key *key_out)
+{
+	static const uint64_t codecs[] = {ZP_CODEC_RAW, ZP_CODEC_DAG_PB, 0x71, 0x78};
+
+	*key_out = (struct zp_key){.version = record->version};
+	memcpy(key_out->digest, record->key, sizeof(key_out->digest));
+	/* A CID of version 0 has no codec of its own. */
+	key_out->codec = record->version == 0 ? ZP_CODEC_DAG_PB : codecs[record->codec];
+}
+
+static void
+record_of(const struct bench_record *record, struct zp_record *record_out)
+{
+	static const int64_t depths[] = {-1, 0, 1}, replications[] = {-1, 1, 2, 3};
+
+	*record_out = (struct zp_record){0};
+	record_out->facts[ZP_FACT_SIZE] = record->size;
+	record_out->facts[ZP_FACT_CREATED] = zp_zigzag(record->created);
+	record_out->facts[ZP_FACT_ALLOCATIONS] = (uint64_t)record->list << 1;
+	record_out->facts[ZP_FACT_MAX_DEPTH] = zp_zigzag(depths[record->mode]);
+	record_out->facts[ZP_FACT_REPLICATION_MIN] = zp_zigzag(replications[record->tier]);
+	record_out->facts[ZP_FACT_REPLICATION_MAX] = zp_zigzag(-1);
+}
+
+static void
+batch_append(struct zpin *zpin)
+{
+	struct zp_err err = {0};
+
+	check(zp_journal_append(zpin->journal, ZP_JOURNAL_RECORDS, NULL,
+		  zp_buf_slice(&zpin->records), zpin->records_count, 0, &zpin->batch, &err),
+	    &err);
+	zp_buf_clear(&zpin->records);
+	zpin->records_count = 0;
+}
+
+static void
+record_append(struct zpin *zpin, const struct bench_record *made)
+{
+	struct zp_journal_record entry = {
+	    .shard_id = SHARD_ID, .incarnation = 1, .operation = ZP_OP_PUT};
+	struct zp_record record;
+	struct zp_key key;
+	struct zp_err err = {0};
+
+	key_of(made, &key);
+	record_of(made, &record);
+	zp_buf_clear(&zpin->payload);
+	zp_shard_put_encode(&key, &record, &zpin->payload);
+	entry.payload = zp_buf_slice(&zpin->payload);
+	check(zp_journal_record_append(&zpin->records, &entry, &err), &err);
+	zpin->records_count++;
+	if (zpin->records.length > BATCH_BYTES_CLOSE ||
+	    zpin->records_count == ZP_JOURNAL_BATCH_RECORDS_MAX)
+		batch_append(zpin);
+}
+
+static void
+merge_all(struct zpin *zpin)
+{
+	struct zp_err err = {0};
+	bool merged = true;
+
+	while (merged)
+		check(zp_engine_merge(zpin->engine, NULL, &merged, &err), &err);
+}
+
+static void
+flush(struct zpin *zpin)
+{
+	struct zp_err err = {0};
+
+	zp_engine_applied_set(zpin->engine, 0, 1, zpin->batch);
+	zp_engine_freeze(zpin->engine);
+	check(zp_engine_flush(zpin->engine, zpin->tables, &err), &err);
+	merge_all(zpin);
+	check(zp_engine_collect(zpin->engine, zp_engine_manifest_number(zpin->engine), &err), &err);
+	check(zp_journal_trim(zpin->journal, zpin->flushed_batch, &err), &err);
+	zpin->flushed_batch = zpin->batch;
+}
+
+static void
+zpin_commit(void *store, const struct bench_record *records, size_t count)
+{
+	struct zpin *zpin = store;
+	struct zp_err err = {0};
+
+	for (size_t i = 0; i < count; i++)
+		record_append(zpin, &records[i]);
+	if (zpin->records_count > 0)
+		batch_append(zpin);
+	check(zp_journal_commit(zpin->journal, &err), &err);
+	for (size_t i = 0; i < count; i++) {
+		struct zp_change change = {.has_new = true};
+
+		key_of(&records[i], &change.key);
+		record_of(&records[i], &change.new_record);
+		zp_engine_apply(zpin->engine, &change);
+	}
+	if (zp_engine_memory_bytes(zpin->engine) > zpin->options.memory_bytes)
+		flush(zpin);
+}
+
+static void
+zpin_settle(void *store)
+{
+	flush(store);
+}
+
+static void
+zpin_seal(void *store)
+{
+	struct zpin *zpin = store;
+	struct zp_err err = {0};
+
+	check(zp_engine_seal(zpin->engine, NULL, &err), &err);
+	check(zp_engine_collect(zpin->engine, zp_engine_manifest_number(zpin->engine), &err), &err);
+}
+
+/* ---- Reading -----------------------------------------------------------------------------------
+ */
+
+static struct zp_view *
+view_of(struct zpin *zpin)
+{
+	if (zpin->view == NULL)
+		zpin->view = zp_engine_view_get(zpin->engine);
+	return zpin->view;
+}
+
+static uint64_t
+record_sum(const struct zp_record *record)
+{
+	return record->facts[ZP_FACT_SIZE] + record->facts[ZP_FACT_CREATED];
+}
+
+static bool
+zpin_get(void *store, const struct bench_record *wanted, uint64_t *sum)
+{
+	struct zpin *zpin = store;
+	struct zp_err err = {0};
+	struct zp_record record;
+	struct zp_key key;
+	int rc;
+
+	key_of(wanted, &key);
+	rc = zp_view_get(view_of(zpin), &key, zpin->scratch, &record, &err);
+	if (rc == ZP_E_NOT_FOUND)
+		return false;
+	check(rc, &err);
+	*sum += record_sum(&record);
+	return true;
+}
+
+static size_t
+zpin_get_batch(void *store, const struct bench_record *wanted, size_t count, uint64_t *sum)
+{
+	struct zpin *zpin = store;
+	const struct zp_key *keys[BATCH_KEYS_MAX];
+	struct zp_key made[BATCH_KEYS_MAX];
+	struct zp_err err = {0};
+	size_t found = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		key_of(&wanted[i], &made[i]);
+		keys[i] = &made[i];
+	}
+	zp_buf_clear(&zpin->texts);
+	check(zp_view_get_batch(
+		  view_of(zpin), keys, count, zpin->scratch, &zpin->texts, zpin->answers, &err),
+	    &err);
+	for (size_t i = 0; i < count; i++) {
+		if (zpin->answers[i].rc == ZP_E_NOT_FOUND)
+			continue;
+		if (zpin->answers[i].rc < 0)
+			bench_fail("zpin: a key of a batch: %d", zpin->answers[i].rc);
+		*sum += record_sum(&zpin->answers[i].record);
+		found++;
+	}
+	return found;
+}
+
+static uint64_t
+zpin_scan(void *store, uint64_t *sum)
+{
+	struct zpin *zpin = store;
+	struct zp_scan_options options = {0};
+	struct zp_record record;
+	struct zp_err err = {0};
+	struct zp_scan *scan;
+	struct zp_key key;
+	uint64_t count = 0;
+	int rc;
+
+	check(zp_scan_open(view_of(zpin), &options, &scan, &err), &err);
+	while ((rc = zp_scan_next(scan, &key, &record, &err)) == ZP_OK) {
+		*sum += record_sum(&record);
+		count++;
+	}
+	check(rc == ZP_END ? ZP_OK : rc, &err);
+	zp_scan_close(scan);
+	return count;
+}
+
+static void
+zpin_facts(void *store)
+{
+	struct zpin *zpin = store;
+	struct zp_engine_facts facts;
+
+	zp_engine_facts_get(zpin->engine, &facts);
+	bench_print("zpin", "disk_bytes", (double)facts.disk_bytes, "bytes");
+	bench_print("zpin", "resident_bytes", (double)facts.resident_bytes, "bytes");
+	bench_print("zpin", "runs", (double)facts.runs, "runs");
+	bench_print("zpin", "time_bytes", (double)facts.time_bytes, "bytes");
+	bench_print("zpin", "flushed_bytes", (double)facts.flushed_bytes, "bytes");
+	bench_print(
+	    "zpin", "written_bytes", (double)(facts.flushed_bytes + facts.merged_bytes), "bytes");
+}
+
+static void
+zpin_close(void *store)
+{
+	struct zpin *zpin = store;
+
+	zp_view_release(zpin->view);
+	zp_read_scratch_free(zpin->scratch);
+	zp_buf_done(&zpin->texts);
+	zp_buf_done(&zpin->payload);
+	zp_buf_done(&zpin->records);
+	zp_journal_close(zpin->journal);
+	zp_engine_close(zpin->engine);
+	zp_block_cache_free(zpin->cache);
+	zp_tables_free(zpin->tables);
+	zp_store_close(zpin->log);
+	zp_store_close(zpin->files);
+	free(zpin->answers);
+	free(zpin);
+}
+
+const struct bench_store bench_zpin = {
+    .name = "zpin",
+    .open = zpin_open,
+    .commit = zpin_commit,
+    .settle = zpin_settle,
+    .seal = zpin_seal,
+    .get = zpin_get,
+    .get_batch = zpin_get_batch,
+    .scan = zpin_scan,
+    .facts = zpin_facts,
+    .close = zpin_close,
+};
