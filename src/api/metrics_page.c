@@ -74,6 +74,8 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	    engines->resident_bytes);
 	zp_metric_gauge(page, "zpin_texts_cache_bytes", "Memory of unpacked names and the like.",
 	    facts->texts_cache_bytes);
+	zp_metric_gauge(page, "zpin_block_cache_bytes", "Memory of blocks of segments, checked.",
+	    facts->block_cache_bytes);
 	zp_metric_counter(page, "zpin_flushed_bytes_total", "Segment bytes written by checkpoints.",
 	    engines->flushed_bytes);
 	zp_metric_counter(page, "zpin_merged_bytes_total", "Segment bytes written by merges.",

@@ -27,6 +27,7 @@ struct zp_node_options {
 	int32_t replication_min; /* defaults for pins that ask for 0; -1: everywhere */
 	int32_t replication_max;
 	uint64_t texts_cache_bytes_max; /* of all shards together; 0: no cache */
+	uint64_t block_cache_bytes_max; /* likewise */
 	uint64_t memtable_bytes_max; /* of all shards together; a checkpoint begins at half of it */
 	uint64_t journal_bytes_max;  /* a checkpoint begins at this much journal */
 	uint32_t checkpoint_interval_seconds;
@@ -278,6 +279,7 @@ struct zp_node_facts {
 	uint64_t
 	    damages; /* places that could not be read since the start, at most 1024 told apart */
 	uint64_t texts_cache_bytes;
+	uint64_t block_cache_bytes;
 	bool read_only;
 	bool is_full;   /* the disk: writes are refused until there is space again */
 	bool is_broken; /* the journal failed; see broken_text */

@@ -109,6 +109,7 @@ struct zp_node {
 	struct zp_store *journal_store;
 	struct zp_journal *journal;
 	struct zp_texts_cache *texts_cache; /* NULL: none */
+	struct zp_block_cache *block_cache; /* likewise */
 	struct zp_shards *shards;
 	uint64_t epoch;
 	uint64_t memory_floor; /* bytes of all memtables while empty */

@@ -155,7 +155,10 @@ files_open(struct zp_node *node, struct zp_err *err)
 		return rc;
 	if (options->texts_cache_bytes_max > 0)
 		node->texts_cache = zp_texts_cache_new(options->texts_cache_bytes_max);
+	if (options->block_cache_bytes_max > 0)
+		node->block_cache = zp_block_cache_new(options->block_cache_bytes_max);
 	shards.texts_cache = node->texts_cache;
+	shards.block_cache = node->block_cache;
 	shards.store = node->journal_store;
 	rc = zp_shards_open(&shards, &node->shards, err);
 	if (rc < 0)
@@ -289,6 +292,7 @@ node_free(struct zp_node *node)
 	zp_journal_close(node->journal);
 	zp_shards_close(node->shards);
 	zp_texts_cache_free(node->texts_cache);
+	zp_block_cache_free(node->block_cache);
 	zp_store_close(node->journal_store);
 	zp_store_lock_release(node->lock);
 	zp_cond_done(&node->queue.wake);

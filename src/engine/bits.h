@@ -26,6 +26,17 @@ bits_needed(uint64_t value)
 	return value == 0 ? 0 : 64 - (unsigned)__builtin_clzll(value);
 }
 
+/* How many bits are set; without an instruction that the oldest processors lack. */
+static inline unsigned
+bits_count(uint64_t value)
+{
+	value -= value >> 1 & UINT64_C(0x5555555555555555);
+	value =
+	    (value & UINT64_C(0x3333333333333333)) + (value >> 2 & UINT64_C(0x3333333333333333));
+	value = (value + (value >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	return (unsigned)(value * UINT64_C(0x0101010101010101) >> 56);
+}
+
 static inline size_t
 bits_bytes(uint64_t bits)
 {

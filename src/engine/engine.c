@@ -532,6 +532,8 @@ facts_of_version(const struct version *version, struct zp_engine_facts *facts)
 		facts->segments += run->segment_count;
 		for (size_t j = 0; j < run->segment_count; j++) {
 			facts->disk_bytes += run->segments[j].bytes;
+			if (run->family == ZP_FAMILY_TIME)
+				facts->time_bytes += run->segments[j].bytes;
 			if (version->runs[i][j] == NULL)
 				facts->damaged_segments++;
 			else

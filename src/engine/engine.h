@@ -36,9 +36,16 @@ struct zp_texts_cache *zp_texts_cache_new(uint64_t bytes_max);
 void zp_texts_cache_free(struct zp_texts_cache *cache); /* NULL is allowed; no engine uses it */
 uint64_t zp_texts_cache_bytes(struct zp_texts_cache *cache); /* NULL: 0 */
 
+/* Blocks that were read and checked, for all engines of a node. Any thread. */
+struct zp_block_cache;
+struct zp_block_cache *zp_block_cache_new(uint64_t bytes_max);
+void zp_block_cache_free(struct zp_block_cache *cache); /* NULL is allowed; no engine uses it */
+uint64_t zp_block_cache_bytes(const struct zp_block_cache *cache); /* NULL: 0 */
+
 struct zp_engine_options {
 	struct zp_store *store; /* borrowed; must outlive the engine */
 	struct zp_texts_cache *texts_cache; /* borrowed, likewise; NULL: none */
+	struct zp_block_cache *block_cache; /* borrowed, likewise; NULL: none */
 	uint8_t cluster_id[16]; /* the lineage of the ids in the rows */
 	uint64_t shard_id;
 	uint32_t incarnation;
@@ -180,6 +187,7 @@ struct zp_engine_facts {
 	uint64_t runs;			  /* of family pin */
 	uint64_t segments;		  /* of all families */
 	uint64_t disk_bytes;		  /* of live segments */
+	uint64_t time_bytes;		  /* of those of family time */
 	uint64_t memtable_bytes;
 	uint64_t memtable_entries;
 	uint64_t resident_bytes;	  /* directories and filters */

@@ -9,6 +9,7 @@
 #include "engine/segment_internal.h"
 
 #define BATCH_AHEAD 8u /* keys whose cache lines are under way while one is looked at */
+#define BATCH_STEP 16u /* keys that go through a run together */
 
 /* A key of a batch whose newest row is not found yet. */
 struct wanted {
@@ -176,70 +177,92 @@ memtable_batch(struct batch *batch, const struct memtable *memtable)
 
 /* A key on its way through a run. */
 struct passing {
-	bool is_in_range;
-	size_t index;  /* of the run's segment */
-	uint64_t hash; /* of that segment's filter */
+	const struct segment *segment; /* NULL: the run cannot have it */
+	size_t index;                  /* of the run's segment */
+	uint64_t hash;                 /* of that segment's filter */
+	int rc;
+	struct segment_probe probe;
 };
 
 static void
-passing_begin(const struct version *version, size_t run_at, const uint8_t bytes[ZP_KEY_BYTES],
+passing_begin(const struct version *version, size_t run_at, const struct wanted *wanted,
     struct passing *passing)
 {
-	const struct segment *segment;
-
-	passing->is_in_range = run_segment(version, run_at, bytes, &passing->index);
-	if (!passing->is_in_range)
+	passing->segment = NULL;
+	passing->rc = ZP_E_NOT_FOUND;
+	if (!run_segment(version, run_at, wanted->bytes, &passing->index))
 		return;
-	segment = version->runs[run_at][passing->index];
-	if (segment == NULL)
-		return;
-	passing->hash = filter__hash(&segment->filter, bytes);
-	filter__prefetch(&segment->filter, passing->hash);
-}
-
-static int
-passing_end(const struct batch *batch, size_t run_at, const struct passing *passing,
-    const struct zp_key *key, struct segment_row *row_out)
-{
-	const struct version *version = batch->view->version;
-	const struct segment *segment;
-
-	if (!passing->is_in_range)
-		return ZP_E_NOT_FOUND;
-	segment = version->runs[run_at][passing->index];
-	if (segment == NULL)
-		return segment__unopened_fault(
+	passing->segment = version->runs[run_at][passing->index];
+	if (passing->segment == NULL) {
+		passing->rc = segment__unopened_fault(
 		    &version->manifest.runs[run_at].segments[passing->index], NULL);
-	if (!filter__has(&segment->filter, passing->hash))
-		return ZP_E_NOT_FOUND;
-	return segment__get(segment, key, &batch->scratch->segment, row_out, NULL);
+		return;
+	}
+	passing->hash = filter__hash(&passing->segment->filter, wanted->bytes);
+	filter__prefetch(&passing->segment->filter, passing->hash);
 }
 
-/* Answers what the run has or can't tell; the rest stays wanted. */
+/* Steps of `count` keys, each for all of them in turn (segment_internal.h, segment_probe). */
+static void
+passings_probe(const struct wanted *wanted, struct passing *passings, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct passing *passing = &passings[i];
+
+		if (passing->segment == NULL)
+			continue;
+		if (filter__has(&passing->segment->filter, passing->hash))
+			probe__begin(&passing->probe, passing->segment, wanted[i].key);
+		else
+			passing->segment = NULL;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (passings[i].segment != NULL)
+			probe__find(&passings[i].probe);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (passings[i].segment != NULL)
+			probe__locate(&passings[i].probe);
+	}
+}
+
+/* Answers what the run has or can't tell of the keys from `at` on; the rest is kept. */
+static int
+passings_end(struct batch *batch, size_t at, struct passing *passings, size_t count, size_t *kept)
+{
+	int rc = ZP_OK;
+
+	for (size_t i = 0; i < count; i++) {
+		struct passing *passing = &passings[i];
+		struct wanted *wanted = &batch->wanted[at + i];
+		struct segment_row row;
+
+		if (passing->segment != NULL) /* also after a failure: each probe must end */
+			passing->rc = probe__end(
+			    &passing->probe, &batch->scratch->segment, &row, NULL);
+		if (passing->rc == ZP_E_NOT_FOUND)
+			batch->wanted[(*kept)++] = *wanted;
+		else if (rc == ZP_OK)
+			rc = answer_settle(batch, wanted, passing->rc, &row);
+	}
+	return rc;
+}
+
 static int
 run_batch(struct batch *batch, size_t run_at)
 {
-	const struct version *version = batch->view->version;
-	struct passing ring[BATCH_AHEAD];
+	struct passing passings[BATCH_STEP];
 	size_t kept = 0;
 	int rc = ZP_OK;
 
-	for (size_t i = 0; i < BATCH_AHEAD && i < batch->count; i++)
-		passing_begin(version, run_at, batch->wanted[i].bytes, &ring[i]);
-	for (size_t i = 0; i < batch->count && rc == ZP_OK; i++) {
-		struct wanted *wanted = &batch->wanted[i];
-		struct passing passing = ring[i % BATCH_AHEAD];
-		struct segment_row row;
-		int got;
+	for (size_t at = 0; at < batch->count && rc == ZP_OK; at += BATCH_STEP) {
+		size_t count = zp_min_u64(BATCH_STEP, batch->count - at);
 
-		if (i + BATCH_AHEAD < batch->count)
+		for (size_t i = 0; i < count; i++)
 			passing_begin(
-			    version, run_at, wanted[BATCH_AHEAD].bytes, &ring[i % BATCH_AHEAD]);
-		got = passing_end(batch, run_at, &passing, wanted->key, &row);
-		if (got == ZP_E_NOT_FOUND)
-			batch->wanted[kept++] = *wanted;
-		else
-			rc = answer_settle(batch, wanted, got, &row);
+			    batch->view->version, run_at, &batch->wanted[at + i], &passings[i]);
+		passings_probe(&batch->wanted[at], passings, count);
+		rc = passings_end(batch, at, passings, count, &kept);
 	}
 	batch->count = kept;
 	return rc;

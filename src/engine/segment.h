@@ -117,10 +117,12 @@ struct segment; /* opaque, counted */
  * where `expected` is not NULL. Memory: directory, fences, filter. */
 ZP_MUST_CHECK int segment__open(struct zp_store *store, const struct segment_name *name,
     const struct segment_info *expected, struct segment **segment_out, struct zp_err *err);
-/* Gets will go by this cache, which must outlive the segment; NULL: none, as at first. Before
+/* Gets will go by these caches, which must outlive the segment; NULL: none, as at first. Before
  * others see the segment. */
 struct zp_texts_cache;
-void segment__texts_cache_set(struct segment *segment, struct zp_texts_cache *cache);
+struct zp_block_cache;
+void segment__caches_set(
+    struct segment *segment, struct zp_texts_cache *texts, struct zp_block_cache *blocks);
 struct segment *segment__hold(struct segment *segment); /* one more user; returns it */
 void segment__release(struct segment *segment);		 /* NULL is allowed; the last closes */
 

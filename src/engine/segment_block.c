@@ -213,7 +213,9 @@ own_columns_parse(struct zp_slice *from, struct block_view *view)
 	if (!varint_next(from, &mask) || mask == 0 || mask > bits_mask((unsigned)columns))
 		return "its mask of columns is impossible";
 	memcpy(view->own, view->layout->codes, columns * sizeof(view->own[0]));
+	memcpy(view->own_constants, view->layout->constants, sizeof(view->own_constants));
 	view->codes = view->own;
+	view->constants = view->own_constants;
 	for (size_t i = 0; i < columns; i++) {
 		struct column_code code = {.encoder = COLUMN_FRAME};
 
@@ -227,7 +229,10 @@ own_columns_parse(struct zp_slice *from, struct block_view *view)
 		if (!varint_next(from, &code.base))
 			return "a column of its own has no base";
 		view->own[i] = code;
+		view->own_constants[i] = code.base;
 	}
+	segment__places_of(view->own, columns, &view->own_places);
+	view->places = &view->own_places;
 	return NULL;
 }
 
@@ -261,53 +266,43 @@ slots_check(const struct block_view *view)
 	uint32_t bits = view->rows + SEGMENT_SLOTS, ones = 0;
 
 	for (uint32_t at = 0; at < bits; at += 64)
-		ones += (uint32_t)__builtin_popcountll(
-		    bits_get(view->bits, at, (unsigned)zp_min_u64(64, bits - at)));
+		ones += bits_count(bits_get(view->bits, at, (unsigned)zp_min_u64(64, bits - at)));
 	return ones == view->rows && bits_get(view->bits, bits - 1, 1) == 0;
 }
 
-/* Where each column begins; the fixed parts must be there, payloads may follow. */
+/* Where the columns begin; the fixed parts must be there, payloads may follow. */
 static const char *
 columns_place(struct block_view *view, size_t bits_length)
 {
-	uint64_t at = digests_bits(view->layout, view->rows);
-	bool has_payloads = false;
+	size_t needed;
 
 	view->remainders_at = view->rows + SEGMENT_SLOTS;
-	for (size_t i = 0; i < view->layout->columns_count; i++) {
-		view->columns_at[i] = at;
-		at += (uint64_t)view->codes[i].width * view->rows;
-		has_payloads |= view->codes[i].encoder == COLUMN_CLASSES;
-	}
-	view->payloads_at = at;
+	view->columns_at = digests_bits(view->layout, view->rows);
+	view->payloads_at = block__column_at(view, view->layout->columns_count);
 	view->bits_end = 8 * (uint64_t)bits_length;
-	if (bits_bytes(at) > bits_length || (!has_payloads && bits_bytes(at) != bits_length))
+	needed = bits_bytes(view->payloads_at);
+	if (needed > bits_length || (view->places->classes == 0 && needed != bits_length))
 		return "its length is not that of its rows";
-	if (view->layout->is_bucketed && !slots_check(view))
-		return "its slots and rows disagree";
 	return NULL;
 }
 
 const char *
-block__parse(const struct segment_layout *layout, const uint8_t *bytes, size_t length,
+block__reopen(const struct segment_layout *layout, const uint8_t *bytes, size_t length,
     uint64_t offset, uint64_t number, struct block_view *view_out)
 {
-	struct zp_slice from;
+	struct zp_slice from = {bytes + 2, length - 2 - CHECKSUM_BYTES};
 	struct block_view *view = view_out;
 	const char *fault = NULL;
-	uint8_t flags;
+	uint8_t flags = bytes[1];
 
-	if (length < BLOCK_BYTES_MIN || length > BLOCK_BYTES_MAX)
-		return "its length is impossible";
-	if ((uint32_t)zp_hash64(bytes, length - CHECKSUM_BYTES, layout->seed + number) !=
-	    zp_load_u32le(bytes + length - CHECKSUM_BYTES))
-		return "its checksum is wrong, or it is not the block of this place";
 	view->layout = layout;
 	view->codes = layout->codes;
+	view->places = &layout->places;
+	view->constants = layout->constants;
+	view->marks = NULL;
 	view->rows = bytes[0] + 1u;
+	view->number = number;
 	view->bucket = number & bits_mask(40);
-	flags = bytes[1];
-	from = (struct zp_slice){bytes + 2, length - 2 - CHECKSUM_BYTES};
 	view->has_texts = (flags & FLAG_TEXTS) != 0;
 	if (view->rows > (layout->is_bucketed ? BLOCK_ROWS_MAX : BLOCK_ROWS_ORDERED))
 		return "it has too many rows";
@@ -324,6 +319,62 @@ block__parse(const struct segment_layout *layout, const uint8_t *bytes, size_t l
 	return columns_place(view, from.length);
 }
 
+const char *
+block__parse(const struct segment_layout *layout, const uint8_t *bytes, size_t length,
+    uint64_t offset, uint64_t number, struct block_view *view_out)
+{
+	const char *fault;
+
+	if (length < BLOCK_BYTES_MIN || length > BLOCK_BYTES_MAX)
+		return "its length is impossible";
+	if ((uint32_t)zp_hash64(bytes, length - CHECKSUM_BYTES, layout->seed + number) !=
+	    zp_load_u32le(bytes + length - CHECKSUM_BYTES))
+		return "its checksum is wrong, or it is not the block of this place";
+	fault = block__reopen(layout, bytes, length, offset, number, view_out);
+	if (fault == NULL && layout->is_bucketed && !slots_check(view_out))
+		fault = "its slots and rows disagree";
+	return fault;
+}
+
+/* ---- Marks ----------------------------------------------------------------------------------- */
+
+static uint32_t
+marks_of_column(const struct block_view *view)
+{
+	return (view->rows + BLOCK_MARK_ROWS - 1) / BLOCK_MARK_ROWS;
+}
+
+uint32_t
+block__marks_count(const struct block_view *view)
+{
+	return view->places->classes_count * marks_of_column(view);
+}
+
+const char *
+block__marks_make(const struct block_view *view, uint32_t *marks_out)
+{
+	uint64_t payload_at = 0;
+
+	for (size_t i = 0; i < view->layout->columns_count; i++) {
+		const struct column_code *code = &view->codes[i];
+		uint64_t at = block__column_at(view, i);
+
+		if ((view->places->classes >> i & 1) == 0)
+			continue;
+		for (uint32_t row = 0; row < view->rows; row++, at += code->width) {
+			uint64_t number = bits_get(view->bits, at, code->width);
+
+			if (row % BLOCK_MARK_ROWS == 0)
+				*marks_out++ = (uint32_t)payload_at;
+			if (number >= code->count)
+				return "a column's bits are damaged";
+			payload_at += code->entry_widths[number];
+		}
+	}
+	return view->payloads_at + payload_at <= view->bits_end ? NULL
+								: "a column's bits are damaged";
+}
+
 /* ---- Looking up one row --------------------------------------------------------------------- */
 
 /* The position of the 0 that ends slot `slot`. */
@@ -332,7 +383,7 @@ slot_end(const struct block_view *view, unsigned slot)
 {
 	for (uint32_t at = 0;; at += 64) {
 		uint64_t zeros = ~bits_get(view->bits, at, 64);
-		unsigned count = (unsigned)__builtin_popcountll(zeros);
+		unsigned count = bits_count(zeros);
 
 		if (slot < count)
 			return at + bits__select(zeros, slot);
@@ -345,8 +396,20 @@ void
 block__slot_rows(
     const struct block_view *view, unsigned slot, uint32_t *first_out, uint32_t *end_out)
 {
-	*first_out = slot == 0 ? 0 : slot_end(view, slot - 1) + 1 - slot;
-	*end_out = slot_end(view, slot) - slot;
+	uint32_t at = slot == 0 ? 0 : slot_end(view, slot - 1) + 1;
+
+	*first_out = at - slot;
+	/* The slot's rows are the 1s from here to the next 0; block__parse saw that there is one.
+	 */
+	for (;; at += 57) {
+		uint64_t zeros = ~bits_get(view->bits, at, 57);
+
+		zeros &= bits_mask(57);
+		if (zeros != 0) {
+			*end_out = at + (uint32_t)__builtin_ctzll(zeros) - slot;
+			return;
+		}
+	}
 }
 
 void
@@ -364,34 +427,126 @@ block__digest(const struct block_view *view, uint32_t row, unsigned slot, uint8_
 	zp_store_u64be(digest_out, head | bits_get(view->bits, at, layout->remainder_bits));
 }
 
+bool
+block__digest_is(const struct block_view *view, uint32_t row, const uint64_t words[4])
+{
+	unsigned remainder_bits = view->layout->remainder_bits;
+	uint64_t at =
+	    view->remainders_at + row * (uint64_t)(64 * DIGEST_WORDS_WHOLE + remainder_bits);
+
+	for (size_t word = DIGEST_WORDS_WHOLE; word > 0; word--, at += 64) {
+		if (bits_get(view->bits, at, 64) != words[word])
+			return false;
+	}
+	return bits_get(view->bits, at, remainder_bits) == (words[0] & bits_mask(remainder_bits));
+}
+
+void
+block__row_prefetch(const struct block_view *view, uint32_t row)
+{
+	uint64_t at = view->remainders_at +
+		      row * (uint64_t)(64 * DIGEST_WORDS_WHOLE + view->layout->remainder_bits);
+	uint32_t varying = view->places->varying;
+
+	__builtin_prefetch(view->bits + at / 8);
+	__builtin_prefetch(view->bits + at / 8 + 32);
+	for (; varying != 0; varying &= varying - 1) {
+		unsigned column = (unsigned)__builtin_ctz(varying);
+
+		at = block__column_at(view, column) + (uint64_t)row * view->codes[column].width;
+		__builtin_prefetch(view->bits + at / 8);
+	}
+	if (view->marks != NULL && view->places->classes != 0)
+		__builtin_prefetch(view->marks + row / BLOCK_MARK_ROWS);
+}
+
 /* Where the payloads of a class column begin: behind those of the class columns before it. */
 static bool
 payloads_of(const struct block_view *view, unsigned column, uint64_t *payload_at_out)
 {
 	uint64_t payload_at = view->payloads_at;
+	uint32_t before = view->places->classes & (uint32_t)bits_mask(column);
 
-	if (view->codes[column].encoder == COLUMN_CLASSES) {
-		for (unsigned i = 0; i < column; i++) {
-			uint64_t payload_bits;
+	for (; before != 0; before &= before - 1) {
+		unsigned i = (unsigned)__builtin_ctz(before);
+		uint64_t payload_bits;
 
-			if (!column__payload_bits(&view->codes[i], view->bits, view->columns_at[i],
-				view->rows, &payload_bits))
-				return false;
-			payload_at += payload_bits;
-		}
+		if (!column__payload_bits(&view->codes[i], view->bits, block__column_at(view, i),
+			view->rows, &payload_bits))
+			return false;
+		payload_at += payload_bits;
 	}
 	*payload_at_out = payload_at;
 	return payload_at <= view->bits_end;
 }
 
+/* A row at or before `row` of a class column, and where its payload is. */
+static bool
+payload_before(const struct block_view *view, unsigned column, uint32_t row, uint32_t *first_out,
+    uint64_t *payload_at_out)
+{
+	uint32_t at;
+
+	*first_out = 0;
+	if (view->marks == NULL)
+		return payloads_of(view, column, payload_at_out);
+	*first_out = row - row % BLOCK_MARK_ROWS;
+	at = view->places->class_index[column] * marks_of_column(view) + row / BLOCK_MARK_ROWS;
+	*payload_at_out = view->payloads_at + view->marks[at];
+	return true;
+}
+
+/* A value of a class column. */
+static bool
+class_get(const struct block_view *view, unsigned column, uint32_t row, uint64_t *value_out)
+{
+	const struct column_code *code = &view->codes[column];
+	uint64_t at = block__column_at(view, column), payload_at;
+	uint32_t first;
+
+	return payload_before(view, column, row, &first, &payload_at) &&
+	       column__get(code, view->bits, at + (uint64_t)first * code->width, row - first,
+		   view->bits_end, payload_at, value_out);
+}
+
 bool
 block__column_get(const struct block_view *view, unsigned column, uint32_t row, uint64_t *value_out)
 {
-	uint64_t payload_at;
+	const struct column_code *code = &view->codes[column];
 
-	return payloads_of(view, column, &payload_at) &&
-	       column__get(&view->codes[column], view->bits, view->columns_at[column], row,
-		   view->bits_end, payload_at, value_out);
+	return code->encoder == COLUMN_CLASSES
+		   ? class_get(view, column, row, value_out)
+		   : column__get(code, view->bits, block__column_at(view, column), row,
+			 view->bits_end, 0, value_out);
+}
+
+bool
+block__columns_get(
+    const struct block_view *view, uint32_t row, uint64_t columns_out[SEGMENT_COLUMNS_MAX])
+{
+	uint32_t varying = view->places->varying;
+
+	memcpy(columns_out, view->constants, SEGMENT_COLUMNS_MAX * sizeof(*columns_out));
+	for (; varying != 0; varying &= varying - 1) {
+		unsigned column = (unsigned)__builtin_ctz(varying);
+		const struct column_code *code = &view->codes[column];
+		uint64_t number;
+
+		if (code->encoder == COLUMN_CLASSES) {
+			if (!class_get(view, column, row, &columns_out[column]))
+				return false;
+			continue;
+		}
+		number = bits_get(view->bits,
+		    block__column_at(view, column) + (uint64_t)row * code->width, code->width);
+		if (code->encoder == COLUMN_FRAME)
+			columns_out[column] = code->base + (number << code->shift);
+		else if (number < code->count)
+			columns_out[column] = code->entries[number];
+		else
+			return false;
+	}
+	return true;
 }
 
 bool
@@ -402,7 +557,7 @@ block__texts_of(
 	uint64_t payload_at, begin = view->texts.begin;
 
 	if (!payloads_of(view, PIN_TEXTS, &payload_at) ||
-	    !column__unpack(&view->codes[PIN_TEXTS], view->bits, view->columns_at[PIN_TEXTS],
+	    !column__unpack(&view->codes[PIN_TEXTS], view->bits, block__column_at(view, PIN_TEXTS),
 		row + 1, view->bits_end, &payload_at, lengths))
 		return false;
 	for (uint32_t i = 0; i < row; i++) {
@@ -447,7 +602,7 @@ block__decode(const struct block_view *view, struct block_decoded *decoded_out)
 		const struct column_code *code = &view->codes[i];
 
 		decoded->steps[i] = code->width > 0 || code->encoder == COLUMN_CLASSES;
-		if (!column__unpack(code, view->bits, view->columns_at[i],
+		if (!column__unpack(code, view->bits, block__column_at(view, i),
 			decoded->steps[i] != 0 ? view->rows : 1, view->bits_end, &payload_at,
 			decoded->columns[i]))
 			return "a column's bits are damaged";

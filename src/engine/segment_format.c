@@ -94,6 +94,30 @@ segment__layout_init(struct segment_layout *layout, enum zp_family family, uint8
 }
 
 void
+segment__places_of(const struct column_code *codes, size_t count, struct column_places *places_out)
+{
+	*places_out = (struct column_places){0};
+	for (size_t i = 0; i < count; i++) {
+		places_out->bits_before[i + 1] = places_out->bits_before[i] + codes[i].width;
+		if (codes[i].width > 0 || codes[i].encoder >= COLUMN_DICTIONARY)
+			places_out->varying |= 1u << i;
+		places_out->class_index[i] = places_out->classes_count;
+		if (codes[i].encoder == COLUMN_CLASSES) {
+			places_out->classes |= 1u << i;
+			places_out->classes_count++;
+		}
+	}
+}
+
+void
+segment__layout_ready(struct segment_layout *layout)
+{
+	segment__places_of(layout->codes, layout->columns_count, &layout->places);
+	for (size_t i = 0; i < layout->columns_count; i++)
+		layout->constants[i] = layout->codes[i].base;
+}
+
+void
 segment__layout_done(struct segment_layout *layout)
 {
 	for (size_t i = 0; i < SEGMENT_COLUMNS_MAX; i++)

@@ -1,9 +1,9 @@
 /*
  * segment_get.c - one row by its key.
  *
- * Flow:  view.c asks the runs newest first. digest bits → bucket → directory → one read → checksum
- * → slot → remainder and key columns → the other columns of that row only → its texts, by way of
- * the cache.
+ * Flow:  read.c asks the runs newest first. digest bits → bucket → the block, in memory or by way
+ * of the directory, one read and its checksum → slot → remainder and key columns → the other
+ * columns of that row only → its texts, by way of their cache.
  */
 #include "engine/segment_internal.h"
 #include "engine/texts_cache.h"
@@ -45,24 +45,71 @@ place_find(const struct segment *segment, const struct zp_key *key, struct block
 	return true;
 }
 
-static int
-block_read(const struct segment *segment, const struct block_place *place,
-    struct segment_scratch *scratch, struct block_view *view_out, struct zp_err *err)
+/* Takes the rows of the key's slot. */
+static void
+slot_open(struct segment_probe *probe)
 {
+	block__slot_rows(&probe->view, segment__slot_of(&probe->segment->layout, probe->words[0]),
+	    &probe->first, &probe->end);
+}
+
+/* Leaves a copy to the cache. */
+static void
+block_keep(const struct segment *segment, const struct block_place *place,
+    const struct block_view *view, const uint8_t *bytes)
+{
+	struct block_cache_entry head = {.serial = segment->serial,
+	    .number = place->number,
+	    .offset = place->offset,
+	    .length = place->length,
+	    .marks_count = block__marks_count(view)};
+	uint32_t marks[BLOCK_MARKS_MAX];
+
+	/* One with damaged payloads stays out: each of its rows is told for itself. */
+	if (segment->block_cache != NULL && block__marks_make(view, marks) == NULL)
+		block_cache__keep(segment->block_cache, &head, bytes, marks);
+}
+
+/* Reads the block into the scratch. */
+static int
+block_read(struct segment_probe *probe, const struct block_place *place,
+    struct segment_scratch *scratch, struct zp_err *err)
+{
+	const struct segment *segment = probe->segment;
 	const char *fault;
-	uint8_t *to;
+	uint8_t *bytes;
 	int rc;
 
 	zp_buf_clear(&scratch->block);
-	to = zp_buf_reserve(&scratch->block, place->length + BITS_SLACK);
-	ZP_ASSERT(to != NULL); /* open checked the length */
-	rc = zp_store_file_read(segment->file, place->offset, to, place->length, err);
+	bytes = zp_buf_reserve(&scratch->block, place->length + BITS_SLACK);
+	ZP_ASSERT(bytes != NULL); /* open checked the length */
+	rc = zp_store_file_read(segment->file, place->offset, bytes, place->length, err);
 	if (rc != 0)
 		return zp_wrap(err, rc, "%s", segment->label);
-	memset(to + place->length, 0, BITS_SLACK);
+	memset(bytes + place->length, 0, BITS_SLACK);
 	fault = block__parse(
-	    &segment->layout, to, place->length, place->offset, place->number, view_out);
-	return fault == NULL ? 0 : segment__block_fault(segment, place->number, fault, err);
+	    &segment->layout, bytes, place->length, place->offset, place->number, &probe->view);
+	if (fault != NULL)
+		return segment__block_fault(segment, place->number, fault, err);
+	block_keep(segment, place, &probe->view, bytes);
+	slot_open(probe);
+	return 0;
+}
+
+/* Takes the block apart that the probe holds. */
+static int
+block_open(struct segment_probe *probe, struct zp_err *err)
+{
+	const struct segment *segment = probe->segment;
+	const struct block_cache_entry *entry = probe->ref.entry;
+	const char *fault = block__reopen(&segment->layout, entry->bytes, entry->length,
+	    entry->offset, entry->number, &probe->view);
+
+	if (fault != NULL) /* its bytes were whole when they came in */
+		return segment__block_fault(segment, entry->number, fault, err);
+	probe->view.marks = block_cache__entry_marks(entry);
+	slot_open(probe);
+	return 0;
 }
 
 /* The columns of the key: 1 equal, 0 not, −1 damaged. */
@@ -78,9 +125,10 @@ key_matches(const struct block_view *view, uint32_t row, const struct zp_key *ke
 	};
 
 	for (unsigned i = 0; i < PIN_KEY_COLUMNS; i++) {
-		uint64_t value;
+		uint64_t value = view->constants[i];
 
-		if (!block__column_get(view, i, row, &value))
+		if ((view->places->varying >> i & 1) != 0 &&
+		    !block__column_get(view, i, row, &value))
 			return -1;
 		if (value != wanted[i])
 			return 0;
@@ -91,20 +139,14 @@ key_matches(const struct block_view *view, uint32_t row, const struct zp_key *ke
 /* Finds the row in its slot. Several rows have one digest when they differ in the rest of the key.
  */
 static int
-row_find(const struct block_view *view, const struct zp_key *key, uint32_t *row_out)
+row_find(const struct segment_probe *probe, uint32_t *row_out)
 {
-	unsigned slot = segment__slot_of(view->layout, zp_load_u64be(key->digest));
-	uint32_t first, end;
-
-	block__slot_rows(view, slot, &first, &end);
-	for (uint32_t row = first; row < end; row++) {
-		uint8_t digest[32];
+	for (uint32_t row = probe->first; row < probe->end; row++) {
 		int match;
 
-		block__digest(view, row, slot, digest);
-		if (memcmp(digest, key->digest, sizeof(digest)) != 0)
+		if (!block__digest_is(&probe->view, row, probe->words))
 			continue;
-		match = key_matches(view, row, key);
+		match = key_matches(&probe->view, row, probe->key);
 		if (match != 0) {
 			*row_out = row;
 			return match;
@@ -143,61 +185,131 @@ texts_read(const struct segment *segment, const struct texts_place *place, uint6
 }
 
 static int
-texts_get(const struct segment *segment, const struct block_place *place,
-    const struct block_view *view, uint32_t row, struct segment_scratch *scratch,
+texts_get(const struct segment_probe *probe, uint32_t row, struct segment_scratch *scratch,
     struct segment_row *row_out, struct zp_err *err)
 {
-	uint64_t begin, length;
+	const struct segment *segment = probe->segment;
+	const struct block_view *view = &probe->view;
+	uint64_t number = view->number, begin, length;
 	int rc;
 
 	if (!view->has_texts || !block__texts_of(view, row, &begin, &length))
 		return segment__block_fault(
-		    segment, place->number, "its text lengths are impossible", err);
+		    segment, number, "its text lengths are impossible", err);
 	rc = texts_read(segment, &view->texts, begin, length, scratch, &row_out->record.texts, err);
 	if (rc != 0)
 		return rc;
 	rc = zp_texts_check(row_out->record.texts, row_out->key.kind, err);
-	return rc == 0
-		   ? 0
-		   : segment__block_fault(segment, place->number, "a row's texts are damaged", err);
+	return rc == 0 ? 0
+		       : segment__block_fault(segment, number, "a row's texts are damaged", err);
+}
+
+/* ---- The steps ------------------------------------------------------------------------------ */
+
+void
+probe__begin(struct segment_probe *probe, const struct segment *segment, const struct zp_key *key)
+{
+	const struct segment_layout *layout = &segment->layout;
+
+	ZP_ASSERT(layout->is_bucketed);
+	probe->segment = segment;
+	probe->key = key;
+	probe->ref = (struct block_cache_ref){0};
+	for (size_t i = 0; i < 4; i++)
+		probe->words[i] = zp_load_u64be(key->digest + 8 * i);
+	probe->is_outside = !segment__prefix_matches(layout, probe->words[0]);
+	if (!probe->is_outside)
+		block_cache__prefetch(segment->block_cache, segment->serial,
+		    segment__bucket_of(layout, probe->words[0]));
+}
+
+void
+probe__find(struct segment_probe *probe)
+{
+	const struct segment *segment = probe->segment;
+
+	if (probe->is_outside)
+		return;
+	/* A bucket of many blocks has none by the bucket's number: that one is found by its fence.
+	 */
+	probe->ref = block_cache__find(segment->block_cache, segment->serial,
+	    segment__bucket_of(&segment->layout, probe->words[0]));
+	if (probe->ref.entry != NULL) {
+		__builtin_prefetch(probe->ref.entry);
+		__builtin_prefetch(probe->ref.entry->bytes + 32);
+	}
+}
+
+void
+probe__locate(struct segment_probe *probe)
+{
+	probe->rc = probe->is_outside ? ZP_E_NOT_FOUND : 0;
+	if (probe->ref.entry == NULL)
+		return;
+	probe->rc = block_open(probe, NULL);
+	if (probe->rc == 0 && probe->first < probe->end)
+		block__row_prefetch(&probe->view, probe->first);
+}
+
+/* The block is not in memory, or not under its bucket's number. */
+static int
+block_fetch(struct segment_probe *probe, struct segment_scratch *scratch, struct zp_err *err)
+{
+	const struct segment *segment = probe->segment;
+	struct block_place place;
+
+	if (!place_find(segment, probe->key, &place))
+		return ZP_E_NOT_FOUND;
+	if (place.number != segment__bucket_of(&segment->layout, probe->words[0]))
+		probe->ref = block_cache__find(segment->block_cache, segment->serial, place.number);
+	return probe->ref.entry != NULL ? block_open(probe, err)
+					: block_read(probe, &place, scratch, err);
+}
+
+static int
+row_get(struct segment_probe *probe, struct segment_scratch *scratch, struct segment_row *row_out,
+    struct zp_err *err)
+{
+	uint64_t columns[SEGMENT_COLUMNS_MAX];
+	uint64_t number = probe->view.number;
+	const char *fault;
+	uint32_t index;
+	int found = row_find(probe, &index);
+
+	if (found == 0)
+		return ZP_E_NOT_FOUND;
+	if (found < 0 || !block__columns_get(&probe->view, index, columns))
+		return segment__block_fault(
+		    probe->segment, number, "a column's bits are damaged", err);
+	memcpy(row_out->key.digest, probe->key->digest, sizeof(row_out->key.digest));
+	fault = segment__row_of_columns(columns, row_out);
+	if (fault != NULL)
+		return segment__block_fault(probe->segment, number, fault, err);
+	return columns[PIN_TEXTS] > 0 ? texts_get(probe, index, scratch, row_out, err) : 0;
+}
+
+int
+probe__end(struct segment_probe *probe, struct segment_scratch *scratch,
+    struct segment_row *row_out, struct zp_err *err)
+{
+	int rc = probe->rc;
+
+	if (rc == 0 && probe->ref.entry == NULL)
+		rc = block_fetch(probe, scratch, err);
+	if (rc == 0)
+		rc = row_get(probe, scratch, row_out, err);
+	block_cache__release(probe->ref);
+	return rc;
 }
 
 int
 segment__get(const struct segment *segment, const struct zp_key *key,
     struct segment_scratch *scratch, struct segment_row *row_out, struct zp_err *err)
 {
-	uint64_t columns[SEGMENT_COLUMNS_MAX];
-	struct segment_row row = {.key = *key};
-	struct block_place place;
-	struct block_view view;
-	const char *fault;
-	uint32_t index;
-	int rc;
+	struct segment_probe probe;
 
-	ZP_ASSERT(segment->layout.is_bucketed);
-	if (!place_find(segment, key, &place))
-		return ZP_E_NOT_FOUND;
-	rc = block_read(segment, &place, scratch, &view, err);
-	if (rc != 0)
-		return rc;
-	rc = row_find(&view, key, &index);
-	if (rc == 0)
-		return ZP_E_NOT_FOUND;
-	for (unsigned i = 0; i < SEGMENT_COLUMNS_MAX && rc > 0; i++) {
-		if (!block__column_get(&view, i, index, &columns[i]))
-			rc = -1;
-	}
-	if (rc < 0)
-		return segment__block_fault(
-		    segment, place.number, "a column's bits are damaged", err);
-	fault = segment__row_of_columns(columns, &row);
-	if (fault != NULL)
-		return segment__block_fault(segment, place.number, fault, err);
-	if (columns[PIN_TEXTS] > 0) {
-		rc = texts_get(segment, &place, &view, index, scratch, &row, err);
-		if (rc != 0)
-			return rc;
-	}
-	*row_out = row;
-	return 0;
+	probe__begin(&probe, segment, key);
+	probe__find(&probe);
+	probe__locate(&probe);
+	return probe__end(&probe, scratch, row_out, err);
 }

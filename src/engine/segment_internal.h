@@ -9,6 +9,7 @@
 #ifndef ZP_ENGINE_SEGMENT_INTERNAL_H
 #define ZP_ENGINE_SEGMENT_INTERNAL_H
 
+#include "engine/block_cache.h"
 #include "engine/column.h"
 #include "engine/filter.h"
 #include "engine/segment.h"
@@ -90,6 +91,15 @@ struct segment_footer {
 	struct segment_section_place sections[SECTION_COUNT];
 };
 
+/* Where the columns of a block are, by its rows. */
+struct column_places {
+	uint32_t bits_before[SEGMENT_COLUMNS_MAX + 1]; /* that a row has in the columns before; the last: in all */
+	uint32_t varying; /* a bit for each column that is not constant */
+	uint32_t classes; /* one for each that has payloads */
+	uint8_t classes_count;
+	uint8_t class_index[SEGMENT_COLUMNS_MAX]; /* how many of these come before */
+};
+
 /* All that is needed to understand a block's bytes. */
 struct segment_layout {
 	enum zp_family family;
@@ -105,6 +115,8 @@ struct segment_layout {
 	uint64_t seed;      /* low half of the segment id */
 	struct column_code codes[SEGMENT_COLUMNS_MAX];
 	struct column_range ranges[SEGMENT_COLUMNS_MAX];
+	struct column_places places;              /* of codes; reading only */
+	uint64_t constants[SEGMENT_COLUMNS_MAX]; /* their bases */
 };
 
 /* ---- segment_format.c ----------------------------------------------------------------------- */
@@ -115,6 +127,10 @@ bool segment__is_bucketed(enum zp_family family);
 void segment__layout_init(struct segment_layout *layout, enum zp_family family, uint8_t prefix_bits,
     uint8_t bucket_bits, uint64_t head, uint64_t seed);
 void segment__layout_done(struct segment_layout *layout);
+/* The codes are there: works out what reading goes by. */
+void segment__layout_ready(struct segment_layout *layout);
+void segment__places_of(
+    const struct column_code *codes, size_t count, struct column_places *places_out);
 
 void segment__header_encode(
     const struct segment_footer *footer, uint8_t bytes_out[SEGMENT_HEADER_BYTES]);
@@ -206,30 +222,65 @@ void block__encode(const struct segment_layout *layout, struct block_rows *rows,
 /* A block whose checksum was right, taken apart as far as one lookup needs. */
 struct block_view {
 	const struct segment_layout *layout;
-	const struct column_code *codes; /* the layout's, or own[] */
+	const struct column_code *codes;    /* the layout's, or own[] */
+	const struct column_places *places; /* likewise */
+	const uint64_t *constants;          /* likewise: the values of columns that don't vary */
+	const uint32_t *marks;              /* of the payloads; NULL: they are counted from the first */
 	const uint8_t *bits;
 	uint64_t bits_end;
 	uint64_t remainders_at;
-	uint64_t columns_at[SEGMENT_COLUMNS_MAX];
+	uint64_t columns_at;  /* of the first column */
 	uint64_t payloads_at; /* of the first class column */
+	uint64_t number;
 	uint64_t bucket;
 	uint32_t rows;
 	bool has_texts;
 	struct texts_place texts;
 	struct column_code own[SEGMENT_COLUMNS_MAX];
+	struct column_places own_places;
+	uint64_t own_constants[SEGMENT_COLUMNS_MAX];
 };
+
+static inline uint64_t
+block__column_at(const struct block_view *view, size_t column)
+{
+	return view->columns_at + (uint64_t)view->rows * view->places->bits_before[column];
+}
 
 /* `bytes` have BITS_SLACK readable bytes behind them. The block's place in the file is `offset`. */
 const char *block__parse(const struct segment_layout *layout, const uint8_t *bytes, size_t length,
     uint64_t offset, uint64_t number, struct block_view *view_out);
+/* The same for bytes that went through block__parse before and did not change: neither checksum nor slots
+ * are looked at again. */
+const char *block__reopen(const struct segment_layout *layout, const uint8_t *bytes, size_t length,
+    uint64_t offset, uint64_t number, struct block_view *view_out);
+
+/*
+ * Marks: for every class column and every BLOCK_MARK_ROWS-th row the bit of the row's payload, counted from
+ * payloads_at, so that a value is found without those of all rows before. They are kept in memory beside a
+ * block, never in a file.
+ */
+#define BLOCK_MARK_ROWS 8u
+#define BLOCK_MARKS_MAX (SEGMENT_COLUMNS_MAX * ((BLOCK_ROWS_MAX + BLOCK_MARK_ROWS - 1) / BLOCK_MARK_ROWS))
+uint32_t block__marks_count(const struct block_view *view);
+/* NULL, or what is wrong with the payloads. */
+const char *block__marks_make(const struct block_view *view, uint32_t *marks_out);
 
 /* The rows of a slot: from *first_out up to but not *end_out. */
 void block__slot_rows(
     const struct block_view *view, unsigned slot, uint32_t *first_out, uint32_t *end_out);
 void block__digest(
     const struct block_view *view, uint32_t row, unsigned slot, uint8_t digest_out[32]);
+/* Whether the row has that digest, whose prefix, bucket and slot are those of the row. `words` are its
+ * 8 bytes each, as big-endian numbers. */
+bool block__digest_is(const struct block_view *view, uint32_t row, const uint64_t words[4]);
+/* Brings nearer what reading the row will touch. */
+void block__row_prefetch(const struct block_view *view, uint32_t row);
 bool block__column_get(
     const struct block_view *view, unsigned column, uint32_t row, uint64_t *value_out);
+/* All columns of the row; false when damaged. */
+bool block__columns_get(
+    const struct block_view *view, uint32_t row, uint64_t columns_out[SEGMENT_COLUMNS_MAX]);
 /* Where in their texts block the texts of `row` are; false when damaged. Only when it has texts. */
 bool block__texts_of(
     const struct block_view *view, uint32_t row, uint64_t *begin_out, uint64_t *length_out);
@@ -284,9 +335,34 @@ struct segment {
 	uint64_t blocks_end;               /* where groups end and the directory begins */
 	uint64_t serial;                   /* unique in this process */
 	struct zp_texts_cache *texts_cache; /* borrowed; NULL: none */
+	struct zp_block_cache *block_cache; /* borrowed; NULL: none */
 	char label[ZP_FILE_NAME_MAX + 16]; /* for errors */
 	atomic_uint users;
 };
+
+/* ---- segment_get.c -------------------------------------------------------------------------- */
+
+/*
+ * One key's way to its row, in steps: each asks the memory for what the next one needs, so that the steps
+ * of many keys, taken in turn, wait for memory together.
+ */
+struct segment_probe {
+	const struct segment *segment;
+	const struct zp_key *key;
+	uint64_t words[4]; /* of the digest */
+	struct block_cache_ref ref;
+	bool is_outside;     /* its prefix is not the segment's */
+	int rc;              /* so far */
+	uint32_t first, end; /* the rows of its slot */
+	struct block_view view;
+};
+void probe__begin(
+    struct segment_probe *probe, const struct segment *segment, const struct zp_key *key);
+void probe__find(struct segment_probe *probe);
+void probe__locate(struct segment_probe *probe);
+/* Ends the probe, whatever it answers; as segment__get. */
+ZP_MUST_CHECK int probe__end(struct segment_probe *probe, struct segment_scratch *scratch,
+    struct segment_row *row_out, struct zp_err *err);
 
 /* One block's place. */
 struct block_place {

@@ -329,6 +329,7 @@ columns_decode(struct segment *segment, struct zp_slice section)
 		if (fault != NULL)
 			return fault;
 	}
+	segment__layout_ready(layout);
 	return section.length == 0 ? NULL : "there are bytes behind the columns";
 }
 
@@ -486,9 +487,11 @@ segment__open(struct zp_store *store, const struct segment_name *name,
 }
 
 void
-segment__texts_cache_set(struct segment *segment, struct zp_texts_cache *cache)
+segment__caches_set(
+    struct segment *segment, struct zp_texts_cache *texts, struct zp_block_cache *blocks)
 {
-	segment->texts_cache = cache;
+	segment->texts_cache = texts;
+	segment->block_cache = blocks;
 }
 
 struct segment *

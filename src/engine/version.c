@@ -72,7 +72,8 @@ segment_open(struct zp_engine *engine, struct segment_info *info, enum zp_family
 	int rc = segment__open(engine->options.store, &info->name, NULL, &segment, err);
 
 	if (rc == ZP_OK) {
-		segment__texts_cache_set(segment, engine->options.texts_cache);
+		segment__caches_set(
+		    segment, engine->options.texts_cache, engine->options.block_cache);
 		rc = segment_check(segment, info, family, err);
 		if (rc < 0)
 			segment__release(segment);

@@ -57,6 +57,7 @@ options_fill(const struct zp_config *config, struct zp_node_options *options)
 	    .replication_max = (int32_t)config->replication.factor_max,
 	    .memtable_bytes_max = memory / 2,
 	    .texts_cache_bytes_max = memory / 16,
+	    .block_cache_bytes_max = memory / 4,
 	    .journal_bytes_max = config->journal.size_max_bytes,
 	    .checkpoint_interval_seconds = seconds_of(config->checkpoint.interval_ns),
 	    .expiry_interval_seconds = seconds_of(config->expiry.scan_interval_ns),

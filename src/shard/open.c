@@ -79,6 +79,7 @@ engine_options(const struct zp_shards_options *options, const struct zp_shard_ma
 	struct zp_engine_options engine = {
 	    .store = store,
 	    .texts_cache = options->texts_cache,
+	    .block_cache = options->block_cache,
 	    .shard_id = range->id,
 	    .read_only = options->read_only,
 	    .warn = options->warn,

@@ -72,6 +72,7 @@ model_new(uint64_t seed)
 	    .warn = warning_count,
 	    .warn_context = model,
 	    .texts_cache = zp_texts_cache_new(MODEL_CACHE_BYTES),
+	    .block_cache = zp_block_cache_new(MODEL_BLOCK_CACHE_BYTES),
 	    .cluster_id = "the-cluster-0001"};
 	model->options.low[0] = 0x40;
 	model->options.high[0] = 0x80;
@@ -100,6 +101,7 @@ model_free(struct model *model)
 	model_close(model);
 	sim_store_free(model->sim);
 	zp_texts_cache_free(model->options.texts_cache);
+	zp_block_cache_free(model->options.block_cache);
 	zp_tables_free(model->tables);
 	zp_free(model);
 }

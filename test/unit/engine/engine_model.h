@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #define MODEL_CACHE_BYTES 65536u
+#define MODEL_BLOCK_CACHE_BYTES 8192u /* so that blocks go and come */
 #define MODEL_KEYS 48u
 #define MODEL_LOG_MAX 6000u
 #define MODEL_PATH "shard"

@@ -239,7 +239,7 @@ a_cached_block_ends_with_its_file(void **state)
 	segment = rows_write(&store, rows, &plan, &info);
 	segment__name_format(&info.name, name);
 	file = memory_store_find(&store, name);
-	segment__texts_cache_set(segment, cache);
+	segment__caches_set(segment, cache, NULL);
 	reads = store.reads;
 	assert_int_equal(gets(rows, segment), 0);
 	assert_int_equal(store.reads - reads, 2 * asked);
@@ -257,7 +257,7 @@ a_cached_block_ends_with_its_file(void **state)
 	segment__release(segment);
 
 	assert_int_equal(segment__open(&store.base, &info.name, NULL, &segment, NULL), 0);
-	segment__texts_cache_set(segment, cache);
+	segment__caches_set(segment, cache, NULL);
 	for (size_t i = 0; i < MISSES_MANY; i++)
 		assert_true(gets(rows, segment) > 0);
 	segment__release(segment);

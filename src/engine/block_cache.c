@@ -1,0 +1,326 @@
+/*
+ * block_cache.c - see block_cache.h.
+ *
+ * Entries stand in a ring in the order in which they came: a new one goes to its head, and room is
+ * made at its tail. What was found since it came, or since it was last at the tail, goes to the
+ * head once more.
+ *
+ * They are found by sets of seven ways, one cache line each: a byte of hash for every way, and a
+ * word that is the entry's address, a bit that says it was found, and, in the upper 16 bits that
+ * addresses leave free, how many hold it. So one atomic addition both takes an entry and tells
+ * which one it was.
+ */
+#include "engine/block_cache.h"
+
+#include "engine/bits.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+#define WAYS 7u
+#define HOLD_ONE (UINT64_C(1) << 48)
+#define ADDRESS_MASK ((HOLD_ONE - 1) & ~UINT64_C(63))
+#define WAS_FOUND UINT64_C(1)
+#define ENTRY_ALIGNMENT 64u
+#define SET_BYTES_USUAL                                                                  \
+	4096u        /* of entries: one or two of the usual size, for sets fill unevenly \
+		      */
+#define TURNS_MAX 8u /* entries that go to the head again to let one in */
+
+struct set {
+	_Atomic(uint64_t) tags; /* a byte for each way; the last is not used */
+	_Atomic(uint64_t) ways[WAYS];
+};
+_Static_assert(sizeof(struct set) == 64, "a set is one cache line");
+
+struct zp_block_cache {
+	struct set *sets;
+	uint64_t sets_count;
+	uint8_t *ring;
+	uint64_t ring_bytes;
+	pthread_mutex_t lock;   /* for what comes in and goes out: all below */
+	uint64_t head;          /* where the next entry goes: counts on, is never taken modulo */
+	uint64_t tail;          /* the oldest */
+	struct zp_buf moving;   /* an entry on its way from tail to head */
+	_Atomic(uint64_t) used; /* head − tail, for facts */
+};
+
+static void *
+memory_map(uint64_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	ZP_ASSERT(memory != MAP_FAILED);
+	madvise(memory, bytes, MADV_HUGEPAGE); /* a wish */
+	return memory;
+}
+
+struct zp_block_cache *
+zp_block_cache_new(uint64_t bytes_max)
+{
+	struct zp_block_cache *cache = zp_alloc_zero(1, sizeof(*cache));
+
+	cache->ring_bytes = (bytes_max & ~(uint64_t)(ENTRY_ALIGNMENT - 1)) + ENTRY_ALIGNMENT;
+	cache->ring = memory_map(cache->ring_bytes);
+	cache->sets_count = bytes_max / SET_BYTES_USUAL + 1;
+	cache->sets = memory_map(cache->sets_count * sizeof(struct set));
+	zp_buf_init(&cache->moving, cache->ring_bytes);
+	pthread_mutex_init(&cache->lock, NULL);
+	return cache;
+}
+
+void
+zp_block_cache_free(struct zp_block_cache *cache)
+{
+	if (cache == NULL)
+		return;
+	munmap(cache->sets, cache->sets_count * sizeof(struct set));
+	munmap(cache->ring, cache->ring_bytes);
+	zp_buf_done(&cache->moving);
+	pthread_mutex_destroy(&cache->lock);
+	zp_free(cache);
+}
+
+uint64_t
+zp_block_cache_bytes(const struct zp_block_cache *cache)
+{
+	return cache == NULL ? 0 : atomic_load_explicit(&cache->used, memory_order_relaxed);
+}
+
+static size_t
+marks_offset(uint32_t length)
+{
+	size_t end = offsetof(struct block_cache_entry, bytes) + length + BITS_SLACK;
+
+	return (end + sizeof(uint32_t) - 1) & ~(sizeof(uint32_t) - 1);
+}
+
+static size_t
+entry_bytes(const struct block_cache_entry *head)
+{
+	size_t bytes = marks_offset(head->length) + head->marks_count * sizeof(uint32_t);
+
+	return (bytes + ENTRY_ALIGNMENT - 1) & ~(size_t)(ENTRY_ALIGNMENT - 1);
+}
+
+const uint32_t *
+block_cache__entry_marks(const struct block_cache_entry *entry)
+{
+	return (
+	    const uint32_t *)(const void *)((const uint8_t *)entry + marks_offset(entry->length));
+}
+
+static struct block_cache_entry *
+entry_of(uint64_t word)
+{
+	return (struct block_cache_entry *)(uintptr_t)(word & ADDRESS_MASK);
+}
+
+/* ---- Finding --------------------------------------------------------------------------------- */
+
+/* Serials and numbers are ours, so nobody can choose blocks that share a set. */
+static uint64_t
+hash_of(uint64_t serial, uint64_t number)
+{
+	uint64_t hash = serial * UINT64_C(0x9e3779b97f4a7c15) + number;
+
+	hash = (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
+	return (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
+}
+
+static struct set *
+set_of(const struct zp_block_cache *cache, uint64_t hash)
+{
+	return &cache->sets[(uint64_t)(((unsigned __int128)hash * cache->sets_count) >> 64)];
+}
+
+static uint8_t
+tag_of(uint64_t hash)
+{
+	return (uint8_t)(hash >> 8);
+}
+
+void
+block_cache__prefetch(const struct zp_block_cache *cache, uint64_t serial, uint64_t number)
+{
+	if (cache != NULL)
+		__builtin_prefetch(set_of(cache, hash_of(serial, number)));
+}
+
+struct block_cache_ref
+block_cache__find(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
+{
+	struct set *set;
+	uint64_t hash, tags;
+
+	if (cache == NULL)
+		return (struct block_cache_ref){0};
+	hash = hash_of(serial, number);
+	set = set_of(cache, hash);
+	tags = atomic_load_explicit(&set->tags, memory_order_acquire);
+	for (unsigned way = 0; way < WAYS; way++) {
+		const struct block_cache_entry *entry;
+		uint64_t word;
+
+		if ((uint8_t)(tags >> 8 * way) != tag_of(hash))
+			continue;
+		word = atomic_fetch_add_explicit(&set->ways[way], HOLD_ONE, memory_order_acquire);
+		entry = entry_of(word);
+		if (entry != NULL && entry->serial == serial && entry->number == number) {
+			if ((word & WAS_FOUND) == 0)
+				atomic_fetch_or_explicit(
+				    &set->ways[way], WAS_FOUND, memory_order_relaxed);
+			return (struct block_cache_ref){entry, &set->ways[way]};
+		}
+		atomic_fetch_sub_explicit(&set->ways[way], HOLD_ONE, memory_order_release);
+	}
+	return (struct block_cache_ref){0};
+}
+
+void
+block_cache__release(struct block_cache_ref ref)
+{
+	if (ref.entry != NULL)
+		atomic_fetch_sub_explicit(ref.way, HOLD_ONE, memory_order_release);
+}
+
+/* ---- The ring: under the lock ---------------------------------------------------------------- */
+
+/* The way that names the entry; NULL: none does any more. */
+static _Atomic(uint64_t) *
+way_of(struct zp_block_cache *cache, const struct block_cache_entry *entry)
+{
+	struct set *set = set_of(cache, hash_of(entry->serial, entry->number));
+
+	for (unsigned way = 0; way < WAYS; way++) {
+		if (entry_of(set->ways[way]) == entry)
+			return &set->ways[way];
+	}
+	return NULL;
+}
+
+/* Names the entry in its set, in place of one that was not found since the set was last full: that
+ * one's room is free when the tail comes to it. */
+static void
+entry_name(struct zp_block_cache *cache, struct block_cache_entry *entry)
+{
+	uint64_t hash = hash_of(entry->serial, entry->number);
+	struct set *set = set_of(cache, hash);
+
+	for (unsigned step = 0; step < 2 * WAYS; step++) {
+		unsigned way = step % WAYS;
+		uint64_t word = set->ways[way], tags;
+		bool spared = entry_of(word) != NULL && (step < WAYS || (word & WAS_FOUND) != 0);
+
+		if (step >= WAYS)
+			atomic_fetch_and_explicit(
+			    &set->ways[way], ~WAS_FOUND, memory_order_relaxed);
+		if (spared || word >= HOLD_ONE ||
+		    !atomic_compare_exchange_strong_explicit(&set->ways[way], &word,
+			(uint64_t)(uintptr_t)entry, memory_order_acq_rel, memory_order_relaxed))
+			continue;
+		tags = set->tags & ~(UINT64_C(255) << 8 * way);
+		atomic_store_explicit(
+		    &set->tags, tags | (uint64_t)tag_of(hash) << 8 * way, memory_order_release);
+		return;
+	}
+}
+
+static struct block_cache_entry *
+ring_at(const struct zp_block_cache *cache, uint64_t position)
+{
+	return (struct block_cache_entry *)(void *)(cache->ring + position % cache->ring_bytes);
+}
+
+/* Room for an entry at the head, in one piece; the rest of the ring's end is an entry of nothing.
+ */
+static struct block_cache_entry *
+head_take(struct zp_block_cache *cache, uint64_t bytes)
+{
+	uint64_t to_end = cache->ring_bytes - cache->head % cache->ring_bytes;
+	struct block_cache_entry *entry = ring_at(cache, cache->head);
+
+	if (bytes > to_end) {
+		*entry = (struct block_cache_entry){.bytes_all = (uint32_t)to_end};
+		cache->head += to_end;
+		entry = ring_at(cache, cache->head);
+	}
+	cache->head += bytes;
+	return entry;
+}
+
+/* What head_take would use. */
+static uint64_t
+head_wants(const struct zp_block_cache *cache, uint64_t bytes)
+{
+	uint64_t to_end = cache->ring_bytes - cache->head % cache->ring_bytes;
+
+	return bytes > to_end ? bytes + to_end : bytes;
+}
+
+static uint64_t
+ring_free(const struct zp_block_cache *cache)
+{
+	return cache->ring_bytes - (cache->head - cache->tail);
+}
+
+/* Ends the oldest entry, or gives it one more turn; false: somebody holds it. */
+static bool
+tail_turn(struct zp_block_cache *cache, unsigned *turns)
+{
+	struct block_cache_entry *entry = ring_at(cache, cache->tail);
+	uint64_t bytes = entry->bytes_all;
+	_Atomic(uint64_t) *way = entry->serial == 0 ? NULL : way_of(cache, entry);
+	uint64_t word = way == NULL ? 0 : *way;
+
+	if (word >= HOLD_ONE || (way != NULL && !atomic_compare_exchange_strong_explicit(way, &word,
+						    0, memory_order_acq_rel, memory_order_relaxed)))
+		return false;
+	cache->tail += bytes;
+	if ((word & WAS_FOUND) != 0 && *turns < TURNS_MAX &&
+	    head_wants(cache, bytes) <= ring_free(cache)) {
+		struct block_cache_entry *to;
+
+		++*turns;
+		/* By way of a copy: its new place, or the ring's end before that, may be where it
+		 * is. */
+		zp_buf_clear(&cache->moving);
+		zp_buf_append(&cache->moving, entry, bytes);
+		to = head_take(cache, bytes);
+		memcpy(to, cache->moving.data, bytes);
+		entry_name(cache, to);
+	}
+	return true;
+}
+
+void
+block_cache__keep(struct zp_block_cache *cache, const struct block_cache_entry *head,
+    const uint8_t *block, const uint32_t *marks)
+{
+	uint64_t bytes = entry_bytes(head);
+	struct block_cache_entry *entry;
+	struct block_cache_ref other;
+	unsigned turns = 0;
+	bool room = true;
+
+	if (cache == NULL || bytes > cache->ring_bytes / 2)
+		return;
+	pthread_mutex_lock(&cache->lock);
+	other = block_cache__find(cache, head->serial, head->number);
+	block_cache__release(other);
+	while (room && other.entry == NULL && ring_free(cache) < head_wants(cache, bytes))
+		room = tail_turn(cache, &turns);
+	if (room && other.entry == NULL) {
+		entry = head_take(cache, bytes);
+		*entry = *head;
+		entry->bytes_all = (uint32_t)bytes;
+		memcpy(entry->bytes, block, head->length);
+		memset(entry->bytes + head->length, 0, BITS_SLACK);
+		memcpy((uint8_t *)entry + marks_offset(head->length), marks,
+		    head->marks_count * sizeof(*marks));
+		entry_name(cache, entry);
+		cache->used = cache->head - cache->tail;
+	}
+	pthread_mutex_unlock(&cache->lock);
+}

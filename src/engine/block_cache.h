@@ -1,0 +1,53 @@
+/*
+ * block_cache.h - blocks that were read, checked and are asked for again; private to engine/.
+ *
+ * Flow:    segment_get.c looks here before it reads a block, and leaves here what it had to read.
+ * Threads: any. A hit takes no lock: it counts itself in the word that names the entry, and an
+ * entry goes only when nobody is counted. What comes in does so under one lock, held for a copy.
+ * Memory:  zp_block_cache_new has the limit, for all that belongs to entries; the table of sets, a
+ *          sixtieth of that, comes on top. Both as they are touched, in huge pages where there are
+ * any.
+ *
+ * An entry is known by the serial of the open segment, which is never used again in this process,
+ * and the number of its block. What is left of a segment that is closed is found by nobody and goes
+ * in its turn.
+ */
+#ifndef ZP_ENGINE_BLOCK_CACHE_H
+#define ZP_ENGINE_BLOCK_CACHE_H
+
+#include <stdatomic.h>
+
+#include "engine/engine.h"
+
+struct block_cache_entry {
+	uint64_t serial;
+	uint64_t number;
+	uint64_t offset;      /* of the block in its file */
+	uint32_t length;      /* of the block */
+	uint32_t marks_count; /* u32s behind block and slack (segment_internal.h, "Marks") */
+	uint32_t bytes_all;   /* of the entry */
+	uint8_t bytes[];      /* the block, and BITS_SLACK bytes of 0 */
+};
+
+/* An entry that stays while it is held. */
+struct block_cache_ref {
+	const struct block_cache_entry *entry; /* NULL: none */
+	_Atomic(uint64_t) *way;                /* where it is counted */
+};
+
+const uint32_t *block_cache__entry_marks(const struct block_cache_entry *entry);
+
+/* Fetches what block_cache__find will look at first. `cache` may be NULL in all of these. */
+void block_cache__prefetch(const struct zp_block_cache *cache, uint64_t serial, uint64_t number);
+
+/* The entry, held, or a ref without one. */
+struct block_cache_ref block_cache__find(
+    struct zp_block_cache *cache, uint64_t serial, uint64_t number);
+void block_cache__release(struct block_cache_ref ref); /* one without an entry is fine */
+
+/* Copies a block and its marks. `head` says what they are; its bytes_all is not looked at. Where
+ * another thread was first, or there is no room just now, nothing happens. */
+void block_cache__keep(struct zp_block_cache *cache, const struct block_cache_entry *head,
+    const uint8_t *block, const uint32_t *marks);
+
+#endif

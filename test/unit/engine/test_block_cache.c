@@ -1,0 +1,209 @@
+/*
+ * test_block_cache.c - the cache of blocks: right bytes, in its limit, from any thread.
+ *
+ * Method: blocks whose bytes follow from their place, so that one that is moved, mixed up or
+ * written over while it is held is seen; and a segment whose reads are counted.
+ */
+#include "engine/block_cache.h"
+#include "segment_testing.h"
+
+#include <pthread.h>
+
+#define BLOCK_BYTES 1000u
+#define MARKS 5u
+#define THREADS 4u
+
+static struct block_cache_entry
+head_of(uint64_t serial, uint64_t number)
+{
+	return (struct block_cache_entry){.serial = serial,
+	    .number = number,
+	    .offset = number * 4096,
+	    .length = (uint32_t)(BLOCK_BYTES + number % 700),
+	    .marks_count = MARKS};
+}
+
+static uint8_t
+byte_of(const struct block_cache_entry *head, uint32_t at)
+{
+	return (uint8_t)(head->serial * 37 + head->number * 11 + at * 3);
+}
+
+static void
+block_keep(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
+{
+	struct block_cache_entry head = head_of(serial, number);
+	uint8_t bytes[BLOCK_BYTES + 700];
+	uint32_t marks[MARKS];
+
+	for (uint32_t i = 0; i < head.length; i++)
+		bytes[i] = byte_of(&head, i);
+	for (uint32_t i = 0; i < MARKS; i++)
+		marks[i] = (uint32_t)number + i;
+	block_cache__keep(cache, &head, bytes, marks);
+}
+
+/* Whether everything in the entry is of that block. */
+static bool
+is_whole(const struct block_cache_entry *entry, uint64_t serial, uint64_t number)
+{
+	struct block_cache_entry head = head_of(serial, number);
+	const uint32_t *marks = block_cache__entry_marks(entry);
+	bool whole = entry->serial == serial && entry->number == number &&
+		     entry->offset == head.offset && entry->length == head.length &&
+		     entry->marks_count == MARKS;
+
+	for (uint32_t i = 0; i < head.length && whole; i++)
+		whole = entry->bytes[i] == byte_of(&head, i);
+	for (uint32_t i = 0; i < BITS_SLACK && whole; i++)
+		whole = entry->bytes[head.length + i] == 0;
+	for (uint32_t i = 0; i < MARKS && whole; i++)
+		whole = marks[i] == number + i;
+	return whole;
+}
+
+static bool
+block_find(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
+{
+	struct block_cache_ref ref = block_cache__find(cache, serial, number);
+
+	if (ref.entry != NULL)
+		assert_true(is_whole(ref.entry, serial, number));
+	block_cache__release(ref);
+	return ref.entry != NULL;
+}
+
+static void
+what_is_kept_is_found(void **state)
+{
+	struct zp_block_cache *cache = zp_block_cache_new(1u << 20);
+
+	(void)state;
+	assert_false(block_find(cache, 1, 5));
+	block_keep(cache, 1, 5);
+	block_keep(cache, 1, 5);
+	assert_true(block_find(cache, 1, 5));
+	assert_in_range(zp_block_cache_bytes(cache), 1000, 1400);
+	assert_false(block_find(cache, 2, 5));
+	assert_false(block_find(cache, 1, 6));
+	assert_false(block_find(NULL, 1, 5));
+	block_keep(NULL, 1, 5);
+	zp_block_cache_free(cache);
+}
+
+/* Ten times what fits: never over the limit, and what is asked for all the time stays. */
+static void
+the_limit_holds_and_the_asked_for_stays(void **state)
+{
+	const uint64_t limit = 256u << 10;
+	struct zp_block_cache *cache = zp_block_cache_new(limit);
+	size_t hot = 0, recent = 0;
+
+	(void)state;
+	block_keep(cache, 9, 0);
+	for (uint64_t i = 1; i < 2000; i++) {
+		hot += block_find(cache, 9, 0);
+		block_keep(cache, 1, i);
+		recent += block_find(cache, 1, i);
+		assert_true(zp_block_cache_bytes(cache) <= limit + 64);
+	}
+	assert_true(zp_block_cache_bytes(cache) > limit / 2);
+	assert_int_equal(hot, 1999);
+	assert_true(recent > 1990);
+	assert_false(block_find(cache, 1, 1));
+	zp_block_cache_free(cache);
+}
+
+/* Its bytes stay as they are while the rest of the cache is turned over many times. */
+static void
+what_is_held_stays(void **state)
+{
+	struct zp_block_cache *cache = zp_block_cache_new(64u << 10);
+	struct block_cache_ref ref;
+
+	(void)state;
+	block_keep(cache, 3, 7);
+	ref = block_cache__find(cache, 3, 7);
+	assert_non_null(ref.entry);
+	for (uint64_t i = 0; i < 1000; i++)
+		block_keep(cache, 4, i);
+	assert_true(is_whole(ref.entry, 3, 7));
+	block_cache__release(ref);
+	for (uint64_t i = 0; i < 1000; i++)
+		block_keep(cache, 4, i);
+	assert_false(block_find(cache, 3, 7));
+	zp_block_cache_free(cache);
+}
+
+/* One that is larger than half of the ring is not kept, and does no harm. */
+static void
+too_large_a_block(void **state)
+{
+	struct zp_block_cache *cache = zp_block_cache_new(1500);
+
+	(void)state;
+	block_keep(cache, 1, 1);
+	assert_false(block_find(cache, 1, 1));
+	zp_block_cache_free(cache);
+}
+
+struct turn {
+	struct zp_block_cache *cache;
+	uint64_t seed;
+	bool is_whole;
+	uint64_t hits;
+};
+
+static void *
+turn_over(void *context)
+{
+	struct turn *turn = context;
+
+	for (size_t i = 0; i < 20000; i++) {
+		uint64_t number = random_next(&turn->seed) % 200;
+		struct block_cache_ref ref = block_cache__find(turn->cache, 1, number);
+
+		if (ref.entry == NULL) {
+			block_keep(turn->cache, 1, number);
+			continue;
+		}
+		turn->hits++;
+		turn->is_whole = turn->is_whole && is_whole(ref.entry, 1, number);
+		block_cache__release(ref);
+	}
+	return NULL;
+}
+
+static void
+threads_find_whole_blocks(void **state)
+{
+	struct zp_block_cache *cache = zp_block_cache_new(128u << 10);
+	struct turn turns[THREADS];
+	pthread_t threads[THREADS];
+
+	(void)state;
+	for (size_t i = 0; i < THREADS; i++) {
+		turns[i] = (struct turn){.cache = cache, .seed = i + 1, .is_whole = true};
+		assert_int_equal(pthread_create(&threads[i], NULL, turn_over, &turns[i]), 0);
+	}
+	for (size_t i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_true(turns[i].is_whole);
+		assert_true(turns[i].hits > 0);
+	}
+	zp_block_cache_free(cache);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_is_kept_is_found),
+	    cmocka_unit_test(the_limit_holds_and_the_asked_for_stays),
+	    cmocka_unit_test(what_is_held_stays),
+	    cmocka_unit_test(too_large_a_block),
+	    cmocka_unit_test(threads_find_whole_blocks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
