@@ -19,7 +19,7 @@ zp_assert_failed(const char *condition, const char *file, int line, const char *
 }
 
 size_t
-zp_varint_get(const uint8_t *from, size_t length, uint64_t *value_out)
+zp_varint_get_long(const uint8_t *from, size_t length, uint64_t *value_out)
 {
 	uint64_t value = 0;
 
@@ -40,7 +40,7 @@ zp_varint_get(const uint8_t *from, size_t length, uint64_t *value_out)
 }
 
 size_t
-zp_varint_put(uint8_t *to, uint64_t value)
+zp_varint_put_long(uint8_t *to, uint64_t value)
 {
 	size_t length = 0;
 

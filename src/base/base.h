@@ -113,8 +113,35 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "zpin runs on little-e
  * get: returns the bytes read, or 0 when truncated, not minimal or over 64 bits.
  * put: writes at most 10 bytes and returns how many.
  */
-size_t zp_varint_get(const uint8_t *from, size_t length, uint64_t *value_out);
-size_t zp_varint_put(uint8_t *to, uint64_t value);
+size_t zp_varint_get_long(const uint8_t *from, size_t length, uint64_t *value_out);
+size_t zp_varint_put_long(uint8_t *to, uint64_t value);
+
+/* Most numbers take one byte: those are not worth a call. */
+static inline size_t
+zp_varint_get(const uint8_t *from, size_t length, uint64_t *value_out)
+{
+	if (length == 0 || from[0] >= 0x80)
+		return zp_varint_get_long(from, length, value_out);
+	*value_out = from[0];
+	return 1;
+}
+
+static inline size_t
+zp_varint_put(uint8_t *to, uint64_t value)
+{
+	if (value >= 0x80)
+		return zp_varint_put_long(to, value);
+	to[0] = (uint8_t)value;
+	return 1;
+}
+
+/* What zp_varint_put would write: a seventh of the bits, rounded up (9/64 is near enough to 1/7 up
+ * to 64 bits). */
+static inline size_t
+zp_varint_bytes(uint64_t value)
+{
+	return (size_t)((64 - __builtin_clzll(value | 1)) * 9 + 64) / 64;
+}
 
 /* Allocation that never returns NULL: the process ends with a message when memory is gone. Use only
  * for small things of bounded number; budgets refuse the rest before it comes to this. */

@@ -86,6 +86,13 @@ zp_utf8_is_valid(struct zp_slice text)
 			at += 8;
 			continue;
 		}
+		/* The last few, with some of those before them: mostly all of them are ASCII. */
+		if (end - at < 8 && text.length >= 8 && (zp_load_u64le(end - 8) & HIGH_BITS) == 0)
+			return true;
+		if (*at < 0x80) {
+			at++;
+			continue;
+		}
 		length = zp_utf8_decode(at, end, &character);
 		if (length == 0)
 			return false;

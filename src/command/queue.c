@@ -11,12 +11,6 @@
 
 /* ---- Size ----------------------------------------------------------------------------------- */
 
-static size_t
-varint_bytes(uint64_t value)
-{
-	return (size_t)(70 - __builtin_clzll(value | 1)) / 7;
-}
-
 /* Record header and compact key at their longest; a new peer's record beside its id. */
 #define RECORD_HEAD_BYTES (ZP_JOURNAL_RECORD_HEADER_BYTES + 58u)
 #define LIST_BYTES (ZP_JOURNAL_RECORD_HEADER_BYTES + 10u)
@@ -33,7 +27,7 @@ command__write_bytes(const struct zp_write *write)
 		return bytes + ZP_RECORD_BYTES_MAX; /* the other pin's texts, not known yet */
 	bytes += 8 + write->record.texts.length;
 	for (unsigned i = 0; i < ZP_FACT_COUNT; i++)
-		bytes += varint_bytes(write->record.facts[i]);
+		bytes += zp_varint_bytes(write->record.facts[i]);
 	bytes += 10; /* facts that are decided later: created, allocations */
 	if (write->kind == ZP_WRITE_PIN)
 		return bytes + LIST_BYTES + PEER_BYTES + ZP_PEER_ID_BYTES_MAX;

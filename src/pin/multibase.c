@@ -44,17 +44,17 @@ base32_blocks(const uint8_t *values, struct zp_slice text, uint8_t *to)
 	size_t at = 0;
 
 	for (; text.length - at >= 8; at += 8, to += 5) {
-		uint64_t block = 0;
-		uint8_t seen = 0;
+		uint64_t block = 0, seen = 0;
 
+		/* Each digit for itself, so that none waits for the one before. */
 #pragma GCC unroll 8
 		for (size_t i = 0; i < 8; i++) {
-			uint8_t value = (uint8_t)(values[text.data[at + i]] - 1);
+			uint64_t value = (uint64_t)values[text.data[at + i]] - 1;
 
 			seen |= value;
-			block = block << 5 | value;
+			block |= value << (35 - 5 * i);
 		}
-		if (seen & 0x80)
+		if (seen > 31)
 			break;
 		block = __builtin_bswap64(block << 24);
 		memcpy(to, &block, 5);
