@@ -28,7 +28,7 @@ struct import__batch {
 struct import__reader {
 	struct zp_node *node;
 	const struct zp_import_options *options;
-	struct zp_pin pin;
+	struct zp_pin_lines lines;
 	struct zp_buf texts;
 };
 

@@ -14,14 +14,14 @@ import__reader_init(
 {
 	reader->node = node;
 	reader->options = options;
-	zp_pin_init(&reader->pin);
+	zp_pin_lines_init(&reader->lines);
 	zp_buf_init(&reader->texts, ZP_RECORD_BYTES_MAX);
 }
 
 void
 import__reader_done(struct import__reader *reader)
 {
-	zp_pin_done(&reader->pin);
+	zp_pin_lines_done(&reader->lines);
 	zp_buf_done(&reader->texts);
 }
 
@@ -68,8 +68,9 @@ static int
 cid_read(struct import__reader *reader, struct zp_slice line, struct zp_err *err)
 {
 	const struct zp_node_options *node = &reader->node->options;
-	struct zp_pin *pin = &reader->pin;
+	struct zp_pin *pin = &reader->lines.pin;
 
+	zp_pin_lines_reset(&reader->lines);
 	pin->max_depth = -1;
 	pin->replication_min = node->replication_min;
 	pin->replication_max = node->replication_max;
@@ -111,8 +112,7 @@ allocations_copy(const struct zp_import_options *options, const struct zp_slice 
 	return copies != NULL;
 }
 
-/* Field by field: the error's text is long, and only its code says what is in it. What else answers
- * is set by the commit, and the answer's texts keep their memory. */
+/* Field by field: what answers is set by the commit, and the answer's texts keep their memory. */
 static void
 write_begin(struct zp_write *write, enum zp_write_kind kind)
 {
@@ -123,7 +123,6 @@ write_begin(struct zp_write *write, enum zp_write_kind kind)
 	write->update_keeps_name = false;
 	write->update_keeps_expiry = false;
 	write->rc = ZP_OK;
-	zp_err_clear(&write->err);
 	write->was_there = false;
 }
 
@@ -138,7 +137,7 @@ write_add(struct import__reader *reader, const struct zp_record *record,
 
 	write_begin(write, ZP_WRITE_IMPORT);
 	write->record = *record;
-	zp_key_of_cid(&reader->pin.cid, 0, 0, &write->key);
+	zp_key_of_cid(&reader->lines.pin.cid, 0, 0, &write->key);
 	if (!arena_copy(batch, record->texts, &write->record.texts) ||
 	    !allocations_copy(reader->options, peers, peers_count, batch, write)) {
 		batch->arena_used = before;
@@ -159,7 +158,7 @@ import__line_add(struct import__reader *reader, struct zp_slice line, struct imp
     struct zp_err *err)
 {
 	struct zp_slice self = {reader->node->options.peer_id, reader->node->options.peer_id_bytes};
-	struct zp_pin *pin = &reader->pin;
+	const struct zp_pin *pin = &reader->lines.pin;
 	const struct zp_slice *peers;
 	size_t peers_count;
 	struct zp_record record;
@@ -168,8 +167,7 @@ import__line_add(struct import__reader *reader, struct zp_slice line, struct imp
 
 	if (batch->batch.count == IMPORT__BATCH_WRITES_MAX)
 		return zp_fail(err, ZP_E_FULL, "the batch has no room for the line");
-	zp_pin_reset(pin);
-	rc = is_object ? zp_pin_from_json(line, pin, err) : cid_read(reader, line, err);
+	rc = is_object ? zp_pin_lines_read(&reader->lines, line, err) : cid_read(reader, line, err);
 	if (rc == ZP_OK)
 		rc = zp_pin_to_record(pin, 0, &reader->texts, &record, err);
 	if (rc < 0)

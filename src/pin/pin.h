@@ -142,6 +142,9 @@ zp_unzigzag(uint64_t value)
 void zp_record_encode(const struct zp_record *record, struct zp_buf *bytes);
 ZP_MUST_CHECK int zp_record_decode(struct zp_slice bytes, struct zp_record *record_out,
     struct zp_err *err);
+/* The same for what this process encoded and never let out of its memory: that it decodes is
+ * asserted, and its texts are not looked at again. */
+void zp_record_decode_own(struct zp_slice bytes, struct zp_record *record_out);
 
 /* Checks the canonical form of texts (order, UTF-8, CIDs, lengths) against the key's kind. */
 ZP_MUST_CHECK int zp_texts_check(struct zp_slice texts, uint8_t kind, struct zp_err *err);
@@ -243,6 +246,27 @@ void zp_pin_done(struct zp_pin *pin);
  * without max_depth is direct). `mode` is ignored: max_depth decides. cid is required.
  */
 ZP_MUST_CHECK int zp_pin_from_json(struct zp_slice json, struct zp_pin *pin, struct zp_err *err);
+
+/*
+ * The same for many lines, of which each looks much like the one before: pin_lines.c. What it reads
+ * is zp_pin_from_json's, errors too. `pin` is the last line's; it borrows from that line and from here.
+ */
+enum { ZP_PIN_LINE_OWN = 3 }; /* strings that each line has for itself */
+struct zp_pin_line_place {
+	size_t begin; /* of the opening quote */
+	size_t end;   /* behind the closing one */
+};
+struct zp_pin_lines {
+	struct zp_pin pin;
+	struct zp_buf like; /* the line that was last read member by member; empty: none is kept */
+	struct zp_pin_line_place own[ZP_PIN_LINE_OWN];
+};
+void zp_pin_lines_init(struct zp_pin_lines *lines);
+/* Ready for a pin that comes from elsewhere. */
+void zp_pin_lines_reset(struct zp_pin_lines *lines);
+void zp_pin_lines_done(struct zp_pin_lines *lines);
+ZP_MUST_CHECK int zp_pin_lines_read(
+    struct zp_pin_lines *lines, struct zp_slice line, struct zp_err *err);
 
 /*
  * Members that have more than one value, for the JSON reader and for query parameters. `key` and

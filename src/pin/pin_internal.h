@@ -16,6 +16,19 @@ void *pin__arena_take(struct zp_arena **arena, size_t bytes);
 void pin__arena_reset(struct zp_arena *arena); /* keeps a little for the next pin; NULL is fine */
 void pin__arena_free(struct zp_arena *arena);
 
+/* ---- JSON (pin_json_read.c) --------------------------------------------------------------------- */
+
+/* Where the strings stand that each line of an export has for itself: name, CID, timestamp. */
+struct pin__places {
+	struct zp_pin_line_place own[ZP_PIN_LINE_OWN];
+	size_t found;  /* so many of them, in this order */
+	bool is_usual; /* all members came in IPFS Cluster's order, these once and as strings */
+};
+
+/* zp_pin_from_json, which also says where they stand; `places` may be NULL. */
+ZP_MUST_CHECK int pin__from_json(
+    struct zp_slice text, struct zp_pin *pin, struct pin__places *places, struct zp_err *err);
+
 /* ---- Radix: bytes as a number in base 58 or 36 (radix.c) --------------------------------------- */
 
 struct pin__radix {

@@ -346,34 +346,67 @@ read_member(struct zp_json *json, struct zp_pin *pin, const struct zp_json_strin
 	return member == NULL ? zp_json_skip(json, err) : member_read_value(json, pin, member, err);
 }
 
+/* Notes where the value stood, if it is a string of the line's own. */
+static void
+place_note(struct pin__places *places, const struct zp_json *json, const struct member *member,
+    const uint8_t *value)
+{
+	static member_read *const own[ZP_PIN_LINE_OWN] = {read_name, read_pin_cid, read_timestamp};
+	size_t index = 0;
+
+	while (index < ZP_PIN_LINE_OWN && own[index] != member->read)
+		index++;
+	if (index == ZP_PIN_LINE_OWN)
+		return;
+	if (*value != '"' || index != places->found) { /* null, or twice */
+		places->is_usual = false;
+		return;
+	}
+	places->own[places->found++] = (struct zp_pin_line_place){
+	    (size_t)(value - json->start), (size_t)(json->at - json->start)};
+}
+
 /* The next member and its value, or ZP_END. */
 static int
-next_member(struct zp_json *json, struct zp_pin *pin, size_t *expected, struct zp_err *err)
+next_member(struct zp_json *json, struct zp_pin *pin, size_t *expected, struct pin__places *places,
+    struct zp_err *err)
 {
 	const struct member *member = &members[*expected % ZP_ARRAY_COUNT(members)];
 	struct zp_json_string name;
 	int rc;
 
 	if (zp_json_take_member(json, member->name, member->name_length)) {
+		const uint8_t *value = json->at;
+
 		++*expected;
-		return member_read_value(json, pin, member, err);
+		rc = member_read_value(json, pin, member, err);
+		if (rc == ZP_OK && places != NULL)
+			place_note(places, json, member, value);
+		return rc;
 	}
 	rc = zp_json_object_next(json, &name, err);
-	return rc == ZP_OK ? read_member(json, pin, &name, expected, err) : rc;
+	if (rc != ZP_OK)
+		return rc;
+	if (places != NULL)
+		places->is_usual = false;
+	return read_member(json, pin, &name, expected, err);
 }
 
 int
-zp_pin_from_json(struct zp_slice text, struct zp_pin *pin, struct zp_err *err)
+pin__from_json(
+    struct zp_slice text, struct zp_pin *pin, struct pin__places *places, struct zp_err *err)
 {
 	struct zp_json json;
 	size_t expected = 0;
 	int rc;
 
+	if (places != NULL)
+		*places = (struct pin__places){.is_usual = true};
 	zp_pin_reset(pin);
 	zp_json_init(&json, text);
 	rc = zp_json_object_begin(&json, err);
 	while (rc == ZP_OK)
-		rc = next_member(&json, pin, &expected, err);
+		rc = next_member(&json, pin, &expected, places, err);
 	if (rc < 0)
 		return rc;
 	rc = zp_json_end(&json, err);
@@ -382,4 +415,10 @@ zp_pin_from_json(struct zp_slice text, struct zp_pin *pin, struct zp_err *err)
 	if (pin->cid.length == 0)
 		return zp_fail(err, ZP_E_INVALID, "the pin has no cid");
 	return ZP_OK;
+}
+
+int
+zp_pin_from_json(struct zp_slice text, struct zp_pin *pin, struct zp_err *err)
+{
+	return pin__from_json(text, pin, NULL, err);
 }

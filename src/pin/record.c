@@ -31,9 +31,14 @@ head_encode(const struct zp_record *record, uint8_t head[HEAD_BYTES_MAX])
 size_t
 pin__record_bytes(const struct zp_record *record)
 {
-	uint8_t head[HEAD_BYTES_MAX];
+	size_t bytes = 1 + zp_varint_bytes(record->texts.length) + record->texts.length;
+	uint64_t mask = 0;
 
-	return head_encode(record, head) + record->texts.length;
+	for (unsigned i = 0; i < ZP_FACT_COUNT; i++) {
+		mask |= (uint64_t)(record->facts[i] != 0) << i;
+		bytes += record->facts[i] != 0 ? zp_varint_bytes(record->facts[i]) : 0;
+	}
+	return bytes + zp_varint_bytes(mask);
 }
 
 void
@@ -93,10 +98,10 @@ facts_decode(struct zp_slice bytes, size_t *at, uint64_t facts[ZP_FACT_COUNT], s
 	return ZP_OK;
 }
 
-int
-zp_record_decode(struct zp_slice bytes, struct zp_record *record_out, struct zp_err *err)
+/* All but a look at the texts. */
+static int
+record_split(struct zp_slice bytes, struct zp_record *record_out, struct zp_err *err)
 {
-	struct zp_record record;
 	uint64_t texts_length;
 	size_t length, at = 1;
 	int rc;
@@ -111,18 +116,35 @@ zp_record_decode(struct zp_slice bytes, struct zp_record *record_out, struct zp_
 		    bytes.data[0], RECORD_VERSION);
 	if (bytes.data[0] != RECORD_VERSION)
 		return zp_fail(err, ZP_E_CORRUPT, "record has version %u", bytes.data[0]);
-	rc = facts_decode(bytes, &at, record.facts, err);
+	rc = facts_decode(bytes, &at, record_out->facts, err);
 	if (rc < 0)
 		return rc;
 	length = zp_varint_get(bytes.data + at, bytes.length - at, &texts_length);
 	if (length == 0 || texts_length != bytes.length - at - length)
 		return zp_fail(err, ZP_E_CORRUPT, "record: bad length of texts");
-	record.texts = (struct zp_slice){.data = bytes.data + at + length, .length = texts_length};
-	rc = pin__texts_check(record.texts, -1, ZP_E_CORRUPT, err);
+	record_out->texts =
+	    (struct zp_slice){.data = bytes.data + at + length, .length = texts_length};
+	return ZP_OK;
+}
+
+int
+zp_record_decode(struct zp_slice bytes, struct zp_record *record_out, struct zp_err *err)
+{
+	struct zp_record record;
+	int rc = record_split(bytes, &record, err);
+
+	if (rc == ZP_OK)
+		rc = pin__texts_check(record.texts, -1, ZP_E_CORRUPT, err);
 	if (rc < 0)
 		return rc;
 	*record_out = record;
 	return ZP_OK;
+}
+
+void
+zp_record_decode_own(struct zp_slice bytes, struct zp_record *record_out)
+{
+	ZP_ASSERT(record_split(bytes, record_out, NULL) == ZP_OK);
 }
 
 /* ---- Texts ---------------------------------------------------------------------------------- */

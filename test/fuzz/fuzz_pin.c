@@ -2,7 +2,8 @@
  * fuzz_pin.c - pins from JSON, whatever is read.
  *
  * Holds: a pin that is taken makes a record or is refused with a message; the record prints as JSON
- * that reads as a pin with the same record.
+ * that reads as a pin with the same record. Its lines, one after the other, read as each does
+ * alone.
  */
 #include "pin/pin.h"
 
@@ -56,6 +57,44 @@ check_round(struct zp_pin *pin)
 	ZP_ASSERT(zp_slice_equal(zp_buf_slice(&bytes), zp_buf_slice(&again)));
 }
 
+static void
+check_line(struct zp_pin_lines *lines, struct zp_slice line, struct zp_pin *pin)
+{
+	ZP_AUTO_BUF(texts, ZP_RECORD_BYTES_MAX);
+	ZP_AUTO_BUF(other_texts, ZP_RECORD_BYTES_MAX);
+	struct zp_record record, other;
+	int rc = zp_pin_lines_read(lines, line, NULL);
+
+	ZP_ASSERT(rc == zp_pin_from_json(line, pin, NULL));
+	if (rc < 0)
+		return;
+	rc = zp_pin_to_record(&lines->pin, lines->pin.allocations_count, &texts, &record, NULL);
+	ZP_ASSERT(rc == zp_pin_to_record(pin, pin->allocations_count, &other_texts, &other, NULL));
+	if (rc < 0)
+		return;
+	ZP_ASSERT(memcmp(record.facts, other.facts, sizeof(other.facts)) == 0);
+	ZP_ASSERT(zp_slice_equal(record.texts, other.texts));
+	ZP_ASSERT(pin->cid.length == lines->pin.cid.length &&
+		  memcmp(pin->cid.bytes, lines->pin.cid.bytes, pin->cid.length) == 0);
+}
+
+static void
+check_lines(struct zp_slice text, struct zp_pin *pin)
+{
+	struct zp_pin_lines lines;
+
+	zp_pin_lines_init(&lines);
+	while (text.length > 0) {
+		const uint8_t *end = memchr(text.data, '\n', text.length);
+		size_t length = end == NULL ? text.length : (size_t)(end - text.data);
+
+		check_line(&lines, (struct zp_slice){text.data, length}, pin);
+		length += end != NULL;
+		text = (struct zp_slice){text.data + length, text.length - length};
+	}
+	zp_pin_lines_done(&lines);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -73,6 +112,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_round(&pin);
 	else
 		ZP_ASSERT(err.code == rc && err.text[0] != '\0');
+	check_lines((struct zp_slice){.data = data, .length = size}, &pin);
 	zp_pin_done(&pin);
 	return 0;
 }

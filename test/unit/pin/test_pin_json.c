@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -399,6 +400,106 @@ type_names(void **state)
 	assert_int_equal(zp_pin_type_parse(zp_slice_of("Pin"), &type), ZP_E_INVALID);
 }
 
+/* ---- Lines like each other ------------------------------------------------------------------ */
+
+#define OTHER_CID "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"
+#define NEVER "0001-01-01T00:00:00Z"
+/* A line in IPFS Cluster's order. `user` to `metadata` are JSON, the others what is in a string. */
+#define LINE(name, user, metadata, cid, allocations, timestamp, end)                       \
+	"{\"replication_factor_min\":-1,\"replication_factor_max\":-1,\"name\":" name      \
+	",\"mode\":\"recursive\",\"shard_size\":0,\"user_allocations\":" user              \
+	",\"expire_at\":\"" NEVER "\",\"metadata\":" metadata ",\"pin_update\":null,"      \
+	"\"origins\":[],\"cid\":\"" cid "\",\"type\":\"pin\",\"allocations\":" allocations \
+	",\"max_depth\":-1,\"reference\":null,\"timestamp\":" timestamp end
+
+static void
+read_both(struct zp_pin_lines *lines, const char *json, struct zp_pin *pin, bool *is_like_out)
+{
+	/* In memory of its own: what was borrowed from a line that is gone would be noticed. */
+	struct zp_slice line = {.data = (uint8_t *)strdup(json), .length = strlen(json)};
+	ZP_AUTO_BUF(texts, ZP_RECORD_BYTES_MAX);
+	ZP_AUTO_BUF(other_texts, ZP_RECORD_BYTES_MAX);
+	struct zp_err err = {0}, other_err = {0};
+	struct zp_record record, other;
+	size_t before = lines->like.length;
+	int rc = zp_pin_lines_read(lines, line, &err);
+
+	/* Members that are read one by one are read from a copy. */
+	*is_like_out = rc == 0 && before > 0 && lines->pin.name.data > line.data &&
+		       lines->pin.name.data < line.data + line.length;
+	assert_int_equal(zp_pin_from_json(line, pin, &other_err), rc);
+	assert_string_equal(err.text, other_err.text);
+	if (rc == 0) {
+		assert_int_equal(zp_pin_to_record(&lines->pin, 7, &texts, &record, NULL), 0);
+		assert_int_equal(zp_pin_to_record(pin, 7, &other_texts, &other, NULL), 0);
+		assert_memory_equal(record.facts, other.facts, sizeof(other.facts));
+		assert_true(zp_slice_equal(record.texts, other.texts));
+		assert_true(lines->pin.cid.length == pin->cid.length &&
+			    memcmp(lines->pin.cid.bytes, pin->cid.bytes, pin->cid.length) == 0);
+		assert_int_equal(lines->pin.allocations_count, pin->allocations_count);
+		for (size_t i = 0; i < pin->allocations_count; i++)
+			assert_true(zp_slice_equal(lines->pin.allocations[i], pin->allocations[i]));
+	}
+	free((void *)(uintptr_t)line.data);
+}
+
+/* Every line after every other reads as it does alone, errors too: most of them are the first one
+ * with one thing changed. Also that lines like each other are found to be. */
+static void
+lines_read_as_alone(void **state)
+{
+	static const char *const all[] = {
+	    LINE("\"a\"", "null", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"", "}"),
+	    LINE("\"bc\"", "null", "null", OTHER_CID, "[]", "\"2026-05-01T00:00:01.5Z\"", "}"),
+	    LINE("\"\"", "null", "null", CID, "[]", "\"" NEVER "\"", "}"),
+	    LINE("\"\xc3\xa9\"", "null", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"", "}"),
+	    LINE("\"\\u00e9\\\"\"", "null", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"", "}"),
+	    LINE("\"\xff\"", "null", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"", "}"),
+	    LINE("null", "null", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"", "}"),
+	    LINE("null", "null", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"",
+		",\"size\":1,\"replication_factor_min\":2,\"replication_factor_max\":2,"
+		"\"name\":\"last\"}"),
+	    LINE("\"a\"", "null", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"",
+		",\"size\":1,\"replication_factor_min\":2,\"replication_factor_max\":2,"
+		"\"name\":\"last\"}"),
+	    LINE("\"a\"", "null", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"", ",\"size\":5}"),
+	    LINE("\"a\"", "null", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"", ",\"cid\":null}"),
+	    LINE("\"a\"", "null", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"", ""),
+	    LINE("\"a\"", "null", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"", "}x"),
+	    LINE("\"a\"", "null", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"", "} "),
+	    LINE("\"a\"", "null", "null", CID, "[]", "\"2026-05-32T00:00:00Z\"", "}"),
+	    LINE("\"a\"", "null", "null", CID, "[]", "null", "}"),
+	    LINE("\"a\"", "null", "null", CID "a", "[]", "\"2026-05-01T00:00:00Z\"", "}"),
+	    LINE("\"a\"", "null", "null", "", "[]", "\"2026-05-01T00:00:00Z\"", "}"),
+	    LINE("\"a\"", "null", "{\"k\":\"v\\n\",\"name\":\"n\"}", CID, "[\"" PEER "\"]",
+		"\"2026-05-01T00:00:00Z\"", "}"),
+	    LINE("\"b\"", "null", "{\"k\":\"v\\n\",\"name\":\"n\"}", OTHER_CID, "[\"" PEER "\"]",
+		"\"2026-06-01T00:00:00Z\"", "}"),
+	    LINE("\"a\"", "[\"" PEER "\"]", "null", CID, "[]", "\"2026-05-01T00:00:00Z\"", "}"),
+	    "{\"cid\":\"" CID "\",\"name\":\"x\"}",
+	    "{\"cid\":\"" CID "\"}",
+	    "{}",
+	    "",
+	};
+	struct zp_pin_lines lines;
+	struct zp_pin pin;
+	bool is_like;
+
+	(void)state;
+	zp_pin_lines_init(&lines);
+	zp_pin_init(&pin);
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(all); i++) {
+		for (size_t j = 0; j < ZP_ARRAY_COUNT(all); j++) {
+			read_both(&lines, all[i], &pin, &is_like);
+			read_both(&lines, all[j], &pin, &is_like);
+			if ((i == 0 && j == 1) || (i == 18 && j == 19))
+				assert_true(is_like);
+		}
+	}
+	zp_pin_done(&pin);
+	zp_pin_lines_done(&lines);
+}
+
 int
 main(void)
 {
@@ -416,6 +517,7 @@ main(void)
 	    cmocka_unit_test(post_answer_differs_from_reads),
 	    cmocka_unit_test(damaged_records_are_not_printed),
 	    cmocka_unit_test(type_names),
+	    cmocka_unit_test(lines_read_as_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
