@@ -18,12 +18,12 @@ counter_of(struct zp_engine *engine, const struct zp_key *key, const struct zp_r
 	    (uint32_t)record->facts[ZP_FACT_TYPE]);
 }
 
+/* Under facts_lock. */
 static void
 count_change(struct zp_engine *engine, const struct zp_change *change)
 {
 	struct manifest_counter *counter;
 
-	pthread_mutex_lock(&engine->facts_lock);
 	if (change->has_old) {
 		uint64_t size = change->old_record.facts[ZP_FACT_SIZE];
 
@@ -38,7 +38,6 @@ count_change(struct zp_engine *engine, const struct zp_change *change)
 		counter->pins++;
 		counter->size_bytes += change->new_record.facts[ZP_FACT_SIZE];
 	}
-	pthread_mutex_unlock(&engine->facts_lock);
 }
 
 /* Scans for due pins begin here or earlier (scan.c). */
@@ -57,23 +56,36 @@ expire_floor_lower(struct zp_engine *engine, const struct zp_change *change)
 }
 
 void
-zp_engine_apply_prefetch(struct zp_engine *engine, const struct zp_key *key)
+zp_engine_apply_all(struct zp_engine *engine, const struct zp_change *const *changes, size_t count)
 {
-	uint8_t bytes[ZP_KEY_BYTES];
+	enum { AHEAD = 8 }; /* changes whose slots are under way while one is applied */
+	struct memtable_place places[AHEAD];
 
-	zp_key_encode(key, bytes);
-	memtable__prefetch(engine->active, bytes);
+	ZP_ASSERT(!zp_engine_is_suspended(engine));
+	for (size_t i = 0; i < AHEAD && i < count; i++)
+		memtable__place(engine->active, &changes[i]->key, &places[i]);
+	for (size_t i = 0; i < count; i++) {
+		const struct zp_change *change = changes[i];
+
+		ZP_ASSERT(change->has_old || change->has_new);
+		memtable__put(engine->active, &places[i % AHEAD],
+		    change->has_new ? &change->new_record : NULL);
+		if (i + AHEAD < count)
+			memtable__place(
+			    engine->active, &changes[i + AHEAD]->key, &places[i % AHEAD]);
+		index__apply(engine->active, change);
+		expire_floor_lower(engine, change);
+	}
+	pthread_mutex_lock(&engine->facts_lock);
+	for (size_t i = 0; i < count; i++)
+		count_change(engine, changes[i]);
+	pthread_mutex_unlock(&engine->facts_lock);
 }
 
 void
 zp_engine_apply(struct zp_engine *engine, const struct zp_change *change)
 {
-	ZP_ASSERT(!zp_engine_is_suspended(engine));
-	ZP_ASSERT(change->has_old || change->has_new);
-	memtable__put(engine->active, &change->key, change->has_new ? &change->new_record : NULL);
-	index__apply(engine->active, change);
-	expire_floor_lower(engine, change);
-	count_change(engine, change);
+	zp_engine_apply_all(engine, &change, 1);
 }
 
 /* ---- Statuses -------------------------------------------------------------------------------- */

@@ -101,8 +101,9 @@ struct zp_change {
 
 /* Puts the change into the memtable. It must be in the journal. Copies what it keeps. */
 void zp_engine_apply(struct zp_engine *engine, const struct zp_change *change);
-/* Brings nearer what applying a change of the key will touch first: a few changes ahead. */
-void zp_engine_apply_prefetch(struct zp_engine *engine, const struct zp_key *key);
+/* The same for several, in their order. */
+void zp_engine_apply_all(
+    struct zp_engine *engine, const struct zp_change *const *changes, size_t count);
 
 /* A pin's status at one peer: a row where it is not the default (docs/formats.md, "Track"). The pin's own
  * row is not asked: it may be gone already. */

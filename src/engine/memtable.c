@@ -301,12 +301,11 @@ table_grow(struct memtable *memtable, struct keyed *keyed)
 	atomic_store_explicit(&keyed->table, table, memory_order_release);
 }
 
-/* Makes row `number`, which is published, the newest of its key. */
+/* Makes row `number`, which is published, the newest of its key, which has that hash. */
 static void
-keyed_link(struct memtable *memtable, struct keyed *keyed, uint64_t number)
+keyed_link(struct memtable *memtable, struct keyed *keyed, uint64_t number, uint32_t hash)
 {
 	const uint8_t *key = log_at(&keyed->log, number);
-	uint32_t hash = key_hash(memtable, key);
 	struct table *table = keyed->table;
 	uint64_t at, slot;
 
@@ -350,8 +349,27 @@ value_store(struct memtable *memtable, const struct zp_record *record)
 	return value;
 }
 
+static void
+slot_prefetch(const struct memtable *memtable, uint32_t hash)
+{
+	const struct table *table = atomic_load_explicit(
+	    (_Atomic(struct table *) *)&memtable->pins.table, memory_order_acquire);
+
+	if (table != NULL)
+		__builtin_prefetch(&table->slots[hash & table->mask]);
+}
+
 void
-memtable__put(struct memtable *memtable, const struct zp_key *key,
+memtable__place(const struct memtable *memtable, const struct zp_key *key,
+    struct memtable_place *place_out)
+{
+	zp_key_encode(key, place_out->key);
+	place_out->hash = key_hash(memtable, place_out->key);
+	slot_prefetch(memtable, place_out->hash);
+}
+
+void
+memtable__put(struct memtable *memtable, const struct memtable_place *place,
     const struct zp_record *record)
 {
 	struct keyed *pins = &memtable->pins;
@@ -360,11 +378,11 @@ memtable__put(struct memtable *memtable, const struct zp_key *key,
 
 	ZP_ASSERT(number < UINT32_MAX - 1);
 	entry = (struct entry *)log_reserve(memtable, &pins->log);
-	zp_key_encode(key, entry->key);
+	memcpy(entry->key, place->key, ZP_KEY_BYTES);
 	memset(entry->reserved, 0, sizeof(entry->reserved));
 	entry->value = record == NULL ? NULL : value_store(memtable, record);
 	log_publish(&pins->log);
-	keyed_link(memtable, pins, number);
+	keyed_link(memtable, pins, number, place->hash);
 }
 
 void
@@ -436,12 +454,12 @@ memtable__track_put(struct memtable *memtable, const struct zp_key *key, uint32_
 	entry->other = keyed_find(memtable, tracks, bytes);
 	atomic_init(&entry->value, stored);
 	log_publish(&tracks->log);
-	keyed_link(memtable, tracks, number);
+	keyed_link(memtable, tracks, number, key_hash(memtable, bytes));
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-/* Ours, so it decodes; a record that does not is a bug, not damage. */
+/* Ours, so it decodes; what does not is a bug, not damage. */
 static void
 row_of_entry(const struct entry *entry, struct segment_row *row_out)
 {
@@ -454,7 +472,7 @@ row_of_entry(const struct entry *entry, struct segment_row *row_out)
 	bytes.length = zp_load_u32le(entry->value);
 	bytes.data = entry->value + sizeof(uint32_t);
 	row_out->operation = ZP_ROW_PUT;
-	ZP_ASSERT(zp_record_decode(bytes, &row_out->record, NULL) == ZP_OK);
+	zp_record_decode_own(bytes, &row_out->record);
 }
 
 bool
@@ -485,11 +503,7 @@ memtable__track_get(const struct memtable *memtable, const struct zp_key *key, u
 void
 memtable__prefetch(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES])
 {
-	const struct table *table = atomic_load_explicit(
-	    (_Atomic(struct table *) *)&memtable->pins.table, memory_order_acquire);
-
-	if (table != NULL)
-		__builtin_prefetch(&table->slots[key_hash(memtable, key) & table->mask]);
+	slot_prefetch(memtable, key_hash(memtable, key));
 }
 
 /* ---- Sorted ---------------------------------------------------------------------------------- */
@@ -567,6 +581,13 @@ items_sort(struct sort_item *items, size_t count)
 	zp_free(ends);
 }
 
+static bool
+item_is_same_key(const struct sort_item *a, const struct sort_item *b)
+{
+	/* The entries lie anywhere in memory: mostly there is no need to look at them. */
+	return a->prefix == b->prefix && memcmp(a->entry->key, b->entry->key, ZP_KEY_BYTES) == 0;
+}
+
 /* Keeps the first of equal keys. */
 static size_t
 items_unique(struct sort_item *items, size_t count)
@@ -574,10 +595,8 @@ items_unique(struct sort_item *items, size_t count)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (kept > 0 && memcmp(items[kept - 1].entry->key, items[i].entry->key,
-				    ZP_KEY_BYTES) == 0)
-			continue;
-		items[kept++] = items[i];
+		if (kept == 0 || !item_is_same_key(&items[kept - 1], &items[i]))
+			items[kept++] = items[i];
 	}
 	return kept;
 }
@@ -642,21 +661,46 @@ memtable__rows_close(struct memtable_rows *rows)
 	zp_free(rows);
 }
 
-struct entry_item {
-	struct segment_entry entry;
-	uint64_t number;
-};
-
 static int
-entry_item_compare(const void *left, const void *right)
+columns_compare(const struct segment_entry *a, const struct segment_entry *b)
 {
-	const struct entry_item *a = left, *b = right;
-
 	for (size_t i = 0; i < SEGMENT_KEY_COLUMNS_MAX; i++) {
-		if (a->entry.columns[i] != b->entry.columns[i])
-			return a->entry.columns[i] < b->entry.columns[i] ? -1 : 1;
+		if (a->columns[i] != b->columns[i])
+			return a->columns[i] < b->columns[i] ? -1 : 1;
 	}
-	return a->number > b->number ? -1 : 1;
+	return 0;
+}
+
+/* By columns; of equal ones the newest, which is the last, first. */
+static int
+entry_place_compare(const void *left, const void *right)
+{
+	const struct segment_entry *a = *(const struct segment_entry *const *)left;
+	const struct segment_entry *b = *(const struct segment_entry *const *)right;
+	int order = columns_compare(a, b);
+
+	return order != 0 ? order : a > b ? -1 : 1;
+}
+
+/* Sorts and keeps the newest of equal columns; the array may become another. */
+static size_t
+entries_sort(struct segment_entry **entries, size_t count)
+{
+	const struct segment_entry **places = zp_alloc(count * sizeof(*places));
+	struct segment_entry *sorted = zp_alloc(count * sizeof(*sorted));
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		places[i] = &(*entries)[i];
+	qsort(places, count, sizeof(*places), entry_place_compare);
+	for (size_t i = 0; i < count; i++) {
+		if (kept == 0 || columns_compare(&sorted[kept - 1], places[i]) != 0)
+			sorted[kept++] = *places[i];
+	}
+	zp_free(places);
+	zp_free(*entries);
+	*entries = sorted;
+	return kept;
 }
 
 size_t
@@ -666,33 +710,28 @@ memtable__entries_sorted(const struct memtable *memtable, enum zp_family family,
 	const struct log *log =
 	    family == ZP_FAMILY_TIME ? &memtable->times : &memtable->expiries;
 	uint64_t count = log_count(log);
-	struct entry_item *items = zp_alloc(count * sizeof(*items));
 	struct segment_entry *entries = zp_alloc(count * sizeof(*entries));
-	size_t wanted = 0, kept = 0;
+	bool is_sorted = true; /* times mostly come in order */
+	size_t wanted = 0;
 
 	for (uint64_t i = 0; i < count; i++) {
-		struct entry_item *item = &items[wanted];
+		struct segment_entry *entry = &entries[wanted];
 		const uint8_t *row = log_at(log, i);
 		uint64_t operation;
 
 		if (((const uint64_t *)(const void *)row)[0] > first_max)
 			continue;
-		*item = (struct entry_item){.number = i};
-		memcpy(item->entry.columns, row, log->row_bytes - sizeof(operation));
+		*entry = (struct segment_entry){0};
+		memcpy(entry->columns, row, log->row_bytes - sizeof(operation));
 		memcpy(&operation, row + log->row_bytes - sizeof(operation), sizeof(operation));
-		item->entry.operation = (uint8_t)operation;
+		entry->operation = (uint8_t)operation;
+		is_sorted = is_sorted && (wanted == 0 || columns_compare(entry - 1, entry) < 0);
 		wanted++;
 	}
-	qsort(items, wanted, sizeof(*items), entry_item_compare);
-	for (size_t i = 0; i < wanted; i++) {
-		if (kept > 0 && memcmp(entries[kept - 1].columns, items[i].entry.columns,
-				    sizeof(entries[0].columns)) == 0)
-			continue;
-		entries[kept++] = items[i].entry;
-	}
-	zp_free(items);
+	if (!is_sorted)
+		wanted = entries_sort(&entries, wanted);
 	*entries_out = entries;
-	return kept;
+	return wanted;
 }
 
 static int

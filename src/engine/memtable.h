@@ -20,8 +20,17 @@ struct memtable *memtable__new(uint64_t hash_seed);
 struct memtable *memtable__hold(struct memtable *memtable);
 void memtable__release(struct memtable *memtable); /* NULL is allowed */
 
-/* Owner: the key now has this record; NULL: a tombstone. Copies. */
-void memtable__put(struct memtable *memtable, const struct zp_key *key,
+/* Where in the memtable a key belongs. */
+struct memtable_place {
+	uint8_t key[ZP_KEY_BYTES];
+	uint32_t hash;
+};
+/* Finds it, and brings nearer the slot that putting or getting will look at: a few keys ahead. */
+void memtable__place(const struct memtable *memtable, const struct zp_key *key,
+    struct memtable_place *place_out);
+
+/* Owner: the key there now has this record; NULL: a tombstone. Copies. */
+void memtable__put(struct memtable *memtable, const struct memtable_place *place,
     const struct zp_record *record);
 /* Owner: one row of an ordered family. */
 void memtable__entry_add(struct memtable *memtable, enum zp_family family,

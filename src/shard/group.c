@@ -37,6 +37,8 @@ struct zp_group {
 	    *shard_counts; /* of the lookup: leading items of each shard, then where they begin */
 	uint32_t *order;   /* leading items by shard */
 	const struct zp_key **keys;
+	const struct zp_change **changes; /* of the applying: by shard */
+	uint32_t *settled;                /* items of each shard that are */
 	struct zp_batch_answer *answers;
 	struct zp_read_scratch *scratch;
 	struct zp_buf call_texts; /* of one shard's lookup */
@@ -53,6 +55,7 @@ zp_group_new(struct zp_shards *shards, uint64_t seed)
 	group->slots = zp_alloc_zero(SLOTS, sizeof(*group->slots));
 	group->touched_slots = zp_alloc(ZP_GROUP_ITEMS_MAX * sizeof(*group->touched_slots));
 	group->shard_counts = zp_alloc_zero(shards->map.count + 1, sizeof(*group->shard_counts));
+	group->settled = zp_alloc_zero(shards->map.count, sizeof(*group->settled));
 	group->scratch = zp_read_scratch_new();
 	zp_buf_init(&group->call_texts, TEXTS_BYTES_MAX);
 	zp_buf_init(&group->texts, TEXTS_BYTES_MAX);
@@ -71,6 +74,8 @@ zp_group_free(struct zp_group *group)
 	zp_free(group->shard_counts);
 	zp_free(group->order);
 	zp_free(group->keys);
+	zp_free(group->changes);
+	zp_free(group->settled);
 	zp_free(group->answers);
 	zp_read_scratch_free(group->scratch);
 	zp_buf_done(&group->call_texts);
@@ -107,6 +112,7 @@ grow(struct zp_group *group)
 	group->items = zp_realloc(group->items, capacity * sizeof(*group->items));
 	group->order = zp_realloc(group->order, capacity * sizeof(*group->order));
 	group->keys = zp_realloc(group->keys, capacity * sizeof(*group->keys));
+	group->changes = zp_realloc(group->changes, capacity * sizeof(*group->changes));
 	group->answers = zp_realloc(group->answers, capacity * sizeof(*group->answers));
 	group->capacity = capacity;
 }
@@ -324,26 +330,55 @@ zp_group_settle(struct zp_group *group, uint32_t index)
 	group->items[item->first].latest = index;
 }
 
+static bool
+is_change(const struct zp_group_item *item)
+{
+	return item->is_settled && (item->change.has_old || item->change.has_new);
+}
+
+/* Changes by shard, each shard's in their order; shard_counts[i] becomes where shard i begins. */
+static void
+changes_by_shard(struct zp_group *group)
+{
+	uint32_t shards = group->shards->map.count;
+	uint32_t *counts = group->shard_counts;
+	uint32_t begin = 0;
+
+	memset(counts, 0, (shards + 1) * sizeof(*counts));
+	memset(group->settled, 0, shards * sizeof(*group->settled));
+	for (uint32_t i = 0; i < group->count; i++) {
+		counts[group->items[i].shard] += is_change(&group->items[i]);
+		group->settled[group->items[i].shard] += group->items[i].is_settled;
+	}
+	for (uint32_t shard = 0; shard <= shards; shard++) {
+		uint32_t count = counts[shard];
+
+		counts[shard] = begin;
+		begin += count;
+	}
+	for (uint32_t i = 0; i < group->count; i++) {
+		if (is_change(&group->items[i]))
+			group->changes[counts[group->items[i].shard]++] = &group->items[i].change;
+	}
+	/* Each count is now the end of its shard: the beginning of the next. */
+	memmove(counts + 1, counts, shards * sizeof(*counts));
+	counts[0] = 0;
+}
+
+/* Shard by shard, so that each one's memory is near while it is written. */
 void
 zp_group_apply(struct zp_group *group, uint64_t epoch, uint64_t batch)
 {
-	enum { AHEAD = 8 };
 	const struct zp_shards *shards = group->shards;
-	uint32_t *settled = group->shard_counts;
+	const uint32_t *settled = group->settled;
 
-	memset(settled, 0, shards->map.count * sizeof(*settled));
-	for (uint32_t i = 0; i < group->count; i++) {
-		struct zp_group_item *item = &group->items[i];
+	changes_by_shard(group);
+	for (uint32_t shard = 0; shard < shards->map.count; shard++) {
+		uint32_t begin = group->shard_counts[shard], end = group->shard_counts[shard + 1];
 
-		if (i + AHEAD < group->count) {
-			const struct zp_group_item *ahead = &group->items[i + AHEAD];
-
-			zp_engine_apply_prefetch(
-			    shards->members[ahead->shard].engine, &ahead->change.key);
-		}
-		settled[item->shard] += item->is_settled;
-		if (item->is_settled && (item->change.has_old || item->change.has_new))
-			zp_engine_apply(shards->members[item->shard].engine, &item->change);
+		if (begin < end)
+			zp_engine_apply_all(
+			    shards->members[shard].engine, group->changes + begin, end - begin);
 	}
 	for (uint32_t i = 0; i < group->track_count; i++)
 		zp_engine_track_apply(

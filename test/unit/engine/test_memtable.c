@@ -47,12 +47,21 @@ record_of(uint64_t number, uint64_t turn)
 }
 
 static void
+put_record(struct memtable *memtable, const struct zp_key *key, const struct zp_record *record)
+{
+	struct memtable_place place;
+
+	memtable__place(memtable, key, &place);
+	memtable__put(memtable, &place, record);
+}
+
+static void
 put(struct memtable *memtable, uint64_t number, uint64_t turn)
 {
 	struct zp_key key = key_of(number);
 	struct zp_record record = record_of(number, turn);
 
-	memtable__put(memtable, &key, &record);
+	put_record(memtable, &key, &record);
 }
 
 static bool
@@ -86,7 +95,7 @@ replaced_keys_have_their_last_record(void **state)
 			struct zp_key key = key_of(i);
 
 			if ((i + turn) % 7 == 0)
-				memtable__put(memtable, &key, NULL);
+				put_record(memtable, &key, NULL);
 			else
 				put(memtable, i, turn);
 			assert_true(memtable__bytes(memtable) >= bytes);
@@ -229,7 +238,7 @@ skew_cost(enum skew skew)
 		struct zp_key key = skewed_key(skew, i);
 		struct zp_record record = record_of(i, 0);
 
-		memtable__put(memtable, &key, &record);
+		put_record(memtable, &key, &record);
 	}
 	for (uint64_t i = 0; i < KEYS; i++) {
 		struct zp_key key = skewed_key(skew, i);
