@@ -99,24 +99,24 @@ enum zp_write_kind {
  */
 struct zp_write {
 	enum zp_write_kind kind;
+	bool has_update_from;     /* PIN with pin-update: copy that pin's options */
+	bool update_keeps_name;   /* no name was given: keep the old pin's */
+	bool update_keeps_expiry; /* likewise expire_at */
+	bool was_there;           /* answer: a pin stood under the key before */
+	int rc;                   /* answer, as all below `update_from` */
 	struct zp_key key;
 	struct zp_record record; /* PIN, IMPORT: facts and texts (borrowed) */
 	const struct zp_slice
 	    *allocations; /* PIN: user_allocations; IMPORT: the list; binary ids */
 	size_t allocations_count;
-	bool has_update_from;     /* PIN with pin-update: copy that pin's options */
-	bool update_keeps_name;   /* no name was given: keep the old pin's */
-	bool update_keeps_expiry; /* likewise expire_at */
 	struct zp_key update_from;
 
 	/* Answers, valid in `done` and until the batch is freed or reused. */
-	int rc;
-	struct zp_err err;
-	struct zp_record result;      /* PIN, IMPORT: as stored. UNPIN, EXPIRE: what was removed */
+	struct zp_record result;      /* PIN: as stored. UNPIN, EXPIRE: what was removed */
 	struct zp_buf result_texts;   /* owned, zero at first: what result.texts borrows where
 				       * it must; the caller ends it with zp_buf_done */
 	uint32_t created_nanoseconds; /* PIN: the part of a second that is not stored */
-	bool was_there;               /* a pin stood under the key before */
+	struct zp_err err;            /* with a negative rc */
 };
 
 struct zp_write_batch {

@@ -282,20 +282,23 @@ write_take(struct zp_node *node, struct zp_write *write, uint32_t index, struct 
 {
 	struct zp_group_item *item = zp_group_turn(node->commit.group, index);
 	const struct zp_record *old = item->change.has_old ? &item->change.old_record : NULL;
-	struct command__decision decision = {0};
+	struct command__decision decision;
 	bool has_change;
 	int rc;
 
 	if (item->rc < 0)
 		return command__damage_of_key(node, &item->change.key, item->rc, err);
 	write->was_there = old != NULL;
+	decision.has_new = false;
+	decision.allocation = COMMAND__EVERYWHERE;
 	rc = write_decide(node, write, old, index, &decision, &has_change, err);
 	if (rc == ZP_OK && decision.has_new)
 		rc = allocate(node, write, &decision, err);
 	if (rc < 0)
 		return rc;
 	if (decision.has_new) {
-		write->result = decision.record;
+		if (write->kind == ZP_WRITE_PIN)
+			write->result = decision.record;
 		/* An import that is repeated writes nothing. */
 		has_change = old == NULL || !record_equal(old, &decision.record);
 	}
@@ -360,6 +363,7 @@ keys_gather(struct zp_node *node, struct zp_write_batch *first)
 static int
 batch_take(struct zp_node *node, struct zp_write_batch *batch, uint32_t *index, struct zp_err *err)
 {
+	struct zp_err why; /* a write's own is only touched where there is something to say */
 	int rc = ZP_OK;
 
 	if (has_origin(batch))
@@ -367,12 +371,14 @@ batch_take(struct zp_node *node, struct zp_write_batch *batch, uint32_t *index, 
 	for (size_t i = 0; rc == ZP_OK && i < batch->count; i++) {
 		struct zp_write *write = &batch->writes[i];
 
-		zp_err_clear(&write->err);
-		write->rc = write_take(node, write, *index, &write->err);
+		zp_err_clear(&why);
+		write->rc = write_take(node, write, *index, &why);
 		*index += is_update(write) ? 2 : 1;
+		if (write->rc < 0)
+			write->err = why;
 		rc = node->commit.append_rc;
 		if (rc < 0)
-			*err = write->err;
+			*err = why;
 	}
 	if (rc == ZP_OK && has_origin(batch))
 		rc = command__records_close(node, &batch->origin, err);
@@ -392,10 +398,8 @@ group_take(struct zp_node *node, struct zp_write_batch *first, struct zp_err *er
 			rc = batch_take(node, batch, &index, err);
 			continue;
 		}
-		for (size_t i = 0; i < batch->count; i++) {
+		for (size_t i = 0; i < batch->count; i++)
 			batch->writes[i].rc = ZP_OK;
-			zp_err_clear(&batch->writes[i].err);
-		}
 	}
 	return rc < 0 ? rc : command__records_close(node, NULL, err);
 }

@@ -334,9 +334,11 @@ line_refuse(struct zp_import *import, int rc, const struct zp_err *why, struct z
 static int
 line_take(struct zp_import *import, struct zp_slice line, struct zp_err *err)
 {
-	struct zp_err why = {0};
+	struct zp_err
+	    why; /* of a line: its text is long, so it is not filled with zeroes for each */
 	int rc = ZP_OK;
 
+	zp_err_clear(&why);
 	line = trimmed(line);
 	if (import->lines >= import->options.lines_done && import->line_is_too_long) {
 		rc = zp_fail(&why, ZP_E_TOO_LARGE, "the line is longer than %u bytes",
