@@ -28,6 +28,7 @@ PROGRAMS = {
     "journal": "test/unit/journal/test-journal-crash",
     "mark": "test/unit/journal/test-journal-mark",
     "engine": "test/unit/engine/test-engine-crash",
+    "give_up": "test/unit/command/test-command-give_up",
 }
 
 # file, line (without indentation), line in its place, test program or power, test that fails, what is lost
@@ -74,6 +75,8 @@ SITES = [
      "engine", "long_histories_survive_crashes", "an old manifest comes back without its files"),
     ("engine/engine.c", "rc = zp_store_sync_directory(engine->options.store, err);", "rc = 0;",
      "engine", "script_survives_a_crash_at_every_change", "a manifest that was read and believed"),
+    ("shard/give_up.c", "rc = zp_store_sync_directory(store, err);", "rc = 0;",
+     "give_up", "it_can_be_cut_short_anywhere", "an old manifest comes back without its files"),
     ("main/identity.c", "if (write(fd, bytes.data, bytes.length) != (ssize_t)bytes.length || fsync(fd) != 0)",
      "if (write(fd, bytes.data, bytes.length) != (ssize_t)bytes.length)",
      "power", "init", "the node's key"),

@@ -91,10 +91,28 @@ struct zp_cli_verify {
 	uint64_t damages;
 };
 
-/* A look at a node whose journal is damaged, or its repair. */
+/* A shard that is to be given up, or was. */
+struct zp_cli_repair_shard {
+	uint64_t id;
+	char why[512];  /* it is suspended */
+	char keys[64];  /* beginnings of the digests of its pins: from, and the first behind */
+	bool has_count; /* the last checkpoint counted `pins` in it */
+	uint64_t pins;
+	uint64_t journal_records; /* what the journal still has of it */
+	uint64_t pins_left;
+};
+
+/* A look at a node whose journal is damaged or one of whose shards is lost, or its repair. */
 struct zp_cli_repair {
 	bool accept_loss;
+	const uint64_t *give_up; /* ids of shards */
+	size_t give_up_count;
 	/* Out. */
+	struct zp_cli_repair_shard *shards; /* the caller's: one for each of them */
+	bool is_given_up;
+	uint32_t suspended; /* shards that were found so; the first of them: */
+	uint64_t suspended_first;
+	char suspended_why[512];
 	char damage[512]; /* empty: there is none, and nothing was done */
 	uint64_t batches; /* of the journal that are whole */
 	uint64_t missing; /* that are known to be missing between them or behind them */

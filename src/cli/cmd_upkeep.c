@@ -7,6 +7,7 @@
 #include "cli/cli_internal.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/json.h"
 
@@ -311,6 +312,28 @@ cli__cmd_verify(struct cli_call *call)
 /* ---- Repair -----------------------------------------------------------------------------------
  */
 
+static void
+repair_shards_json(struct zp_buf *json, const struct zp_cli_repair *repair)
+{
+	zp_buf_printf(json, ",\"suspended_shards\":%" PRIu32 ",\"given_up\":%s,\"shards\":[",
+	    repair->suspended, repair->is_given_up ? "true" : "false");
+	for (size_t i = 0; i < repair->give_up_count; i++) {
+		const struct zp_cli_repair_shard *shard = &repair->shards[i];
+
+		zp_buf_printf(json,
+		    "%s{\"shard\":\"%016" PRIx64 "\",\"suspended\":", i > 0 ? "," : "", shard->id);
+		zp_json_put_text(json, shard->why);
+		zp_buf_append_text(json, ",\"pins\":");
+		if (shard->has_count)
+			zp_buf_printf(json, "%" PRIu64, shard->pins);
+		else
+			zp_buf_append_text(json, "null");
+		zp_buf_printf(json, ",\"journal_records\":%" PRIu64 ",\"pins_left\":%" PRIu64 "}",
+		    shard->journal_records, shard->pins_left);
+	}
+	zp_buf_append_byte(json, ']');
+}
+
 static int
 repair_json(struct cli_call *call, const struct zp_cli_repair *repair)
 {
@@ -327,8 +350,55 @@ repair_json(struct cli_call *call, const struct zp_cli_repair *repair)
 	    repair->batches, repair->missing, repair->is_repaired ? "true" : "false",
 	    repair->records, repair->lost_lists);
 	zp_json_put_text(&json, repair->kept_in);
+	repair_shards_json(&json, repair);
 	zp_buf_append_byte(&json, '}');
 	return cli__print_line(call, zp_buf_slice(&json), &call->err);
+}
+
+static void
+repair_journal_print(struct zp_buf *text, const struct zp_cli_repair *repair)
+{
+	if (repair->damage[0] == '\0') {
+		zp_buf_append_text(text, "the journal is fine");
+		return;
+	}
+	zp_buf_printf(text,
+	    "damage: %s\njournal: %" PRIu64 " batches are whole, %" PRIu64
+	    " are known to be missing",
+	    repair->damage, repair->batches, repair->missing);
+	if (repair->is_repaired)
+		zp_buf_printf(text,
+		    "\nrepaired: %" PRIu64 " records went into the shards, a new journal begins",
+		    repair->records);
+	if (repair->lost_lists > 0)
+		zp_buf_printf(text,
+		    "\n%" PRIu64 " lists of allocations are lost, a peer that nobody has stands in "
+		    "for each: see `zpin peers map`",
+		    repair->lost_lists);
+	if (repair->kept_in[0] != '\0')
+		zp_buf_printf(text, "\nthe old files are in %s", repair->kept_in);
+}
+
+static void
+repair_shard_print(struct zp_buf *text, const struct zp_cli_repair *repair,
+    const struct zp_cli_repair_shard *shard)
+{
+	zp_buf_printf(text,
+	    "\nshard %016" PRIx64 ": %s\n  pins whose digest begins with %s: ", shard->id,
+	    shard->why, shard->keys);
+	if (shard->has_count)
+		zp_buf_printf(text, "%" PRIu64 " at the last checkpoint", shard->pins);
+	else
+		zp_buf_append_text(text, "how many is not known");
+	if (repair->damage[0] == '\0')
+		zp_buf_printf(text, "\n  the journal still has %" PRIu64 " records of it",
+		    shard->journal_records);
+	if (repair->is_given_up)
+		zp_buf_printf(text,
+		    "\n  given up: %" PRIu64
+		    " pins came back from the journal; the old files are in "
+		    "its folder, as *.given-up-*",
+		    shard->pins_left);
 }
 
 static int
@@ -338,42 +408,73 @@ repair_print(struct cli_call *call, const struct zp_cli_repair *repair)
 
 	if (call->settings.is_json)
 		return repair_json(call, repair);
-	if (repair->damage[0] == '\0') {
-		zp_buf_append_text(&text, "the journal is fine, nothing was done");
-		return cli__print_line(call, zp_buf_slice(&text), &call->err);
-	}
-	zp_buf_printf(&text,
-	    "damage: %s\njournal: %" PRIu64 " batches are whole, %" PRIu64
-	    " are known to be missing",
-	    repair->damage, repair->batches, repair->missing);
-	if (repair->is_repaired)
+	repair_journal_print(&text, repair);
+	for (size_t i = 0; i < repair->give_up_count; i++)
+		repair_shard_print(&text, repair, &repair->shards[i]);
+	if (repair->give_up_count == 0 && repair->suspended > 0)
 		zp_buf_printf(&text,
-		    "\nrepaired: %" PRIu64 " records went into the shards, a new journal begins",
-		    repair->records);
-	if (repair->lost_lists > 0)
-		zp_buf_printf(&text,
-		    "\n%" PRIu64 " lists of allocations are lost, a peer that nobody has stands in "
-		    "for each: see `zpin peers map`",
-		    repair->lost_lists);
-	if (repair->kept_in[0] != '\0')
-		zp_buf_printf(&text, "\nthe old files are in %s", repair->kept_in);
+		    "\n%" PRIu32 " shards are suspended, shard %016" PRIx64
+		    " first: %s\nmount or restore it; when there is no copy of it anywhere: zpin "
+		    "repair --give-up-shard %016" PRIx64,
+		    repair->suspended, repair->suspended_first, repair->suspended_why,
+		    repair->suspended_first);
+	else if (repair->damage[0] == '\0' && repair->give_up_count == 0)
+		zp_buf_append_text(&text, ", nothing was done");
 	return cli__print_line(call, zp_buf_slice(&text), &call->err);
+}
+
+/* "00c0ffee00c0ffee", as folders and messages have it. */
+static int
+shard_id_parse(const char *text, uint64_t *id_out, struct zp_err *err)
+{
+	if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
+		return zp_fail(err, ZP_E_INVALID,
+		    "zpin repair: --give-up-shard %s: a shard has 16 hex digits, as its folder",
+		    text);
+	*id_out = strtoull(text, NULL, 16);
+	return 0;
+}
+
+/* What was asked for and not done, or what there is to do: exit status 4. */
+static int
+repair_judge(struct cli_call *call, const struct zp_cli_repair *repair)
+{
+	if (repair->give_up_count > 0 && !repair->is_given_up)
+		return zp_fail(&call->err, ZP_E_CORRUPT,
+		    "nothing was changed: mount or restore the shard, or go on without what is in "
+		    "it: --accept-loss");
+	if (repair->damage[0] != '\0' && !repair->is_repaired)
+		return zp_fail(&call->err, ZP_E_CORRUPT,
+		    "nothing was changed: restore the file from a copy, or go on without what is "
+		    "lost: zpin repair --accept-loss");
+	if (repair->give_up_count == 0 && repair->suspended > 0)
+		return zp_fail(&call->err, ZP_E_CORRUPT, "%" PRIu32 " shards are suspended",
+		    repair->suspended);
+	return 0;
 }
 
 int
 cli__cmd_repair(struct cli_call *call)
 {
-	struct zp_cli_repair repair = {.accept_loss = cli__has(call->parsed, "accept-loss")};
-	int rc;
+	struct zp_cli_repair_shard *shards = zp_alloc_zero(CLI_OPTIONS_MAX, sizeof(*shards));
+	struct zp_cli_repair repair = {
+	    .accept_loss = cli__has(call->parsed, "accept-loss"), .shards = shards};
+	uint64_t ids[CLI_OPTIONS_MAX];
+	int rc = 0;
 
-	if (call->ops->repair == NULL)
-		return zp_fail(&call->err, ZP_E_UNSUPPORTED, "repair: not in this build");
-	rc = call->ops->repair(call->settings.config_path, &repair, &call->err);
+	repair.give_up = ids;
+	for (size_t i = 0; rc == 0 && i < call->parsed->given_count; i++) {
+		const struct cli_given *given = &call->parsed->given[i];
+
+		if (strcmp(given->option->name, "give-up-shard") == 0)
+			rc = shard_id_parse(given->value, &ids[repair.give_up_count++], &call->err);
+	}
+	if (rc == 0 && call->ops->repair == NULL)
+		rc = zp_fail(&call->err, ZP_E_UNSUPPORTED, "repair: not in this build");
+	if (rc == 0)
+		rc = call->ops->repair(call->settings.config_path, &repair, &call->err);
 	if (rc == 0)
 		rc = repair_print(call, &repair);
-	if (rc == 0 && repair.damage[0] != '\0' && !repair.is_repaired)
-		return zp_fail(&call->err, ZP_E_CORRUPT,
-		    "nothing was changed: restore the file from a copy, or go on without what is "
-		    "lost: zpin repair --accept-loss");
-	return rc;
+	zp_free(shards);
+	return rc < 0 ? rc : repair_judge(call, &repair);
 }

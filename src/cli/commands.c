@@ -120,7 +120,9 @@ static const struct cli_option verify_options[] = {
 
 static const struct cli_option repair_options[] = {
     {"accept-loss", 0, CLI_FLAG, false, NULL, NULL, NULL,
-	"go on without the writes that are damaged or missing"},
+	"go on without the writes, or the shard, that are damaged or missing"},
+    {"give-up-shard", 0, CLI_TEXT, true, "SHARD", NULL, NULL,
+	"a suspended shard of which there is no copy: an empty one takes its place"},
     OPTION_END,
 };
 
@@ -214,15 +216,23 @@ const struct cli_command cli__commands[] = {
 	"is damaged is listed, and the exit status is then 4.",
 	verify_options, "zpin verify\nzpin verify --offline --config ./zpin-data/zpin.yaml\n", "",
 	cli__cmd_verify},
-    {NULL, "repair", "", 0, 0, "let a stopped node go on whose journal is damaged",
-	"Tells what is wrong with the journal and how much of it is whole, and changes nothing; "
-	"the "
-	"exit status is then 4. Restoring the file from a copy loses nothing and is better. With "
-	"--accept-loss everything that is whole goes into the shards, also what stands behind the "
-	"damage, the old files are kept in a folder beside, and a new journal begins.",
+    {NULL, "repair", "", 0, 0, "let a stopped node go on whose journal or shard is lost",
+	"Tells what is wrong with the journal and how much of it is whole, and which shards are "
+	"suspended, and changes nothing; the exit status is then 4. Restoring the files from a "
+	"copy "
+	"loses nothing and is better. With --accept-loss everything that is whole in a damaged "
+	"journal goes into the shards, also what stands behind the damage, the old files are kept "
+	"in "
+	"a folder beside, and a new journal begins. With --give-up-shard SHARD (its id, 16 hex "
+	"digits; once for each) it tells what would be lost with a suspended shard; with "
+	"--accept-loss "
+	"too an empty shard takes its place, with what the journal still has of it. Its files stay "
+	"in "
+	"its folder, as NAME.given-up-NUMBER. A shard that can be opened is never given up.",
 	repair_options,
 	"zpin repair --config ./zpin-data/zpin.yaml\n"
-	"zpin repair --accept-loss --config ./zpin-data/zpin.yaml\n",
+	"zpin repair --accept-loss --config ./zpin-data/zpin.yaml\n"
+	"zpin repair --give-up-shard 00c0ffee00c0ffee --config ./zpin-data/zpin.yaml\n",
 	"", cli__cmd_repair},
     {NULL, "checkpoint", "", 0, 0, "write what is in memory into files, and trim the journal",
 	"The node does so by itself; this is for before a copy or a restart.", NULL,

@@ -63,16 +63,43 @@ struct zp_repair_report {
 	uint64_t lost_peers;       /* ids whose peer is not known: "lost peer N" stands for it */
 	uint64_t lost_lists;       /* allocation lists that are one such peer now */
 	char kept_in[4200];        /* folder with the old files; empty: there were none */
+	uint32_t suspended;        /* shards that were found so */
+	uint64_t suspended_first;  /* id of the first of them, and */
+	char suspended_why[ZP_ERR_TEXT_BYTES];
+	bool is_given_up; /* those that were asked for */
+};
+
+/* A shard that is suspended and shall be given up. */
+struct zp_repair_shard {
+	uint64_t id;
+	uint8_t low[ZP_KEY_BYTES]; /* its keys, as in zp_shard_range */
+	uint8_t high[ZP_KEY_BYTES];
+	char why[ZP_ERR_TEXT_BYTES]; /* it is suspended */
+	bool has_count;              /* the last checkpoint counted */
+	uint64_t pins;               /* so many pins in its files */
+	uint64_t journal_records;    /* of it, which the journal still has */
+	uint64_t pins_left;          /* once it is given up: what became of those */
+};
+
+struct zp_repair_options {
+	bool accept_loss;
+	const uint64_t *give_up;        /* ids of shards */
+	struct zp_repair_shard *shards; /* out: one for each of them */
+	size_t give_up_count;
 };
 
 /*
- * For a node whose journal is damaged or lost. Without `accept_loss` it only looks, and changes
- * nothing. With it everything that is whole in the journal goes into the shards, whatever is
- * missing between, and an empty journal begins; the old files are kept beside it. Cut short, it can
- * be repeated. ZP_E_CORRUPT while a shard is suspended: that needs the journal.
+ * For a node whose journal is damaged or lost, or one of whose shards is. Without `accept_loss` it
+ * only looks, and changes nothing. With it everything that is whole in a damaged journal goes into
+ * the shards, whatever is missing between, and an empty journal begins; the old files are kept
+ * beside it. A shard in `give_up` becomes an empty one with what the journal has of it; its files
+ * stay in its folder under other names. ZP_E_INVALID for one that is not suspended: nothing is done
+ * then. Cut short, it can be repeated. ZP_E_CORRUPT while a shard is suspended that is not given up
+ * and the journal is damaged: the shard needs the journal.
  */
-ZP_MUST_CHECK int zp_node_repair(const struct zp_node_options *options, bool accept_loss,
-    struct zp_repair_report *report_out, struct zp_err *err);
+ZP_MUST_CHECK int zp_node_repair(const struct zp_node_options *options,
+    const struct zp_repair_options *repair, struct zp_repair_report *report_out,
+    struct zp_err *err);
 
 const struct zp_tables *zp_node_tables(const struct zp_node *node); /* read side; any thread */
 /* Writes answer ZP_E_READ_ONLY from now on, or are taken again. A node that was opened read-only

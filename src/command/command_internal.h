@@ -122,9 +122,9 @@ struct zp_node {
 	struct zp_thread *upkeep_thread;
 	struct zp_mutex upkeep_lock;      /* one flush, merge, checkpoint, snapshot at a time */
 	_Atomic(uint32_t) upkeep_waiting; /* callers that want upkeep_lock: a merge gives way */
-	_Atomic(bool) merge_stop;         /* set under queue.lock; the engine looks at it between rows */
-	_Atomic(bool) merge_may_stop;     /* the running one has not given way before */
-	_Atomic(bool) work_stop;          /* what was asked for and takes long ends early */
+	_Atomic(bool) merge_stop; /* set under queue.lock; the engine looks at it between rows */
+	_Atomic(bool) merge_may_stop; /* the running one has not given way before */
+	_Atomic(bool) work_stop;      /* what was asked for and takes long ends early */
 
 	struct zp_mutex origins_lock;
 	struct command__damage damage;
@@ -151,9 +151,9 @@ void command__log(struct zp_node *node, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /*
- * A read of the shard (its index) answered `rc`. Damage, and what the disk would not give, is counted
- * and logged when it is met first, and `err` (NULL: nobody wants it) then names the shard and what to
- * do. Returns rc.
+ * A read of the shard (its index) answered `rc`. Damage, and what the disk would not give, is
+ * counted and logged when it is met first, and `err` (NULL: nobody wants it) then names the shard
+ * and what to do. Returns rc.
  */
 int command__damage_note(struct zp_node *node, uint32_t shard, int rc, struct zp_err *err);
 /* The same for a key whose answer said no more than that. */
@@ -168,11 +168,30 @@ ZP_MUST_CHECK int command__node_open(const struct zp_node_options *options,
     const struct command__seam *seam, struct zp_node **node_out, struct zp_err *err);
 
 /* Lock and shards alone, without journal and threads. */
-ZP_MUST_CHECK int command__node_files_open(
-    const struct zp_node_options *options, struct zp_node **node_out, struct zp_err *err);
+ZP_MUST_CHECK int command__node_files_open(const struct zp_node_options *options,
+    const struct command__seam *seam, struct zp_node **node_out, struct zp_err *err);
 void command__node_files_close(struct zp_node *node);
 /* How this node opens its journal. */
 void command__journal_options_set(struct zp_node *node, struct zp_journal_options *options_out);
+
+/* ---- Repair (repair.c, give_up.c) ------------------------------------------------------------ */
+
+ZP_MUST_CHECK int command__node_repair(const struct zp_node_options *options,
+    const struct command__seam *seam, const struct zp_repair_options *repair,
+    struct zp_repair_report *report_out, struct zp_err *err);
+
+/* Each shard that is to be given up is there, once, and suspended; says what is known of it. */
+ZP_MUST_CHECK int command__give_up_check(
+    struct zp_node *node, const struct zp_repair_options *repair, struct zp_err *err);
+/* Empty shards in their place; then what the caller replays, and the end as of `batch`. */
+ZP_MUST_CHECK int command__give_up_begin(
+    struct zp_node *node, const struct zp_repair_options *repair, struct zp_err *err);
+ZP_MUST_CHECK int command__give_up_end(struct zp_node *node, const struct zp_repair_options *repair,
+    uint64_t batch, struct zp_err *err);
+/* All of it with a journal that is whole, or, without accept_loss, what that has of them. */
+ZP_MUST_CHECK int command__give_up(
+    struct zp_node *node, const struct zp_repair_options *repair, struct zp_err *err);
+bool command__is_given_up(const struct zp_repair_options *repair, uint64_t shard_id);
 
 /* ---- Queue (queue.c) ------------------------------------------------------------------------ */
 

@@ -35,8 +35,9 @@ shard_name(const struct zp_node *node, uint32_t shard, int rc, const char *text,
 
 	if (suspended[0] != '\0')
 		return zp_fail(err, rc,
-		    "shard %016llx is suspended: %s: mount or restore it, then start again", id,
-		    suspended);
+		    "shard %016llx is suspended: %s: mount or restore it, then start again; "
+		    "without any copy: zpin repair --give-up-shard %016llx",
+		    id, suspended, id);
 	return zp_fail(
 	    err, rc, "shard %016llx: %s: restore the file from a snapshot or copy", id, text);
 }

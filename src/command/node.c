@@ -306,12 +306,14 @@ node_free(struct zp_node *node)
 }
 
 int
-command__node_files_open(
-    const struct zp_node_options *options, struct zp_node **node_out, struct zp_err *err)
+command__node_files_open(const struct zp_node_options *options, const struct command__seam *seam,
+    struct zp_node **node_out, struct zp_err *err)
 {
 	struct zp_node *node = node_new(options);
-	int rc = files_open(node, err);
+	int rc;
 
+	node->seam = *seam;
+	rc = files_open(node, err);
 	if (rc < 0)
 		node_free(node);
 	else

@@ -190,16 +190,19 @@ batch_replay(void *context, const struct zp_journal_batch *batch, struct zp_err 
 
 /* A suspended shard needs the very journal that would go. */
 static int
-shards_check(struct zp_node *node, struct zp_err *err)
+shards_check(struct zp_node *node, const struct zp_repair_options *repair, struct zp_err *err)
 {
 	const struct zp_shard_map *map = zp_shards_map(node->shards);
 
 	for (uint32_t i = 0; i < map->count; i++) {
-		if (zp_engine_is_suspended(zp_shards_engine(node->shards, i)))
+		unsigned long long id = map->ranges[i].id;
+
+		if (zp_engine_is_suspended(zp_shards_engine(node->shards, i)) &&
+		    !command__is_given_up(repair, id))
 			return zp_fail(err, ZP_E_CORRUPT,
 			    "shard %016llx is suspended and needs the journal as it is: mend the "
-			    "shard first",
-			    (unsigned long long)map->ranges[i].id);
+			    "shard first, or give it up, too: zpin repair --give-up-shard %016llx",
+			    id, id);
 	}
 	return ZP_OK;
 }
@@ -207,11 +210,14 @@ shards_check(struct zp_node *node, struct zp_err *err)
 /* Everything in files, as of a number above all that were ever given; then the journal begins anew.
  */
 static int
-journal_renew(struct zp_node *node, uint64_t last_known, struct zp_err *err)
+journal_renew(struct zp_node *node, const struct zp_repair_options *repair, uint64_t last_known,
+    struct zp_err *err)
 {
 	uint64_t trim, batch = zp_max_u64(last_known, zp_shards_applied_max(node->shards)) + 1;
 	int rc = zp_shards_flush(node->shards, err); /* what replaying froze */
 
+	if (rc == ZP_OK)
+		rc = command__give_up_end(node, repair, batch, err);
 	if (rc < 0)
 		return rc;
 	for (int i = 0; i < 2; i++) { /* both that are kept: neither needs the old journal */
@@ -246,7 +252,8 @@ journal_look(struct zp_node *node, struct zp_err *err)
 }
 
 static int
-salvage(struct zp_node *node, bool accept_loss, struct zp_repair_report *report, struct zp_err *err)
+salvage(struct zp_node *node, const struct zp_repair_options *repair,
+    struct zp_repair_report *report, struct zp_err *err)
 {
 	struct replaying replaying = {
 	    .shards = node->shards, .tables = zp_shards_tables(node->shards)};
@@ -255,10 +262,13 @@ salvage(struct zp_node *node, bool accept_loss, struct zp_repair_report *report,
 	int rc;
 
 	command__journal_options_set(node, &options);
-	rc = shards_check(node, err);
+	rc = shards_check(node, repair, err);
 	if (rc == ZP_OK)
 		rc = zp_journal_salvage(&options, NULL, NULL, &report->journal, err);
-	if (rc < 0 || !accept_loss)
+	if (rc < 0 || !repair->accept_loss)
+		return rc;
+	rc = command__give_up_begin(node, repair, err);
+	if (rc < 0)
 		return rc;
 	/* From the first number to the last of all: that some are missing is what is accepted. */
 	rc = zp_shards_replay_begin(node->shards, 0, UINT64_MAX, err);
@@ -278,35 +288,76 @@ salvage(struct zp_node *node, bool accept_loss, struct zp_repair_report *report,
 	report->lost_lists = replaying.lost_lists;
 	rc = journal_keep(node, report, err);
 	if (rc == ZP_OK)
-		rc = journal_renew(node, report->journal.last_known, err);
+		rc = journal_renew(node, repair, report->journal.last_known, err);
 	report->is_repaired = rc == ZP_OK;
+	report->is_given_up = rc == ZP_OK && repair->give_up_count > 0;
 	return rc;
 }
 
+static void
+suspended_tell(struct zp_node *node, struct zp_repair_report *report)
+{
+	const struct zp_shard_map *map = zp_shards_map(node->shards);
+
+	for (uint32_t i = 0; i < map->count; i++) {
+		const struct zp_engine *engine = zp_shards_engine(node->shards, i);
+
+		if (!zp_engine_is_suspended(engine) || report->suspended++ > 0)
+			continue;
+		report->suspended_first = map->ranges[i].id;
+		snprintf(report->suspended_why, sizeof(report->suspended_why), "%s",
+		    zp_engine_suspended_why(engine));
+	}
+}
+
+static int
+repair_open(struct zp_node *node, const struct zp_repair_options *repair,
+    struct zp_repair_report *report, struct zp_err *err)
+{
+	struct zp_err why = {0};
+	int looked = journal_look(node, &why);
+	int rc;
+
+	suspended_tell(node, report);
+	rc = command__give_up_check(node, repair, err);
+	if (rc < 0)
+		return rc;
+	if (looked == ZP_OK) {
+		rc = repair->give_up_count == 0 ? ZP_OK : command__give_up(node, repair, err);
+		report->is_given_up =
+		    rc == ZP_OK && repair->give_up_count > 0 && repair->accept_loss;
+		return rc;
+	}
+	snprintf(report->damage, sizeof(report->damage), "%s", why.text);
+	if (looked == ZP_E_CORRUPT || looked == ZP_E_CONFLICT)
+		return salvage(node, repair, report, err);
+	return zp_fail(err, looked, "%s", why.text); /* nothing that giving up could mend */
+}
+
 int
-zp_node_repair(const struct zp_node_options *options, bool accept_loss,
-    struct zp_repair_report *report_out, struct zp_err *err)
+command__node_repair(const struct zp_node_options *options, const struct command__seam *seam,
+    const struct zp_repair_options *repair, struct zp_repair_report *report_out, struct zp_err *err)
 {
 	struct zp_repair_report report = {0};
 	struct zp_node_options read_only = *options;
 	struct zp_node *node;
-	struct zp_err why = {0};
 	int rc;
 
 	read_only.read_only = true; /* a look changes nothing */
-	rc = command__node_files_open(accept_loss ? options : &read_only, &node, err);
+	rc = command__node_files_open(repair->accept_loss ? options : &read_only, seam, &node, err);
 	if (rc == ZP_OK) {
-		int looked = journal_look(node, &why);
-
-		snprintf(report.damage, sizeof(report.damage), "%s", why.text);
-		if (looked == ZP_E_CORRUPT || looked == ZP_E_CONFLICT)
-			rc = salvage(node, accept_loss, &report, err);
-		else if (looked < 0) /* nothing that giving up could mend */
-			rc = zp_fail(err, looked, "%s", why.text);
+		rc = repair_open(node, repair, &report, err);
 		command__node_files_close(node);
 	}
 	if (rc < 0)
 		return zp_wrap(err, rc, "repair node %s", options->root);
 	*report_out = report;
 	return ZP_OK;
+}
+
+int
+zp_node_repair(const struct zp_node_options *options, const struct zp_repair_options *repair,
+    struct zp_repair_report *report_out, struct zp_err *err)
+{
+	return command__node_repair(options, &(struct command__seam){0}, repair, report_out, err);
 }

@@ -123,7 +123,10 @@ shards_check(struct zp_node *node, struct zp_err *err)
 
 	for (uint32_t i = 0; i < map->count; i++) {
 		if (zp_engine_is_suspended(zp_shards_engine(node->shards, i)))
-			return zp_fail(err, ZP_E_CORRUPT, "shard %016llx is suspended",
+			return zp_fail(err, ZP_E_CORRUPT,
+			    "shard %016llx is suspended: mount or restore it; when there is no "
+			    "copy of it, see `zpin repair --give-up-shard %016llx`",
+			    (unsigned long long)map->ranges[i].id,
 			    (unsigned long long)map->ranges[i].id);
 	}
 	return ZP_OK;

@@ -431,28 +431,69 @@ zp_node_verify(const char *config_path, struct zp_cli_verify *verify, struct zp_
 	return rc;
 }
 
+/* The beginnings of two keys, the second empty at the end of all. */
+static void
+keys_print(const struct zp_repair_shard *shard, char *text, size_t bytes)
+{
+	int length = snprintf(text, bytes, "%08x", zp_load_u32be(shard->low));
+
+	if (zp_load_u32be(shard->high) != UINT32_MAX)
+		snprintf(text + length, bytes - (size_t)length, " to before %08x",
+		    zp_load_u32be(shard->high));
+	else
+		snprintf(text + length, bytes - (size_t)length, " or higher");
+}
+
+static void
+shards_tell(const struct zp_repair_shard *shards, struct zp_cli_repair *repair)
+{
+	for (size_t i = 0; i < repair->give_up_count; i++) {
+		struct zp_cli_repair_shard *to = &repair->shards[i];
+
+		to->id = shards[i].id;
+		to->has_count = shards[i].has_count;
+		to->pins = shards[i].pins;
+		to->journal_records = shards[i].journal_records;
+		to->pins_left = shards[i].pins_left;
+		snprintf(to->why, sizeof(to->why), "%s", shards[i].why);
+		keys_print(&shards[i], to->keys, sizeof(to->keys));
+	}
+}
+
 int
 zp_node_mend(const char *config_path, struct zp_cli_repair *repair, struct zp_err *err)
 {
+	struct zp_repair_shard *shards = zp_alloc_zero(repair->give_up_count, sizeof(*shards));
+	struct zp_repair_options how = {.accept_loss = repair->accept_loss,
+	    .give_up = repair->give_up,
+	    .shards = shards,
+	    .give_up_count = repair->give_up_count};
 	struct zp_repair_report report = {0};
 	struct zp_node_options options;
 	struct zp_identity identity;
 	struct zp_config config;
 	int rc = zp_config_load(config_path, environ, &config, err);
 
-	if (rc < 0)
-		return rc;
-	zp_log_setup(ZP_LOG_WARNING, false);
-	rc = main__node_options(&config, config_path, &identity, &options, err);
+	if (rc == ZP_OK) {
+		zp_log_setup(ZP_LOG_WARNING, false);
+		rc = main__node_options(&config, config_path, &identity, &options, err);
+		if (rc == ZP_OK)
+			rc = zp_node_repair(&options, &how, &report, err);
+		zp_config_done(&config);
+	}
 	if (rc == ZP_OK)
-		rc = zp_node_repair(&options, repair->accept_loss, &report, err);
-	zp_config_done(&config);
+		shards_tell(shards, repair);
+	zp_free(shards);
 	snprintf(repair->damage, sizeof(repair->damage), "%s", report.damage);
 	snprintf(repair->kept_in, sizeof(repair->kept_in), "%s", report.kept_in);
+	snprintf(repair->suspended_why, sizeof(repair->suspended_why), "%s", report.suspended_why);
 	repair->batches = report.journal.batches;
 	repair->missing = report.journal.missing;
 	repair->is_repaired = report.is_repaired;
 	repair->records = report.replayed_records;
 	repair->lost_lists = report.lost_lists;
+	repair->is_given_up = report.is_given_up;
+	repair->suspended = report.suspended;
+	repair->suspended_first = report.suspended_first;
 	return rc;
 }

@@ -52,8 +52,8 @@ shard__find_id(const struct zp_shards *shards, uint64_t shard_id)
 
 /* ---- One shard ------------------------------------------------------------------------------ */
 
-static int
-store_open(const struct zp_shards_options *options, uint64_t shard_id, bool create,
+int
+shard__store_open(const struct zp_shards_options *options, uint64_t shard_id, bool create,
     struct zp_store **store_out, struct zp_err *err)
 {
 	struct zp_store_directory_options directory = {.create = create,
@@ -69,7 +69,8 @@ store_open(const struct zp_shards_options *options, uint64_t shard_id, bool crea
 	return zp_store_directory_open(path, &directory, store_out, err);
 }
 
-/* Incarnation 0 takes any: what differs from the map is judged by member_open, which can say more.
+/* Incarnation 0 takes any: what differs from the map is judged by shard__member_open, which can say
+ * more.
  */
 static struct zp_engine_options
 engine_options(const struct zp_shards_options *options, const struct zp_shard_map *map,
@@ -93,13 +94,13 @@ engine_options(const struct zp_shards_options *options, const struct zp_shard_ma
 	return engine;
 }
 
-static int
-member_create(const struct zp_shards_options *options, const struct zp_shard_map *map,
+int
+shard__member_create(const struct zp_shards_options *options, const struct zp_shard_map *map,
     uint32_t index, struct zp_err *err)
 {
 	struct zp_engine_options engine;
 	struct zp_store *store;
-	int rc = store_open(options, map->ranges[index].id, true, &store, err);
+	int rc = shard__store_open(options, map->ranges[index].id, true, &store, err);
 
 	if (rc < 0)
 		return rc;
@@ -115,14 +116,14 @@ member_create(const struct zp_shards_options *options, const struct zp_shard_map
  * journal has since does not fit them. A higher one is a restore that was cut short between
  * the files and the map: the files have what was restored, and the map follows.
  */
-static int
-member_open(struct zp_shards *shards, uint32_t index, bool *map_changed, struct zp_err *err)
+int
+shard__member_open(struct zp_shards *shards, uint32_t index, bool *map_changed, struct zp_err *err)
 {
 	struct shard__member *member = &shards->members[index];
 	struct zp_shard_range *range = &shards->map.ranges[index];
 	struct zp_engine_options engine;
 	uint32_t incarnation;
-	int rc = store_open(&shards->options, range->id, false, &member->store, err);
+	int rc = shard__store_open(&shards->options, range->id, false, &member->store, err);
 
 	if (rc < 0)
 		return zp_wrap(err, rc, "shard %016llx", (unsigned long long)range->id);
@@ -221,7 +222,7 @@ zp_shards_create(const struct zp_shards_options *options, const struct zp_shard_
 	if (rc == ZP_OK)
 		rc = directory_make(options, "shards", err);
 	for (uint32_t i = 0; rc == ZP_OK && i < map->count; i++)
-		rc = member_create(options, map, i, err);
+		rc = shard__member_create(options, map, i, err);
 	if (rc == ZP_OK)
 		rc = shard__map_write(options->store, map, err);
 	if (rc == ZP_OK)
@@ -521,8 +522,10 @@ shard__suspend(struct zp_shards *shards, uint32_t index, const char *why)
 	member->engine = zp_engine_suspended_new(&engine, why);
 	shard__warn(shards,
 	    "shard %016llx is suspended: %s; its pins can't be read or changed, the other shards "
-	    "serve. Mend it and start again: the journal keeps what it lacks",
-	    (unsigned long long)engine.shard_id, why);
+	    "serve. Mend it and start again: the journal keeps what it lacks. When there is no "
+	    "copy "
+	    "of its files anywhere: see `zpin repair --give-up-shard %016llx`",
+	    (unsigned long long)engine.shard_id, why, (unsigned long long)engine.shard_id);
 }
 
 /* What is wrong with this shard's files alone. Anything else is the node's, and no shard is served.
@@ -548,7 +551,7 @@ members_open(struct zp_shards *shards, struct zp_err *err)
 	for (uint32_t i = 0; rc == ZP_OK && i < shards->map.count; i++) {
 		struct zp_err why = {0};
 
-		rc = member_open(shards, i, &map_changed, &why);
+		rc = shard__member_open(shards, i, &map_changed, &why);
 		if (rc < 0 && !is_damage(rc))
 			return zp_fail(err, rc, "%s", why.text);
 		open_count += rc == ZP_OK;

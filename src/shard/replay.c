@@ -61,6 +61,8 @@ covered_by(const struct zp_shards *shards, uint32_t index)
 {
 	uint64_t covered;
 
+	if (shards->members[index].is_renewed)
+		return 0;
 	if (zp_engine_is_suspended(shards->members[index].engine))
 		return suspended_covered(shards, index);
 	covered = zp_engine_lane_get(shards->members[index].engine, shards->map.node);
@@ -116,10 +118,20 @@ rolled_back_suspend(struct zp_shards *shards, uint64_t first, struct zp_err *err
 	return ZP_OK;
 }
 
+static void
+replaying_begin(struct zp_shards *shards)
+{
+	uint64_t seed;
+
+	zp_random_bytes(&seed, sizeof(seed));
+	shards->replay_group = zp_group_new(shards, seed);
+	shards->replay_change = zp_alloc(sizeof(*shards->replay_change));
+	shards->memory_floor = zp_shards_memory_bytes(shards);
+}
+
 int
 zp_shards_replay_begin(struct zp_shards *shards, uint64_t first, uint64_t last, struct zp_err *err)
 {
-	uint64_t seed;
 	int rc;
 
 	for (uint32_t i = 0; i < shards->map.count; i++) {
@@ -134,15 +146,19 @@ zp_shards_replay_begin(struct zp_shards *shards, uint64_t first, uint64_t last, 
 		shards->members[i].covered = covered;
 	}
 	rc = rolled_back_suspend(shards, first, err);
-	if (rc < 0)
-		return rc;
-	zp_random_bytes(&seed, sizeof(seed));
-	shards->replay_group = zp_group_new(shards, seed);
-	shards->replay_change = zp_alloc(sizeof(*shards->replay_change));
-	shards->memory_floor = zp_shards_memory_bytes(shards);
-	return ZP_OK;
+	if (rc == ZP_OK)
+		replaying_begin(shards);
+	return rc;
 }
 
+void
+zp_shards_replay_begin_renewed(struct zp_shards *shards)
+{
+	for (uint32_t i = 0; i < shards->map.count; i++)
+		shards->members[i].covered = shards->members[i].is_renewed ? 0 : UINT64_MAX;
+	replaying_begin(shards);
+	zp_shards_positions_keep(shards);
+}
 /* ---- One record ----------------------------------------------------------------------------- */
 
 /* The tables in the files may be ahead of the batch: what is there already is taken again without

@@ -168,6 +168,9 @@ uint64_t zp_shards_applied_max(const struct zp_shards *shards);
  * `last` (the journal was lost or rolled back). */
 ZP_MUST_CHECK int zp_shards_replay_begin(
     struct zp_shards *shards, uint64_t first, uint64_t last, struct zp_err *err);
+/* Instead, for shards that zp_shards_renew made alone: all that the journal has of them goes in,
+ * and nothing of the others. */
+void zp_shards_replay_begin_renewed(struct zp_shards *shards);
 /* Applies what of the batch is not in the shards' files. In order, from `first` on. */
 ZP_MUST_CHECK int zp_shards_replay(
     struct zp_shards *shards, const struct zp_journal_batch *batch, struct zp_err *err);
@@ -242,6 +245,14 @@ ZP_MUST_CHECK int zp_shards_flush(struct zp_shards *shards, struct zp_err *err);
  */
 ZP_MUST_CHECK int zp_shards_checkpoint(
     struct zp_shards *shards, int64_t now_microseconds, uint64_t *trim_out, struct zp_err *err);
+
+/* A suspended shard of which there is no copy: puts its files aside, in their folder under other
+ * names, and opens an empty one in its place. Until zp_shards_renewed_end whoever opens the node
+ * finds it suspended again. The opening thread. */
+ZP_MUST_CHECK int zp_shards_renew(struct zp_shards *shards, uint32_t index, struct zp_err *err);
+/* What was replayed of it goes into files, as of `batch`, with one incarnation more. */
+ZP_MUST_CHECK int zp_shards_renewed_end(
+    struct zp_shards *shards, uint32_t index, uint64_t epoch, uint64_t batch, struct zp_err *err);
 
 /* After a shard's files were rolled back or restored: it counts as having everything up to `batch`
  * with one incarnation more, and the map says so too. Maintenance, without writers. */

@@ -31,6 +31,7 @@ struct shard__member {
 	struct zp_store *store;   /* owned */
 	struct zp_engine *engine; /* owned */
 	uint64_t covered;         /* while starting: batches up to here are in the files */
+	bool is_renewed;          /* zp_shards_renew made it: it is replayed from the first batch */
 };
 
 struct zp_shards {
@@ -62,6 +63,14 @@ struct zp_shards {
 
 /* Index of the member with that id, or -1. */
 int64_t shard__find_id(const struct zp_shards *shards, uint64_t shard_id);
+
+/* The shard's folder; its files as the map has it, made and opened (open.c). */
+ZP_MUST_CHECK int shard__store_open(const struct zp_shards_options *options, uint64_t shard_id,
+    bool create, struct zp_store **store_out, struct zp_err *err);
+ZP_MUST_CHECK int shard__member_create(const struct zp_shards_options *options,
+    const struct zp_shard_map *map, uint32_t index, struct zp_err *err);
+ZP_MUST_CHECK int shard__member_open(
+    struct zp_shards *shards, uint32_t index, bool *map_changed, struct zp_err *err);
 
 /* Goes on without the shard; what was open of it is closed. Opening only. */
 void shard__suspend(struct zp_shards *shards, uint32_t index, const char *why);

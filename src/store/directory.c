@@ -115,6 +115,24 @@ directory_remove(struct zp_store *base, const char *name, struct zp_err *err)
 }
 
 static int
+directory_rename(struct zp_store *base, const char *from, const char *to, struct zp_err *err)
+{
+	struct directory_store *store = directory_of(base);
+	int rc = store__name_check(store->path, from, err);
+
+	if (rc == 0)
+		rc = store__name_check(store->path, to, err);
+	if (rc == 0)
+		rc = store__change_check(store, from, err);
+	if (rc < 0)
+		return rc;
+	rc = store->disk->ops->rename(store->disk, store->directory, from, to);
+	if (rc != 0)
+		return zp_fail_errno(err, rc, "rename %s/%s to %s", store->path, from, to);
+	return 0;
+}
+
+static int
 directory_sync(struct zp_store *base, struct zp_err *err)
 {
 	struct directory_store *store = directory_of(base);
@@ -167,6 +185,7 @@ static const struct zp_store_ops directory_ops = {
     .log_close = store__log_close,
     .list = directory_list,
     .remove = directory_remove,
+    .rename = directory_rename,
     .sync_directory = directory_sync,
     .space = directory_space,
     .close = directory_close,

@@ -60,6 +60,7 @@ struct zp_store_ops {
 	    int (*each)(void *context, const char *name, struct zp_err *err), void *context,
 	    struct zp_err *err);
 	int (*remove)(struct zp_store *store, const char *name, struct zp_err *err);
+	int (*rename)(struct zp_store *store, const char *from, const char *to, struct zp_err *err);
 	int (*sync_directory)(struct zp_store *store, struct zp_err *err);
 	int (*space)(struct zp_store *store, struct zp_store_space *space_out, struct zp_err *err);
 	void (*close)(struct zp_store *store);
@@ -231,6 +232,13 @@ ZP_MUST_CHECK static inline int
 zp_store_remove(struct zp_store *store, const char *name, struct zp_err *err)
 {
 	return store->ops->remove(store, name, err);
+}
+
+/* Gives a file another name, for good only after zp_store_sync_directory; one of that name is replaced. */
+ZP_MUST_CHECK static inline int
+zp_store_rename(struct zp_store *store, const char *from, const char *to, struct zp_err *err)
+{
+	return store->ops->rename(store, from, to, err);
 }
 
 ZP_MUST_CHECK static inline int

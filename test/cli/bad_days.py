@@ -182,7 +182,8 @@ class SuspendedShard(Case):
         shard = self.node.segments()[-1].parent
         shutil.move(shard, self.path("elsewhere"))
         self.node.start()
-        place = rf"shard {shard.name} is suspended: .*: mount or restore it, then start again"
+        command = f"zpin repair --give-up-shard {shard.name}"
+        place = rf"shard {shard.name} is suspended: .*: mount or restore it, then start again; without any copy: {command}"
         self.assertRegex(self.fails(4, "1 damaged places", "health"), f"^damaged: {place}\n$")
         out = self.fails(4, place, "export", "-q")
         self.assertIn(len(out.splitlines()), range(3000, 6000))
@@ -191,6 +192,35 @@ class SuspendedShard(Case):
         self.node.start()
         self.ok("health")
         self.assertEqual(len(self.exported()), 6000)
+
+
+    def test_it_is_given_up(self):
+        self.ok("import", "--offline", MIXED)
+        segment = self.node.segments()[-1]
+        shard = segment.parent
+        count = len(self.exported("--offline"))
+        self.fails(2, "is not suspended", "repair", "--give-up-shard", shard.name, "--accept-loss")
+        self.fails(2, "16 hex digits", "repair", "--give-up-shard", "x", "--accept-loss")
+        for manifest in shard.glob("manifest-*"):
+            manifest.unlink()
+        out = self.fails(4, "1 shards are suspended", "repair")
+        self.assertIn(f"zpin repair --give-up-shard {shard.name}", out)
+        out = self.fails(4, "nothing was changed: .*--accept-loss", "repair", "--give-up-shard", shard.name)
+        lost = int(re.search(r"begins with \S+ to before \S+: (\d+) at the last|or higher: (\d+)", out).group(1) or
+                   re.search(r"or higher: (\d+)", out).group(1))
+        self.assertTrue(segment.exists())
+        shown = json.loads(self.fails(4, "nothing was changed", "--json", "repair", "--give-up-shard", shard.name))
+        self.assertEqual((shown["shards"][0]["pins"], shown["given_up"]), (lost, False))
+        out = self.ok("repair", "--give-up-shard", shard.name, "--accept-loss")
+        self.assertIn("given up: 0 pins came back", out)
+        self.assertFalse(segment.exists())
+        self.assertTrue(segment.with_name(segment.name + ".given-up-1").exists())
+        self.node.start()
+        self.ok("health")
+        self.assertEqual(len(self.exported()), count - lost)
+        self.ok("import", MIXED)
+        self.assertEqual(len(self.exported()), count)
+        self.ok("verify")
 
 
 class Killed(Case):

@@ -59,7 +59,8 @@ repair(const struct node_fixture *fixture, bool accept_loss)
 	struct zp_repair_report report;
 	struct zp_err err = {0};
 
-	if (zp_node_repair(&fixture->options, accept_loss, &report, &err) < 0)
+	if (zp_node_repair(&fixture->options,
+		&(struct zp_repair_options){.accept_loss = accept_loss}, &report, &err) < 0)
 		fail_msg("%s", err.text);
 	return report;
 }
@@ -389,7 +390,9 @@ a_repair_that_failed_hides_nothing(void **state)
 	record_append(&fixture, &stranger);
 	byte_flip(&fixture, "journal/journal-0000000000000001.log", 400);
 	fixture.options.memtable_bytes_max = 1;
-	assert_int_equal(zp_node_repair(&fixture.options, true, &report, &err), ZP_E_CORRUPT);
+	assert_int_equal(zp_node_repair(&fixture.options,
+			     &(struct zp_repair_options){.accept_loss = true}, &report, &err),
+	    ZP_E_CORRUPT);
 	assert_non_null(strstr(err.text, "not in the map"));
 	fixture.options.memtable_bytes_max = 0;
 	fixture_shell(
@@ -409,7 +412,9 @@ a_suspended_shard_forbids_it(void **state)
 	killed_make(&fixture);
 	byte_flip(&fixture, "journal/journal-0000000000000001.log", 400);
 	fixture_shell(&fixture, "mkdir saved && mv $(ls -d shards/* | head -1) saved/");
-	assert_int_equal(zp_node_repair(&fixture.options, true, &report, &err), ZP_E_CORRUPT);
+	assert_int_equal(zp_node_repair(&fixture.options,
+			     &(struct zp_repair_options){.accept_loss = true}, &report, &err),
+	    ZP_E_CORRUPT);
 	assert_non_null(strstr(err.text, "mend the shard first"));
 	fixture_shell(&fixture, "mv saved/* shards/");
 	assert_true(repair(&fixture, true).is_repaired);
