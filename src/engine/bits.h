@@ -56,6 +56,37 @@ bits_get(const uint8_t *bytes, uint64_t position, unsigned width)
 	return value & bits_mask(width);
 }
 
+/*
+ * Numbers one behind the other, from the beginning of a byte on. Each write stores the word that is
+ * not full yet, so nothing waits for what was stored before, and no branch depends on how full it
+ * is.
+ */
+struct bits_writer {
+	uint8_t *to;
+	uint64_t word; /* what belongs at `to` */
+	unsigned bits; /* of it, 0 to 63 */
+};
+
+static inline void
+bits_write(struct bits_writer *writer, unsigned width, uint64_t value)
+{
+	unsigned bits = writer->bits + width;
+	uint64_t over = value >> 1 >> (63 - writer->bits); /* what the word has no room for */
+	uint64_t word = writer->word | value << writer->bits;
+
+	zp_store_u64le(writer->to, word);
+	writer->to += bits / 64 * 8;
+	writer->word = bits >= 64 ? over : word;
+	writer->bits = bits % 64;
+}
+
+/* Behind the last write. */
+static inline void
+bits_write_end(const struct bits_writer *writer)
+{
+	zp_store_u64le(writer->to, writer->word);
+}
+
 /* Puts it there; the bits must be 0 before and `value` must fit. */
 static inline void
 bits_put(uint8_t *bytes, uint64_t position, unsigned width, uint64_t value)

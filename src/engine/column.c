@@ -15,21 +15,20 @@ column__code_done(struct column_code *code)
 	*code = (struct column_code){0};
 }
 
-/* How many of the rising entries are at or below `value`. */
+/* How many of the rising entries are at or below `value`. Without branches that depend on it. */
 static size_t
 entries_through(const struct column_code *code, uint64_t value)
 {
-	size_t low = 0, high = code->count;
+	const uint64_t *entry = code->entries;
+	size_t left = code->count;
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
+	while (left > 1) {
+		size_t half = left / 2;
 
-		if (code->entries[middle] <= value)
-			low = middle + 1;
-		else
-			high = middle;
+		entry = entry[half - 1] <= value ? entry + half : entry;
+		left -= half;
 	}
-	return low;
+	return (size_t)(entry - code->entries) + (left == 1 && *entry <= value);
 }
 
 /* The class of `value` with the nearest base, or `count` when none has it. Classes of one base
@@ -66,59 +65,69 @@ number_of(const struct column_code *code, uint64_t value, size_t *number_out)
 	return number < code->count;
 }
 
+/* Frames: whether all are in it. */
+static bool
+frame_fits(
+    const struct column_code *code, const uint64_t *values, size_t count, struct column_range range)
+{
+	uint64_t odd = 0;
+
+	if (range.smallest < code->base ||
+	    (range.largest - code->base) >> code->shift > bits_mask(code->width))
+		return false;
+	for (size_t i = 0; i < count && code->shift > 0; i++)
+		odd |= values[i] - code->base;
+	return (odd & bits_mask(code->shift)) == 0;
+}
+
 bool
 column__measure(const struct column_code *code, const uint64_t *values, size_t count,
-    struct column_range range, uint64_t *number_bits_out, uint64_t *payload_bits_out)
+    struct column_range range, uint16_t *numbers_out, uint64_t *number_bits_out,
+    uint64_t *payload_bits_out)
 {
 	uint64_t payload_bits = 0;
 
-	if (code->encoder == COLUMN_CONSTANT || code->encoder == COLUMN_FRAME) {
-		uint64_t odd = 0;
-
-		if (range.smallest < code->base ||
-		    (range.largest - code->base) >> code->shift > bits_mask(code->width))
-			return false;
-		for (size_t i = 0; i < count && code->shift > 0; i++)
-			odd |= values[i] - code->base;
-		if ((odd & bits_mask(code->shift)) != 0)
-			return false;
-	} else {
-		for (size_t i = 0; i < count; i++) {
-			size_t number;
-
-			if (!number_of(code, values[i], &number))
-				return false;
-			if (code->encoder == COLUMN_CLASSES)
-				payload_bits += code->entry_widths[number];
-		}
-	}
 	*number_bits_out = (uint64_t)code->width * count;
+	*payload_bits_out = 0;
+	if (code->encoder == COLUMN_CONSTANT || code->encoder == COLUMN_FRAME)
+		return frame_fits(code, values, count, range);
+	for (size_t i = 0; i < count; i++) {
+		size_t number;
+
+		if (i > 0 && values[i] == values[i - 1])
+			number = numbers_out[i - 1];
+		else if (!number_of(code, values[i], &number))
+			return false;
+		numbers_out[i] = (uint16_t)number;
+		if (code->encoder == COLUMN_CLASSES)
+			payload_bits += code->entry_widths[number];
+	}
 	*payload_bits_out = payload_bits;
 	return true;
 }
 
-uint64_t
-column__pack(const struct column_code *code, const uint64_t *values, size_t count, uint8_t *bits,
-    uint64_t at, uint64_t payload_at)
+void
+column__pack_numbers(const struct column_code *code, const uint64_t *values,
+    const uint16_t *numbers, size_t count, struct bits_writer *writer)
 {
-	for (size_t i = 0; i < count && code->encoder != COLUMN_CONSTANT; i++, at += code->width) {
-		size_t number;
-		bool fits;
-
-		if (code->encoder == COLUMN_FRAME) {
-			bits_put(bits, at, code->width, (values[i] - code->base) >> code->shift);
-			continue;
-		}
-		fits = number_of(code, values[i], &number);
-		ZP_ASSERT(fits);
-		bits_put(bits, at, code->width, number);
-		if (code->encoder == COLUMN_CLASSES) {
-			bits_put(bits, payload_at, code->entry_widths[number],
-			    values[i] - code->entries[number]);
-			payload_at += code->entry_widths[number];
-		}
+	if (code->encoder == COLUMN_CONSTANT || code->width == 0)
+		return;
+	if (code->encoder == COLUMN_FRAME) {
+		for (size_t i = 0; i < count; i++)
+			bits_write(writer, code->width, (values[i] - code->base) >> code->shift);
+	} else {
+		for (size_t i = 0; i < count; i++)
+			bits_write(writer, code->width, numbers[i]);
 	}
-	return payload_at;
+}
+
+void
+column__pack_payloads(const struct column_code *code, const uint64_t *values,
+    const uint16_t *numbers, size_t count, struct bits_writer *writer)
+{
+	for (size_t i = 0; i < count && code->encoder == COLUMN_CLASSES; i++)
+		bits_write(
+		    writer, code->entry_widths[numbers[i]], values[i] - code->entries[numbers[i]]);
 }
 
 struct column_code

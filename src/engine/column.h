@@ -62,14 +62,18 @@ void column__choose(struct column_sample *sample, struct column_code *code_out);
 
 /* ---- Packing the values of one block -------------------------------------------------------- */
 
-/* Bits of `count` values in this code, their payloads apart; false when one does not fit. */
+/* Bits of `count` values in this code, their payloads apart; false when one does not fit.
+ * *numbers_out has room for as many, and is what packing wants: of dictionaries and classes the
+ * entries that were found. */
 bool column__measure(const struct column_code *code, const uint64_t *values, size_t count,
-    struct column_range range, uint64_t *number_bits_out, uint64_t *payload_bits_out);
+    struct column_range range, uint16_t *numbers_out, uint64_t *number_bits_out,
+    uint64_t *payload_bits_out);
 
-/* Writes values that fit: numbers at bit `at`, payloads from bit `payload_at` on; the bits are 0
- * before. Returns the bit behind the last payload. */
-uint64_t column__pack(const struct column_code *code, const uint64_t *values, size_t count,
-    uint8_t *bits, uint64_t at, uint64_t payload_at);
+/* Write values that fit; those without payloads have none. */
+void column__pack_numbers(const struct column_code *code, const uint64_t *values,
+    const uint16_t *numbers, size_t count, struct bits_writer *writer);
+void column__pack_payloads(const struct column_code *code, const uint64_t *values,
+    const uint16_t *numbers, size_t count, struct bits_writer *writer);
 
 /* The frame of exactly these values: what a block uses for a column of its own. */
 struct column_code column__frame_of(struct column_range range);

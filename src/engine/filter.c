@@ -70,15 +70,33 @@ filter__done(struct filter *filter)
 	*filter = (struct filter){0};
 }
 
-void
-filter__add(struct filter *filter, const uint8_t key[ZP_KEY_BYTES])
+static void
+hash_add(struct filter *filter, uint64_t hash)
 {
-	uint64_t hash = zp_hash64(key, ZP_KEY_BYTES, filter->seed);
 	uint8_t *block = block_of(filter, hash);
 	uint64_t bits = bits_of(hash);
 
 	for (uint32_t i = 0; i < filter->hash_count; i++, bits >>= 9)
 		block[(bits & 511) / 8] |= (uint8_t)(1u << (bits & 7));
+}
+
+void
+filter__add(struct filter *filter, const uint8_t key[ZP_KEY_BYTES])
+{
+	uint64_t *pending = &filter->pending[filter->added % FILTER_PENDING];
+
+	if (filter->added++ >= FILTER_PENDING)
+		hash_add(filter, *pending);
+	*pending = zp_hash64(key, ZP_KEY_BYTES, filter->seed);
+	__builtin_prefetch(block_of(filter, *pending), 1);
+}
+
+static void
+pending_settle(struct filter *filter)
+{
+	for (uint64_t i = 0; i < zp_min_u64(filter->added, FILTER_PENDING); i++)
+		hash_add(filter, filter->pending[i]);
+	filter->added = 0;
 }
 
 uint64_t
@@ -117,10 +135,11 @@ filter__has(const struct filter *filter, uint64_t hash)
 }
 
 struct zp_slice
-filter__section(const struct filter *filter)
+filter__section(struct filter *filter)
 {
 	if (filter->blocks_count == 0)
 		return (struct zp_slice){0};
+	pending_settle(filter);
 	return (struct zp_slice){filter->blocks - FILTER_HEADER_BYTES,
 	    FILTER_HEADER_BYTES + filter->blocks_count * FILTER_BLOCK_BYTES};
 }

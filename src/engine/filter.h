@@ -10,12 +10,18 @@
 
 #include "pin/pin.h"
 
+#define FILTER_PENDING 16u
+
 struct filter {
 	uint64_t seed;         /* low half of the segment id */
 	uint64_t blocks_count; /* of 64 bytes; 0: there is no filter and every key may be there */
 	uint32_t hash_count;
 	uint8_t *blocks; /* cache-line aligned */
 	uint8_t *memory; /* owned: the section as it is in the file, its blocks aligned */
+	/* Of a filter that is being made: how many were added since the last settling, and of the
+	 * latest the hashes, whose cache lines are on their way. */
+	uint64_t added;
+	uint64_t pending[FILTER_PENDING];
 };
 
 /* A filter with room for `keys` keys, empty. */
@@ -30,8 +36,9 @@ bool filter__has(const struct filter *filter, uint64_t hash);
 /* False only when the key was never added. */
 bool filter__may_contain(const struct filter *filter, const uint8_t key[ZP_KEY_BYTES]);
 
-/* The filter as the section of a segment, without a copy; empty for none. */
-struct zp_slice filter__section(const struct filter *filter);
+/* Ends the adding and gives the filter as the section of a segment, without a copy; empty for none.
+ */
+struct zp_slice filter__section(struct filter *filter);
 
 /* Memory for a section of `length` bytes to be read into, and then: NULL, or what is wrong with it.
  * After either the filter is to be ended with filter__done. */

@@ -14,18 +14,23 @@
 
 /* How one block stores its columns, and how long that is. */
 struct block_shape {
-	struct column_code codes[SEGMENT_COLUMNS_MAX]; /* borrowed entries */
+	struct column_code codes[SEGMENT_COLUMNS_MAX];         /* borrowed entries */
+	uint16_t numbers[SEGMENT_COLUMNS_MAX][BLOCK_ROWS_MAX]; /* of those that have entries */
 	uint64_t own_mask;
-	uint64_t number_bits[SEGMENT_COLUMNS_MAX];
-	uint64_t payload_bits; /* of all */
+	uint64_t number_bits; /* of all columns */
+	uint64_t payload_bits;
 };
 
 static struct column_range
 range_of(const uint64_t *values, size_t count)
 {
-	struct column_range range = COLUMN_RANGE_NONE;
+	struct column_range range = {values[0], values[0]};
+	uint64_t differences = 0;
 
-	for (size_t i = 0; i < count; i++) {
+	/* Most columns have one value in a block, which is seen at a glance. */
+	for (size_t i = 1; i < count; i++)
+		differences |= values[i] ^ values[0];
+	for (size_t i = 1; i < count && differences != 0; i++) {
 		range.smallest = zp_min_u64(range.smallest, values[i]);
 		range.largest = zp_max_u64(range.largest, values[i]);
 	}
@@ -40,19 +45,21 @@ shape_column(struct block_shape *shape, size_t column, const struct column_code 
 {
 	struct column_code own = column__frame_of(range);
 	uint8_t varint[10];
-	uint64_t own_bits =
-	    (uint64_t)own.width * count + 8 * zp_varint_put(varint, own.base) + OWN_COLUMN_BITS;
 	uint64_t number_bits, payload_bits;
 
-	if (column__measure(code, values, count, range, &number_bits, &payload_bits) &&
-	    number_bits + payload_bits <= own_bits) {
+	if (column__measure(
+		code, values, count, range, shape->numbers[column], &number_bits, &payload_bits) &&
+	    (number_bits + payload_bits == 0 ||
+		number_bits + payload_bits <= (uint64_t)own.width * count +
+						  8 * zp_varint_put(varint, own.base) +
+						  OWN_COLUMN_BITS)) {
 		shape->codes[column] = *code;
-		shape->number_bits[column] = number_bits;
+		shape->number_bits += number_bits;
 		shape->payload_bits += payload_bits;
 		return;
 	}
 	shape->codes[column] = own;
-	shape->number_bits[column] = (uint64_t)own.width * count;
+	shape->number_bits += (uint64_t)own.width * count;
 	shape->own_mask |= UINT64_C(1) << column;
 }
 
@@ -92,7 +99,8 @@ static void
 shape_of(const struct segment_layout *layout, struct block_rows *rows,
     struct block_shape *shape_out, struct column_range *ranges)
 {
-	memset(shape_out, 0, sizeof(*shape_out));
+	shape_out->own_mask = 0;
+	shape_out->number_bits = shape_out->payload_bits = 0;
 	for (size_t i = 0; i < layout->columns_count; i++) {
 		uint64_t *values = rows->columns[i];
 		struct column_range range;
@@ -131,24 +139,30 @@ head_encode(const struct block_shape *shape, const struct segment_layout *layout
 	}
 }
 
-/* Slots and remainders; returns the bit behind them. */
-static uint64_t
-digests_pack(const struct segment_layout *layout, const struct block_rows *rows, uint8_t *bits)
+/* Slots and remainders. */
+static void
+digests_pack(
+    const struct segment_layout *layout, const struct block_rows *rows, struct bits_writer *writer)
 {
-	uint64_t at = rows->count + SEGMENT_SLOTS;
+	uint64_t slots[(BLOCK_ROWS_MAX + SEGMENT_SLOTS + 63) / 64] = {0};
+	uint64_t heads[BLOCK_ROWS_MAX];
+	uint32_t bits = rows->count + SEGMENT_SLOTS;
 
 	for (uint32_t i = 0; i < rows->count; i++) {
-		const uint8_t *digest = rows->digests[i];
-		uint64_t head = zp_load_u64be(digest);
+		uint32_t at;
 
-		bits_put(bits, i + segment__slot_of(layout, head), 1, 1);
-		for (size_t word = DIGEST_WORDS_WHOLE; word > 0; word--, at += 64)
-			bits_put(bits, at, 64, zp_load_u64be(digest + 8 * word));
-		bits_put(
-		    bits, at, layout->remainder_bits, head & bits_mask(layout->remainder_bits));
-		at += layout->remainder_bits;
+		heads[i] = zp_load_u64be(rows->digests[i]);
+		at = i + segment__slot_of(layout, heads[i]);
+		slots[at / 64] |= UINT64_C(1) << at % 64;
 	}
-	return at;
+	for (uint32_t at = 0; at < bits; at += 64)
+		bits_write(writer, (unsigned)zp_min_u64(64, bits - at), slots[at / 64]);
+	for (uint32_t i = 0; i < rows->count; i++) {
+		for (size_t word = DIGEST_WORDS_WHOLE; word > 0; word--)
+			bits_write(writer, 64, zp_load_u64be(rows->digests[i] + 8 * word));
+		bits_write(
+		    writer, layout->remainder_bits, heads[i] & bits_mask(layout->remainder_bits));
+	}
 }
 
 static uint64_t
@@ -165,28 +179,27 @@ block__encode(const struct segment_layout *layout, struct block_rows *rows,
     struct column_range *ranges)
 {
 	struct block_shape shape;
+	struct bits_writer writer = {0};
 	size_t begin = to->length, length;
-	uint64_t at = 0, payload_at = digests_bits(layout, rows->count);
-	uint8_t *bits;
 
 	ZP_ASSERT(rows->count > 0 && rows->count <= BLOCK_ROWS_MAX);
 	shape_of(layout, rows, &shape, ranges);
 	head_encode(&shape, layout, rows->count, texts, offset, to);
-	for (size_t i = 0; i < layout->columns_count; i++)
-		payload_at += shape.number_bits[i];
-	length = bits_bytes(payload_at + shape.payload_bits);
-	bits = zp_buf_reserve(to, length + BITS_SLACK);
-	ZP_ASSERT(bits != NULL);
-	memset(bits, 0, length + BITS_SLACK);
-	if (layout->is_bucketed)
-		at = digests_pack(layout, rows, bits);
-	for (size_t i = 0; i < layout->columns_count; i++) {
-		payload_at = column__pack(
-		    &shape.codes[i], rows->columns[i], rows->count, bits, at, payload_at);
-		at += shape.number_bits[i];
-	}
-	ZP_ASSERT(bits_bytes(payload_at) == length);
+	length =
+	    bits_bytes(digests_bits(layout, rows->count) + shape.number_bits + shape.payload_bits);
+	writer.to = zp_buf_reserve(to, length + BITS_SLACK);
+	ZP_ASSERT(writer.to != NULL);
 	to->length += length;
+	if (layout->is_bucketed)
+		digests_pack(layout, rows, &writer);
+	for (size_t i = 0; i < layout->columns_count; i++)
+		column__pack_numbers(
+		    &shape.codes[i], rows->columns[i], shape.numbers[i], rows->count, &writer);
+	for (size_t i = 0; i < layout->columns_count; i++)
+		column__pack_payloads(
+		    &shape.codes[i], rows->columns[i], shape.numbers[i], rows->count, &writer);
+	bits_write_end(&writer);
+	ZP_ASSERT(writer.to + bits_bytes(writer.bits) == to->data + to->length);
 	zp_buf_append_u32le(
 	    to, (uint32_t)zp_hash64(to->data + begin, to->length - begin, layout->seed + number));
 	ZP_ASSERT(to->length - begin <= BLOCK_BYTES_MAX);

@@ -26,6 +26,8 @@ pack_assert(const struct column_code *code, const uint64_t *values, size_t count
 	struct column_code read = {0};
 	struct column_range range = range_of(values, count), range_read;
 	uint64_t number_bits, payload_bits, end, at = 3, payload_at, unpacked[ROWS];
+	struct bits_writer writer = {.bits = (unsigned)at};
+	uint16_t numbers[ROWS];
 	struct zp_slice slice;
 	uint8_t *bits;
 
@@ -36,11 +38,17 @@ pack_assert(const struct column_code *code, const uint64_t *values, size_t count
 	assert_int_equal(range_read.smallest, range.smallest);
 	assert_int_equal(range_read.largest, range.largest);
 
-	assert_true(column__measure(&read, values, count, range, &number_bits, &payload_bits));
+	assert_true(
+	    column__measure(&read, values, count, range, numbers, &number_bits, &payload_bits));
 	end = at + number_bits + payload_bits;
 	bits = zp_alloc_zero(1, bits_bytes(end) + BITS_SLACK);
 	payload_at = at + number_bits;
-	assert_int_equal(column__pack(&read, values, count, bits, at, payload_at), end);
+	writer.to = bits;
+	column__pack_numbers(&read, values, numbers, count, &writer);
+	assert_int_equal(8 * (uint64_t)(writer.to - bits) + writer.bits, payload_at);
+	column__pack_payloads(&read, values, numbers, count, &writer);
+	assert_int_equal(8 * (uint64_t)(writer.to - bits) + writer.bits, end);
+	bits_write_end(&writer);
 	assert_true(column__unpack(&read, bits, at, count, end, &payload_at, unpacked));
 	assert_int_equal(payload_at, end);
 	assert_memory_equal(unpacked, values, count * sizeof(*values));
@@ -179,9 +187,10 @@ choice_suits_the_values(void **state)
 		assert_int_equal(code.width, expected[kind].width);
 		for (size_t round = 0; round < 1000 && fitting < ROWS; round++) {
 			uint64_t value = value_of(kind, &seed), bits, payload;
+			uint16_t number;
 
 			if (column__measure(&code, &value, 1, (struct column_range){value, value},
-				&bits, &payload))
+				&number, &bits, &payload))
 				values[fitting++] = value;
 		}
 		assert_int_equal(fitting, ROWS);
@@ -204,6 +213,7 @@ small_samples_are_fine(void **state)
 		struct column_sample sample;
 		struct column_code code;
 		uint64_t values[20], bits, payload;
+		uint16_t numbers[20];
 
 		column__sample_init(&sample);
 		for (size_t i = 0; i < count; i++) {
@@ -213,8 +223,8 @@ small_samples_are_fine(void **state)
 			column__sample_add(&sample, values[i]);
 		}
 		column__choose(&sample, &code);
-		if (count > 0 &&
-		    column__measure(&code, values, count, range_of(values, count), &bits, &payload))
+		if (count > 0 && column__measure(&code, values, count, range_of(values, count),
+				     numbers, &bits, &payload))
 			pack_assert(&code, values, count);
 		column__sample_done(&sample);
 		column__code_done(&code);

@@ -62,6 +62,7 @@ small_filters_work(void **state)
 		key_of(keys, key);
 		assert_false(filter__may_contain(&filter, key));
 		filter__add(&filter, key);
+		assert_true(filter__section(&filter).length > 0); /* ends the adding */
 		assert_true(filter__may_contain(&filter, key));
 		filter__done(&filter);
 	}
