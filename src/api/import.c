@@ -25,7 +25,8 @@ struct upload {
 	struct zp_task task;
 	atomic_bool is_posted; /* the task is on its way */
 	struct api_import_options options;
-	struct zp_buf stash;
+	struct zp_buf stash;  /* of the body, what had to wait */
+	struct zp_slice left; /* what is to be fed: of the stash, or of the piece that just came */
 	struct zp_mutex mutex; /* guards output: bad lines may be told on any thread */
 	struct zp_buf output;
 	uint64_t bad_line; /* the last one; with the mutex too */
@@ -122,22 +123,22 @@ tell_failure(struct upload *upload, int code, const char *text)
 
 /* ---- Feeding -------------------------------------------------------------------------------- */
 
-/* One slice of the stash. False: no more can go in now. */
+/* One slice of what is left. False: no more can go in now. */
 static bool
 feed_some(struct upload *upload)
 {
-	size_t length = zp_min_u64(upload->stash.length, FEED_BYTES), taken = 0;
+	size_t length = zp_min_u64(upload->left.length, FEED_BYTES), taken = 0;
 	struct zp_err err = {0};
 	int rc;
 
 	if (length == 0 || output_bytes(upload) >= OUTPUT_BYTES_FULL)
 		return false;
-	rc = zp_import_feed(upload->import, upload->stash.data, length, &taken, &err);
+	rc = zp_import_feed(upload->import, upload->left.data, length, &taken, &err);
 	if (rc < 0 && rc != ZP_E_FULL) {
 		tell_failure(upload, rc, err.text);
 		return false;
 	}
-	zp_buf_consume(&upload->stash, taken);
+	upload->left = (struct zp_slice){upload->left.data + taken, upload->left.length - taken};
 	upload->waits = rc == ZP_E_FULL || taken < length;
 	return !upload->waits;
 }
@@ -184,14 +185,17 @@ upload_pump(struct upload *upload)
 {
 	while (!upload->is_over && !upload->waits && feed_some(upload))
 		continue;
-	if (!upload->is_over && !upload->waits && !upload->is_finishing && upload->body_over &&
-	    upload->stash.length == 0)
-		finish(upload);
+	if (!upload->is_over && !upload->waits && upload->left.length == 0) {
+		if (upload->body_over && !upload->is_finishing)
+			finish(upload);
+		else if (!upload->body_over)
+			zp_import_push(upload->import);
+	}
 	if (!upload->is_over)
 		look_at_progress(upload);
 	if (upload->is_over)
-		zp_buf_clear(&upload->stash); /* nobody wants the rest of the body */
-	if (upload->body_paused && upload->stash.length == 0) {
+		upload->left.length = 0; /* nobody wants the rest of the body */
+	if (upload->body_paused && upload->left.length == 0) {
 		upload->body_paused = false;
 		zp_http_body_resume(upload->request);
 	}
@@ -235,10 +239,17 @@ upload_data(struct zp_http_request *request, void *context, struct zp_slice data
 	if (upload->is_over)
 		return false;
 	upload->has_data = true;
-	zp_buf_append_slice(&upload->stash, data);
-	ZP_ASSERT(!upload->stash.overflow);
-	upload->body_paused = true; /* before the pump, which may end the pause */
+	ZP_ASSERT(upload->left.length == 0); /* the body was paused until then */
+	upload->left = data;
 	upload_pump(upload);
+	/* Only now: a pause that the pump ended would end later, and then the next one with it. */
+	upload->body_paused = upload->left.length > 0;
+	if (upload->body_paused) {
+		zp_buf_clear(&upload->stash);
+		zp_buf_append_slice(&upload->stash, upload->left);
+		ZP_ASSERT(!upload->stash.overflow);
+		upload->left = zp_buf_slice(&upload->stash);
+	}
 	return upload->body_paused;
 }
 
@@ -250,7 +261,7 @@ upload_body_end(struct zp_http_request *request, void *context, int error)
 	(void)request;
 	upload->body_over = true;
 	if (error < 0 && !upload->is_over) {
-		zp_buf_clear(&upload->stash);
+		upload->left.length = 0;
 		tell_failure(upload, error, "the request's body ended before its end");
 	}
 	upload_pump(upload);
@@ -271,7 +282,7 @@ upload_produce(struct zp_http_request *request, void *context, struct zp_buf *ou
 		zp_http_trailer(request, API_STREAM_TRAILER, (struct zp_slice){0});
 		return ZP_HTTP_DONE;
 	}
-	if (upload->stash.length > 0 && !upload->waits && out->length > 0)
+	if (upload->left.length > 0 && !upload->waits && out->length > 0)
 		upload_pump(upload);
 	return ZP_HTTP_WAIT;
 }

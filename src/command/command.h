@@ -253,6 +253,10 @@ ZP_MUST_CHECK int zp_import_open(struct zp_node *node, const struct zp_import_op
  */
 ZP_MUST_CHECK int zp_import_feed(struct zp_import *import, const void *bytes, size_t length,
     size_t *taken_out, struct zp_err *err);
+/* The input pauses: what was fed goes now if nothing is under way, though more would fit. Each
+ * commit has a price, so not for input that only has to be read. A failure comes with what is
+ * called next. */
+void zp_import_push(struct zp_import *import);
 
 /* No more input: takes a last line without newline, sends what is left. Progress says when it is
  * done. */

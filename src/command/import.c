@@ -424,20 +424,6 @@ lines_take(struct zp_import *import, const uint8_t *bytes, size_t length, size_t
 
 /* ---- Feeding -------------------------------------------------------------------------------- */
 
-/* While nothing is under way, waiting for a full batch would only delay what is here. */
-static int
-send_if_idle(struct zp_import *import, struct zp_err *err)
-{
-	bool idle;
-
-	zp_mutex_lock(&import->lock);
-	idle = !is_any_under_way(import);
-	zp_mutex_unlock(&import->lock);
-	if (!idle || import->filling == NULL || import->filling->batch.count == 0)
-		return ZP_OK;
-	return filling_send(import, err);
-}
-
 int
 zp_import_feed(struct zp_import *import, const void *bytes, size_t length, size_t *taken_out,
     struct zp_err *err)
@@ -452,9 +438,7 @@ zp_import_feed(struct zp_import *import, const void *bytes, size_t length, size_
 		rc = lines_take(import, bytes, length, &taken, err);
 	if (rc == ZP_E_FULL)
 		rc = ZP_OK; /* `ready` follows */
-	if (rc == ZP_OK)
-		rc = send_if_idle(import, err);
-	else if (import->filling != NULL && import->filling->batch.count > 0)
+	if (rc < 0 && import->filling != NULL && import->filling->batch.count > 0)
 		zp_ignore(filling_send(import, NULL)); /* what came before a bad line is kept */
 	zp_mutex_lock(&import->lock);
 	import->progress.lines = import->lines;
@@ -462,6 +446,20 @@ zp_import_feed(struct zp_import *import, const void *bytes, size_t length, size_
 	zp_mutex_unlock(&import->lock);
 	*taken_out = taken;
 	return rc;
+}
+
+void
+zp_import_push(struct zp_import *import)
+{
+	bool idle;
+
+	if (import->filling == NULL || import->filling->batch.count == 0)
+		return;
+	zp_mutex_lock(&import->lock);
+	idle = !is_any_under_way(import);
+	zp_mutex_unlock(&import->lock);
+	if (idle)
+		zp_ignore(filling_send(import, NULL)); /* kept as the import's failure */
 }
 
 /* A free batch is waited for here: what is left is less than a line and a batch. */
