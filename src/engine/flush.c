@@ -52,6 +52,8 @@ flush_plan(const struct zp_engine *engine, enum zp_family family, uint64_t rows,
 	    .prefix_bits = engine__prefix_bits(engine),
 	    .rows_expected = rows,
 	    .with_filter = segment__has_filter(family),
+	    /* A merge will soon compress them again, and better. */
+	    .zstd_level = 1,
 	};
 }
 
