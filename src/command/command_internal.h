@@ -54,6 +54,19 @@ struct command__queue {
 	bool has_consumer; /* the commit thread runs */
 };
 
+/* Brings nearer what of a write the feeding and the commit thread look at: they hand each other
+ * thousands, so that none of them is near by itself. */
+static inline void
+command__write_prefetch(const struct zp_write *write)
+{
+	const char *begin = (const char *)write;
+	enum { LINE = 64, END = offsetof(struct zp_write, update_from) - 1 };
+
+	for (size_t at = 0; at < END; at += LINE)
+		__builtin_prefetch(begin + at, 1);
+	__builtin_prefetch(begin + END, 1);
+}
+
 /* ---- What the commit thread works with (commit.c) ------------------------------------------- */
 
 struct command__commit {

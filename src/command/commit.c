@@ -12,6 +12,7 @@
  */
 #include "command/command_internal.h"
 
+#define WRITES_AHEAD 4u  /* that are brought nearer while one is worked on */
 #define MEMORY_LOOKS 32u /* at the memtables while their budget fills */
 
 void
@@ -352,6 +353,8 @@ keys_gather(struct zp_node *node, struct zp_write_batch *first)
 	for (struct zp_write_batch *batch = first; batch != NULL; batch = batch->next, at++) {
 		commit->skipped[at] = is_taken(node, first, batch);
 		for (size_t i = 0; i < batch->count && !commit->skipped[at]; i++) {
+			if (i + WRITES_AHEAD < batch->count)
+				command__write_prefetch(&batch->writes[i + WRITES_AHEAD]);
 			zp_group_add(commit->group, &batch->writes[i].key);
 			if (is_update(&batch->writes[i]))
 				zp_group_add(commit->group, &batch->writes[i].update_from);
@@ -371,6 +374,8 @@ batch_take(struct zp_node *node, struct zp_write_batch *batch, uint32_t *index, 
 	for (size_t i = 0; rc == ZP_OK && i < batch->count; i++) {
 		struct zp_write *write = &batch->writes[i];
 
+		if (i + WRITES_AHEAD < batch->count)
+			command__write_prefetch(write + WRITES_AHEAD);
 		zp_err_clear(&why);
 		write->rc = write_take(node, write, *index, &why);
 		*index += is_update(write) ? 2 : 1;

@@ -132,9 +132,12 @@ write_add(struct import__reader *reader, const struct zp_record *record,
     const struct zp_slice *peers, size_t peers_count, struct import__batch *batch,
     struct zp_err *err)
 {
+	enum { AHEAD = 2 };
 	struct zp_write *write = &batch->writes[batch->batch.count];
 	size_t before = batch->arena_used, bytes;
 
+	if (batch->batch.count + AHEAD < IMPORT__BATCH_WRITES_MAX)
+		command__write_prefetch(write + AHEAD);
 	write_begin(write, ZP_WRITE_IMPORT);
 	write->record = *record;
 	zp_key_of_cid(&reader->lines.pin.cid, 0, 0, &write->key);

@@ -300,6 +300,8 @@ zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys, size_t
 	}
 	batch.wanted = scratch->wanted;
 	for (size_t i = 0; i < count; i++) {
+		if (i + BATCH_AHEAD < count)
+			__builtin_prefetch(keys[i + BATCH_AHEAD]);
 		answers_out[i].rc = ZP_E_NOT_FOUND;
 		batch.wanted[i].key = keys[i];
 		batch.wanted[i].answer = &answers_out[i];
