@@ -19,6 +19,7 @@
 #define SHARD_ID 1u
 #define BATCH_BYTES_CLOSE (ZP_JOURNAL_BATCH_BYTES_MAX - 4096u)
 #define BATCH_KEYS_MAX 1024u
+#define CHANGES 64u /* applied together */
 #define TEXTS_CACHE_BYTES (1u << 20)
 
 struct zpin {
@@ -29,6 +30,7 @@ struct zpin {
 	struct zp_journal *journal;
 	struct zp_tables *tables;
 	struct zp_block_cache *cache;
+	struct zp_change changes[CHANGES];
 	struct zp_buf payload;
 	struct zp_buf records;
 	uint32_t records_count;
@@ -193,12 +195,17 @@ zpin_commit(void *store, const struct bench_record *records, size_t count)
 	if (zpin->records_count > 0)
 		batch_append(zpin);
 	check(zp_journal_commit(zpin->journal, &err), &err);
-	for (size_t i = 0; i < count; i++) {
-		struct zp_change change = {.has_new = true};
+	for (size_t at = 0; at < count; at += CHANGES) {
+		size_t some = count - at < CHANGES ? count - at : CHANGES;
+		const struct zp_change *places[CHANGES];
 
-		key_of(&records[i], &change.key);
-		record_of(&records[i], &change.new_record);
-		zp_engine_apply(zpin->engine, &change);
+		for (size_t i = 0; i < some; i++) {
+			places[i] = &zpin->changes[i];
+			zpin->changes[i].has_new = true;
+			key_of(&records[at + i], &zpin->changes[i].key);
+			record_of(&records[at + i], &zpin->changes[i].new_record);
+		}
+		zp_engine_apply_all(zpin->engine, places, some);
 	}
 	if (zp_engine_memory_bytes(zpin->engine) > zpin->options.memory_bytes)
 		flush(zpin);
