@@ -22,9 +22,12 @@
 #define ADDRESS_MASK ((HOLD_ONE - 1) & ~UINT64_C(63))
 #define WAS_FOUND UINT64_C(1)
 #define ENTRY_ALIGNMENT 64u
-#define SET_BYTES_USUAL                                                                  \
-	4096u        /* of entries: one or two of the usual size, for sets fill unevenly \
-		      */
+#define SET_BYTES_USUAL                                                           \
+	4096u /* of entries: one or two of the usual size, for sets fill unevenly \
+	       */
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1; older ones refuse it, and nothing is lost */
+#endif
 #define TURNS_MAX 8u /* entries that go to the head again to let one in */
 
 struct set {
@@ -38,9 +41,10 @@ struct zp_block_cache {
 	uint64_t sets_count;
 	uint8_t *ring;
 	uint64_t ring_bytes;
-	pthread_mutex_t lock;   /* for what comes in and goes out: all below */
-	uint64_t head;          /* where the next entry goes: counts on, is never taken modulo */
-	uint64_t tail;          /* the oldest */
+	pthread_mutex_t lock; /* for what comes in and goes out: all below */
+	uint64_t head;        /* where the next entry goes: counts on, is never taken modulo */
+	uint64_t tail;        /* the oldest */
+	bool sets_are_huge;
 	struct zp_buf moving;   /* an entry on its way from tail to head */
 	_Atomic(uint64_t) used; /* head − tail, for facts */
 };
@@ -52,7 +56,6 @@ memory_map(uint64_t bytes)
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	ZP_ASSERT(memory != MAP_FAILED);
-	madvise(memory, bytes, MADV_HUGEPAGE); /* a wish */
 	return memory;
 }
 
@@ -63,6 +66,7 @@ zp_block_cache_new(uint64_t bytes_max)
 
 	cache->ring_bytes = (bytes_max & ~(uint64_t)(ENTRY_ALIGNMENT - 1)) + ENTRY_ALIGNMENT;
 	cache->ring = memory_map(cache->ring_bytes);
+	madvise(cache->ring, cache->ring_bytes, MADV_HUGEPAGE); /* a wish */
 	cache->sets_count = bytes_max / SET_BYTES_USUAL + 1;
 	cache->sets = memory_map(cache->sets_count * sizeof(struct set));
 	zp_buf_init(&cache->moving, cache->ring_bytes);
@@ -294,6 +298,20 @@ tail_turn(struct zp_block_cache *cache, unsigned *turns)
 	return true;
 }
 
+/* The sets are touched at random, so they get huge pages only when entries take more memory than
+ * those will: a node that is seldom asked stays small. */
+static void
+sets_spread(struct zp_block_cache *cache)
+{
+	uint64_t bytes = cache->sets_count * sizeof(struct set);
+
+	if (cache->sets_are_huge || cache->used < 2 * bytes)
+		return;
+	cache->sets_are_huge = true;
+	madvise(cache->sets, bytes, MADV_HUGEPAGE);
+	madvise(cache->sets, bytes, MADV_COLLAPSE); /* now, not when the kernel comes by */
+}
+
 void
 block_cache__keep(struct zp_block_cache *cache, const struct block_cache_entry *head,
     const uint8_t *block, const uint32_t *marks)
@@ -321,6 +339,7 @@ block_cache__keep(struct zp_block_cache *cache, const struct block_cache_entry *
 		    head->marks_count * sizeof(*marks));
 		entry_name(cache, entry);
 		cache->used = cache->head - cache->tail;
+		sets_spread(cache);
 	}
 	pthread_mutex_unlock(&cache->lock);
 }

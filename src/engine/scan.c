@@ -78,6 +78,20 @@ source_key(const struct zp_scan *scan, const struct source *source, uint8_t key_
 	zp_key_encode(&source->row.key, key_out);
 }
 
+/* The key that the source's segment gave last: after a failure its present row is none. */
+static void
+last_key(const struct zp_scan *scan, const struct source *source, uint8_t key_out[KEY_BYTES_MAX])
+{
+	const struct segment_iterator *iterator = source->iterator;
+
+	if (!is_pin(scan)) {
+		segment__columns_key_encode(iterator->last.columns, SEGMENT_TRACK_COLUMNS, key_out);
+		return;
+	}
+	memset(key_out, 0, KEY_BYTES_MAX);
+	zp_key_encode(&iterator->last.key, key_out);
+}
+
 static int
 source_compare(const struct zp_scan *scan, const struct source *a, const struct source *b)
 {
@@ -105,7 +119,7 @@ hole_open(const struct zp_scan *scan, struct source *source)
 	struct hole *hole = &source->hole;
 
 	if (!hole->is_there && source->has_row)
-		source_key(scan, source, hole->first);
+		last_key(scan, source, hole->first);
 	else if (!hole->is_there)
 		memcpy(hole->first, info->first_key, KEY_BYTES_MAX);
 	memcpy(hole->last, info->last_key, KEY_BYTES_MAX);
@@ -185,20 +199,8 @@ memory_next(const struct zp_scan *scan, struct source *source)
 static int
 iterator_next(const struct zp_scan *scan, struct source *source, struct zp_err *err)
 {
-	struct segment_entry entry;
-	struct segment_row row;
-	int rc;
-
-	if (is_pin(scan)) {
-		rc = segment__iterator_next(source->iterator, &row, err);
-		if (rc == ZP_OK)
-			source->row = row;
-		return rc;
-	}
-	rc = segment__entries_next(source->iterator, &entry, err);
-	if (rc == ZP_OK)
-		source->entry = entry;
-	return rc;
+	return is_pin(scan) ? segment__iterator_next(source->iterator, &source->row, err)
+			    : segment__entries_next(source->iterator, &source->entry, err);
 }
 
 static void
@@ -210,13 +212,15 @@ source_next(struct zp_scan *scan, struct source *source)
 	}
 	source->hole.is_there = false;
 	for (;;) {
-		struct zp_err why = {0};
+		struct zp_err why; /* not cleared for each of a million rows: read after a failure only */
 		int rc;
 
 		if (source->iterator == NULL)
 			source_open_next(scan, source);
 		if (source->over)
 			return;
+		why.code = ZP_OK;
+		why.text[0] = '\0';
 		rc = iterator_next(scan, source, &why);
 		if (rc == ZP_OK) {
 			source->has_row = true;
