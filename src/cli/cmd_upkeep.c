@@ -413,11 +413,9 @@ repair_print(struct cli_call *call, const struct zp_cli_repair *repair)
 		repair_shard_print(&text, repair, &repair->shards[i]);
 	if (repair->give_up_count == 0 && repair->suspended > 0)
 		zp_buf_printf(&text,
-		    "\n%" PRIu32 " shards are suspended, shard %016" PRIx64
-		    " first: %s\nmount or restore it; when there is no copy of it anywhere: zpin "
-		    "repair --give-up-shard %016" PRIx64,
-		    repair->suspended, repair->suspended_first, repair->suspended_why,
-		    repair->suspended_first);
+		    "\n%" PRIu32 " shards are suspended, the first: %s\nmount or restore it; when "
+		    "there is no copy of it anywhere: zpin repair --give-up-shard %016" PRIx64,
+		    repair->suspended, repair->suspended_why, repair->suspended_first);
 	else if (repair->damage[0] == '\0' && repair->give_up_count == 0)
 		zp_buf_append_text(&text, ", nothing was done");
 	return cli__print_line(call, zp_buf_slice(&text), &call->err);

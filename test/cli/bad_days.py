@@ -196,6 +196,10 @@ class SuspendedShard(Case):
 
     def test_it_is_given_up(self):
         self.ok("import", "--offline", MIXED)
+        for _ in range(2):  # the journal is trimmed
+            self.node.start()
+            self.ok("checkpoint")
+            self.node.end()
         segment = self.node.segments()[-1]
         shard = segment.parent
         count = len(self.exported("--offline"))
