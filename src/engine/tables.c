@@ -580,8 +580,9 @@ zp_tables_decode(struct zp_slice file, struct zp_tables **tables_out, struct zp_
 	}
 	if (rc < 0) {
 		zp_tables_free(decoding.tables);
-		/* Whatever the reason: a file that says such a thing is damaged. */
-		return zp_fail(err, ZP_E_CORRUPT, "tables: %s", why.text);
+		/* A file that says such a thing is damaged, whatever the reason, or newer. */
+		return zp_fail(
+		    err, rc == ZP_E_VERSION ? rc : ZP_E_CORRUPT, "tables: %s", why.text);
 	}
 	texts_renew(decoding.tables);
 	*tables_out = decoding.tables;

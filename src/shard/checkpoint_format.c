@@ -188,9 +188,11 @@ field_decode(
 		return shard_decode(field, checkpoint, err);
 	if (tag == TAG_ORIGIN)
 		return origin_decode(field, checkpoint, err);
-	if (tag >= sizeof(lengths) || lengths[tag] == 0 || field.length != lengths[tag])
-		return zp_fail(
-		    err, ZP_E_CORRUPT, "field %u of %zu bytes is not known", tag, field.length);
+	/* Not damage, for which an older checkpoint would be used. */
+	if (tag >= sizeof(lengths) || lengths[tag] == 0)
+		return zp_fail(err, ZP_E_VERSION, "field %u was written by a newer zpin", tag);
+	if (field.length != lengths[tag])
+		return zp_fail(err, ZP_E_CORRUPT, "field %u has %zu bytes", tag, field.length);
 	switch (tag) {
 	case TAG_NUMBER:
 		checkpoint->number = zp_load_u64le(field.data);

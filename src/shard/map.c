@@ -145,9 +145,10 @@ field_decode(uint16_t tag, struct zp_slice field, struct zp_shard_map *map, stru
 	case TAG_SHARD:
 		return range_decode(field, map, err);
 	default:
-		break;
+		return zp_fail(err, ZP_E_VERSION, "field %u was written by a newer zpin", tag);
 	}
-	return zp_fail(err, ZP_E_CORRUPT, "field %u of %zu bytes is not known", tag, field.length);
+	return zp_fail(err, ZP_E_CORRUPT,
+	    "field %u of %zu bytes has another length or is there twice", tag, field.length);
 }
 
 static int

@@ -253,6 +253,36 @@ checkpoint_says_of_its_own_shards_only(void **state)
 	}
 }
 
+/* A field that is not known is a newer zpin's, and one of a wrong length is damage. */
+static void
+newer_fields_are_said_to_be_newer(void **state)
+{
+	ZP_AUTO_BUF(file, SHARD__CHECKPOINT_BYTES_MAX);
+	static const struct {
+		const char *magic;
+		uint16_t tag;
+		int rc;
+	} cases[] = {{"ZPINchkp", 7, ZP_E_VERSION}, {"ZPINchkp", 9, ZP_E_VERSION},
+	    {"ZPINchkp", 0x7fff, ZP_E_VERSION}, {"ZPINchkp", 8, ZP_E_CORRUPT},
+	    {"ZPINmap1", 5, ZP_E_VERSION}, {"ZPINmap1", 0x7fff, ZP_E_VERSION},
+	    {"ZPINmap1", 3, ZP_E_CORRUPT}};
+
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(cases); i++) {
+		struct zp_checkpoint checkpoint;
+		struct zp_shard_map map;
+		uint8_t field[24] = {1};
+
+		zp_envelope_begin(&file, cases[i].magic);
+		zp_envelope_field(&file, 1, field, 8);
+		zp_envelope_field(&file, cases[i].tag, field, sizeof(field));
+		zp_envelope_end(&file);
+		assert_int_equal(cases[i].magic[4] == 'c'
+				     ? zp_checkpoint_decode(zp_buf_slice(&file), &checkpoint, NULL)
+				     : zp_shard_map_decode(zp_buf_slice(&file), &map, NULL),
+		    cases[i].rc);
+	}
+}
+
 /* Every single flipped byte and every cut is reported as damage (or, of the version, as newer), and
  * the output is left alone. */
 static void
@@ -589,6 +619,7 @@ main(void)
 	    cmocka_unit_test(checkpoint_is_read_back),
 	    cmocka_unit_test(checkpoint_damage_is_found),
 	    cmocka_unit_test(first_files_are_read),
+	    cmocka_unit_test(newer_fields_are_said_to_be_newer),
 	    cmocka_unit_test(checkpoint_says_of_its_own_shards_only),
 	    cmocka_unit_test(checkpoint_that_makes_no_sense_is_refused),
 	    cmocka_unit_test(changes_are_read_back),
