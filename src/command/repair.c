@@ -207,14 +207,24 @@ shards_check(struct zp_node *node, const struct zp_repair_options *repair, struc
 	return ZP_OK;
 }
 
+/* What is lost at the journal's end had numbers, and nothing may say which: with the mark gone,
+ * too, they would be given again, to other writes. So many batches of the least length are half a
+ * terabyte, more than the end of a journal that was never in files. */
+#define NUMBERS_PASSED_OVER (UINT64_C(1) << 32)
+
 /* Everything in files, as of a number above all that were ever given; then the journal begins anew.
  */
 static int
 journal_renew(struct zp_node *node, const struct zp_repair_options *repair, uint64_t last_known,
     struct zp_err *err)
 {
-	uint64_t trim, batch = zp_max_u64(last_known, zp_shards_applied_max(node->shards)) + 1;
-	int rc = zp_shards_flush(node->shards, err); /* what replaying froze */
+	uint64_t known = zp_max_u64(last_known, zp_shards_applied_max(node->shards));
+	uint64_t trim, batch = known + NUMBERS_PASSED_OVER;
+	int rc;
+
+	if (batch < known)
+		return zp_fail(err, ZP_E_FULL, "there are no numbers of batches left");
+	rc = zp_shards_flush(node->shards, err); /* what replaying froze */
 
 	if (rc == ZP_OK)
 		rc = command__give_up_end(node, repair, batch, err);

@@ -140,6 +140,33 @@ lost_files_cost_their_pins(void **state)
 	}
 }
 
+/* The journal's end is gone, and the mark that named it: the numbers of the batches that were lost
+ * are not given to others. */
+static void
+no_number_comes_again(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_node_facts facts;
+	struct zp_err err = {0};
+	uint64_t last;
+
+	killed_make(&fixture);
+	fixture_shell(&fixture, "cp -a . ../copy.$PPID");
+	fixture_open(&fixture);
+	zp_node_facts_get(fixture.node, &facts);
+	last = facts.journal.last_batch;
+	fixture_close(&fixture);
+	fixture_shell(&fixture, "rm -rf ./* && mv ../copy.$PPID/* . && rmdir ../copy.$PPID");
+	fixture_shell(&fixture, "rm journal/mark $(ls journal/*.log | tail -3)");
+	byte_flip(&fixture, "journal/journal-0000000000000001.log", 400);
+	assert_true(repair(&fixture, true).journal.last_known < last);
+	fixture_open(&fixture);
+	assert_int_equal(fixture_pin(&fixture, 1000, "b", &err), 0);
+	zp_node_facts_get(fixture.node, &facts);
+	assert_true(facts.journal.first_batch > last);
+	fixture_drop(&fixture);
+}
+
 /* Cut short before the old files went: the node is refused until it is repeated, which adds
  * nothing. */
 static void
@@ -428,6 +455,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(one_damaged_batch_costs_its_pin),
 	    cmocka_unit_test(lost_files_cost_their_pins),
+	    cmocka_unit_test(no_number_comes_again),
 	    cmocka_unit_test(a_repair_can_be_repeated),
 	    cmocka_unit_test(lost_lists_have_stand_ins),
 	    cmocka_unit_test(a_stand_in_takes_no_id_of_a_peer),
