@@ -29,6 +29,7 @@ struct zp_import {
 	bool line_is_whole;            /* it only waits for room */
 	struct zp_list *deleting;      /* replace: what is there */
 	bool is_deleting;
+	uint64_t deletes_sent;
 	bool is_finishing;
 
 	/* Shared with the commit thread. */
@@ -260,6 +261,16 @@ failure_get(struct zp_import *import, struct zp_err *err)
 
 /* ---- Replace: deleting what is there -------------------------------------------------------- */
 
+/* To look for damage first would be to read everything twice. */
+static int
+delete_stop(struct zp_import *import, const struct zp_err *why, struct zp_err *err)
+{
+	return zp_fail(err, why->code,
+	    "%llu pins were deleted already, nothing was imported, and the rest cannot all be "
+	    "deleted: %.300s",
+	    (unsigned long long)import->deletes_sent, why->text);
+}
+
 /* ZP_E_FULL: it goes on when a batch is free. */
 static int
 delete_go_on(struct zp_import *import, struct zp_err *err)
@@ -267,25 +278,27 @@ delete_go_on(struct zp_import *import, struct zp_err *err)
 	while (import->deleting != NULL) {
 		struct import__batch *batch = filling_get(import);
 		struct zp_record record;
+		struct zp_err why = {0};
 		struct zp_key key;
 		int rc = ZP_OK;
 
 		if (batch == NULL)
 			return ZP_E_FULL;
 		while (batch->batch.count < IMPORT__BATCH_WRITES_MAX &&
-		       (rc = zp_list_next(import->deleting, &key, &record, err)) == ZP_OK) {
+		       (rc = zp_list_next(import->deleting, &key, &record, &why)) == ZP_OK) {
 			/* What cannot be listed cannot be removed: rather early than at the end. */
-			rc = zp_list_damage(import->deleting, err);
+			rc = zp_list_damage(import->deleting, &why);
 			if (rc < 0)
 				break;
 			import__delete_add(batch, &key);
 		}
 		if (rc < 0)
-			return rc;
+			return delete_stop(import, &why, err);
 		if (rc == ZP_END) {
 			zp_list_close(import->deleting);
 			import->deleting = NULL;
 		}
+		import->deletes_sent += batch->batch.count;
 		rc = batch->batch.count > 0 ? filling_send(import, err) : ZP_OK;
 		if (rc < 0)
 			return rc;
@@ -438,7 +451,8 @@ zp_import_feed(struct zp_import *import, const void *bytes, size_t length, size_
 		rc = lines_take(import, bytes, length, &taken, err);
 	if (rc == ZP_E_FULL)
 		rc = ZP_OK; /* `ready` follows */
-	if (rc < 0 && import->filling != NULL && import->filling->batch.count > 0)
+	if (rc < 0 && !import->is_deleting && import->filling != NULL &&
+	    import->filling->batch.count > 0)
 		zp_ignore(filling_send(import, NULL)); /* what came before a bad line is kept */
 	zp_mutex_lock(&import->lock);
 	import->progress.lines = import->lines;

@@ -169,7 +169,7 @@ manifest_choose(struct zp_engine *engine, const struct listing *listing,
 	}
 	if (why.code != ZP_OK)
 		return zp_fail(err, ZP_E_CORRUPT,
-		    "no manifest is whole (%s): restore the shard from a snapshot or replica", why.text);
+		    "no manifest is whole (%s): restore the shard from a snapshot or copy", why.text);
 	return zp_fail(err, ZP_E_NOT_FOUND, "no manifest: is the dataset mounted?");
 }
 

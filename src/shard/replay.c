@@ -140,7 +140,8 @@ zp_shards_replay_begin(struct zp_shards *shards, uint64_t first, uint64_t last, 
 		if (covered > last)
 			return zp_fail(err, ZP_E_CONFLICT,
 			    "shard %016llx has batches up to %llu, but the journal ends at %llu: "
-			    "the journal was lost or rolled back; restore the node from a snapshot",
+			    "the journal was lost or rolled back; restore its files from a copy, "
+			    "or see `zpin repair --help`",
 			    (unsigned long long)shards->map.ranges[i].id,
 			    (unsigned long long)covered, (unsigned long long)last);
 		shards->members[i].covered = covered;

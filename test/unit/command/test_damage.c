@@ -117,6 +117,29 @@ a_list_that_rested_still_tells_it(void **state)
 	fixture_drop(&fixture);
 }
 
+/* An import that replaces stops at the damage, and says how much it deleted before. */
+static void
+a_replacing_import_tells_what_it_did(void **state)
+{
+	struct zp_import_options options = {.replace = true};
+	struct node_fixture fixture;
+	struct zp_import *import;
+	struct zp_err err = {0};
+	size_t taken;
+
+	(void)state;
+	damage_make(&fixture);
+	assert_int_equal(
+	    zp_import_open(fixture.node, &options, NULL, NULL, NULL, &import, &err), 0);
+	/* The damage is in the first batch of them, which is not sent then. */
+	assert_int_equal(zp_import_feed(import, "", 0, &taken, &err), ZP_E_CORRUPT);
+	assert_non_null(strstr(err.text, "0 pins were deleted already, nothing was imported"));
+	assert_names_the_place(&fixture, err.text);
+	zp_import_close(import);
+	assert_int_equal(fixture_count(&fixture), PINS);
+	fixture_drop(&fixture);
+}
+
 /* However often and by whom it is met. */
 static void
 damage_is_counted_and_named_once(void **state)
@@ -170,6 +193,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_list_goes_on_behind_damage_and_tells_it),
 	    cmocka_unit_test(a_list_that_rested_still_tells_it),
+	    cmocka_unit_test(a_replacing_import_tells_what_it_did),
 	    cmocka_unit_test(damage_is_counted_and_named_once),
 	    cmocka_unit_test(a_whole_node_has_none),
 	};
