@@ -55,10 +55,19 @@ expire_floor_lower(struct zp_engine *engine, const struct zp_change *change)
 		;
 }
 
+static void
+change_prefetch(const struct zp_change *change)
+{
+	__builtin_prefetch(change);
+	__builtin_prefetch(&change->new_record);
+	__builtin_prefetch(&change->new_record.texts);
+}
+
 void
 zp_engine_apply_all(struct zp_engine *engine, const struct zp_change *const *changes, size_t count)
 {
-	enum { AHEAD = 8 }; /* changes whose slots are under way while one is applied */
+	enum { AHEAD = 8 };       /* changes whose slots are under way while one is applied; */
+	enum { FAR = 2 * AHEAD }; /* those themselves are, before their keys are looked at */
 	struct memtable_place places[AHEAD];
 
 	ZP_ASSERT(!zp_engine_is_suspended(engine));
@@ -68,6 +77,8 @@ zp_engine_apply_all(struct zp_engine *engine, const struct zp_change *const *cha
 		const struct zp_change *change = changes[i];
 
 		ZP_ASSERT(change->has_old || change->has_new);
+		if (i + FAR < count)
+			change_prefetch(changes[i + FAR]);
 		memtable__put(engine->active, &places[i % AHEAD],
 		    change->has_new ? &change->new_record : NULL);
 		if (i + AHEAD < count)

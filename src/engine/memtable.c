@@ -546,6 +546,26 @@ bucket_of(const struct sort_item *item, uint64_t low, uint64_t span, size_t coun
 	return (size_t)(((unsigned __int128)above * (count - 1)) / (span == 0 ? 1 : span));
 }
 
+/* A bucket. Nearly all have few items, which are not worth a call of qsort. */
+static void
+bucket_sort(struct sort_item *items, size_t count)
+{
+	enum { FEW = 16 };
+
+	if (count > FEW) {
+		qsort(items, count, sizeof(*items), sort_item_compare);
+		return;
+	}
+	for (size_t i = 1; i < count; i++) {
+		struct sort_item item = items[i];
+		size_t at = i;
+
+		for (; at > 0 && sort_item_compare(&item, &items[at - 1]) < 0; at--)
+			items[at] = items[at - 1];
+		items[at] = item;
+	}
+}
+
 /*
  * Digests are uniform, so one pass into as many buckets as items leaves about one in each. Prefixes that
  * are not (chosen ones) share buckets, which are sorted like any array.
@@ -574,7 +594,7 @@ items_sort(struct sort_item *items, size_t count)
 	/* Each end is now the beginning of the next bucket. */
 	for (size_t i = 0, begin = 0; i < count; begin = ends[i++]) {
 		if (ends[i] - begin > 1)
-			qsort(&spread[begin], ends[i] - begin, sizeof(*spread), sort_item_compare);
+			bucket_sort(&spread[begin], ends[i] - begin);
 	}
 	memcpy(items, spread, count * sizeof(*spread));
 	zp_free(spread);
