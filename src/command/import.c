@@ -144,9 +144,13 @@ zp_import_close(struct zp_import *import)
 static void
 batch_count(struct zp_import *import, const struct import__batch *batch)
 {
+	enum { AHEAD = 8 }; /* writes that are brought nearer */
+
 	for (size_t i = 0; i < batch->batch.count; i++) {
 		const struct zp_write *write = &batch->writes[i];
 
+		if (i + AHEAD < batch->batch.count)
+			__builtin_prefetch(write + AHEAD);
 		if (write->rc < 0 && import->failure == 0) {
 			import->failure = zp_fail(&import->failure_err, write->rc,
 			    "lines %llu to %llu: %.300s", (unsigned long long)batch->line_first,
