@@ -69,16 +69,10 @@ struct replaying {
 static int
 lost_peers_add(struct replaying *replaying, uint32_t id_end, struct zp_err *err)
 {
-	uint32_t id;
 	int rc = ZP_OK;
 
-	while (rc == ZP_OK && (id = zp_tables_peer_next(replaying->tables)) < id_end) {
-		uint8_t bytes[2 + 32] = {0}; /* an identity multihash of the text */
-		int length = snprintf((char *)bytes + 2, sizeof(bytes) - 2, "lost peer %u", id);
-
-		bytes[1] = (uint8_t)length;
-		rc = zp_tables_peer_add(
-		    replaying->tables, id, (struct zp_slice){bytes, 2 + (size_t)length}, err);
+	while (rc == ZP_OK && zp_tables_peer_next(replaying->tables) < id_end) {
+		rc = zp_tables_peer_lose(replaying->tables, err);
 		replaying->lost_peers += rc == ZP_OK;
 	}
 	return rc;
@@ -90,12 +84,8 @@ lost_lists_add(struct replaying *replaying, uint32_t id_end, struct zp_err *err)
 	int rc = ZP_OK;
 
 	while (rc == ZP_OK && zp_tables_list_next(replaying->tables) < id_end) {
-		uint32_t peer = zp_tables_peer_next(replaying->tables);
-
-		rc = lost_peers_add(replaying, peer + 1, err);
-		if (rc == ZP_OK)
-			rc = zp_tables_list_add(replaying->tables,
-			    zp_tables_list_next(replaying->tables), &peer, 1, err);
+		rc = zp_tables_list_lose(replaying->tables, err);
+		replaying->lost_peers += rc == ZP_OK;
 		replaying->lost_lists += rc == ZP_OK;
 	}
 	return rc;

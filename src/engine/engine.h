@@ -303,6 +303,15 @@ ZP_MUST_CHECK int zp_tables_peer_add(struct zp_tables *tables, uint32_t id, stru
     struct zp_err *err);
 ZP_MUST_CHECK int zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
     size_t count, struct zp_err *err);
+/*
+ * Stand-ins under the next ids, for what was given by a batch that is lost: a peer id that nobody has,
+ * and a list of one of its own. When the real one comes after all it takes the place; adding a stand-in
+ * where it stands does nothing. For opening and repair, while nobody else reads.
+ */
+ZP_MUST_CHECK int zp_tables_peer_lose(struct zp_tables *tables, struct zp_err *err);
+ZP_MUST_CHECK int zp_tables_list_lose(struct zp_tables *tables, struct zp_err *err);
+bool zp_tables_list_is_lost(const struct zp_tables *tables, uint32_t id);
+
 /* From now on `from` reads as `to` in every list. ZP_E_INVALID: that would go in a circle. */
 ZP_MUST_CHECK int zp_tables_peer_move(struct zp_tables *tables, uint32_t from, uint32_t to,
     struct zp_err *err);

@@ -10,6 +10,7 @@
 #include "engine/engine_internal.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 
 enum {
 	CHUNK_ENTRIES = 4096,
@@ -254,6 +255,144 @@ list_json(const struct zp_tables *tables, const struct list *list)
 	return json;
 }
 
+/* Whether the way from `id` along the moves comes by `peer`. */
+static bool
+moves_pass(const struct zp_tables *tables, uint32_t id, uint32_t peer)
+{
+	while (id != 0 && id != peer)
+		id = peer_at(tables, id)->moved_to;
+	return id != 0;
+}
+
+static bool
+list_names(const struct zp_tables *tables, const struct list *list, uint32_t peer)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (moves_pass(tables, list->peers[i], peer))
+			return true;
+	}
+	return false;
+}
+
+/* ---- Stand-ins for what is lost --------------------------------------------------------------- */
+
+#define LOST_PEER "lost peer %u"
+#define LOST_LIST "lost list %u"
+
+/* A peer id that nobody has: an identity multihash of the text. */
+static struct zp_slice
+lost_content(const char *format, uint32_t id, uint8_t bytes[34])
+{
+	int length = snprintf((char *)bytes + 2, 32, format, id);
+
+	bytes[0] = 0;
+	bytes[1] = (uint8_t)length;
+	return (struct zp_slice){bytes, 2 + (size_t)length};
+}
+
+static bool
+is_stand_in(struct zp_slice binary)
+{
+	static const char peer[] = LOST_PEER, list[] = LOST_LIST;
+	size_t length = sizeof(peer) - sizeof("%u");
+
+	return binary.length > 2 + length && binary.data[0] == 0 &&
+	    (memcmp(binary.data + 2, peer, length) == 0 ||
+		memcmp(binary.data + 2, list, length) == 0);
+}
+
+bool
+zp_tables_list_is_lost(const struct zp_tables *tables, uint32_t id)
+{
+	uint8_t bytes[34];
+
+	return id != 0 && id <= tables->list_count && list_at(tables, id)->count == 1 &&
+	    zp_slice_equal(peer_content(tables, list_at(tables, id)->peers[0]),
+		lost_content(LOST_LIST, id, bytes));
+}
+
+int
+zp_tables_peer_lose(struct zp_tables *tables, struct zp_err *err)
+{
+	uint32_t id = zp_tables_peer_next(tables);
+	uint8_t bytes[34];
+
+	return zp_tables_peer_add(tables, id, lost_content(LOST_PEER, id, bytes), err);
+}
+
+int
+zp_tables_list_lose(struct zp_tables *tables, struct zp_err *err)
+{
+	uint32_t id = zp_tables_list_next(tables), peer = zp_tables_peer_next(tables);
+	uint8_t bytes[34];
+	int rc = zp_tables_peer_add(tables, peer, lost_content(LOST_LIST, id, bytes), err);
+
+	return rc < 0 ? rc : zp_tables_list_add(tables, id, &peer, 1, err);
+}
+
+static void
+json_renew(struct zp_tables *tables, struct list *list)
+{
+	tables->retired = zp_realloc(
+	    tables->retired, (tables->retired_count + 1) * sizeof(struct zp_buf *));
+	tables->retired[tables->retired_count++] =
+	    atomic_exchange(&list->json, list_json(tables, list));
+}
+
+/* The list's peers after all. Found by its new content from now on; the old one's place in the index
+ * leads to it, too, and is passed over. */
+static void
+list_replace(struct zp_tables *tables, uint32_t id, struct zp_slice content)
+{
+	struct list *list = list_at(tables, id);
+
+	tables->file_bytes += content.length - list->count * sizeof(uint32_t);
+	zp_free(list->peers);
+	list->peers = zp_alloc(content.length);
+	memcpy(list->peers, content.data, content.length);
+	list->count = (uint32_t)(content.length / sizeof(uint32_t));
+	index_add(tables, &tables->list_index, list_content, id);
+	json_renew(tables, list);
+	tables->generation++;
+}
+
+/* A peer comes under an id that stood in for it. If it stood in for a list, that list gets another. */
+static int
+peer_replace(struct zp_tables *tables, uint32_t id, struct zp_slice binary, struct zp_err *err)
+{
+	struct peer *peer = peer_at(tables, id);
+	uint32_t moved[1] = {zp_tables_peer_next(tables)};
+	uint32_t lost = 0;
+	uint8_t bytes[34];
+	int rc;
+
+	for (uint32_t list = 1; lost == 0 && list <= tables->list_count; list++) {
+		if (list_at(tables, list)->peers[0] == id && zp_tables_list_is_lost(tables, list))
+			lost = list;
+	}
+	rc = file_room_check(tables, binary.length, err);
+	tables->file_bytes += binary.length - peer->length;
+	zp_free(peer->binary);
+	peer->binary = zp_alloc(binary.length);
+	memcpy(peer->binary, binary.data, binary.length);
+	peer->length = (uint32_t)binary.length;
+	index_add(tables, &tables->peer_index, peer_content, id);
+	tables->generation++;
+	if (rc == ZP_OK && lost != 0)
+		rc = zp_tables_peer_add(
+		    tables, moved[0], lost_content(LOST_LIST, lost, bytes), err);
+	if (rc == ZP_OK && lost != 0)
+		list_replace(tables, lost,
+		    (struct zp_slice){(const uint8_t *)moved, sizeof(moved)});
+	for (uint32_t list = 1; list <= tables->list_count; list++) {
+		if (list_names(tables, list_at(tables, list), id))
+			json_renew(tables, list_at(tables, list));
+	}
+	return rc;
+}
+
+/* ---- Adding peers and lists ------------------------------------------------------------------- */
+
 int
 zp_tables_peer_add(struct zp_tables *tables, uint32_t id, struct zp_slice binary,
     struct zp_err *err)
@@ -263,8 +402,15 @@ zp_tables_peer_add(struct zp_tables *tables, uint32_t id, struct zp_slice binary
 	int rc;
 
 	if (id != 0 && id <= tables->peer_count) {
-		if (!zp_slice_equal(peer_content(tables, id), binary))
+		if (!zp_slice_equal(peer_content(tables, id), binary)) {
+			/* Of one and its stand-in the real one counts, whichever came first. */
+			if (is_stand_in(binary))
+				return ZP_OK;
+			if (is_stand_in(peer_content(tables, id)) && binary.length > 0 &&
+			    binary.length <= ZP_PEER_ID_BYTES_MAX)
+				return peer_replace(tables, id, binary, err);
 			return zp_fail(err, ZP_E_CORRUPT, "peer %u is defined twice", id);
+		}
 		return ZP_OK;
 	}
 	if (binary.length == 0 || binary.length > ZP_PEER_ID_BYTES_MAX)
@@ -297,17 +443,18 @@ zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
 {
 	struct zp_slice content = {
 	    .data = (const uint8_t *)peers, .length = count * sizeof(uint32_t)};
+	bool is_lost = zp_tables_list_is_lost(tables, id);
 	struct list *list;
 	int rc;
 
-	if (id != 0 && id <= tables->list_count) {
+	if (id != 0 && id <= tables->list_count && !is_lost) {
 		if (!zp_slice_equal(list_content(tables, id), content))
 			return zp_fail(err, ZP_E_CORRUPT, "allocation list %u is defined twice", id);
 		return ZP_OK;
 	}
 	if (count == 0 || count > ZP_ALLOCATIONS_COUNT_MAX)
 		return zp_fail(err, ZP_E_INVALID, "an allocation list of %zu peers", count);
-	if (id != tables->list_count + 1)
+	if (!is_lost && id != tables->list_count + 1)
 		return zp_fail(err, ZP_E_CORRUPT, "allocation list %u comes behind list %u", id,
 		    tables->list_count);
 	if (id >= ZP_ALLOCATION_LISTS_MAX)
@@ -320,6 +467,11 @@ zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
 		if (peers[i] == 0 || peers[i] > tables->peer_count)
 			return zp_fail(err, ZP_E_CORRUPT, "allocation list %u names peer %u, which is not known",
 			    id, peers[i]);
+	}
+	if (is_lost) {
+		if (!zp_slice_equal(list_content(tables, id), content))
+			list_replace(tables, id, content);
+		return ZP_OK;
 	}
 	if (tables->lists[id / CHUNK_ENTRIES] == NULL)
 		tables->lists[id / CHUNK_ENTRIES] =
@@ -334,25 +486,6 @@ zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
 	index_add(tables, &tables->list_index, list_content, id);
 	tables->generation++;
 	return ZP_OK;
-}
-
-/* Whether the way from `id` along the moves comes by `peer`. */
-static bool
-moves_pass(const struct zp_tables *tables, uint32_t id, uint32_t peer)
-{
-	while (id != 0 && id != peer)
-		id = peer_at(tables, id)->moved_to;
-	return id != 0;
-}
-
-static bool
-list_names(const struct zp_tables *tables, const struct list *list, uint32_t peer)
-{
-	for (uint32_t i = 0; i < list->count; i++) {
-		if (moves_pass(tables, list->peers[i], peer))
-			return true;
-	}
-	return false;
 }
 
 /* The move without its effect on the lists' texts. */
@@ -395,10 +528,7 @@ zp_tables_peer_move(struct zp_tables *tables, uint32_t from, uint32_t to, struct
 
 		if (!list_names(tables, list, from))
 			continue;
-		tables->retired = zp_realloc(tables->retired,
-		    (tables->retired_count + 1) * sizeof(struct zp_buf *));
-		tables->retired[tables->retired_count++] =
-		    atomic_exchange(&list->json, list_json(tables, list));
+		json_renew(tables, list);
 	}
 	return ZP_OK;
 }

@@ -411,6 +411,10 @@ tables_add(struct zp_tables *tables, const struct zp_tables *from, struct zp_err
 
 		if (tag == 1) {
 			rc = zp_tables_peer_add(tables, id, rest, err);
+		} else if (tag == 2 && zp_tables_list_is_lost(from, id)) {
+			/* Its peer may be another's by now. */
+			if (id == zp_tables_list_next(tables))
+				rc = zp_tables_list_lose(tables, err);
 		} else if (tag == 2) {
 			ZP_ASSERT(rest.length <= sizeof(peers));
 			memcpy(peers, rest.data, rest.length);

@@ -352,6 +352,76 @@ a_stand_in_takes_no_id_of_a_peer(void **state)
 	fixture_drop(&fixture);
 }
 
+/* A repair that put stand-ins into files is cut short, and repeated with a better copy of the
+ * journal: what is real takes their places, and a list that is still lost does not get another's
+ * peer. */
+static void
+what_comes_after_all_takes_its_place(void **state)
+{
+	for (int better = 0; better < 2; better++) {
+		struct zp_journal_record stranger = {.shard_id = 12345, .operation = ZP_OP_DELETE};
+		struct zp_key key = fixture_key(0);
+		struct node_fixture fixture;
+		struct zp_repair_report report;
+		struct zp_slice json;
+		struct zp_err err = {0};
+		ZP_AUTO_BUF(payload, 4096);
+
+		fixture_make(&fixture, 2);
+		pin_listed(&fixture, 0, "first", "12");
+		pin_listed(&fixture, 1, "second", "21"); /* list 2 */
+		pin_listed(&fixture, 2, "third", "21");
+		pin_listed(&fixture, 3, "fourth", "3"); /* peer 3, list 3 */
+		pin_listed(&fixture, 4, "fifth", "3");
+		node_kill(&fixture);
+		fixture_shell(&fixture, "cp -a journal good");
+		zp_shard_delete_encode(&key, &payload);
+		stranger.payload = zp_buf_slice(&payload);
+		/* Such a record ends the repair when all before it is in files. */
+		record_append(&fixture, &stranger);
+		batch_spoil(&fixture, "second");
+		batch_spoil(&fixture, "fourth");
+		fixture.options.memtable_bytes_max = 1;
+		assert_int_equal(
+		    zp_node_repair(&fixture.options,
+			&(struct zp_repair_options){.accept_loss = true}, &report, &err),
+		    ZP_E_CORRUPT);
+		fixture.options.memtable_bytes_max = 0;
+		fixture_shell(
+		    &fixture, "ls shards/*/*.tab > /dev/null && rm -r journal && mv good journal");
+		if (better == 0) { /* all of it */
+			fixture_open(&fixture);
+			assert_int_equal(fixture_count(&fixture), 5);
+			pin_listed(&fixture, 5, "second again", "21");
+			assert_true(zp_slice_equal(
+			    allocations_of(&fixture, 1), allocations_of(&fixture, 5)));
+		} else { /* list 2 is lost still, peer 3 is not */
+			batch_spoil(&fixture, "second");
+			report = repair(&fixture, true);
+			assert_int_equal(report.journal.missing, 1);
+			fixture_open(&fixture);
+			assert_int_equal(fixture_count(&fixture), 4);
+		}
+		json = allocations_of(&fixture, 0);
+		assert_non_null(memchr(json.data, ',', json.length));
+		pin_listed(&fixture, 6, "sixth", "3");
+		assert_true(
+		    zp_slice_equal(allocations_of(&fixture, 4), allocations_of(&fixture, 6)));
+		assert_true(
+		    zp_slice_equal(allocations_of(&fixture, 3), allocations_of(&fixture, 6)));
+		assert_false(
+		    zp_slice_equal(allocations_of(&fixture, 2), allocations_of(&fixture, 6)));
+		/* And over a restart, from the files. */
+		fixture_close(&fixture);
+		fixture_open(&fixture);
+		assert_true(
+		    zp_slice_equal(allocations_of(&fixture, 4), allocations_of(&fixture, 6)));
+		assert_false(
+		    zp_slice_equal(allocations_of(&fixture, 2), allocations_of(&fixture, 6)));
+		fixture_drop(&fixture);
+	}
+}
+
 /* What names a peer whose batch is lost: a move to it, and a status at it. */
 static void
 lost_peers_have_stand_ins(void **state)
@@ -459,6 +529,7 @@ main(void)
 	    cmocka_unit_test(a_repair_can_be_repeated),
 	    cmocka_unit_test(lost_lists_have_stand_ins),
 	    cmocka_unit_test(a_stand_in_takes_no_id_of_a_peer),
+	    cmocka_unit_test(what_comes_after_all_takes_its_place),
 	    cmocka_unit_test(lost_peers_have_stand_ins),
 	    cmocka_unit_test(a_repair_that_failed_hides_nothing),
 	    cmocka_unit_test(a_suspended_shard_forbids_it),
