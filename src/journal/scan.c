@@ -168,7 +168,9 @@ wanted_at(struct journal_scan *scan, uint64_t offset, const struct wanted *wante
 		return rc;
 	length = journal__frame_length(bytes);
 	number = journal__frame_number(bytes);
-	/* The cheap questions first: a payload may be full of what looks like a batch. */
+	/* The cheap questions first: a payload may be full of what looks like a batch. That it is
+	 * not one that a client made is for the cluster's id, which is random and told to nobody,
+	 * to show. */
 	if (length == 0 || length > left || !journal__frame_is_of(bytes, wanted->identity) ||
 	    number < wanted->number_min || journal__frame_durable(bytes) < wanted->durable_min)
 		return ZP_END;
