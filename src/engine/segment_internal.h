@@ -320,6 +320,9 @@ struct segment_hash *segment__hash_new(void);
 void segment__hash_free(struct segment_hash *hash);
 void segment__hash_update(struct segment_hash *hash, const void *data, size_t length);
 struct zp_hash128 segment__hash_end(const struct segment_hash *hash);
+/* zp_hash64 of bytes that come in pieces, for segment__hash_update and _free. */
+struct segment_hash *segment__hash64_new(uint64_t seed);
+uint64_t segment__hash64_end(const struct segment_hash *hash);
 
 /* ---- segment_open.c ------------------------------------------------------------------------- */
 
@@ -329,7 +332,11 @@ struct segment {
 	struct segment_footer footer;
 	struct segment_layout layout;
 	struct filter filter;
-	uint8_t *directory; /* owned; checked at open */
+	uint8_t *directory; /* bucketed; owned; checked at open */
+	/* Ordered (segment_ordered.c), owned: of each part of the directory the key columns of its first row,
+	 * and a hash of its bytes. */
+	uint64_t *part_firsts;
+	uint64_t *part_hashes;
 	uint8_t *fences;    /* owned; checked at open */
 	uint64_t fences_count;
 	uint64_t blocks_end;               /* where groups end and the directory begins */
@@ -339,6 +346,34 @@ struct segment {
 	char label[ZP_FILE_NAME_MAX + 16]; /* for errors */
 	atomic_uint users;
 };
+
+/* One block's place. */
+struct block_place {
+	uint64_t offset;
+	uint32_t length;
+	uint64_t number;
+};
+
+/* ---- segment_ordered.c: the directory of an ordered segment ---------------------------------- */
+
+/* The part of it that a reader has at hand; zeroed at first. */
+struct ordered_part {
+	uint8_t *bytes; /* owned */
+	uint64_t number;
+};
+void segment__ordered_part_done(struct ordered_part *part);
+
+/* Reads and checks all of it. */
+ZP_MUST_CHECK int segment__ordered_open(struct segment *segment, struct zp_err *err);
+uint64_t segment__ordered_bytes(const struct segment *segment); /* that stay in memory */
+ZP_MUST_CHECK int segment__ordered_place(const struct segment *segment, uint64_t block,
+    struct ordered_part *part, struct block_place *place_out, struct zp_err *err);
+/* The key of the first row of a block whose place was asked for last. */
+void segment__ordered_first(const struct segment *segment, uint64_t block,
+    const struct ordered_part *part, uint64_t *columns_out);
+/* The last block whose first row is not above `from`; block 0 where all are. */
+ZP_MUST_CHECK int segment__ordered_find(const struct segment *segment, const uint64_t *from,
+    struct ordered_part *part, uint64_t *block_out, struct zp_err *err);
 
 /* ---- segment_get.c -------------------------------------------------------------------------- */
 
@@ -364,13 +399,6 @@ void probe__locate(struct segment_probe *probe);
 ZP_MUST_CHECK int probe__end(struct segment_probe *probe, struct segment_scratch *scratch,
     struct segment_row *row_out, struct zp_err *err);
 
-/* One block's place. */
-struct block_place {
-	uint64_t offset;
-	uint32_t length;
-	uint64_t number;
-};
-
 struct group_entry {
 	uint64_t offset;        /* of its first block */
 	uint32_t bytes;         /* of all its blocks */
@@ -389,10 +417,6 @@ struct block_place segment__fence_place(
 /* The fence to look behind for `key` among first … end − 1: the last whose key is not above it. */
 uint64_t segment__fence_find(
     const struct segment *segment, uint64_t first, uint64_t end, const uint8_t key[ZP_KEY_BYTES]);
-
-/* The directory of an ordered segment. */
-struct block_place segment__ordered_place(const struct segment *segment, uint64_t block);
-void segment__ordered_first(const struct segment *segment, uint64_t block, uint64_t *columns_out);
 
 /* Makes the error for a fault of block `number`. */
 int segment__block_fault(

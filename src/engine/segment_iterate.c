@@ -121,12 +121,16 @@ static int
 place_next(struct segment_iterator *iterator, struct zp_err *err)
 {
 	const struct segment *segment = iterator->segment;
+	int rc;
 
 	if (segment->layout.is_bucketed)
 		return place_next_bucketed(iterator, err);
 	if (iterator->bucket == segment->footer.blocks)
 		return ZP_END;
-	iterator->place = segment__ordered_place(segment, iterator->bucket++);
+	rc = segment__ordered_place(
+	    segment, iterator->bucket++, &iterator->part, &iterator->place, err);
+	if (rc != 0)
+		return rc;
 	return window_fill(iterator, iterator->place.offset, iterator->place.length, true, err);
 }
 
@@ -356,6 +360,7 @@ segment__iterator_close(struct segment_iterator *iterator)
 		return;
 	segment__release(iterator->segment);
 	segment__scratch_done(&iterator->scratch);
+	segment__ordered_part_done(&iterator->part);
 	zp_free(iterator->window.bytes);
 	zp_free(iterator);
 }
@@ -443,26 +448,6 @@ segment__iterator_open(struct segment *segment, const struct zp_key *from, enum 
 	return 0;
 }
 
-/* The last block whose first row is not above `from`. */
-static uint64_t
-ordered_find(const struct segment *segment, const uint64_t *from)
-{
-	uint64_t low = 1, high = segment->footer.blocks;
-	size_t keys = segment__key_columns(segment->layout.family);
-
-	while (low < high) {
-		uint64_t middle = (low + high) / 2;
-		uint64_t first[SEGMENT_KEY_COLUMNS_MAX];
-
-		segment__ordered_first(segment, middle, first);
-		if (segment__columns_compare(first, from, keys) <= 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low - 1;
-}
-
 int
 segment__entries_open(struct segment *segment, const uint64_t *from,
     struct segment_iterator **iterator_out, struct zp_err *err)
@@ -475,7 +460,7 @@ segment__entries_open(struct segment *segment, const uint64_t *from,
 	keys = segment__key_columns(segment->layout.family);
 	iterator = iterator_new(segment, from != NULL);
 	if (from != NULL)
-		iterator->bucket = ordered_find(segment, from);
+		rc = segment__ordered_find(segment, from, &iterator->part, &iterator->bucket, err);
 	while (from != NULL && rc == 0 && iterator->next_row == iterator->rows.count) {
 		rc = iterator__block(iterator, err);
 		for (; rc == 0 && iterator->next_row < iterator->rows.count; iterator->next_row++) {

@@ -24,6 +24,7 @@ struct segment_iterator {
 	uint64_t fence_first; /* of that bucket */
 	uint64_t fences_end;
 	struct read_window window;
+	struct ordered_part part;       /* of an ordered segment */
 	struct segment_scratch scratch; /* for texts */
 	struct block_place place;       /* of the block that is decoded */
 	const uint8_t *place_first; /* its first key as the fences have it; NULL without a fence */

@@ -99,31 +99,6 @@ segment__fence_find(
 	return low - 1;
 }
 
-static size_t
-ordered_entry_bytes(const struct segment *segment)
-{
-	return 16 + 8 * segment__key_columns(segment->layout.family);
-}
-
-struct block_place
-segment__ordered_place(const struct segment *segment, uint64_t block)
-{
-	const uint8_t *entry = segment->directory + block * ordered_entry_bytes(segment);
-
-	return (struct block_place){
-	    .offset = zp_load_u64le(entry),
-	    .length = zp_load_u32le(entry + 8),
-	    .number = block,
-	};
-}
-
-void
-segment__ordered_first(const struct segment *segment, uint64_t block, uint64_t *columns_out)
-{
-	memcpy(columns_out, segment->directory + block * ordered_entry_bytes(segment) + 16,
-	    8 * segment__key_columns(segment->layout.family));
-}
-
 int
 segment__block_fault(
     const struct segment *segment, uint64_t number, const char *fault, struct zp_err *err)
@@ -263,42 +238,6 @@ bucketed_check(struct segment *segment)
 		   : "footer, directory and fences count different blocks";
 }
 
-static const char *
-ordered_check(struct segment *segment)
-{
-	uint64_t at = SEGMENT_HEADER_BYTES, blocks = segment->footer.blocks;
-	uint64_t length = segment->footer.sections[SECTION_DIRECTORY].length;
-	size_t columns = segment__key_columns(segment->layout.family);
-	uint64_t last[SEGMENT_KEY_COLUMNS_MAX];
-
-	if (segment->footer.sections[SECTION_FENCES].length != 0)
-		return "an ordered segment has fences";
-	if (segment->footer.sections[SECTION_FILTER].length != 0 &&
-	    !segment__has_filter(segment->layout.family))
-		return "there is a filter in a family that has none";
-	if (length % ordered_entry_bytes(segment) != 0 ||
-	    length / ordered_entry_bytes(segment) != blocks)
-		return "footer and directory count different blocks";
-	for (uint64_t i = 0; i < blocks; i++) {
-		struct block_place place = segment__ordered_place(segment, i);
-		uint64_t first[SEGMENT_KEY_COLUMNS_MAX];
-
-		segment__ordered_first(segment, i, first);
-		/* Between blocks there is nothing but texts. */
-		if (segment->layout.texts_column == 0 ? place.offset != at : place.offset < at)
-			return "a block is not where it can be";
-		if (place.offset > segment->blocks_end || place.length < BLOCK_BYTES_MIN ||
-		    place.length > BLOCK_BYTES_MAX ||
-		    place.length > segment->blocks_end - place.offset)
-			return "a block is outside the file";
-		if (i > 0 && segment__columns_compare(last, first, columns) >= 0)
-			return "the directory is out of order";
-		memcpy(last, first, sizeof(last[0]) * columns);
-		at = place.offset + place.length;
-	}
-	return at == segment->blocks_end ? NULL : "there are bytes behind the last block";
-}
-
 /* ---- Reading -------------------------------------------------------------------------------- */
 
 static int
@@ -375,6 +314,24 @@ filter_read(struct segment *segment, struct zp_err *err)
 }
 
 static int
+bucketed_open(struct segment *segment, struct zp_err *err)
+{
+	const struct segment_section_place *places = segment->footer.sections;
+	const char *fault;
+	int rc;
+
+	segment->directory = zp_alloc(places[SECTION_DIRECTORY].length + 1);
+	segment->fences = zp_alloc(places[SECTION_FENCES].length + 1);
+	rc = section_read(segment, SECTION_DIRECTORY, segment->directory, err);
+	if (rc == 0)
+		rc = section_read(segment, SECTION_FENCES, segment->fences, err);
+	if (rc != 0)
+		return rc;
+	fault = bucketed_check(segment);
+	return fault == NULL ? 0 : zp_fail(err, ZP_E_CORRUPT, "%s", fault);
+}
+
+static int
 sections_read(struct segment *segment, struct zp_err *err)
 {
 	const struct segment_section_place *places = segment->footer.sections;
@@ -384,19 +341,13 @@ sections_read(struct segment *segment, struct zp_err *err)
 	if (fault != NULL)
 		return zp_fail(err, ZP_E_CORRUPT, "%s", fault);
 	segment->blocks_end = places[SECTION_DIRECTORY].offset;
-	segment->directory = zp_alloc(places[SECTION_DIRECTORY].length + 1);
-	segment->fences = zp_alloc(places[SECTION_FENCES].length + 1);
-	rc = section_read(segment, SECTION_DIRECTORY, segment->directory, err);
-	if (rc == 0)
-		rc = section_read(segment, SECTION_FENCES, segment->fences, err);
+	rc = segment->layout.is_bucketed ? bucketed_open(segment, err)
+					 : segment__ordered_open(segment, err);
 	if (rc == 0)
 		rc = filter_read(segment, err);
 	if (rc == 0)
 		rc = columns_read(segment, err);
-	if (rc != 0)
-		return rc;
-	fault = segment->layout.is_bucketed ? bucketed_check(segment) : ordered_check(segment);
-	return fault == NULL ? 0 : zp_fail(err, ZP_E_CORRUPT, "%s", fault);
+	return rc;
 }
 
 static int
@@ -453,6 +404,8 @@ segment_free(struct segment *segment)
 	segment__layout_done(&segment->layout);
 	filter__done(&segment->filter);
 	zp_free(segment->directory);
+	zp_free(segment->part_firsts);
+	zp_free(segment->part_hashes);
 	zp_free(segment->fences);
 	zp_free(segment);
 }
@@ -524,7 +477,9 @@ segment__family(const struct segment *segment)
 uint64_t
 segment__memory_bytes(const struct segment *segment)
 {
-	return sizeof(*segment) + segment->footer.sections[SECTION_DIRECTORY].length +
+	return sizeof(*segment) +
+	       (segment->layout.is_bucketed ? segment->footer.sections[SECTION_DIRECTORY].length
+					    : segment__ordered_bytes(segment)) +
 	       segment->footer.sections[SECTION_FENCES].length +
 	       segment->footer.sections[SECTION_FILTER].length +
 	       segment->footer.sections[SECTION_COLUMNS].length;

@@ -114,7 +114,7 @@ first_check(struct verification *verification, const struct segment_iterator *it
 	for (size_t c = 0; c < segment->layout.columns_count; c++)
 		columns[c] = rows->columns[c][0];
 	if (!segment->layout.is_bucketed) {
-		segment__ordered_first(segment, iterator->place.number, first);
+		segment__ordered_first(segment, iterator->place.number, &iterator->part, first);
 		is_right = segment__columns_compare(
 			       columns, first, segment__key_columns(segment->layout.family)) == 0;
 	} else if (iterator->place_first != NULL) {

@@ -345,12 +345,54 @@ time_entries_are_small(void **state)
 	zp_free(set.entries);
 }
 
+/* Little of the directory stays in memory; what is read again is held against what was checked. */
+static void
+a_directory_that_changed_is_seen(void **state)
+{
+	struct entries set = entries_new(30000, ZP_FAMILY_TIME, UINT64_C(1) << 40);
+	struct segment_iterator *iterator = NULL;
+	struct memory_store store;
+	struct segment *segment;
+	char name[ZP_FILE_NAME_MAX];
+	struct zp_err err = {0};
+	struct segment_entry entry;
+	uint64_t directory, seen = 0;
+	int rc;
+
+	(void)state;
+	memory_store_init(&store);
+	segment = entries_write(&store, &set, 1000);
+	assert_true(segment__memory_bytes(segment) - sizeof(*segment) < set.count / 16);
+	segment__name_format(&segment__info(segment)->name, name);
+	directory = segment->footer.sections[SECTION_DIRECTORY].offset;
+	/* of block 70, in the second part */
+	memory_store_find(&store, name)->bytes.data[directory + 70 * 64 + 20] ^= 1;
+	scan_assert(&set, segment, set.entries[100].columns, 100, 500);
+	rc = segment__entries_open(segment, set.entries[70 * 128 + 5].columns, &iterator, &err);
+	assert_int_equal(rc, ZP_E_CORRUPT);
+	assert_non_null(strstr(err.text, "directory has changed"));
+	/* All of it, from the beginning: the first part's rows, then the fault, never other rows.
+	 */
+	assert_int_equal(segment__entries_open(segment, NULL, &iterator, &err), 0);
+	while ((rc = segment__entries_next(iterator, &entry, &err)) == 0) {
+		assert_memory_equal(entry.columns, set.entries[seen].columns, 8 * set.keys);
+		seen++;
+	}
+	assert_int_equal(rc, ZP_E_CORRUPT);
+	assert_int_equal(seen, 64 * 128);
+	segment__iterator_close(iterator);
+	segment__release(segment);
+	memory_store_done(&store);
+	zp_free(set.entries);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(entries_come_back),
 	    cmocka_unit_test(time_entries_are_small),
+	    cmocka_unit_test(a_directory_that_changed_is_seen),
 	    cmocka_unit_test(statuses_come_back),
 	    cmocka_unit_test(a_changed_byte_of_statuses_is_found),
 	    cmocka_unit_test(impossible_statuses_are_damage),
