@@ -143,6 +143,7 @@ class Bench:
 
     def measure_idle_connections(self, who, count):
         self.pins.write_gets(self.path("gets-idle"), IDLE_CONNECTIONS, count, 7)
+        self.load_run(who, self.path("gets-idle"))  # what the answers bring into memory is no connection's
         before = who.memory_bytes()
         held = subprocess.Popen([self.load, "-h", "-c", str(IDLE_CONNECTIONS), "127.0.0.1",
                                  str(who.port), self.path("gets-idle")], stdin=subprocess.PIPE,
