@@ -17,6 +17,8 @@ enum {
 	ARENA_FIRST = 16384, /* bytes */
 	ARENA_MAX = 1 << 20,
 	TABLE_FIRST = 512,   /* slots */
+	SORT_PART_ITEMS = 4096,
+	SORT_PARTS_MAX = 1024,
 };
 
 /* One cache line. The value is a u32 length and that many bytes of canonical record; NULL: tombstone. */
@@ -536,14 +538,49 @@ sort_item_compare(const void *left, const void *right)
 	return a->number > b->number ? -1 : 1;
 }
 
-/* Where the item goes when `count` items spread evenly over [low, low + span]; never falls as the
- * prefix rises. */
-static size_t
-bucket_of(const struct sort_item *item, uint64_t low, uint64_t span, size_t count)
-{
-	uint64_t above = item->prefix - low;
+/* A range of prefixes, cut into equal buckets. */
+struct buckets {
+	uint64_t low;
+	unsigned shift; /* brings the range's highest bit to the top */
+	uint64_t count;
+};
 
-	return (size_t)(((unsigned __int128)above * (count - 1)) / (span == 0 ? 1 : span));
+static struct buckets
+buckets_of(const struct sort_item *items, size_t count, uint64_t buckets)
+{
+	uint64_t low = UINT64_MAX, high = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		low = zp_min_u64(low, items[i].prefix);
+		high = zp_max_u64(high, items[i].prefix);
+	}
+	return (struct buckets){.low = low,
+	    .shift = high == low ? 0 : (unsigned)__builtin_clzll(high - low),
+	    .count = buckets};
+}
+
+/* Never falls as the prefix rises. */
+static size_t
+bucket_of(const struct buckets *buckets, const struct sort_item *item)
+{
+	uint64_t above = (item->prefix - buckets->low) << buckets->shift;
+
+	return (size_t)(((unsigned __int128)above * buckets->count) >> 64);
+}
+
+/* Moves items from one array to the other by their buckets. ends[i] is then where bucket i ends; there is
+ * room for one more. */
+static void
+items_spread(const struct sort_item *from, struct sort_item *to, size_t count,
+    const struct buckets *buckets, uint32_t *ends)
+{
+	memset(ends, 0, (buckets->count + 1) * sizeof(*ends));
+	for (size_t i = 0; i < count; i++)
+		ends[bucket_of(buckets, &from[i]) + 1]++;
+	for (size_t i = 0; i < buckets->count; i++)
+		ends[i + 1] += ends[i];
+	for (size_t i = 0; i < count; i++)
+		to[ends[bucket_of(buckets, &from[i])]++] = from[i];
 }
 
 /* A bucket. Nearly all have few items, which are not worth a call of qsort. */
@@ -567,36 +604,34 @@ bucket_sort(struct sort_item *items, size_t count)
 }
 
 /*
- * Digests are uniform, so one pass into as many buckets as items leaves about one in each. Prefixes that
- * are not (chosen ones) share buckets, which are sorted like any array.
+ * Digests are uniform, so as many buckets as items leave about one in each. Prefixes that are not (chosen
+ * ones) share buckets, which are sorted like any array.
  */
+static void
+part_sort(const struct sort_item *from, struct sort_item *to, size_t count, uint32_t *ends)
+{
+	struct buckets buckets = buckets_of(from, count, count);
+
+	items_spread(from, to, count, &buckets, ends);
+	for (size_t i = 0, begin = 0; i < count; begin = ends[i++]) {
+		if (ends[i] - begin > 1)
+			bucket_sort(&to[begin], ends[i] - begin);
+	}
+}
+
+/* First into parts that the processor's cache holds, so that no item goes to a page of its own. */
 static void
 items_sort(struct sort_item *items, size_t count)
 {
-	struct sort_item *spread;
-	uint64_t low = UINT64_MAX, high = 0;
-	uint32_t *ends;
+	struct sort_item *spread = zp_alloc(count * sizeof(*spread));
+	uint32_t *ends = zp_alloc((count + 1) * sizeof(*ends));
+	uint32_t part_ends[SORT_PARTS_MAX + 1];
+	struct buckets parts =
+	    buckets_of(items, count, zp_min_u64(count / SORT_PART_ITEMS + 1, SORT_PARTS_MAX));
 
-	if (count < 2)
-		return;
-	for (size_t i = 0; i < count; i++) {
-		low = zp_min_u64(low, items[i].prefix);
-		high = zp_max_u64(high, items[i].prefix);
-	}
-	ends = zp_alloc_zero(count + 1, sizeof(*ends));
-	spread = zp_alloc(count * sizeof(*spread));
-	for (size_t i = 0; i < count; i++)
-		ends[bucket_of(&items[i], low, high - low, count) + 1]++;
-	for (size_t i = 0; i < count; i++)
-		ends[i + 1] += ends[i];
-	for (size_t i = 0; i < count; i++)
-		spread[ends[bucket_of(&items[i], low, high - low, count)]++] = items[i];
-	/* Each end is now the beginning of the next bucket. */
-	for (size_t i = 0, begin = 0; i < count; begin = ends[i++]) {
-		if (ends[i] - begin > 1)
-			bucket_sort(&spread[begin], ends[i] - begin);
-	}
-	memcpy(items, spread, count * sizeof(*spread));
+	items_spread(items, spread, count, &parts, part_ends);
+	for (size_t i = 0, begin = 0; i < parts.count; begin = part_ends[i++])
+		part_sort(&spread[begin], &items[begin], part_ends[i] - begin, ends);
 	zp_free(spread);
 	zp_free(ends);
 }
