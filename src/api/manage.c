@@ -89,6 +89,7 @@ info_answer(struct zp_manage *manage, struct zp_http_request *request)
 	put_u64(&body, "pins", pins);
 	put_u64(&body, "size_bytes", facts.engines.size_bytes);
 	put_u64(&body, "shards", facts.shards);
+	put_u64(&body, "suspended_shards", facts.suspended_shards);
 	put_u64(&body, "runs", facts.engines.runs);
 	put_u64(&body, "segments", facts.engines.segments);
 	put_u64(&body, "damaged_segments", facts.engines.damaged_segments);
@@ -116,25 +117,42 @@ info_answer(struct zp_manage *manage, struct zp_http_request *request)
 	answer_json(request, 200, &body);
 }
 
+static bool
+is_damaged(const struct zp_node_facts *facts)
+{
+	return facts->damages > 0 || facts->engines.damaged_segments > 0;
+}
+
+/* The damage that is known, as members of an object: how much, of that how much is whole shards and
+ * files, and the first places. */
+static void
+put_damage(struct zp_manage *manage, const struct zp_node_facts *facts, struct zp_buf *body)
+{
+	char texts[ZP_NODE_DAMAGES_MAX][ZP_ERR_TEXT_BYTES];
+	uint32_t count = zp_node_damages_get(manage->options.node, texts);
+
+	put_u64(body, "damaged_blocks", facts->damages);
+	put_u64(body, "damaged_segments", facts->engines.damaged_segments);
+	put_u64(body, "suspended_shards", facts->suspended_shards);
+	zp_json_put_name(body, "damages");
+	zp_buf_append_byte(body, '[');
+	for (uint32_t i = 0; i < count; i++) {
+		zp_json_put_comma(body);
+		zp_json_put_text(body, texts[i]);
+	}
+	zp_buf_append_byte(body, ']');
+}
+
 /* The node serves all but what is damaged, so that it is no reason to take it out of service. */
 static void
 damage_answer(struct zp_manage *manage, struct zp_http_request *request,
     const struct zp_node_facts *facts)
 {
-	char texts[ZP_NODE_DAMAGES_MAX][ZP_ERR_TEXT_BYTES];
-	uint32_t count = zp_node_damages_get(manage->options.node, texts);
 	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
 
 	zp_buf_append_byte(&body, '{');
-	put_u64(&body, "damaged_blocks", facts->damages);
-	put_u64(&body, "damaged_segments", facts->engines.damaged_segments);
-	zp_json_put_name(&body, "damages");
-	zp_buf_append_byte(&body, '[');
-	for (uint32_t i = 0; i < count; i++) {
-		zp_json_put_comma(&body);
-		zp_json_put_text(&body, texts[i]);
-	}
-	zp_buf_append_text(&body, "]}");
+	put_damage(manage, facts, &body);
+	zp_buf_append_byte(&body, '}');
 	answer_json(request, 200, &body);
 }
 
@@ -149,7 +167,7 @@ health_answer(struct zp_manage *manage, struct zp_http_request *request)
 		answer_error(request, 503, facts.broken_text);
 	else if (facts.is_full)
 		answer_error(request, 503, "the disk is full: writes are refused until there is space");
-	else if (facts.damages > 0 || facts.engines.damaged_segments > 0)
+	else if (is_damaged(&facts))
 		damage_answer(manage, request, &facts);
 	else
 		zp_http_answer(request, 204, (struct zp_slice){0});
@@ -309,11 +327,16 @@ settle_run(struct job *job, struct zp_err *err)
 static int
 snapshot_run(struct job *job, struct zp_err *err)
 {
+	struct zp_node_facts facts;
 	int rc = zp_command_snapshot(job->manage->options.node, job->argument[0], err);
 
-	if (rc == ZP_OK)
-		put_text(&job->answer, "snapshot", job->argument[0]);
-	return rc;
+	if (rc < 0)
+		return rc;
+	put_text(&job->answer, "snapshot", job->argument[0]);
+	zp_node_facts_get(job->manage->options.node, &facts);
+	if (is_damaged(&facts)) /* and so is the snapshot, whose files are the same */
+		put_damage(job->manage, &facts, &job->answer);
+	return ZP_OK;
 }
 
 static void

@@ -114,6 +114,7 @@ addresses_read(
 		    "the config has no address that can be asked: give --api");
 	zp_buf_append_byte(&settings->config_api, '\0');
 	settings->api = (const char *)settings->config_api.data;
+	settings->is_management_guessed = false;
 	settings->management =
 	    setting(parsed, "management", is_option ? NULL : "ZPIN_MANAGEMENT", NULL);
 	if (settings->management == NULL && settings->config_management.length > 0) {
@@ -148,6 +149,9 @@ settings_read(struct cli_call *call, const struct cli_parsed *parsed, struct cli
 	    strncmp(settings->api, "unix:", 5) == 0   ? settings->api
 	    : strcmp(settings->api, API_DEFAULT) == 0 ? MANAGEMENT_DEFAULT
 						      : NULL);
+	settings->is_management_guessed =
+	    settings->management != NULL && strcmp(settings->api, API_DEFAULT) == 0 &&
+	    setting(parsed, "management", "ZPIN_MANAGEMENT", NULL) == NULL;
 	if (config_says_where(parsed)) {
 		rc = addresses_read(call, parsed, settings);
 		if (rc < 0)

@@ -84,7 +84,8 @@ struct zp_cli_verify {
 	void (*damage)(void *context, const char *text);
 	void *context;
 	/* Out, also on failure: what was read. */
-	uint64_t pins;
+	uint64_t pins; /* in files */
+	uint64_t journal_records; /* writes that only the journal has: pins beside those, or of them */
 	uint64_t segments;
 	uint64_t rows;
 	uint64_t bytes;

@@ -106,6 +106,7 @@ void cli__command_name(const struct cli_command *command, struct zp_buf *text);
 struct cli_settings {
 	const char *api;         /* URL or unix:PATH */
 	const char *management;  /* the same, or NULL: not known */
+	bool is_management_guessed; /* nobody named it: it may well be elsewhere, or closed */
 	const char *credentials; /* user:password or NULL */
 	const char *config_path; /* or NULL */
 	const char *ca_file;     /* or NULL */
@@ -348,9 +349,10 @@ ZP_MUST_CHECK int cli__pin_report(
     struct cli_call *call, const char *verb, struct zp_slice json, struct zp_err *err);
 /* "damaged: …" (cmd_upkeep.c). */
 ZP_MUST_CHECK int cli__damage_line(struct cli_call *call, struct zp_slice text);
-/* For cli__each over an answer with "damages": prints these; the context is the call. */
-int cli__each_damage_member(
-    void *context, struct zp_slice name, struct zp_slice value, struct zp_err *err);
+/* An answer of the node with members "damaged_blocks" and the like, or none: prints the places and
+ * fails, beginning with `what`, where there is damage. */
+ZP_MUST_CHECK int cli__damage_judge(
+    struct cli_call *call, struct zp_slice object, const char *what);
 int cli__cmd_pin_rm(struct cli_call *call);
 int cli__cmd_pin_ls(struct cli_call *call);
 int cli__cmd_pin_get(struct cli_call *call);

@@ -4,6 +4,8 @@
  */
 #include "cli/cli_internal.h"
 
+#include <inttypes.h>
+
 #include "base/json.h"
 
 #define BODY_BYTES_MAX (4u << 20)
@@ -203,6 +205,8 @@ member_print(void *context, struct zp_slice name, struct zp_slice value, struct 
 	const char *titles[1];
 	int rc;
 
+	if (zp_slice_is(name, "version")) /* which the API said already */
+		return 0;
 	cli__text_fit(name, 0, &title);
 	zp_buf_append_byte(&title, '\0');
 	titles[0] = (const char *)title.data;
@@ -213,7 +217,37 @@ member_print(void *context, struct zp_slice name, struct zp_slice value, struct 
 	return rc < 0 ? rc : members_print(call, zp_buf_slice(&object), names, titles, 1);
 }
 
-/* What only the management address tells. A node may keep it closed: that is said, not failed. */
+/* A node may keep its management address closed: that is said, and failed only where it was named.
+ */
+static int
+management_missed(struct cli_call *call, int rc)
+{
+	if (!call->settings.is_management_guessed)
+		return zp_wrap(&call->err, rc, "management");
+	cli__note(call, "management: %s", call->err.text);
+	zp_err_clear(&call->err);
+	return 0;
+}
+
+/* Where shards are suspended the pins are more than was counted. */
+static int
+info_note(struct cli_call *call, struct zp_slice object)
+{
+	static const char *const names[] = {"suspended_shards"};
+	struct zp_buf value = ZP_BUF_INIT(64);
+	int rc = cli__pick(object, names, &value, 1, &call->err);
+	uint64_t suspended = cli__pick_count(&value);
+
+	zp_buf_done(&value);
+	if (rc == 0 && suspended > 0)
+		cli__note(call,
+		    "%" PRIu64 " shards are suspended, and their pins not among those counted: "
+		    "`zpin health` says why",
+		    suspended);
+	return rc;
+}
+
+/* What only the management address tells. */
 static int
 info_management(struct cli_call *call)
 {
@@ -223,14 +257,12 @@ info_management(struct cli_call *call)
 	if (call->settings.management == NULL)
 		return 0;
 	rc = cli__get(call, call->settings.management, "/info", &body);
-	if (rc < 0) {
-		cli__note(call, "management: %s", call->err.text);
-		zp_err_clear(&call->err);
-		return 0;
-	}
+	if (rc < 0)
+		return management_missed(call, rc);
 	if (call->settings.is_json)
 		return cli__print_line(call, line_of(&body), &call->err);
-	return cli__each(line_of(&body), member_print, call, &call->err);
+	rc = cli__each(line_of(&body), member_print, call, &call->err);
+	return rc < 0 ? rc : info_note(call, line_of(&body));
 }
 
 int
@@ -429,27 +461,13 @@ cli__cmd_metrics(struct cli_call *call)
 	return rc < 0 ? rc : cli__each(line_of(&body), name_print, call, &call->err);
 }
 
-/* The places that an answer of 200 names; there are none in one of 204. */
+/* An answer of 204 has none. */
 static int
 health_damage(struct cli_call *call, const struct zp_buf *body)
 {
-	static const char *const names[] = {"damaged_blocks", "damaged_segments"};
-	struct zp_buf values[] = {ZP_BUF_INIT(64), ZP_BUF_INIT(64)};
-	int rc = body->length == 0
-		     ? 0
-		     : cli__pick(line_of(body), names, values, ZP_ARRAY_COUNT(names), &call->err);
-
-	if (rc == 0 && body->length > 0 && !call->settings.is_json)
-		rc = cli__each(line_of(body), cli__each_damage_member, call, &call->err);
-	if (rc == 0 && values[0].length > 0)
-		rc = zp_fail(&call->err, ZP_E_CORRUPT,
-		    "the node answers, but not for all pins: %.*s damaged places were met since "
-		    "its start, and %.*s files could not be opened; `zpin verify` names them all",
-		    (int)values[0].length, (const char *)values[0].data, (int)values[1].length,
-		    (const char *)values[1].data);
-	zp_buf_done(&values[0]);
-	zp_buf_done(&values[1]);
-	return rc;
+	return body->length == 0 ? 0
+				 : cli__damage_judge(call, line_of(body),
+				       "the node answers, but not for all pins");
 }
 
 /* What the node says of itself where only its operator asks. One that keeps that address closed can
@@ -469,11 +487,8 @@ health_management(struct cli_call *call)
 	int rc = request.base == NULL ? 0 : cli__request(call, &request);
 	int rc_print = 0;
 
-	if (rc < 0 && request.status == 0) {
-		cli__note(call, "management: %s", call->err.text);
-		zp_err_clear(&call->err);
-		return 0;
-	}
+	if (rc < 0 && request.status == 0)
+		return management_missed(call, rc);
 	if (call->settings.is_json && body.length > 0)
 		rc_print = cli__print_line(call, line_of(&body), &call->err);
 	if (rc == 0)

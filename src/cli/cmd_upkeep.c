@@ -130,7 +130,11 @@ cli__cmd_snapshot(struct cli_call *call)
 	rc = cli__url_end(&url, &call->err);
 	if (rc == 0)
 		rc = manage(call, (const char *)url.data, "making a snapshot", &body);
-	return rc < 0 ? rc : answer_print(call, &body, "made snapshot ", "snapshot", "", NULL);
+	if (rc == 0)
+		rc = answer_print(call, &body, "made snapshot ", "snapshot", "", NULL);
+	return rc < 0 ? rc
+		      : cli__damage_judge(call, zp_buf_slice(&body),
+			    "the snapshot is made, and has what is damaged here");
 }
 
 int
@@ -178,8 +182,12 @@ verified_print(struct cli_call *call, const struct zp_cli_verify *verify)
 
 	if (call->settings.is_quiet)
 		return 0;
-	zp_buf_printf(&text, "%" PRIu64 " pins in %" PRIu64 " files, %" PRIu64 " rows, ",
-	    verify->pins, verify->segments, verify->rows);
+	zp_buf_printf(
+	    &text, "%" PRIu64 " pins in %" PRIu64 " files, ", verify->pins, verify->segments);
+	if (verify->journal_records > 0)
+		zp_buf_printf(
+		    &text, "%" PRIu64 " writes in the journal alone, ", verify->journal_records);
+	zp_buf_printf(&text, "%" PRIu64 " rows, ", verify->rows);
 	cli__format_bytes(verify->bytes, &text);
 	zp_buf_append_text(&text, " read, no damage");
 	return cli__print_line(call, zp_buf_slice(&text), &call->err);
@@ -205,11 +213,35 @@ each_damage(void *context, struct zp_slice name, struct zp_slice value, struct z
 	return rc;
 }
 
-int
-cli__each_damage_member(
-    void *context, struct zp_slice name, struct zp_slice value, struct zp_err *err)
+static int
+each_damage_member(void *context, struct zp_slice name, struct zp_slice value, struct zp_err *err)
 {
 	return zp_slice_is(name, "damages") ? cli__each(value, each_damage, context, err) : 0;
+}
+
+int
+cli__damage_judge(struct cli_call *call, struct zp_slice object, const char *what)
+{
+	static const char *const names[] = {
+	    "damaged_blocks", "damaged_segments", "suspended_shards"};
+	struct zp_buf values[] = {ZP_BUF_INIT(64), ZP_BUF_INIT(64), ZP_BUF_INIT(64)};
+	uint64_t counts[ZP_ARRAY_COUNT(names)];
+	int rc = cli__pick(object, names, values, ZP_ARRAY_COUNT(names), &call->err);
+
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(names); i++) {
+		counts[i] = cli__pick_count(&values[i]);
+		zp_buf_done(&values[i]);
+	}
+	if (rc < 0 || counts[0] + counts[1] == 0)
+		return rc;
+	if (!call->settings.is_json)
+		rc = cli__each(object, each_damage_member, call, &call->err);
+	return rc < 0 ? rc
+		      : zp_fail(&call->err, ZP_E_CORRUPT,
+			    "%s: %" PRIu64 " damaged places are known, of these %" PRIu64
+			    " shards that are suspended and %" PRIu64
+			    " files that could not be opened; `zpin verify` names them all",
+			    what, counts[0], counts[2], counts[1]);
 }
 
 static int
@@ -230,7 +262,7 @@ verify_online(struct cli_call *call)
 	}
 	/* What can't be read of a failure's body adds nothing to the failure. */
 	if (rc < 0) {
-		zp_ignore(cli__each(zp_buf_slice(&body), cli__each_damage_member, call, NULL));
+		zp_ignore(cli__each(zp_buf_slice(&body), each_damage_member, call, NULL));
 		return rc;
 	}
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(names); i++)
@@ -265,7 +297,7 @@ on_damage(void *context, const char *text)
 	zp_json_put_text(&offline->json, text);
 }
 
-/* The same members as the node's answer. */
+/* The members of the node's answer, and what that has none of: it writes a checkpoint first. */
 static int
 offline_json(struct offline *offline, const struct zp_cli_verify *verify)
 {
@@ -274,8 +306,9 @@ offline_json(struct offline *offline, const struct zp_cli_verify *verify)
 
 	zp_buf_printf(json,
 	    "],\"damage_count\":%" PRIu64 ",\"segments\":%" PRIu64 ",\"rows\":%" PRIu64
-	    ",\"bytes\":%" PRIu64 ",\"pins\":%" PRIu64 "}",
-	    verify->damages, verify->segments, verify->rows, verify->bytes, verify->pins);
+	    ",\"bytes\":%" PRIu64 ",\"pins\":%" PRIu64 ",\"journal_records\":%" PRIu64 "}",
+	    verify->damages, verify->segments, verify->rows, verify->bytes, verify->pins,
+	    verify->journal_records);
 	rc = zp_buf_check(json, "the damages", NULL);
 	return rc < 0 ? rc : cli__print_line(offline->call, zp_buf_slice(json), NULL);
 }

@@ -239,10 +239,16 @@ const struct cli_command cli__commands[] = {
 	"zpin checkpoint\n", "", cli__cmd_checkpoint},
     {NULL, "snapshot", "NAME", 1, 1, "keep the data as it is now under a name",
 	"A checkpoint, then hard links of all files in the directory snapshots/NAME of the node's "
-	"data, which never change and take no space until the node replaces its own.",
+	"data, which never change and take no space until the node replaces its own. Of a node "
+	"that knows of damage it is made all the same, and has that damage: it is told, and the "
+	"exit status is 4.",
 	NULL, "zpin snapshot before-upgrade\n", "", cli__cmd_snapshot},
-    {NULL, "info", "", 0, 0, "show who the node is and how it is", "", NULL, "zpin info\n", "",
-	cli__cmd_info},
+    {NULL, "info", "", 0, 0, "show who the node is and how it is",
+	"What the management address says comes with it, under the names of its answer: root is "
+	"the node's data directory, memtable_bytes the memory of what is not yet in files, "
+	"resident_bytes that of the files' directories and filters, last_batch and "
+	"checkpoint_batch are positions in the journal. Pins of suspended shards are not counted.",
+	NULL, "zpin info\n", "", cli__cmd_info},
     {NULL, "peers", "", 0, 0, "list the cluster's peers", "", NULL, "zpin peers\n", "",
 	cli__cmd_peers},
     {"peers", "map", "OLD=NEW", 1, 1, "let a peer take the place of another in every pin",
@@ -256,8 +262,10 @@ const struct cli_command cli__commands[] = {
 	metrics_options, "zpin metrics\nzpin metrics freespace\nzpin metrics --prometheus\n", "",
 	cli__cmd_metrics},
     {NULL, "health", "", 0, 0, "say whether the node is well, and its alerts",
-	"Asks the management address where that is known: a node that can take no writes is told, "
-	"with exit status 1, and damage that was met since its start, with exit status 4.",
+	"Asks the management address, too: a node that can take no writes is told, with exit "
+	"status 1, and damage that was met since its start, with exit status 4. A management "
+	"address that was named, by option, variable or config, and does not answer is exit status "
+	"1; one that is only usual is passed over with a word.",
 	NULL, "zpin health\n", "", cli__cmd_health},
     {NULL, "version", "", 0, 0, "print the versions of this program and of the node", "", NULL,
 	"zpin version\n", "", cli__cmd_version},

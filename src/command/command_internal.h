@@ -169,6 +169,8 @@ void command__log(struct zp_node *node, int level, const char *format, ...)
  * and what to do. Returns rc.
  */
 int command__damage_note(struct zp_node *node, uint32_t shard, int rc, struct zp_err *err);
+/* Notes what opening the node found: shards that are suspended, files that could not be opened. */
+void command__damage_begin(struct zp_node *node);
 /* The same for a key whose answer said no more than that. */
 int command__damage_of_key(
     struct zp_node *node, const struct zp_key *key, int rc, struct zp_err *err);

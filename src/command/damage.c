@@ -61,6 +61,35 @@ command__damage_note(struct zp_node *node, uint32_t shard, int rc, struct zp_err
 	return rc;
 }
 
+struct beginning {
+	struct zp_node *node;
+	uint32_t shard;
+};
+
+static void
+unopened_note(void *context, const char *text)
+{
+	const struct beginning *beginning = context;
+	struct zp_err why = {0};
+	int rc = zp_fail(&why, ZP_E_CORRUPT, "%s", text);
+
+	zp_ignore(command__damage_note(beginning->node, beginning->shard, rc, &why)); /* counted */
+}
+
+void
+command__damage_begin(struct zp_node *node)
+{
+	for (uint32_t i = 0; i < zp_shards_map(node->shards)->count; i++) {
+		struct zp_engine *engine = zp_shards_engine(node->shards, i);
+		struct beginning beginning = {.node = node, .shard = i};
+
+		if (zp_engine_is_suspended(engine))
+			zp_ignore(command__damage_note(node, i, ZP_E_CORRUPT, NULL)); /* counted */
+		else
+			zp_engine_unopened(engine, unopened_note, &beginning);
+	}
+}
+
 uint32_t
 zp_node_damages_get(struct zp_node *node, char (*texts_out)[ZP_ERR_TEXT_BYTES])
 {

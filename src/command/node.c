@@ -345,12 +345,9 @@ command__node_open(const struct zp_node_options *options, const struct command__
 		rc = replay(node, err);
 	if (rc < 0) {
 		node_free(node);
-		return zp_wrap(err, rc, "open node %s", options->root);
+		return zp_wrap(err, rc, "%s", options->root);
 	}
-	for (uint32_t i = 0; i < zp_shards_map(node->shards)->count; i++) {
-		if (zp_engine_is_suspended(zp_shards_engine(node->shards, i)))
-			zp_ignore(command__damage_note(node, i, ZP_E_CORRUPT, NULL)); /* counted */
-	}
+	command__damage_begin(node);
 	command__commit_init(node);
 	command__upkeep_init(node);
 	command__checkpoint_facts_set(node);

@@ -157,12 +157,13 @@ static int
 journal_link(struct zp_node *node, const char *name, struct zp_err *err)
 {
 	const struct zp_checkpoint *newest = zp_shards_newest(node->shards);
-	char map[32], checkpoint[32], from[PATH_BYTES], to[PATH_BYTES];
-	const char *names[] = {map, checkpoint};
+	char map[32], copy[32], checkpoint[32], from[PATH_BYTES], to[PATH_BYTES];
+	const char *names[] = {map, copy, checkpoint};
+	unsigned long long number = zp_shards_map(node->shards)->number;
 	int rc = path_print(to, err, node->root, name, "/journal");
 
-	snprintf(map, sizeof(map), "map-%016llx",
-	    (unsigned long long)zp_shards_map(node->shards)->number);
+	snprintf(map, sizeof(map), "map-%016llx", number);
+	snprintf(copy, sizeof(copy), "copy-of-map-%016llx", number);
 	snprintf(checkpoint, sizeof(checkpoint), "checkpoint-%016llx",
 	    (unsigned long long)newest->number);
 	if (rc == ZP_OK &&

@@ -45,12 +45,18 @@ zp_command_verify(struct zp_node *node, void (*damage)(void *context, const char
 	for (uint32_t i = 0; i < zp_shards_map(node->shards)->count; i++) {
 		struct verifying verifying = {
 		    .node = node, .shard = i, .damage = damage, .context = context};
+		struct zp_engine *engine = zp_shards_engine(node->shards, i);
 		struct zp_verify_report report = {0};
 		int rc;
 
+		if (zp_engine_is_suspended(engine)) { /* one damage, whatever stands in for it */
+			damage_tell(&verifying, "suspended");
+			sum.damages++;
+			continue;
+		}
 		command__upkeep_enter(node);
-		rc = zp_engine_verify(zp_shards_engine(node->shards, i), damage_tell, &verifying,
-		    &node->work_stop, &report, err);
+		rc = zp_engine_verify(
+		    engine, damage_tell, &verifying, &node->work_stop, &report, err);
 		command__upkeep_leave(node);
 		/* Damage in one shard is no reason to leave the others unread. */
 		if (rc < 0 && rc != ZP_E_CORRUPT)

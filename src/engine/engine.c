@@ -147,6 +147,7 @@ static int
 manifest_choose(struct zp_engine *engine, const struct listing *listing,
     struct manifest *manifest_out, struct zp_err *err)
 {
+	unsigned long long shard_id = engine->options.shard_id;
 	struct zp_err why = {0};
 
 	for (size_t i = 0; i < listing->number_count; i++) {
@@ -160,12 +161,17 @@ manifest_choose(struct zp_engine *engine, const struct listing *listing,
 			rc = manifest_fits(&engine->options, manifest_out, number, err);
 			if (rc < 0)
 				manifest__done(manifest_out);
+			else if (why.code != ZP_OK)
+				engine__warn(engine,
+				    "shard %016llx: manifest %llu is whole and used instead; what "
+				    "it lacks comes from the journal",
+				    shard_id, (unsigned long long)number);
 			return rc;
 		}
 		if (rc != ZP_E_CORRUPT && rc != ZP_E_IO)
 			return zp_fail(err, rc, "%s", why.text);
-		engine__warn(engine, "shard %016llx: %s; looking for an older one",
-		    (unsigned long long)engine->options.shard_id, why.text);
+		engine__warn(
+		    engine, "shard %016llx: %s; looking for an older one", shard_id, why.text);
 	}
 	if (why.code != ZP_OK)
 		return zp_fail(err, ZP_E_CORRUPT,
@@ -274,7 +280,7 @@ zp_engine_open(const struct zp_engine_options *options, struct zp_engine **engin
 	rc = engine_load(engine, err);
 	if (rc < 0) {
 		zp_engine_close(engine);
-		return zp_wrap(err, rc, "shard %016llx", (unsigned long long)options->shard_id);
+		return rc;
 	}
 	engine->incarnation = engine->view->version->manifest.incarnation;
 	facts_load(engine);
@@ -549,6 +555,8 @@ zp_engine_facts_get(struct zp_engine *engine, struct zp_engine_facts *facts_out)
 
 	*facts_out = (struct zp_engine_facts){.is_suspended = zp_engine_is_suspended(engine)};
 	facts_of_version(view->version, facts_out);
+	if (facts_out->is_suspended) /* what stands in for its files is none of them */
+		facts_out->damaged_segments = 0;
 	facts_out->memtable_bytes = memtable__bytes(view->active);
 	facts_out->memtable_entries = memtable__entries(view->active);
 	if (view->frozen != NULL) {

@@ -173,6 +173,11 @@ struct zp_verify_report {
 	uint64_t damages; /* told one by one to `damage` */
 };
 
+/* Tells each segment that could not be opened, in the words of a read that misses it. None of a
+ * shard that is suspended. */
+void zp_engine_unopened(
+    struct zp_engine *engine, void (*each)(void *context, const char *text), void *context);
+
 /* Reads every byte of every segment, checks it, and recounts the pins against the counters. `stop`:
  * NULL, or looked at between blocks: ZP_E_STOPPING, and the report is of what was read. */
 ZP_MUST_CHECK int zp_engine_verify(struct zp_engine *engine,

@@ -348,9 +348,7 @@ zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out,
 	}
 	if (rc == ZP_OK)
 		rc = zp_tables_decode(zp_buf_slice(&file), tables_out, err);
-	return rc < 0 ? zp_wrap(err, rc, "shard %016llx: %s",
-			    (unsigned long long)engine->options.shard_id, name)
-		      : ZP_OK;
+	return rc < 0 ? zp_wrap(err, rc, "%s", name) : ZP_OK;
 }
 
 /* ---- Verify ---------------------------------------------------------------------------------- */

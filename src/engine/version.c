@@ -70,6 +70,7 @@ segment_open(struct zp_engine *engine, struct segment_info *info, enum zp_family
 	char name[ZP_FILE_NAME_MAX];
 	struct segment *segment;
 	int rc = segment__open(engine->options.store, &info->name, NULL, &segment, err);
+	bool is_named = rc < 0;
 
 	if (rc == ZP_OK) {
 		segment__caches_set(
@@ -79,9 +80,10 @@ segment_open(struct zp_engine *engine, struct segment_info *info, enum zp_family
 			segment__release(segment);
 	}
 	if (rc < 0) {
-		segment__name_format(&info->name, name);
 		/* A name in a manifest is a promise: a file that is not there is damage. */
-		return zp_wrap(err, rc == ZP_E_NOT_FOUND ? ZP_E_CORRUPT : rc, "segment %s", name);
+		rc = rc == ZP_E_NOT_FOUND ? ZP_E_CORRUPT : rc;
+		segment__name_format(&info->name, name);
+		return is_named ? rc : zp_wrap(err, rc, "segment %s", name);
 	}
 	*info = *segment__info(segment); /* whole keys, where the manifest has their beginning */
 	*segment_out = segment;
@@ -242,4 +244,25 @@ engine__publish(struct zp_engine *engine, struct manifest *manifest, bool drop_f
 	version__release(old);
 	manifest__done(manifest);
 	return rc < 0 ? zp_wrap(err, rc, "%s", name) : ZP_OK;
+}
+
+void
+zp_engine_unopened(
+    struct zp_engine *engine, void (*each)(void *context, const char *text), void *context)
+{
+	struct version *version = engine__version_get(engine);
+
+	for (size_t i = 0; !zp_engine_is_suspended(engine) && i < version->manifest.run_count; i++) {
+		const struct manifest_run *run = &version->manifest.runs[i];
+
+		for (size_t j = 0; j < run->segment_count; j++) {
+			struct zp_err why = {0};
+
+			if (version->runs[i][j] != NULL)
+				continue;
+			zp_ignore(segment__unopened_fault(&run->segments[j], &why)); /* its text */
+			each(context, why.text);
+		}
+	}
+	version__release(version);
 }

@@ -30,7 +30,7 @@ zp_journal_open(
 	rc = journal__load(journal, zp_max_u64(options->first_batch, 1), err);
 	if (rc < 0) {
 		zp_journal_close(journal);
-		return zp_wrap(err, rc, "open journal");
+		return rc;
 	}
 	*journal_out = journal;
 	return 0;

@@ -101,7 +101,7 @@ mark_compare(const struct zp_journal *journal, struct zp_err *err)
 		return 0;
 	return zp_fail(err, ZP_E_CORRUPT,
 	    "another batch %" PRIu64 " than this one was acknowledged: files of different moments "
-	    "were mixed; restore the journal's folder from one copy",
+	    "were mixed; restore the journal's folder from one copy, or see `zpin repair --help`",
 	    journal->mark.number);
 }
 
@@ -173,7 +173,8 @@ files_load(struct zp_journal *journal, const struct journal_file_list *list,
 		if (i > 0 && first_batch != journal->chain.number + 1)
 			return zp_fail(err, ZP_E_CORRUPT,
 			    "batches %" PRIu64 " to %" PRIu64 " are missing between the journal's "
-			    "files: restore the missing file from a copy",
+			    "files: restore the missing file from a copy, or see `zpin repair "
+			    "--help`",
 			    journal->chain.number + 1, first_batch - 1);
 		rc = file_load(journal, first_batch, i == 0, i == list->count - 1, end_out, err);
 		if (rc < 0)
@@ -190,13 +191,13 @@ place_check(const struct zp_journal *journal, uint64_t first_batch, struct zp_er
 		return zp_fail(err, ZP_E_CORRUPT,
 		    "the journal ends with batch %" PRIu64 " but batch %" PRIu64
 		    " was acknowledged: its newest file was lost or cut off; restore it from a "
-		    "copy",
+		    "copy, or see `zpin repair --help`",
 		    journal->chain.number, journal->mark.number);
 	if (journal->chain.number + 1 < first_batch)
 		return zp_fail(err, ZP_E_CORRUPT,
 		    "the journal ends with batch %" PRIu64 " but a checkpoint covers %" PRIu64
-		    ": its newest batches were lost, or it "
-		    "was rolled back",
+		    ": its newest batches were lost, or it was rolled back; restore its files from "
+		    "a copy, or see `zpin repair --help`",
 		    journal->chain.number, first_batch - 1);
 	if (journal->chain.epoch > journal->epoch)
 		return zp_fail(err, ZP_E_CONFLICT,

@@ -417,11 +417,14 @@ int
 zp_node_verify(const char *config_path, struct zp_cli_verify *verify, struct zp_err *err)
 {
 	struct zp_verify_report report = {0};
+	struct zp_node_facts facts;
 	struct offline offline;
 	int rc = offline_open(&offline, config_path, true, err);
 
 	if (rc < 0)
 		return rc;
+	zp_node_facts_get(offline.node, &facts);
+	verify->journal_records = facts.replayed_records;
 	rc = zp_command_verify(offline.node, damage_tell, verify, &report, err);
 	verify->pins = report.pins;
 	verify->segments = report.segments;

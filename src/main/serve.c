@@ -447,14 +447,18 @@ commands_show(const struct daemon *daemon)
 static void
 greet(const struct daemon *daemon)
 {
+	char suspended[48] = "";
 	struct zp_node_facts facts;
 	uint64_t pins = 0;
 
 	zp_node_facts_get(daemon->node, &facts);
 	for (unsigned type = 0; type < ZP_PIN_TYPE_COUNT; type++)
 		pins += facts.engines.pins[type];
-	zp_log(ZP_LOG_INFO, "ready: %llu pins in %u shards, data in %s, peer id %s",
-	    (unsigned long long)pins, facts.shards, daemon->config.node.data,
+	if (facts.suspended_shards > 0)
+		snprintf(suspended, sizeof(suspended), " (%u suspended, not counted)",
+		    facts.suspended_shards);
+	zp_log(ZP_LOG_INFO, "ready: %llu pins in %u shards%s, data in %s, peer id %s",
+	    (unsigned long long)pins, facts.shards, suspended, daemon->config.node.data,
 	    daemon->identity.text);
 	if (isatty(STDERR_FILENO))
 		commands_show(daemon);

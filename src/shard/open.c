@@ -114,7 +114,8 @@ shard__member_create(const struct zp_shards_options *options, const struct zp_sh
 /*
  * A shard's files with a lower incarnation than the map's are from before a restore, and what the
  * journal has since does not fit them. A higher one is a restore that was cut short between
- * the files and the map: the files have what was restored, and the map follows.
+ * the files and the map: the files have what was restored, and the map follows. Errors leave it to
+ * the caller to name the shard.
  */
 int
 shard__member_open(struct zp_shards *shards, uint32_t index, bool *map_changed, struct zp_err *err)
@@ -126,7 +127,7 @@ shard__member_open(struct zp_shards *shards, uint32_t index, bool *map_changed, 
 	int rc = shard__store_open(&shards->options, range->id, false, &member->store, err);
 
 	if (rc < 0)
-		return zp_wrap(err, rc, "shard %016llx", (unsigned long long)range->id);
+		return rc;
 	engine = engine_options(&shards->options, &shards->map, index, member->store);
 	rc = zp_engine_open(&engine, &member->engine, err);
 	if (rc < 0)
@@ -134,9 +135,9 @@ shard__member_open(struct zp_shards *shards, uint32_t index, bool *map_changed, 
 	incarnation = zp_engine_incarnation(member->engine);
 	if (incarnation < range->incarnation)
 		return zp_fail(err, ZP_E_CONFLICT,
-		    "shard %016llx has incarnation %u, the map says %u: its files are older than "
-		    "its last restore; restore a snapshot taken since",
-		    (unsigned long long)range->id, incarnation, range->incarnation);
+		    "its files have incarnation %u, the map says %u: they are older than its last "
+		    "restore; restore a snapshot taken since",
+		    incarnation, range->incarnation);
 	if (incarnation > range->incarnation) {
 		shard__warn(shards,
 		    "shard %016llx has incarnation %u, the map says %u: its restore was "
@@ -294,8 +295,10 @@ map_read(struct zp_shards *shards, struct zp_err *err)
 	if (rc < 0)
 		return rc;
 	if (count + copies == 0)
-		return zp_fail(err, ZP_E_NOT_FOUND, "there is no node in %s: create one first",
-		    shards->options.root);
+		return zp_fail(err, ZP_E_NOT_FOUND,
+		    "journal/map-* and journal/copy-of-map-* are gone: restore one of them from a "
+		    "snapshot or copy; only a node that never started may be removed and made "
+		    "again");
 	number = zp_max_u64(number, copy);
 	rc = map_file_read(shards, "map", number, &shards->map, &why);
 	if (is_file_damage(rc) || rc == ZP_E_NOT_FOUND) {
@@ -360,10 +363,8 @@ checkpoints_read(struct zp_shards *shards, struct zp_err *err)
 		return rc;
 	if (count == 0)
 		return zp_fail(err, ZP_E_NOT_FOUND,
-		    "%s has no checkpoint: restore journal/checkpoint-* from a snapshot or copy; "
-		    "only "
-		    "a node that never started may be removed and made again",
-		    shards->options.root);
+		    "there is no checkpoint: restore journal/checkpoint-* from a snapshot or copy; "
+		    "only a node that never started may be removed and made again");
 	shards->checkpoint_highest = numbers[0];
 	for (size_t i = 0; i < count && shards->older.number == 0; i++) {
 		struct zp_checkpoint checkpoint;
@@ -543,30 +544,49 @@ is_damage(int rc)
 /* When not one shard can be opened it is not the shards: the likely reason is a file system that is
  * not mounted. */
 static int
+none_opened(const struct zp_shards *shards, const struct zp_err *first, struct zp_err *err)
+{
+	unsigned long long id = shards->map.ranges[0].id;
+
+	if (first->code == ZP_E_NOT_FOUND)
+		return zp_fail(err, ZP_E_NOT_FOUND,
+		    "no shard is there: is the file system mounted? (first of %u: shard %016llx: "
+		    "%s)",
+		    shards->map.count, id, first->text);
+	return zp_fail(err, first->code,
+	    "no shard can be opened: restore the node from a snapshot or copy (first of %u: shard "
+	    "%016llx: %s)",
+	    shards->map.count, id, first->text);
+}
+
+static int
 members_open(struct zp_shards *shards, struct zp_err *err)
 {
 	bool map_changed = false;
 	uint32_t open_count = 0;
-	struct zp_err first = {0};
+	struct zp_err *why;
 	int rc = ZP_OK;
 
 	shards->members = zp_alloc_zero(shards->map.count, sizeof(*shards->members));
+	why = zp_alloc_zero(shards->map.count, sizeof(*why));
 	by_id_make(shards);
 	for (uint32_t i = 0; rc == ZP_OK && i < shards->map.count; i++) {
-		struct zp_err why = {0};
-
-		rc = shard__member_open(shards, i, &map_changed, &why);
-		if (rc < 0 && !is_damage(rc))
-			return zp_fail(err, rc, "%s", why.text);
+		rc = shard__member_open(shards, i, &map_changed, &why[i]);
 		open_count += rc == ZP_OK;
-		if (rc < 0)
-			shard__suspend(shards, i, why.text);
-		if (first.code == ZP_OK)
-			first = why;
-		rc = ZP_OK;
+		why[i].code = rc;
+		if (rc < 0 && !is_damage(rc))
+			rc = zp_fail(err, rc, "shard %016llx: %s",
+			    (unsigned long long)shards->map.ranges[i].id, why[i].text);
+		else
+			rc = ZP_OK;
 	}
-	if (open_count == 0)
-		return zp_fail(err, first.code, "%s", first.text);
+	if (rc == ZP_OK && open_count == 0)
+		rc = none_opened(shards, &why[0], err);
+	for (uint32_t i = 0; rc == ZP_OK && i < shards->map.count; i++) {
+		if (why[i].code < 0)
+			shard__suspend(shards, i, why[i].text);
+	}
+	zp_free(why);
 	if (rc == ZP_OK && map_changed && !shards->options.read_only) {
 		shards->map.number++;
 		rc = shard__map_write(shards->options.store, &shards->map, err);

@@ -87,6 +87,7 @@ zp_shards_applied_max(const struct zp_shards *shards)
 static int
 rolled_back_suspend(struct zp_shards *shards, uint64_t first, struct zp_err *err)
 {
+	unsigned long long last = 0; /* id of the shard that `why` is of */
 	struct zp_err why = {0};
 	uint32_t fit = 0;
 
@@ -102,18 +103,18 @@ rolled_back_suspend(struct zp_shards *shards, uint64_t first, struct zp_err *err
 			}
 			zp_err_clear(&why);
 			zp_ignore(zp_fail(&why, ZP_E_CONFLICT,
-			    "shard %016llx was found at batch %llu, and the journal begins at "
-			    "%llu: its files were rolled back or lost; restore the shard or the "
-			    "node from a snapshot taken since",
-			    (unsigned long long)shards->map.ranges[i].id,
+			    "its files are at batch %llu, and the journal begins at %llu: they "
+			    "were rolled back or lost; restore the shard or the node from a "
+			    "snapshot taken since",
 			    (unsigned long long)covered, (unsigned long long)first));
+			last = shards->map.ranges[i].id;
 			if (pass == 1) {
 				shard__suspend(shards, i, why.text);
 				shards->members[i].covered = covered_by(shards, i);
 			}
 		}
 		if (fit == 0)
-			return zp_fail(err, why.code, "%s", why.text);
+			return zp_fail(err, why.code, "shard %016llx: %s", last, why.text);
 	}
 	return ZP_OK;
 }

@@ -160,7 +160,7 @@ class Damage(Case):
         health = json.loads(body)
         self.assertEqual((status, health["damaged_blocks"], health["damaged_segments"]), (200, 1, 0))
         self.assertRegex(health["damages"][0], self.place)
-        out = self.fails(4, "1 damaged places were met", "health")
+        out = self.fails(4, "1 damaged places are known, of these 0 shards .* and 0 files", "health")
         self.assertRegex(out, f"^damaged: {self.place}\n$")
         self.assertEqual(json.loads(self.fails(4, "damaged places", "--json", "health")), health)
         self.assertEqual(len(re.findall(self.place, self.node.log.read_text())), 1)
@@ -169,9 +169,27 @@ class Damage(Case):
         self.segment.write_bytes(self.segment.read_bytes()[:-100])
         self.node.start()
         place = rf"shard {self.segment.parent.name}: segment {re.escape(self.segment.name)}: missing or damaged"
-        self.fails(4, "1 files could not be opened", "health")
-        self.fails(4, place, "export", "-q")
-        self.assertRegex(self.fails(4, "damaged places", "health"), f"^damaged: {place}")
+        for _ in range(2):
+            out = self.fails(4, "1 damaged places are known, of these 0 shards .* and 1 files that could not", "health")
+            self.assertRegex(out, f"^damaged: {place}.*\n$")
+            self.fails(4, place, "export", "-q")
+        self.assertNotIn(f"{self.segment.name}: segment", self.node.log.read_text())
+
+    def test_one_fault_is_one(self):
+        """Whatever it makes wrong besides: the block is in a file, and the file has a name of its content."""
+        out = self.fails(4, "1 damages", "verify", "--offline")
+        self.assertEqual(len(out.splitlines()), 1)
+
+    def test_a_snapshot_has_it_and_says_so(self):
+        self.node.start()
+        self.ok("snapshot", "unknowing")
+        self.node.run("export", "-q")
+        out = self.fails(4, "the snapshot is made, and has what is damaged here: 1 damaged places", "snapshot", "s1")
+        self.assertRegex(out, rf"^made snapshot s1\ndamaged: {self.place}\n$")
+        self.assertTrue((self.node.folder / "snapshots" / "s1" / "shards" / self.segment.parent.name /
+                         self.segment.name).exists())
+        answer = json.loads(self.fails(4, "is made", "--json", "snapshot", "s2"))
+        self.assertEqual((answer["snapshot"], answer["damaged_blocks"]), ("s2", 1))
 
 
 class SuspendedShard(Case):
@@ -184,7 +202,16 @@ class SuspendedShard(Case):
         self.node.start()
         command = f"zpin repair --give-up-shard {shard.name}"
         place = rf"shard {shard.name} is suspended: .*: mount or restore it, then start again; without any copy: {command}"
-        self.assertRegex(self.fails(4, "1 damaged places", "health"), f"^damaged: {place}\n$")
+        out = self.fails(4, "1 damaged places are known, of these 1 shards .* and 0 files", "health")
+        self.assertRegex(out, f"^damaged: {place}\n$")
+        self.assertNotRegex(self.node.log.read_text(), rf"{shard.name} is suspended: shard {shard.name}")
+        code, out, err = self.node.run("info")
+        self.assertEqual(code, 0)
+        self.assertIn("\nsuspended_shards\t1\n", out)
+        self.assertIn("1 shards are suspended, and their pins not among those counted", err)
+        self.assertEqual(len(re.findall("(?m)^version\t", out)), 1)
+        out = self.fails(4, "1 damages", "verify")
+        self.assertRegex(out, f"^damaged: {place}\n$")
         out = self.fails(4, place, "export", "-q")
         self.assertIn(len(out.splitlines()), range(3000, 6000))
         self.node.end()
@@ -193,6 +220,26 @@ class SuspendedShard(Case):
         self.ok("health")
         self.assertEqual(len(self.exported()), 6000)
 
+    def test_one_manifest_of_two(self):
+        """What is used instead is told, and what it lacks comes from the journal."""
+        self.ok("import", "--offline", MIXED)
+        shard = self.node.segments()[-1].parent
+        newest = max(shard.glob("manifest-*"))
+        newest.chmod(0o600)
+        newest.write_bytes(newest.read_bytes()[:-1] + b"x")
+        self.node.start()
+        number = int(newest.name[-16:], 16)
+        self.assertRegex(self.node.log.read_text(), rf"(?s){shard.name}: {newest.name}: .*; looking for an older one.*"
+                         rf"{shard.name}: manifest {number - 1} is whole and used instead; what it lacks comes from")
+        self.ok("health")
+        self.assertEqual(len(self.exported()), 6000)
+
+    def test_all_are_gone(self):
+        self.ok("import", "--offline", MIXED)
+        shutil.move(self.node.folder / "shards", self.path("elsewhere"))
+        code, out, err = self.node.run("serve", seconds=30)
+        self.assertEqual((code, out), (3, ""))
+        self.assertRegex(err, r"\Azpin: \S+: no shard is there: is the file system mounted\? \(first of \d+: shard .*\n\Z")
 
     def test_it_is_given_up(self):
         self.ok("import", "--offline", MIXED)
@@ -239,8 +286,35 @@ class Killed(Case):
         self.node.end(signal.SIGKILL)
         before = files()
         self.assertEqual(len(self.exported("--offline")), 6000)
-        self.ok("verify", "--offline")
+        self.assertRegex(self.ok("verify", "--offline"), "^0 pins in 0 files, 6000 writes in the journal alone, ")
         self.assertEqual(files(), before)
+
+    def test_its_map_is_gone(self):
+        self.node.start()
+        self.ok("import", MIXED)
+        self.ok("snapshot", "s1")
+        self.node.end(signal.SIGKILL)
+        journal = self.node.folder / "journal"
+        for path in journal.glob("*map*"):
+            path.unlink()
+        for command in [["serve"], ["verify", "--offline"]]:
+            self.fails(3, r"journal/map-\* and journal/copy-of-map-\* are gone: restore one of them from a snapshot",
+                       *command, seconds=30)
+        saved = self.node.folder / "snapshots" / "s1" / "journal"
+        self.assertEqual(sorted(path.name[:-17] for path in saved.iterdir()), ["checkpoint", "copy-of-map", "map"])
+        shutil.copy(next(saved.glob("copy-of-map-*")), journal)
+        self.node.start()
+        self.assertEqual(len(self.exported()), 6000)
+
+    def test_its_journal_is_gone(self):
+        self.node.set("storage", "sync", "true")
+        self.node.start()
+        self.ok("import", MIXED)
+        self.node.end(signal.SIGKILL)
+        for path in (self.node.folder / "journal").glob("journal-*"):
+            path.unlink()
+        self.fails(4, "was acknowledged: its newest file was lost or cut off; restore it from a copy, or see `zpin repair",
+                   "serve", seconds=30)
 
 
 class CutImport(Case):
@@ -456,6 +530,11 @@ class Config(Case):
         out = self.ok("info", "--config", self.node.config, ZPIN_API=nowhere, ZPIN_CONFIG="")
         self.assertIn(f"root\t{self.node.folder}\n", out)
         self.ok("health", ZPIN_API="", ZPIN_CONFIG=str(self.node.config))
+        for command in ["health", "info"]:  # who names management wants to hear of it
+            self.fails(1, "management: no node answers at unix:/nowhere.sock", command, "--management", nowhere)
+            self.fails(1, "management: no node answers", command, "--api", self.node.urls["REST API"],
+                       ZPIN_MANAGEMENT=nowhere)
+            self.ok(command, "--api", self.node.urls["REST API"])  # where it is then, nobody said
         self.fails(1, "no node answers at unix:/nowhere.sock", "info", ZPIN_API=nowhere)
         self.fails(1, "no node answers at unix:/nowhere.sock", "info", "--config", self.node.config, "--api", nowhere)
         self.fails(3, "/nowhere/zpin.yaml", "info", "--config", "/nowhere/zpin.yaml")
