@@ -18,8 +18,8 @@
 
 struct zp_manage {
 	struct zp_manage_options options;
-	struct zp_mutex lock;	    /* guards the next two */
-	struct zp_thread *worker;   /* of the job under way or the last one; joined by the next */
+	struct zp_mutex lock;     /* guards the next two */
+	struct zp_thread *worker; /* of the job under way or the last one; joined by the next */
 	bool is_busy;
 };
 
@@ -145,8 +145,8 @@ put_damage(struct zp_manage *manage, const struct zp_node_facts *facts, struct z
 
 /* The node serves all but what is damaged, so that it is no reason to take it out of service. */
 static void
-damage_answer(struct zp_manage *manage, struct zp_http_request *request,
-    const struct zp_node_facts *facts)
+damage_answer(
+    struct zp_manage *manage, struct zp_http_request *request, const struct zp_node_facts *facts)
 {
 	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
 
@@ -156,7 +156,8 @@ damage_answer(struct zp_manage *manage, struct zp_http_request *request,
 	answer_json(request, 200, &body);
 }
 
-/* 503 when the node can take no writes although it should, 200 where something is damaged, or 204. */
+/* 503 when the node can take no writes although it should, 200 where something is damaged, or 204.
+ */
 static void
 health_answer(struct zp_manage *manage, struct zp_http_request *request)
 {
@@ -166,7 +167,8 @@ health_answer(struct zp_manage *manage, struct zp_http_request *request)
 	if (facts.is_broken)
 		answer_error(request, 503, facts.broken_text);
 	else if (facts.is_full)
-		answer_error(request, 503, "the disk is full: writes are refused until there is space");
+		answer_error(
+		    request, 503, "the disk is full: writes are refused until there is space");
 	else if (is_damaged(&facts))
 		damage_answer(manage, request, &facts);
 	else
@@ -208,11 +210,10 @@ job_answer(struct zp_task *task)
 
 	if (job->rc < 0) {
 		api__note_error(job->request, job->err.text);
-		zp_http_answer_header_text(
-		    job->request, API_ERROR_HEADER, zp_err_name(job->rc));
+		zp_http_answer_header_text(job->request, API_ERROR_HEADER, zp_err_name(job->rc));
 	}
-	answer_json(job->request, job->rc < 0 ? (unsigned)zp_err_http_status(job->rc) : 200,
-	    &job->answer);
+	answer_json(
+	    job->request, job->rc < 0 ? (unsigned)zp_err_http_status(job->rc) : 200, &job->answer);
 	zp_buf_done(&job->answer);
 	zp_free(job);
 }
@@ -325,6 +326,20 @@ settle_run(struct job *job, struct zp_err *err)
 }
 
 static int
+seal_run(struct job *job, struct zp_err *err)
+{
+	struct zp_node_facts facts;
+	int rc = zp_command_seal(job->manage->options.node, err);
+
+	if (rc < 0)
+		return rc;
+	zp_node_facts_get(job->manage->options.node, &facts);
+	put_u64(&job->answer, "runs", facts.engines.runs);
+	put_u64(&job->answer, "resident_bytes", facts.engines.resident_bytes);
+	return ZP_OK;
+}
+
+static int
 snapshot_run(struct job *job, struct zp_err *err)
 {
 	struct zp_node_facts facts;
@@ -379,8 +394,8 @@ peer_move_run(struct job *job, struct zp_err *err)
 		rc = zp_peer_id_parse(zp_slice_of(job->argument[1]), &to, err);
 	if (rc < 0)
 		return rc;
-	rc = zp_command_peer_move(job->manage->options.node, zp_buf_slice(&from),
-	    zp_buf_slice(&to), err);
+	rc = zp_command_peer_move(
+	    job->manage->options.node, zp_buf_slice(&from), zp_buf_slice(&to), err);
 	if (rc == ZP_OK) {
 		put_text(&job->answer, "from", job->argument[0]);
 		put_text(&job->answer, "to", job->argument[1]);
@@ -404,6 +419,7 @@ static const struct manage_route {
     {ZP_HTTP_POST, "/read-only", read_only_set, NULL, {NULL}},
     {ZP_HTTP_POST, "/checkpoint", NULL, checkpoint_run, {NULL}},
     {ZP_HTTP_POST, "/settle", NULL, settle_run, {NULL}},
+    {ZP_HTTP_POST, "/seal", NULL, seal_run, {NULL}},
     {ZP_HTTP_POST, "/verify", NULL, verify_run, {NULL}},
     {ZP_HTTP_POST, "/snapshot", NULL, snapshot_run, {"name", NULL}},
     {ZP_HTTP_POST, "/peers/move", NULL, peer_move_run, {"from", "to"}},

@@ -19,7 +19,7 @@
  * …}.
  *   GET /import        query origin: {"lines_done": n}, how far that input is in the journal.
  *   GET /export        NDJSON, a pin a line, as `ipfs-cluster-service state export` writes it.
- *   GET /info, /metrics; POST /verify, /checkpoint, /snapshot?name=, /peers/move?from=&to=  of the
+ *   GET /info, /metrics; POST /verify, /checkpoint, /seal, /snapshot?name=, /peers/move?from=&to=  of the
  *                      management address, or of the Unix socket, which has the API too.
  *   X-Zpin-Error       of failures: the name in err.def, from which the exit code comes. With
  *                      X-Stream-Error, CORRUPT means that all was listed which can be read.

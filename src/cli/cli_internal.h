@@ -364,6 +364,7 @@ int cli__cmd_export(struct cli_call *call);
 int cli__cmd_verify(struct cli_call *call);
 int cli__cmd_repair(struct cli_call *call);
 int cli__cmd_checkpoint(struct cli_call *call);
+int cli__cmd_seal(struct cli_call *call);
 int cli__cmd_snapshot(struct cli_call *call);
 int cli__cmd_peers_map(struct cli_call *call);
 int cli__cmd_info(struct cli_call *call);

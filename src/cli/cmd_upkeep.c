@@ -1,5 +1,5 @@
 /*
- * cmd_upkeep.c - long work on a whole node: verify, repair, checkpoint, snapshot, peers map.
+ * cmd_upkeep.c - long work on a whole node: verify, repair, checkpoint, seal, snapshot, peers map.
  *
  * Flow: POST to the management address, which answers when the work is done; meanwhile a terminal
  * shows for how long. `verify --offline` reads the data of a stopped node in this process.
@@ -116,6 +116,17 @@ cli__cmd_checkpoint(struct cli_call *call)
 	return rc < 0 ? rc
 		      : answer_print(call, &body, "checkpoint ", "checkpoint_number",
 			    " at journal position ", "checkpoint_batch");
+}
+
+int
+cli__cmd_seal(struct cli_call *call)
+{
+	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
+	int rc = manage(call, "/seal", "merging every shard to one run", &body);
+
+	return rc < 0 ? rc
+		      : answer_print(
+			    call, &body, "runs ", "runs", ", bytes of memory ", "resident_bytes");
 }
 
 int

@@ -105,7 +105,7 @@ const struct zp_tables *zp_node_tables(const struct zp_node *node); /* read side
 /* Writes answer ZP_E_READ_ONLY from now on, or are taken again. A node that was opened read-only
  * stays so. */
 void zp_node_read_only_set(struct zp_node *node, bool read_only);
-/* For a stop that shall not wait: zp_command_verify and zp_command_settle end with ZP_E_STOPPING,
+/* For a stop that shall not wait: zp_command_verify, _settle and _seal end with ZP_E_STOPPING,
  * those under way too, and change nothing by it. Any thread; NULL is allowed. */
 void zp_node_work_stop(struct zp_node *node);
 
@@ -285,6 +285,10 @@ ZP_MUST_CHECK int zp_command_checkpoint(struct zp_node *node, struct zp_err *err
 
 /* Merges until the policy wants nothing more. Waits. */
 ZP_MUST_CHECK int zp_command_settle(struct zp_node *node, struct zp_err *err);
+
+/* A checkpoint, then every shard's files merged to one run of each family, without the filter that
+ * only many runs need. Waits; other upkeep gets its turn between two shards. */
+ZP_MUST_CHECK int zp_command_seal(struct zp_node *node, struct zp_err *err);
 
 /* A checkpoint, then hard links of all its files under <root>/snapshots/<name>. The copy opens as a
  * node of its own (read_only) and never changes. */

@@ -267,3 +267,24 @@ zp_command_settle(struct zp_node *node, struct zp_err *err)
 	command__upkeep_leave(node);
 	return rc;
 }
+
+static int
+shard_seal(struct zp_node *node, uint32_t index, struct zp_err *err)
+{
+	int rc;
+
+	command__upkeep_enter(node);
+	rc = zp_engine_seal(zp_shards_engine(node->shards, index), &node->work_stop, err);
+	command__upkeep_leave(node);
+	return command__damage_note(node, index, rc, err);
+}
+
+int
+zp_command_seal(struct zp_node *node, struct zp_err *err)
+{
+	int rc = zp_command_checkpoint(node, err);
+
+	for (uint32_t i = 0; rc == ZP_OK && i < zp_shards_map(node->shards)->count; i++)
+		rc = shard_seal(node, i, err);
+	return rc;
+}

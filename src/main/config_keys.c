@@ -135,7 +135,8 @@ const struct config_key config__keys[] = {
     BOOL(storage, "sync", sync, "true",
 	"Acknowledge a write when the disk has it. false: a crash may lose acknowledged writes."),
     SIZE(storage, "memory", memory_bytes, "0", 0, 64 * TIB,
-	"Memory for write buffers (half of it), the cache of blocks that were read (a quarter), that "
+	"Memory for write buffers (half of it), the cache of blocks that were read (a quarter), "
+	"that "
 	"of names that are asked for often (a sixteenth) and filters together. 0: a quarter of the "
 	"machine; otherwise at least 64MiB."),
 

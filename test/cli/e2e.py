@@ -89,6 +89,17 @@ class Commands(Case):
         report = self.json("verify")[0]
         self.assertEqual((report["pins"], report["damage_count"], report["damages"]), (49, 0, []))
         before = self.exported()
+        for pin in [json.loads(line) for line in before if b'"type":1' in line or b'"type":"pin"' in line][:5]:
+            self.ok("pin", "rm", pin["cid"])
+        self.ok("checkpoint")
+        self.ok("import", "-q", HANDMADE)
+        self.ok("checkpoint")
+        runs = self.json("info")[1]["runs"]
+        sealed = self.json("seal")[0]
+        self.assertLess(sealed["runs"], runs)
+        self.assertLessEqual(sealed["runs"], 16)
+        self.assertEqual(self.exported(), before)
+        self.assertRegex(self.ok("seal"), r"^runs \d+, bytes of memory \d+\n$")
         self.assertEqual(self.ok("snapshot", "kept"), "made snapshot kept\n")
         self.assertEqual(self.json("snapshot", "kept2"), [{"snapshot": "kept2"}])
         self.fails(1, "exists", "snapshot", "kept")
@@ -445,7 +456,7 @@ class Accounts(Case):
     """With accounts, TCP asks who is there, on the management address as on the API's; the socket does
     not, and the metrics address never."""
 
-    WORK = ["/checkpoint", "/settle", "/verify", "/snapshot?name=x", f"/peers/move?from={PEER}&to={PEER}",
+    WORK = ["/checkpoint", "/settle", "/seal", "/verify", "/snapshot?name=x", f"/peers/move?from={PEER}&to={PEER}",
             "/read-only?on=true"]
 
     def setUp(self):
@@ -480,7 +491,7 @@ class Accounts(Case):
         alice = self.basic("alice", "secret words")
         for _ in range(2):  # checked by the slow hash, then remembered
             self.assertEqual(self.node.request("management", "GET", "/info", alice)[0], 200)
-        for path in ["/checkpoint", "/settle", "/verify", "/snapshot?name=x", "/read-only?on=false"]:
+        for path in ["/checkpoint", "/settle", "/seal", "/verify", "/snapshot?name=x", "/read-only?on=false"]:
             self.assertEqual(self.node.request("management", "POST", path, alice)[0], 200, path)
         token = json.loads(self.node.request("REST API", "POST", "/token", alice)[2])["token"]
         bearer = {"Authorization": "Bearer " + token}
