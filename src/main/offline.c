@@ -32,6 +32,7 @@ config_write(const char *directory, const char *absolute, struct zp_err *err)
 	struct zp_config config;
 	FILE *file;
 	bool written;
+	int why;
 
 	zp_config_init(&config);
 	zp_free(config.node.data);
@@ -55,9 +56,16 @@ config_write(const char *directory, const char *absolute, struct zp_err *err)
 	written = fchmod(fileno(file), 0640) == 0 &&
 		  fwrite(yaml.data, 1, yaml.length, file) == yaml.length && fflush(file) == 0 &&
 		  fsync(fileno(file)) == 0;
-	if (fclose(file) != 0 || !written)
-		return zp_fail_errno(err, errno, "%s", path);
-	return ZP_OK;
+	why = errno;
+	if (fclose(file) != 0 && written) {
+		why = errno;
+		written = false;
+	}
+	if (written)
+		return ZP_OK;
+	/* Half a config would be taken for the user's own by the next init. */
+	zp_ignore(unlink(path)); /* what matters is told below */
+	return zp_fail_errno(err, why, "%s", path);
 }
 
 /* Takes the directory in place of what the config says. */

@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -363,6 +364,21 @@ class Daemon(Case):
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("there is a node in", done.stderr)
+
+    def test_init_without_room_leaves_no_config(self):
+        """A config that was cut would be a good one with other paths: the next init writes it anew."""
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+
+        folder = self.node.folder.parent / "full"
+        for prepare, status in ((limit, 1), (None, 0)):
+            done = subprocess.run([ZPIN, "init", str(folder)], env=environment(), preexec_fn=prepare,
+                                  capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertEqual((folder / "zpin.yaml").exists(), status == 0)
+        written = (folder / "zpin.yaml").read_text().replace(str(folder), str(self.node.folder))
+        self.assertEqual(written.count("\n"), self.node.config.read_text().count("\n"))
 
     def test_interrupt_ends_well(self):
         for number in [signal.SIGINT, signal.SIGTERM]:
