@@ -11,6 +11,8 @@
 
 #include "api/api_internal.h"
 
+#define REDIRECT_BYTES_MAX 12288u
+
 int64_t
 api__now_us(void)
 {
@@ -143,6 +145,16 @@ put_html(struct zp_buf *text, struct zp_slice url)
 	}
 }
 
+static void
+answer_plain(struct api_call *call, unsigned status, const char *text)
+{
+	if (text[0] != '\0')
+		zp_http_answer_header_text(
+		    call->request, "Content-Type", "text/plain; charset=utf-8");
+	zp_http_answer(call->request, status, zp_slice_of(text));
+	api__call_put(call);
+}
+
 /* To the clean path. Go says 301 for one that was not clean, and IPFS Cluster 307, with a page for
  * people, for one that only has a slash too many. */
 static void
@@ -162,6 +174,11 @@ redirect(struct api_call *call, struct zp_slice path, unsigned status)
 		else
 			zp_buf_append_byte(&location, query.data[i]);
 	}
+	/* Escaped it may be three times what came, which no header of ours has room for. */
+	if (location.length > REDIRECT_BYTES_MAX) {
+		answer_plain(call, 414, "414 Request URI Too Long");
+		return;
+	}
 	zp_http_answer_header(request, "Location", zp_buf_slice(&location));
 	zp_buf_clear(&call->json);
 	if (status == 307 && (method == ZP_HTTP_GET || method == ZP_HTTP_HEAD)) {
@@ -171,16 +188,6 @@ redirect(struct api_call *call, struct zp_slice path, unsigned status)
 		zp_buf_append_text(&call->json, "\">Temporary Redirect</a>.\n\n");
 	}
 	zp_http_answer(request, status, zp_buf_slice(&call->json));
-	api__call_put(call);
-}
-
-static void
-answer_plain(struct api_call *call, unsigned status, const char *text)
-{
-	if (text[0] != '\0')
-		zp_http_answer_header_text(
-		    call->request, "Content-Type", "text/plain; charset=utf-8");
-	zp_http_answer(call->request, status, zp_slice_of(text));
 	api__call_put(call);
 }
 

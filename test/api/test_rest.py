@@ -290,6 +290,9 @@ class Rest(NodeTest):
             answer = self.node.get(path)
             self.assertEqual((answer.status, answer.header("location"), answer.body),
                              (301, location, b""))
+        for path in ("//" + "|" * 6000, "/" + "|" * 6000 + "/"):
+            answer = self.node.get(path)
+            self.assertEqual((answer.status, answer.header("location")), (414, None))
 
     def test_unknown_and_not_allowed(self):
         for path in ("/nope", "/", "/pins/foo/" + CID_A):
