@@ -19,6 +19,7 @@
 #define HEADER_HS256 "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9" /* {"alg":"HS256","typ":"JWT"} */
 #define SIGNATURE_BYTES_MAX 64u
 #define TIME_TEXT_MAX 64u
+#define CLAIM_RAW_BYTES_MAX 18u        /* three letters, all escaped */
 #define TIME_MAX 9223372036854775808.0 /* 2^63 s: what Go holds */
 
 struct jwt_part {
@@ -207,6 +208,24 @@ texts_skip(struct zp_json *json, bool is_list, struct zp_err *err)
 	return rc == ZP_END ? 0 : rc;
 }
 
+/* A claim that decides, in another case: golang-jwt would heed it, RFC 7519 would not. */
+static bool
+is_disguised(const struct zp_json_string *name)
+{
+	static const char *const claims[] = {"iss", "exp", "nbf", "iat"};
+	uint8_t text[CLAIM_RAW_BYTES_MAX];
+	size_t length;
+
+	if (name->raw.length > sizeof(text))
+		return false;
+	length = zp_json_unescape(name, text);
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(claims); i++)
+		if (length == strlen(claims[i]) &&
+		    strncasecmp((const char *)text, claims[i], length) == 0)
+			return true;
+	return false;
+}
+
 static int
 claim_member(struct zp_json *json, const struct zp_json_string *name, struct jwt_claims *claims,
     struct zp_err *err)
@@ -229,6 +248,8 @@ claim_member(struct zp_json *json, const struct zp_json_string *name, struct jwt
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(texts); i++)
 		if (zp_json_string_is(name, texts[i]))
 			return texts_skip(json, strcmp(texts[i], "aud") == 0, err);
+	if (is_disguised(name))
+		return zp_fail(err, ZP_E_DENIED, "token: a claim in another case");
 	return zp_json_skip(json, err);
 }
 
