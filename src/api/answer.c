@@ -177,7 +177,8 @@ lines_produce(struct zp_http_request *request, void *context, struct zp_buf *out
 
 	if (api__lines_move(&call->json, out))
 		return ZP_HTTP_MORE;
-	zp_http_trailer(request, API_STREAM_TRAILER, (struct zp_slice){0});
+	zp_http_trailer(
+	    request, API_STREAM_TRAILER, zp_slice_of(call->is_incomplete ? call->err.text : ""));
 	return ZP_HTTP_DONE;
 }
 

@@ -104,6 +104,7 @@ api__call_put(struct api_call *call)
 		atomic_fetch_sub(&api->pages_bytes, call->page_bytes);
 	call->page_bytes = 0;
 	zp_err_clear(&call->err);
+	call->is_incomplete = false;
 
 	zp_mutex_lock(&api->pool_mutex);
 	is_kept = api->pool_count < API_CALLS_KEPT_MAX;

@@ -75,6 +75,7 @@ struct api_call {
 	struct zp_read_scratch *scratch;
 	struct listing *listing; /* of a page being made (list.c) */
 	size_t page_bytes;       /* counted in pages_bytes until the call is put back */
+	bool is_incomplete;      /* what the answer lacks, `err` says; so does its trailer */
 	struct zp_write write;
 	struct zp_write_batch batch;
 };

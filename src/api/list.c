@@ -192,6 +192,8 @@ page_answer(struct listing *listing)
 			rc = STEP_END; /* what can be read */
 		if (rc >= 0) {
 			api__note_error(call->request, damage.text);
+			call->err = damage;
+			call->is_incomplete = true;
 			zp_http_answer_header_text(call->request, API_STREAM_TRAILER, damage.text);
 			zp_http_answer_header_text(
 			    call->request, API_ERROR_HEADER, zp_err_name(damage.code));

@@ -54,7 +54,10 @@ cli__note(struct cli_call *call, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	cli__text_fit(zp_slice_of(text), 0, &shown);
-	fprintf(call->notes, "zpin: %.*s\n", (int)shown.length, (const char *)shown.data);
+	/* What begins with the command ("zpin pin add: ") says already who speaks. */
+	fprintf(call->notes, "%s%.*s\n",
+	    strncmp(text, "zpin ", 5) == 0 ? "" : "zpin: ", (int)shown.length,
+	    (const char *)shown.data);
 }
 
 /* ---- Settings ------------------------------------------------------------------------------- */
@@ -71,19 +74,25 @@ setting(const struct cli_parsed *parsed, const char *option, const char *variabl
 	return value == NULL || value[0] == '\0' ? otherwise : value;
 }
 
+bool
+cli__is_local(const struct cli_command *command)
+{
+	static int (*const local[])(struct cli_call *) = {cli__cmd_serve, cli__cmd_init,
+	    cli__cmd_config_check, cli__cmd_config_example, cli__cmd_config_reference,
+	    cli__cmd_account, cli__cmd_repair, cli__cmd_completion, cli__cmd_help};
+
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(local); i++) {
+		if (command->run == local[i])
+			return true;
+	}
+	return false;
+}
+
 /* Whether the command talks to a running node. */
 static bool
 asks_a_node(const struct cli_parsed *parsed)
 {
-	static int (*const local[])(struct cli_call *) = {cli__cmd_serve, cli__cmd_init,
-	    cli__cmd_config_check, cli__cmd_config_example, cli__cmd_config_reference,
-	    cli__cmd_account, cli__cmd_completion, cli__cmd_help};
-
-	for (size_t i = 0; i < ZP_ARRAY_COUNT(local); i++) {
-		if (parsed->command->run == local[i])
-			return false;
-	}
-	return !cli__has(parsed, "offline");
+	return !cli__is_local(parsed->command) && !cli__has(parsed, "offline");
 }
 
 /* What names the node most closely decides: --api, --config, ZPIN_API, ZPIN_CONFIG. */

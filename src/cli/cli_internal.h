@@ -29,6 +29,8 @@ enum cli_value {
 	CLI_PAIR,   /* KEY=VALUE */
 };
 
+#define CLI_ASKING_OPTIONS 6u /* the first of cli__global_options: how a node is asked */
+
 struct cli_option {
 	const char *name; /* without the dashes */
 	char letter;      /* 0: none */
@@ -96,6 +98,8 @@ void cli__help_scdoc(struct zp_buf *text); /* the COMMANDS part of zpin(1) */
 void cli__completion_bash(struct zp_buf *text);
 void cli__completion_zsh(struct zp_buf *text);
 void cli__completion_fish(struct zp_buf *text);
+/* Whether the command never asks a node (cli.c), so that options of how to ask say nothing. */
+bool cli__is_local(const struct cli_command *command);
 /* Whether commands have this word before their own. */
 bool cli__is_group(const char *word);
 /* "pin add" */

@@ -155,7 +155,7 @@ cli__code_of_name(struct zp_slice name, int otherwise)
 
 /* {"code":n,"message":"…"}; anything else (a proxy's page) is shown by its status alone. */
 static int
-status_error(struct transfer *transfer, long status, struct zp_err *err)
+status_error(struct transfer *transfer, long status, const char *base, struct zp_err *err)
 {
 	static const char *const names[] = {"message"};
 	struct zp_buf message = ZP_BUF_INIT(CLI_ERROR_BODY_BYTES_MAX);
@@ -163,11 +163,16 @@ status_error(struct transfer *transfer, long status, struct zp_err *err)
 	int rc = transfer->error_code < 0 ? transfer->error_code : cli__code_of_status(status);
 
 	if (cli__pick(zp_buf_slice(&transfer->error_body), names, &message, 1, NULL) == 0 &&
-	    message.length > 0) {
+	    message.length > 0 &&
+	    (status != 404 || transfer->error_code < 0 ||
+		!zp_slice_is(zp_buf_slice(&message), "not found"))) {
 		cli__text_fit(zp_buf_slice(&message), 400, &shown);
 		rc = zp_fail(err, rc, "%.*s", (int)shown.length, (const char *)shown.data);
 	} else if (status == 401) {
 		rc = zp_fail(err, rc, "not permitted; give --credentials or ZPIN_CREDENTIALS");
+	} else if (status == 404) { /* of no pin: an API says what is not found */
+		rc = zp_fail(err, ZP_E_UNSUPPORTED,
+		    "%s answers, but not to this (status 404): is it a node's API?", base);
 	} else {
 		rc = zp_fail(err, rc, "the node answered with status %ld", status);
 	}
@@ -458,7 +463,7 @@ outcome(struct transfer *transfer, CURLcode code, const char *base, struct zp_er
 	if (transfer->rc < 0)
 		return zp_fail(err, transfer->rc, "%s", transfer->err.text);
 	if (status >= 400 && (code == CURLE_OK || transfer->error_body.length > 0))
-		return status_error(transfer, status, err);
+		return status_error(transfer, status, base, err);
 	if (code != CURLE_OK)
 		return curl_error(transfer, code, base, err);
 	if (transfer->stream_error.length > 0)

@@ -86,8 +86,10 @@ file_open(struct export *export, const char *path, struct zp_err *err)
 		return zp_fail(err, ZP_E_MEMORY, "out of memory");
 	}
 	fd = open(export->path_partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (fd < 0)
-		return zp_fail_errno(err, errno, "write %s", export->path_partial);
+	if (fd < 0) {
+		rc = zp_fail_errno(err, errno, "write %s", export->path_partial);
+		return rc == ZP_E_NOT_FOUND ? ZP_E_IO : rc; /* it is no pin that was not found */
+	}
 	export->file = fdopen(fd, "w");
 	if (export->file == NULL) {
 		close(fd);

@@ -361,6 +361,26 @@ array_print(struct cli_call *call, const char *path, const struct cli_column *co
 	return rc;
 }
 
+static int
+metric_print(struct cli_call *call, const char *path)
+{
+	static const struct cli_column columns[] = {
+	    {"PEER", 52, false, false},
+	    {"NAME", 4, false, false},
+	    {"VALUE", 8, false, true},
+	    {"VALID", 5, false, false},
+	};
+	static const char *const names[] = {"peer", "name", "value", "valid"};
+	ZP_AUTO_BUF(body, BODY_BYTES_MAX);
+	int rc = cli__get(call, NULL, path, &body);
+
+	if (rc == 0 && zp_slice_is(line_of(&body), "[]"))
+		return zp_fail(&call->err, ZP_E_NOT_FOUND,
+		    "no peer has a metric \"%s\"; `zpin metrics` lists them",
+		    call->parsed->arguments[0]);
+	return rc < 0 ? rc : array_print(call, path, columns, names, ZP_ARRAY_COUNT(names));
+}
+
 int
 cli__cmd_peers(struct cli_call *call)
 {
@@ -433,13 +453,6 @@ name_print(void *context, struct zp_slice name, struct zp_slice value, struct zp
 int
 cli__cmd_metrics(struct cli_call *call)
 {
-	static const struct cli_column columns[] = {
-	    {"PEER", 52, false, false},
-	    {"NAME", 4, false, false},
-	    {"VALUE", 8, false, true},
-	    {"VALID", 5, false, false},
-	};
-	static const char *const names[] = {"peer", "name", "value", "valid"};
 	ZP_AUTO_BUF(url, CLI_URL_BYTES_MAX);
 	ZP_AUTO_BUF(body, BODY_BYTES_MAX);
 	int rc;
@@ -451,9 +464,7 @@ cli__cmd_metrics(struct cli_call *call)
 		zp_buf_append_byte(&url, '/');
 		cli__url_encode(zp_slice_of(call->parsed->arguments[0]), &url);
 		rc = cli__url_end(&url, &call->err);
-		return rc < 0 ? rc
-			      : array_print(call, (const char *)url.data, columns, names,
-				    ZP_ARRAY_COUNT(names));
+		return rc < 0 ? rc : metric_print(call, (const char *)url.data);
 	}
 	rc = cli__get(call, NULL, "/monitor/metrics", &body);
 	if (rc == 0 && call->settings.is_json)

@@ -4,6 +4,11 @@
  */
 #include "cli/cli_internal.h"
 
+#include <stdlib.h>
+#include <time.h>
+
+#include "pin/pin.h"
+
 /* ---- One CID -------------------------------------------------------------------------------- */
 
 void
@@ -72,6 +77,22 @@ cli__pin_report(struct cli_call *call, const char *verb, struct zp_slice json, s
 	return rc;
 }
 
+/* What would be taken for a path of the API. */
+static int
+cid_check(const char *cid, struct zp_err *err)
+{
+	const char *rest = strstr(cid, "://");
+
+	if (rest != NULL && (strncmp(cid, "ipfs:", 5) == 0 || strncmp(cid, "ipns:", 5) == 0))
+		return zp_fail(err, ZP_E_INVALID, "\"%s\" is no CID: write it as /%.4s/%s", cid,
+		    cid, rest + 3);
+	if (strchr(cid, '/') == NULL || strncmp(cid, "/ipfs/", 6) == 0 ||
+	    strncmp(cid, "/ipns/", 6) == 0 || strncmp(cid, "/ipld/", 6) == 0)
+		return 0;
+	return zp_fail(err, ZP_E_INVALID,
+	    "\"%s\" is no CID, and no path that begins with /ipfs/, /ipns/ or /ipld/", cid);
+}
+
 static int
 pin_write(struct cli_call *call, const char *method, const char *verb, const char *cid,
     const char *update_from)
@@ -83,8 +104,10 @@ pin_write(struct cli_call *call, const char *method, const char *verb, const cha
 	    .sink = cli__body_sink,
 	    .sink_context = &body,
 	};
-	int rc;
+	int rc = cid_check(cid, &call->err);
 
+	if (rc < 0)
+		return rc;
 	cli__pin_path(cid, &url);
 	cli__query_add_given(&url, call->parsed);
 	if (update_from != NULL)
@@ -113,11 +136,37 @@ each_noted(struct cli_call *call, const char *cid, int rc, int rc_first)
 	return rc_first == 0 ? rc : rc_first;
 }
 
+/* What the node would refuse in the words of its config's keys, or as a conflict. */
+static int
+add_options_check(struct cli_call *call)
+{
+	const char *minimum = cli__value(call->parsed, "replication-min");
+	const char *maximum = cli__value(call->parsed, "replication-max");
+	const char *expiry = cli__value(call->parsed, "expire-at");
+	int64_t seconds = INT64_MAX;
+	uint32_t nanoseconds;
+
+	if (minimum != NULL && maximum != NULL && atoll(maximum) > 0 &&
+	    atoll(minimum) > atoll(maximum))
+		return zp_fail(&call->err, ZP_E_INVALID,
+		    "zpin pin add: --replication-min %s is larger than --replication-max %s",
+		    minimum, maximum);
+	if (expiry != NULL &&
+	    zp_time_parse(zp_slice_of(expiry), &seconds, &nanoseconds, NULL) == 0 &&
+	    seconds < (int64_t)time(NULL))
+		return zp_fail(
+		    &call->err, ZP_E_INVALID, "zpin pin add: --expire-at %s is past", expiry);
+	return 0;
+}
+
 int
 cli__cmd_pin_add(struct cli_call *call)
 {
 	const struct cli_parsed *parsed = call->parsed;
-	int rc_first = 0;
+	int rc_first = add_options_check(call);
+
+	if (rc_first < 0)
+		return rc_first;
 
 	if (parsed->arguments_count == 1 && strcmp(parsed->arguments[0], "-") == 0)
 		return cli__pin_add_stream(call);

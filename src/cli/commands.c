@@ -162,7 +162,8 @@ const struct cli_command cli__commands[] = {
 	scdoc_options, "zpin config reference\n", "", cli__cmd_config_reference},
     {NULL, "account", "NAME", 1, 1, "make an account for the API",
 	"Reads a password from the terminal or from standard input and prints the account for "
-	"access.accounts or access.accounts_file. The password itself is not kept.",
+	"access.accounts or access.accounts_file, which the config has to name. A password has 8 "
+	"bytes at least; it is not kept itself.",
 	NULL, "zpin account alice\n", "", cli__cmd_account},
     {"pin", "add", "CID…", 1, NO_LIMIT, "pin CIDs or IPFS paths",
 	"`-` reads them from standard input, a CID or a JSON object a line, and sends them as one "

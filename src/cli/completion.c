@@ -85,8 +85,10 @@ group_words(const char *group, struct zp_buf *text)
 static void
 option_words(const struct cli_option *options, struct zp_buf *text)
 {
-	for (; options != NULL && options->name != NULL; options++)
-		zp_buf_printf(text, " --%s", options->name);
+	for (; options != NULL && options->name != NULL; options++) {
+		if (strcmp(options->name, "scdoc") != 0) /* the build's own */
+			zp_buf_printf(text, " --%s", options->name);
+	}
 }
 
 /* "a|b" → "a b" */
@@ -156,6 +158,12 @@ value_labels(void (*each)(const struct dialect *dialect, const struct cli_option
 			if (!is_global)
 				cli__command_name(&cli__commands[i], &label);
 			zp_buf_printf(&label, " --%s'", option->name);
+			if (option->letter != 0) {
+				zp_buf_append_text(&label, is_global ? " | *'" : " | '");
+				if (!is_global)
+					cli__command_name(&cli__commands[i], &label);
+				zp_buf_printf(&label, " -%c'", option->letter);
+			}
 			each(dialect, option, &label, text);
 		}
 	}
@@ -202,10 +210,13 @@ command_case(const struct dialect *dialect, const struct cli_command *command, s
 	name_of(command, text);
 	zp_buf_append_text(text, ")\n");
 	choice_words(command->words, &words);
+	if (command->run == cli__cmd_help)
+		first_words(&words);
 	if (command->group == NULL)
 		group_words(command->name, &words);
 	option_words(command->options, &words);
-	option_words(cli__global_options, &words);
+	option_words(
+	    cli__global_options + (cli__is_local(command) ? CLI_ASKING_OPTIONS : 0), &words);
 	if (command->words != NULL) {
 		put_words(dialect, &words, text);
 		return;
@@ -366,9 +377,16 @@ fish_command(const struct cli_command *command, struct zp_buf *text)
 		choice_words(command->words, text);
 		zp_buf_append_text(text, "'\n");
 	}
+	if (command->run == cli__cmd_help) {
+		zp_buf_printf(text, "complete -c zpin -n \"%s\" -x -a '", condition.data);
+		first_words(text);
+		zp_buf_append_text(text, "'\n");
+	}
 	for (const struct cli_option *option = command->options;
-	     option != NULL && option->name != NULL; option++)
-		fish_option(option, (const char *)condition.data, text);
+	     option != NULL && option->name != NULL; option++) {
+		if (strcmp(option->name, "scdoc") != 0) /* the build's own */
+			fish_option(option, (const char *)condition.data, text);
+	}
 }
 
 static void

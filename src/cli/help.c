@@ -118,7 +118,8 @@ cli__help_command(const struct cli_command *command, struct zp_buf *text)
 	if (command->details[0] != '\0')
 		wrapped(command->details, 0, text);
 	options_help("Options", command->options, text);
-	options_help("Options of every command", cli__global_options, text);
+	options_help("Options of every command",
+	    cli__global_options + (cli__is_local(command) ? CLI_ASKING_OPTIONS : 0), text);
 	examples_help(command->examples, text);
 }
 

@@ -86,6 +86,59 @@ is_option(const char *word)
 	return word[0] == '-' && word[1] != '\0';
 }
 
+/* Whether so many letters at most are to be put in, taken away, changed or swapped with the next
+ * until the words are one. */
+static bool
+is_near(const char *a, const char *b, unsigned changes)
+{
+	while (*a != '\0' && *a == *b) {
+		a++;
+		b++;
+	}
+	if (*a == '\0' && *b == '\0')
+		return true;
+	if (changes == 0)
+		return false;
+	return (*a != '\0' && is_near(a + 1, b, changes - 1)) ||
+	       (*b != '\0' && is_near(a, b + 1, changes - 1)) ||
+	       (*a != '\0' && *b != '\0' && is_near(a + 1, b + 1, changes - 1)) ||
+	       (*a != '\0' && a[0] == b[1] && a[1] == b[0] && is_near(a + 2, b + 2, changes - 1));
+}
+
+/* The word of the table that was probably meant, behind this group (NULL: the first word), or NULL.
+ * One letter is wrong in short words, two in others. */
+static const char *
+word_meant(const char *group, const char *word)
+{
+	unsigned changes = strlen(word) < 3 ? 0 : strlen(word) > 5 ? 2 : 1;
+
+	for (size_t i = 0; i < cli__commands_count; i++) {
+		const struct cli_command *command = &cli__commands[i];
+		bool is_group = command->group != NULL;
+		const char *known = group == NULL && is_group ? command->group : command->name;
+
+		if (group != NULL && (!is_group || strcmp(command->group, group) != 0))
+			continue;
+		if (is_near(word, known, changes))
+			return known;
+	}
+	return NULL;
+}
+
+static int
+unknown_fail(const char *group, const char *word, struct zp_err *err)
+{
+	const char *meant = word_meant(group, word);
+	const char *before = group != NULL ? group : "", *space = group != NULL ? " " : "";
+
+	if (meant == NULL)
+		return zp_fail(err, ZP_E_INVALID, "unknown command `%s%s%s`; see `zpin help`",
+		    before, space, word);
+	return zp_fail(err, ZP_E_INVALID,
+	    "unknown command `%s%s%s`: did you mean `%s%s%s`? See `zpin help`", before, space, word,
+	    before, space, meant);
+}
+
 /*
  * The command's words are the first one or two that are no options. Writes their places in argv
  * (0: none), so that the second pass can leave them out.
@@ -119,8 +172,9 @@ command_read(
 		return zp_fail(err, ZP_E_INVALID,
 		    "`%s` needs a command behind it; see `zpin help %s`", argv[words_out[0]],
 		    argv[words_out[0]]);
-	return zp_fail(err, ZP_E_INVALID, "unknown command `%s%s%s`; see `zpin help`",
-	    argv[words_out[0]], found == 2 ? " " : "", found == 2 ? argv[words_out[1]] : "");
+	if (found == 2)
+		return unknown_fail(argv[words_out[0]], argv[words_out[1]], err);
+	return unknown_fail(NULL, argv[words_out[0]], err);
 }
 
 /* ---- Values --------------------------------------------------------------------------------- */

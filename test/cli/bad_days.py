@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import unittest
 
@@ -90,6 +91,19 @@ class Damage(Case):
         self.segment.write_bytes(data)
         self.place = rf"shard {self.segment.parent.name}: segment {re.escape(self.segment.name)}: block \d+ .*" \
                      "restore the file from a snapshot or copy"
+
+    def test_a_page_says_so_twice(self):
+        """Clients of streams look at the trailer, those of pages at the headers."""
+        self.node.start()
+        address = self.node.urls["REST API"].removeprefix("http://").split(":")
+        with socket.create_connection((address[0], int(address[1])), timeout=WAIT_SECONDS) as raw:
+            raw.sendall(b"GET /allocations?limit=10000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: raw.recv(65536), b"")).decode()
+        head, _, rest = answer.partition("\r\n\r\n")
+        told = re.findall("(?m)^X-Stream-Error: (.*)\r$", head + "\r\n") + re.findall("(?m)^X-Stream-Error: (.*)\r$", rest)
+        self.assertEqual(len(told), 2)
+        self.assertEqual(told[0], told[1])
+        self.assertRegex(told[0], self.place)
 
     def readable(self):
         """The lines of the pins that can still be read, by asking for each."""
@@ -505,6 +519,23 @@ class Words(Case):
         self.node.start()
         self.assertRegex(self.ok("--version"), r"^program\t\S+\n")
         self.fails(2, '"/ipfs/x" is a path; this takes CIDs', "pin", "get", "/ipfs/x")
+        self.fails(2, f'"ipfs://{CID_A}" is no CID: write it as /ipfs/{CID_A}\n', "pin", "add", f"ipfs://{CID_A}")
+        self.fails(2, '"a/b" is no CID, and no path', "pin", "rm", "a/b")
+        self.ok("pin", "add", f"/ipfs/{CID_A}")
+
+    def test_wrong_input_is_2(self):
+        self.node.start()
+        self.fails(2, "^zpin pin add: --expire-at 2020-01-01T00:00:00Z is past", "pin", "add", CID_A, "--expire-at",
+                   "2020-01-01T00:00:00Z")
+        self.fails(2, "^zpin pin add: --replication-min 3 is larger than --replication-max 2", "pin", "add", CID_A,
+                   "--replication-min", "3", "--replication-max", "2")
+        self.fails(2, "^zpin pin add: needs CID", "pin", "add")
+        self.fails(3, 'no peer has a metric "nope"', "metrics", "nope")
+
+    def test_another_address_of_the_node(self):
+        self.node.start()
+        for command in [["pin", "ls"], ["pin", "get", CID_A]]:
+            self.fails(1, "answers, but not to this .*is it a node's API", "--api", self.node.urls["metrics"], *command)
 
 
 class Config(Case):

@@ -288,6 +288,8 @@ class Commands(unittest.TestCase):
                 with self.subTest(status=status, body=body):
                     code, out, err = self.run_zpin(
                         "pin", "get", CID, act=lambda h: h.plain(status, body))
+                    if status == 404 and not body.startswith("{"):  # no API says so little
+                        expected, text = 1, "status 404): is it a node's API?"
                     self.assertEqual((code, out), (expected, ""))
                     self.assertIn(text, err)
 
@@ -732,7 +734,7 @@ class Commands(unittest.TestCase):
                 self.assertEqual(file.read(), kept)
         code, out, _ = self.run_zpin("export", "-q", act=lambda h: h.stream([pin()]))
         self.assertEqual((code, out), (0, pin() + "\n"))
-        self.assertEqual(self.run_zpin("export", "-o", "/nowhere/x", act=None)[0], 3)
+        self.assertEqual(self.run_zpin("export", "-o", "/nowhere/x", act=None)[0], 1)
         with open("/dev/full", "wb") as full:
             self.server.act = lambda h: h.stream([pin()])
             result = subprocess.run([ZPIN, "--api", self.api, "export"], stdout=full,

@@ -26,11 +26,20 @@ SAMPLES = [
     (["completion", ""], ["bash", "zsh", "fish"], []),
     (["peers", ""], ["map"], ["add"]),
     (["pee"], ["peers"], ["map"]),
+    (["help", ""], ["serve", "pin", "import"], ["--scdoc", "--api"]),
+    (["export", "-o", "fi"], ["file-one"], ["--json"]),
+    (["pin", "ls", "-n", ""], [], ["--json", "--name"]),
     (["verify", "--o"], ["--offline"], ["--output"]),
     (["pin", "ls", "--limit", ""], [], ["--json", "--name"]),
     (["import", "fi"], ["file-one"], ["--mode"]),
     (["import", "--ca-file", "fi"], ["file-one"], ["--mode"]),
     (["-c", "file-one", "import", "--sk"], ["--skip-bad"], []),
+]
+
+
+# fish completes what is of every command anywhere.
+OWN_SAMPLES = [
+    (["account", "--"], ["--config", "--json"], ["--api", "--credentials"]),
 ]
 
 
@@ -54,8 +63,8 @@ class Completion(unittest.TestCase):
         return subprocess.run(argv, cwd=self.folder.name, capture_output=True, text=True,
                               check=False, timeout=60)
 
-    def check(self, offer):
-        for words, wanted, unwanted in SAMPLES:
+    def check(self, offer, samples=SAMPLES):
+        for words, wanted, unwanted in samples:
             with self.subTest(words=words):
                 offered = offer(words)
                 for word in wanted:
@@ -78,6 +87,7 @@ class Completion(unittest.TestCase):
 
         self.parses("bash")
         self.check(offer)
+        self.check(offer, OWN_SAMPLES)
 
     @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed")
     def test_zsh(self):
