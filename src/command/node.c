@@ -6,6 +6,7 @@
  */
 #include "command/command_internal.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 
 #define PATH_BYTES 4096u
@@ -157,6 +158,10 @@ files_open(struct zp_node *node, struct zp_err *err)
 		node->texts_cache = zp_texts_cache_new(options->texts_cache_bytes_max);
 	if (options->block_cache_bytes_max > 0)
 		node->block_cache = zp_block_cache_new(options->block_cache_bytes_max);
+	if (options->block_cache_bytes_max > 0 && node->block_cache == NULL)
+		command__log(node, 2,
+		    "there is no room for a cache of %" PRIu64 " bytes: lookups go to the files",
+		    options->block_cache_bytes_max);
 	shards.texts_cache = node->texts_cache;
 	shards.block_cache = node->block_cache;
 	shards.store = node->journal_store;

@@ -55,8 +55,7 @@ memory_map(uint64_t bytes)
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	ZP_ASSERT(memory != MAP_FAILED);
-	return memory;
+	return memory == MAP_FAILED ? NULL : memory;
 }
 
 struct zp_block_cache *
@@ -65,12 +64,16 @@ zp_block_cache_new(uint64_t bytes_max)
 	struct zp_block_cache *cache = zp_alloc_zero(1, sizeof(*cache));
 
 	cache->ring_bytes = (bytes_max & ~(uint64_t)(ENTRY_ALIGNMENT - 1)) + ENTRY_ALIGNMENT;
-	cache->ring = memory_map(cache->ring_bytes);
-	madvise(cache->ring, cache->ring_bytes, MADV_HUGEPAGE); /* a wish */
 	cache->sets_count = bytes_max / SET_BYTES_USUAL + 1;
+	cache->ring = memory_map(cache->ring_bytes);
 	cache->sets = memory_map(cache->sets_count * sizeof(struct set));
-	zp_buf_init(&cache->moving, cache->ring_bytes);
 	pthread_mutex_init(&cache->lock, NULL);
+	zp_buf_init(&cache->moving, cache->ring_bytes);
+	if (cache->ring == NULL || cache->sets == NULL) {
+		zp_block_cache_free(cache);
+		return NULL;
+	}
+	madvise(cache->ring, cache->ring_bytes, MADV_HUGEPAGE); /* a wish */
 	return cache;
 }
 
@@ -79,8 +82,10 @@ zp_block_cache_free(struct zp_block_cache *cache)
 {
 	if (cache == NULL)
 		return;
-	munmap(cache->sets, cache->sets_count * sizeof(struct set));
-	munmap(cache->ring, cache->ring_bytes);
+	if (cache->sets != NULL)
+		munmap(cache->sets, cache->sets_count * sizeof(struct set));
+	if (cache->ring != NULL)
+		munmap(cache->ring, cache->ring_bytes);
 	zp_buf_done(&cache->moving);
 	pthread_mutex_destroy(&cache->lock);
 	zp_free(cache);

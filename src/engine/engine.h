@@ -36,7 +36,8 @@ struct zp_texts_cache *zp_texts_cache_new(uint64_t bytes_max);
 void zp_texts_cache_free(struct zp_texts_cache *cache); /* NULL is allowed; no engine uses it */
 uint64_t zp_texts_cache_bytes(struct zp_texts_cache *cache); /* NULL: 0 */
 
-/* Blocks that were read and checked, for all engines of a node. Any thread. */
+/* Blocks that were read and checked, for all engines of a node. Any thread. NULL where the system does not
+ * give so much address space: a cache is no need. */
 struct zp_block_cache;
 struct zp_block_cache *zp_block_cache_new(uint64_t bytes_max);
 void zp_block_cache_free(struct zp_block_cache *cache); /* NULL is allowed; no engine uses it */

@@ -147,6 +147,20 @@ too_large_a_block(void **state)
 	zp_block_cache_free(cache);
 }
 
+/* More than the system has addresses for: there is no cache, and all calls take that. */
+static void
+no_room_is_no_cache(void **state)
+{
+	struct zp_block_cache *cache = zp_block_cache_new(UINT64_C(1) << 50);
+
+	(void)state;
+	assert_null(cache);
+	block_keep(cache, 1, 1);
+	assert_false(block_find(cache, 1, 1));
+	assert_int_equal(zp_block_cache_bytes(cache), 0);
+	zp_block_cache_free(cache);
+}
+
 struct turn {
 	struct zp_block_cache *cache;
 	uint64_t seed;
@@ -202,6 +216,7 @@ main(void)
 	    cmocka_unit_test(the_limit_holds_and_the_asked_for_stays),
 	    cmocka_unit_test(what_is_held_stays),
 	    cmocka_unit_test(too_large_a_block),
+	    cmocka_unit_test(no_room_is_no_cache),
 	    cmocka_unit_test(threads_find_whole_blocks),
 	};
 
