@@ -394,7 +394,10 @@ line_complete(struct zp_import *import, const uint8_t *bytes, size_t length, siz
 			zp_buf_append(&import->line, bytes, part);
 		import->line_is_too_long = import->line_is_too_long || import->line.overflow;
 		*taken_out = part + (end != NULL);
-		import->line_is_whole = end != NULL;
+		/* Where it ends the import, its own end may never come. */
+		import->line_is_whole =
+		    end != NULL || (import->line_is_too_long && !import->options.skip_bad &&
+				       import->lines >= import->options.lines_done);
 	}
 	if (!import->line_is_whole)
 		return ZP_OK;

@@ -338,6 +338,32 @@ bad_lines_are_told(void **state)
 	fixture_drop(&fixture);
 }
 
+/* A line without an end fails the import once it is too long; one to be passed over is read on. */
+static void
+an_endless_line_ends_the_import(void **state)
+{
+	static const uint8_t piece[65536];
+	struct node_fixture fixture;
+
+	for (unsigned skip_bad = 0; skip_bad < 2; skip_bad++) {
+		struct zp_import_options options = {.skip_bad = skip_bad};
+		struct zp_import *import;
+		struct zp_err err = {0};
+		int rc = 0;
+
+		fixture_make(&fixture, 1);
+		assert_int_equal(
+		    zp_import_open(fixture.node, &options, NULL, NULL, NULL, &import, &err), 0);
+		for (unsigned i = 0; rc == 0 && i < 40; i++) /* 2.5 MiB */
+			rc = feed(import, piece, sizeof(piece), &err);
+		assert_int_equal(rc, skip_bad ? 0 : ZP_E_TOO_LARGE);
+		if (!skip_bad)
+			assert_non_null(strstr(err.text, "line 1"));
+		zp_import_close(import);
+		fixture_drop(&fixture);
+	}
+}
+
 /* A bare CID is what a pin without options would be. */
 static void
 a_bare_cid_gets_the_defaults(void **state)
@@ -498,6 +524,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_import_comes_back_line_by_line),
+	    cmocka_unit_test(an_endless_line_ends_the_import),
 	    cmocka_unit_test(a_repeated_import_writes_nothing),
 	    cmocka_unit_test(replacing_removes_what_was_there),
 	    cmocka_unit_test(a_stream_goes_on_where_it_was_cut),
