@@ -13,14 +13,15 @@
 #define MARKS 5u
 #define THREADS 4u
 
-static struct block_cache_entry
-head_of(uint64_t serial, uint64_t number)
+static void
+head_make(uint64_t serial, uint64_t number, struct block_cache_entry *head_out)
 {
-	return (struct block_cache_entry){.serial = serial,
-	    .number = number,
-	    .offset = number * 4096,
-	    .length = (uint32_t)(BLOCK_BYTES + number % 700),
-	    .marks_count = MARKS};
+	head_out->serial = serial;
+	head_out->number = number;
+	head_out->offset = number * 4096;
+	head_out->length = (uint32_t)(BLOCK_BYTES + number % 700);
+	head_out->marks_count = MARKS;
+	head_out->bytes_all = 0;
 }
 
 static uint8_t
@@ -32,10 +33,11 @@ byte_of(const struct block_cache_entry *head, uint32_t at)
 static void
 block_keep(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
 {
-	struct block_cache_entry head = head_of(serial, number);
+	struct block_cache_entry head;
 	uint8_t bytes[BLOCK_BYTES + 700];
 	uint32_t marks[MARKS];
 
+	head_make(serial, number, &head);
 	for (uint32_t i = 0; i < head.length; i++)
 		bytes[i] = byte_of(&head, i);
 	for (uint32_t i = 0; i < MARKS; i++)
@@ -47,11 +49,14 @@ block_keep(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
 static bool
 is_whole(const struct block_cache_entry *entry, uint64_t serial, uint64_t number)
 {
-	struct block_cache_entry head = head_of(serial, number);
 	const uint32_t *marks = block_cache__entry_marks(entry);
-	bool whole = entry->serial == serial && entry->number == number &&
-		     entry->offset == head.offset && entry->length == head.length &&
-		     entry->marks_count == MARKS;
+	struct block_cache_entry head;
+	bool whole;
+
+	head_make(serial, number, &head);
+	whole = entry->serial == serial && entry->number == number &&
+		entry->offset == head.offset && entry->length == head.length &&
+		entry->marks_count == MARKS;
 
 	for (uint32_t i = 0; i < head.length && whole; i++)
 		whole = entry->bytes[i] == byte_of(&head, i);
