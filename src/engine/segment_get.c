@@ -8,9 +8,17 @@
 #include "engine/segment_internal.h"
 #include "engine/texts_cache.h"
 
-/* Where the one block is that may hold the key; false when there is none. */
+/*
+ * Under this number the cache has the blocks of a bucket that has several: the first of them has
+ * the bucket's own number, under which only a block that is all of its bucket may be found.
+ */
+#define CACHE_FENCED (UINT64_C(1) << 63)
+
+/* Where the one block is that may hold the key, and its number for the cache; false when there is
+ * none. */
 static bool
-place_find(const struct segment *segment, const struct zp_key *key, struct block_place *place_out)
+place_find(const struct segment *segment, const struct zp_key *key, struct block_place *place_out,
+    uint64_t *cache_number_out)
 {
 	const struct segment_layout *layout = &segment->layout;
 	uint64_t head = zp_load_u64be(key->digest);
@@ -33,6 +41,7 @@ place_find(const struct segment *segment, const struct zp_key *key, struct block
 		segment__fences_of(segment, bucket, &first, &end);
 		*place_out = segment__fence_place(
 		    segment, segment__fence_find(segment, first, end, bytes), first);
+		*cache_number_out = place_out->number | CACHE_FENCED;
 		return true;
 	}
 	offset = group.offset;
@@ -42,6 +51,7 @@ place_find(const struct segment *segment, const struct zp_key *key, struct block
 		offset += before == SEGMENT_FENCED ? 0 : before;
 	}
 	*place_out = (struct block_place){.offset = offset, .length = length, .number = bucket};
+	*cache_number_out = bucket;
 	return true;
 }
 
@@ -55,11 +65,11 @@ slot_open(struct segment_probe *probe)
 
 /* Leaves a copy to the cache. */
 static void
-block_keep(const struct segment *segment, const struct block_place *place,
+block_keep(const struct segment *segment, const struct block_place *place, uint64_t cache_number,
     const struct block_view *view, const uint8_t *bytes)
 {
 	struct block_cache_entry head = {.serial = segment->serial,
-	    .number = place->number,
+	    .number = cache_number,
 	    .offset = place->offset,
 	    .length = place->length,
 	    .marks_count = block__marks_count(view)};
@@ -72,7 +82,7 @@ block_keep(const struct segment *segment, const struct block_place *place,
 
 /* Reads the block into the scratch. */
 static int
-block_read(struct segment_probe *probe, const struct block_place *place,
+block_read(struct segment_probe *probe, const struct block_place *place, uint64_t cache_number,
     struct segment_scratch *scratch, struct zp_err *err)
 {
 	const struct segment *segment = probe->segment;
@@ -91,7 +101,7 @@ block_read(struct segment_probe *probe, const struct block_place *place,
 	    &segment->layout, bytes, place->length, place->offset, place->number, &probe->view);
 	if (fault != NULL)
 		return segment__block_fault(segment, place->number, fault, err);
-	block_keep(segment, place, &probe->view, bytes);
+	block_keep(segment, place, cache_number, &probe->view, bytes);
 	slot_open(probe);
 	return 0;
 }
@@ -102,11 +112,12 @@ block_open(struct segment_probe *probe, struct zp_err *err)
 {
 	const struct segment *segment = probe->segment;
 	const struct block_cache_entry *entry = probe->ref.entry;
-	const char *fault = block__reopen(&segment->layout, entry->bytes, entry->length,
-	    entry->offset, entry->number, &probe->view);
+	uint64_t number = entry->number & ~CACHE_FENCED;
+	const char *fault = block__reopen(
+	    &segment->layout, entry->bytes, entry->length, entry->offset, number, &probe->view);
 
 	if (fault != NULL) /* its bytes were whole when they came in */
-		return segment__block_fault(segment, entry->number, fault, err);
+		return segment__block_fault(segment, number, fault, err);
 	probe->view.marks = block_cache__entry_marks(entry);
 	slot_open(probe);
 	return 0;
@@ -230,8 +241,7 @@ probe__find(struct segment_probe *probe)
 
 	if (probe->is_outside)
 		return;
-	/* A bucket of many blocks has none by the bucket's number: that one is found by its fence.
-	 */
+	/* Those of a bucket that has many are found by their fences (block_fetch). */
 	probe->ref = block_cache__find(segment->block_cache, segment->serial,
 	    segment__bucket_of(&segment->layout, probe->words[0]));
 	if (probe->ref.entry != NULL) {
@@ -257,13 +267,14 @@ block_fetch(struct segment_probe *probe, struct segment_scratch *scratch, struct
 {
 	const struct segment *segment = probe->segment;
 	struct block_place place;
+	uint64_t cache_number;
 
-	if (!place_find(segment, probe->key, &place))
+	if (!place_find(segment, probe->key, &place, &cache_number))
 		return ZP_E_NOT_FOUND;
-	if (place.number != segment__bucket_of(&segment->layout, probe->words[0]))
-		probe->ref = block_cache__find(segment->block_cache, segment->serial, place.number);
+	if ((cache_number & CACHE_FENCED) != 0)
+		probe->ref = block_cache__find(segment->block_cache, segment->serial, cache_number);
 	return probe->ref.entry != NULL ? block_open(probe, err)
-					: block_read(probe, &place, scratch, err);
+					: block_read(probe, &place, cache_number, scratch, err);
 }
 
 static int

@@ -3,6 +3,8 @@
  */
 #include "segment_testing.h"
 
+#define CACHE_BYTES (1u << 20)
+
 /* ---- The store ------------------------------------------------------------------------------ */
 
 struct memory_file *
@@ -412,12 +414,11 @@ damage_print(void *context, const char *what)
 	print_error("%s\n", what);
 }
 
-void
-rows_assert_in(const struct rows *rows, struct segment *segment)
+/* Get of each, and misses near. */
+static void
+gets_assert(const struct rows *rows, const struct segment *segment)
 {
 	struct segment_scratch scratch;
-	struct zp_err err = {0};
-	size_t step = rows->count / 200 + 1;
 
 	segment__scratch_init(&scratch);
 	for (size_t i = 0; i < rows->count; i++) {
@@ -429,6 +430,21 @@ rows_assert_in(const struct rows *rows, struct segment *segment)
 		}
 	}
 	segment__scratch_done(&scratch);
+}
+
+void
+rows_assert_in(const struct rows *rows, struct segment *segment)
+{
+	struct zp_block_cache *cache = zp_block_cache_new(CACHE_BYTES);
+	struct zp_err err = {0};
+	size_t step = rows->count / 200 + 1;
+
+	gets_assert(rows, segment);
+	segment__caches_set(segment, NULL, cache);
+	gets_assert(
+	    rows, segment); /* each block is read once and then found, if it is not gone by then */
+	segment__caches_set(segment, NULL, NULL);
+	zp_block_cache_free(cache);
 	scan_assert(rows, segment, NULL, SEGMENT_READ_ALL, SIZE_MAX);
 	scan_assert(rows, segment, NULL, SEGMENT_READ_WITHOUT_TEXTS, SIZE_MAX);
 	for (size_t i = 0; i < rows->count; i += step) {
