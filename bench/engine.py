@@ -19,7 +19,7 @@ import time
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
 import machine  # noqa: E402
-from machine import is_met, number  # noqa: E402
+from machine import number  # noqa: E402
 
 STORES = ("zpin", "rocksdb", "lmdb")
 QUESTIONS = 400_000
@@ -136,14 +136,9 @@ class Bench:
             values = self.figures.get(row)
             if values is None:
                 continue
-            value = statistics.median(values)
-            note = ""
-            if goal is not None:
-                met = is_met(goal, value)
-                missed += not met
-                note = f"  goal {goal}{'' if met else '  MISSED'}"
-            spread = f"  ({number(min(values))} to {number(max(values))})" if len(values) > 1 else ""
-            self.say(f"engine.{row} {number(value)} {unit}{note}{spread}")
+            line, is_missed = machine.row_line(f"engine.{row}", values, unit, goal)
+            missed += is_missed
+            self.say(line)
         for row, values in sorted(self.peers.items()):
             unit = "bytes" if row.endswith("bytes_per_pin") else "/s"
             self.say(f"{row} {number(statistics.median(values))} {unit}")

@@ -77,3 +77,12 @@ def is_met(goal, value):
 
 def number(value):
     return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def row_line(name, values, unit, goal):
+    """The line of a row, and whether its goal was missed."""
+    value = statistics.median(values)
+    missed = goal is not None and not is_met(goal, value)
+    note = "" if goal is None else f"  goal {goal}{'  MISSED' if missed else ''}"
+    spread = f"  ({number(min(values))} to {number(max(values))})" if len(values) > 1 else ""
+    return f"{name} {number(value)} {unit}{note}{spread}", missed

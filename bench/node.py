@@ -22,7 +22,7 @@ import time
 sys.dont_write_bytecode = True  # the source tree stays as it is
 import machine  # noqa: E402
 import server  # noqa: E402
-from machine import is_met, number  # noqa: E402
+from machine import number  # noqa: E402
 from pins import Pins  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -230,14 +230,9 @@ class Bench:
         missed = 0
         for row, (unit, goal, reference) in ROWS.items():
             values = self.figures[("zpin", row)]
-            value = statistics.median(values)
-            note = ""
-            if goal is not None:
-                met = is_met(goal, value)
-                missed += not met
-                note = f"  goal {goal}{'' if met else '  MISSED'}"
-            spread = f"  ({number(min(values))} to {number(max(values))})" if len(values) > 1 else ""
-            self.say(f"node.{row} {number(value)} {unit}{note}{spread}")
+            line, is_missed = machine.row_line(f"node.{row}", values, unit, goal)
+            missed += is_missed
+            self.say(line)
             measured = self.figures.get(("ipfs-cluster", row))
             if measured is not None:
                 scaled = ", scaled" if row.endswith("cpu_s") and row.startswith("list") else ""
