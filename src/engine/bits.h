@@ -87,18 +87,6 @@ bits_write_end(const struct bits_writer *writer)
 	zp_store_u64le(writer->to, writer->word);
 }
 
-/* Puts it there; the bits must be 0 before and `value` must fit. */
-static inline void
-bits_put(uint8_t *bytes, uint64_t position, unsigned width, uint64_t value)
-{
-	uint8_t *to = bytes + position / 8;
-	unsigned shift = position % 8;
-
-	zp_store_u64le(to, zp_load_u64le(to) | value << shift);
-	if (shift + width > 64)
-		to[8] |= (uint8_t)(value >> (64 - shift));
-}
-
 /* The position of set bit number `rank` (0 is the lowest); the word must have that many. The fast
  * form uses pdep where the processor has it; the plain one is there for the rest and for the test.
  */

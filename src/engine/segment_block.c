@@ -44,14 +44,13 @@ shape_column(struct block_shape *shape, size_t column, const struct column_code 
     const uint64_t *values, size_t count, struct column_range range)
 {
 	struct column_code own = column__frame_of(range);
-	uint8_t varint[10];
 	uint64_t number_bits, payload_bits;
 
 	if (column__measure(
 		code, values, count, range, shape->numbers[column], &number_bits, &payload_bits) &&
 	    (number_bits + payload_bits == 0 ||
 		number_bits + payload_bits <= (uint64_t)own.width * count +
-						  8 * zp_varint_put(varint, own.base) +
+						  8 * zp_varint_bytes(own.base) +
 						  OWN_COLUMN_BITS)) {
 		shape->codes[column] = *code;
 		shape->number_bits += number_bits;

@@ -182,30 +182,46 @@ zp_group_track_add(struct zp_group *group, const struct zp_track_change *change)
 
 /* ---- Lookup --------------------------------------------------------------------------------- */
 
-/* Leading items by shard; shard_counts[i] becomes where shard i begins in `order`. */
+/* How many each shard has becomes where each begins, one behind the other; there is one more at the
+ * end. */
 static void
-order_by_shard(struct zp_group *group)
+counts_to_begins(uint32_t *counts, uint32_t shards)
 {
-	uint32_t shards = group->shards->map.count;
-	uint32_t *counts = group->shard_counts;
 	uint32_t begin = 0;
 
-	memset(counts, 0, (shards + 1) * sizeof(*counts));
-	for (uint32_t i = 0; i < group->count; i++)
-		counts[group->items[i].shard] += group->items[i].first == i;
 	for (uint32_t shard = 0; shard <= shards; shard++) {
 		uint32_t count = counts[shard];
 
 		counts[shard] = begin;
 		begin += count;
 	}
+}
+
+/* After each shard's place was moved on for each of its items: it is the end of the shard, which is
+ * the beginning of the next. */
+static void
+ends_to_begins(uint32_t *counts, uint32_t shards)
+{
+	memmove(counts + 1, counts, shards * sizeof(*counts));
+	counts[0] = 0;
+}
+
+/* Leading items by shard; shard_counts[i] becomes where shard i begins in `order`. */
+static void
+order_by_shard(struct zp_group *group)
+{
+	uint32_t shards = group->shards->map.count;
+	uint32_t *counts = group->shard_counts;
+
+	memset(counts, 0, (shards + 1) * sizeof(*counts));
+	for (uint32_t i = 0; i < group->count; i++)
+		counts[group->items[i].shard] += group->items[i].first == i;
+	counts_to_begins(counts, shards);
 	for (uint32_t i = 0; i < group->count; i++) {
 		if (group->items[i].first == i)
 			group->order[counts[group->items[i].shard]++] = i;
 	}
-	/* Each count is now the end of its shard: the beginning of the next. */
-	memmove(counts + 1, counts, shards * sizeof(*counts));
-	counts[0] = 0;
+	ends_to_begins(counts, shards);
 }
 
 /* Takes an answer over; its texts move into the group's buffer, for now as an offset. */
@@ -342,7 +358,6 @@ changes_by_shard(struct zp_group *group)
 {
 	uint32_t shards = group->shards->map.count;
 	uint32_t *counts = group->shard_counts;
-	uint32_t begin = 0;
 
 	memset(counts, 0, (shards + 1) * sizeof(*counts));
 	memset(group->settled, 0, shards * sizeof(*group->settled));
@@ -350,19 +365,12 @@ changes_by_shard(struct zp_group *group)
 		counts[group->items[i].shard] += is_change(&group->items[i]);
 		group->settled[group->items[i].shard] += group->items[i].is_settled;
 	}
-	for (uint32_t shard = 0; shard <= shards; shard++) {
-		uint32_t count = counts[shard];
-
-		counts[shard] = begin;
-		begin += count;
-	}
+	counts_to_begins(counts, shards);
 	for (uint32_t i = 0; i < group->count; i++) {
 		if (is_change(&group->items[i]))
 			group->changes[counts[group->items[i].shard]++] = &group->items[i].change;
 	}
-	/* Each count is now the end of its shard: the beginning of the next. */
-	memmove(counts + 1, counts, shards * sizeof(*counts));
-	counts[0] = 0;
+	ends_to_begins(counts, shards);
 }
 
 /* Shard by shard, so that each one's memory is near while it is written. */

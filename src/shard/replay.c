@@ -161,6 +161,7 @@ zp_shards_replay_begin_renewed(struct zp_shards *shards)
 	replaying_begin(shards);
 	zp_shards_positions_keep(shards);
 }
+
 /* ---- One record ----------------------------------------------------------------------------- */
 
 /* The tables in the files may be ahead of the batch: what is there already is taken again without

@@ -259,8 +259,10 @@ bits_of_any_width_at_any_place(void **state)
 	for (unsigned width = 0; width <= 64; width++) {
 		for (unsigned at = 0; at < 16; at++) {
 			uint8_t bytes[16 + BITS_SLACK] = {0};
+			struct bits_writer writer = {.to = bytes, .bits = at};
 
-			bits_put(bytes, at, width, bits_mask(width));
+			bits_write(&writer, width, bits_mask(width));
+			bits_write_end(&writer);
 			assert_int_equal(bits_get(bytes, at, width), bits_mask(width));
 			assert_int_equal(bits_get(bytes, 0, at), 0);
 			assert_int_equal(bits_get(bytes, at + width, 40), 0);
