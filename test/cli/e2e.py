@@ -288,8 +288,11 @@ class Imports(Case):
         self.fails(2, "needs a file", "import", "--resume", "-", stdin=b"x")
 
     def test_damaged_journal_is_repaired(self):
+        lines = lines_of(MIXED)
+        thirds = [lines[:2000], lines[2000:4000], lines[4000:]]
         self.node.start()
-        self.ok("import", str(MIXED))
+        for third in thirds:  # no batch has pins of two imports, so the middle one's are hit
+            self.ok("import", "-", stdin=b"\n".join(third))
         self.node.end(signal.SIGKILL)
         log = next((self.node.folder / "journal").glob("journal-*.log"))
         damaged = bytearray(log.read_bytes())
@@ -303,8 +306,9 @@ class Imports(Case):
         self.assertIn("--accept-loss", err)
         self.assertIn("a new journal begins", self.ok("repair", "--accept-loss"))
         self.assertEqual(self.ok("repair"), "the journal is fine, nothing was done\n")
-        left = len(self.ok("export", "--offline").splitlines())
-        self.assertTrue(4000 < left < 6000, left)
+        left = {json.loads(line)["cid"] for line in self.ok("export", "--offline").splitlines()}
+        self.assertLess(len(left), 6000)
+        self.assertLessEqual({json.loads(line)["cid"] for line in thirds[0] + thirds[2]}, left)
         self.node.start()
         self.ok("import", str(MIXED))
         self.assertEqual(len(self.ok("export").splitlines()), 6000)
