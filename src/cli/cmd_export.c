@@ -88,7 +88,7 @@ file_open(struct export *export, const char *path, struct zp_err *err)
 	fd = open(export->path_partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0) {
 		rc = zp_fail_errno(err, errno, "write %s", export->path_partial);
-		return rc == ZP_E_NOT_FOUND ? ZP_E_IO : rc; /* it is no pin that was not found */
+		return rc == ZP_E_NOT_FOUND ? ZP_E_INVALID : rc; /* no folder, and not no pin */
 	}
 	export->file = fdopen(fd, "w");
 	if (export->file == NULL) {

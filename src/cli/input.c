@@ -196,6 +196,8 @@ cli__input_open(const char *path, struct cli_input **input_out, struct zp_err *e
 	struct stat facts;
 	int rc;
 
+	if (fd < 0 && errno == ENOENT) /* a slip in the call, and no pin that is not there */
+		return zp_fail(err, ZP_E_INVALID, "read %s: %s", path, strerror(errno));
 	if (fd < 0)
 		return zp_fail_errno(err, errno, "read %s", path);
 	input = zp_alloc_zero(1, sizeof(*input));

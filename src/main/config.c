@@ -49,6 +49,15 @@ zp_config_done(struct zp_config *config)
 
 /* ---- Files ---------------------------------------------------------------------------------- */
 
+/* A file that is not there is a slip in the call or the config, and no pin that is not found. */
+static int
+file_fail(const char *path, struct zp_err *err)
+{
+	if (errno == ENOENT)
+		return zp_fail(err, ZP_E_INVALID, "read %s: %s", path, strerror(errno));
+	return zp_fail_errno(err, errno, "read %s", path);
+}
+
 /* Reads at most one byte over the limit, so that a huge file (or /dev/zero) is refused early. */
 static int
 file_read(const char *path, struct zp_buf *text, struct zp_err *err)
@@ -57,7 +66,7 @@ file_read(const char *path, struct zp_buf *text, struct zp_err *err)
 	int rc = 0;
 
 	if (file == NULL)
-		return zp_fail_errno(err, errno, "read %s", path);
+		return file_fail(path, err);
 	for (;;) {
 		uint8_t block[8192];
 		size_t length = fread(block, 1, sizeof(block), file);
@@ -85,7 +94,7 @@ secret_file_check(const char *path, struct zp_err *err)
 	struct stat facts;
 
 	if (stat(path, &facts) != 0)
-		return zp_fail_errno(err, errno, "read %s", path);
+		return file_fail(path, err);
 	if (!S_ISREG(facts.st_mode) || (facts.st_mode & S_IROTH) == 0)
 		return 0;
 	return zp_fail(err, ZP_E_DENIED,

@@ -140,7 +140,10 @@ class Commands(Case):
         self.fails(2, "unknown command", "pins")
         self.fails(2, "unknown option", "pin", "ls", "--no-such")
         self.fails(2, "needs", "pin", "get")
-        self.fails(3, "/nowhere/at-all", "import", "/nowhere/at-all")
+        for command in [["import", "/nowhere/file"], ["export", "-o", "/nowhere/file"]]:
+            self.fails(2, "/nowhere/file", *command)
+        for command in [["serve"], ["init"], ["config", "check"], ["verify", "--offline"], ["pin", "ls"]]:
+            self.fails(2, "^zpin: read /nowhere/file: No such file", *command, "--config", "/nowhere/file")
         self.fails(1, "no node answers", "pin", "ls", ZPIN_API="unix:/nowhere.sock")
         self.fails(1, "no node answers", "verify", ZPIN_API="unix:/nowhere.sock")
         self.fails(1, "no node answers", "info", ZPIN_API="http://127.0.0.1:1")

@@ -734,7 +734,7 @@ class Commands(unittest.TestCase):
                 self.assertEqual(file.read(), kept)
         code, out, _ = self.run_zpin("export", "-q", act=lambda h: h.stream([pin()]))
         self.assertEqual((code, out), (0, pin() + "\n"))
-        self.assertEqual(self.run_zpin("export", "-o", "/nowhere/x", act=None)[0], 1)
+        self.assertEqual(self.run_zpin("export", "-o", "/nowhere/x", act=None)[0], 2)
         with open("/dev/full", "wb") as full:
             self.server.act = lambda h: h.stream([pin()])
             result = subprocess.run([ZPIN, "--api", self.api, "export"], stdout=full,

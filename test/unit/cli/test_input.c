@@ -197,7 +197,7 @@ a_missing_file_is_an_error(void **state)
 	struct zp_err err = {0};
 
 	(void)state;
-	assert_int_equal(cli__input_open("/nowhere/file", &input, &err), ZP_E_NOT_FOUND);
+	assert_int_equal(cli__input_open("/nowhere/file", &input, &err), ZP_E_INVALID);
 	assert_true(cli__input_open("/tmp", &input, &err) < 0);
 }
 

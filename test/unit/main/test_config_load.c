@@ -96,7 +96,7 @@ a_missing_file_is_named(void **state)
 	struct zp_err err = {0};
 
 	(void)state;
-	assert_int_equal(zp_config_load("/nowhere/zpin.yaml", NULL, &config, &err), ZP_E_NOT_FOUND);
+	assert_int_equal(zp_config_load("/nowhere/zpin.yaml", NULL, &config, &err), ZP_E_INVALID);
 	assert_non_null(strstr(err.text, "/nowhere/zpin.yaml"));
 	assert_true(zp_config_load(folder, NULL, &config, &err) < 0);
 	assert_non_null(strstr(err.text, folder));
