@@ -25,8 +25,10 @@ enum cli_value {
 	CLI_COUNT, /* whole number from 0 */
 	CLI_INTEGER,
 	CLI_DURATION,
-	CLI_CHOICE, /* one of `choices` */
-	CLI_PAIR,   /* KEY=VALUE */
+	CLI_TIME,    /* RFC 3339 */
+	CLI_CHOICE,  /* one of `choices` */
+	CLI_CHOICES, /* some of `choices`, with commas between */
+	CLI_PAIR,    /* KEY=VALUE */
 };
 
 #define CLI_ASKING_OPTIONS 6u /* the first of cli__global_options: how a node is asked */

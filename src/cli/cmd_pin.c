@@ -138,7 +138,7 @@ each_noted(struct cli_call *call, const char *cid, int rc, int rc_first)
 
 /* What the node would refuse in the words of its config's keys, or as a conflict. */
 static int
-add_options_check(struct cli_call *call)
+options_check(struct cli_call *call)
 {
 	const char *minimum = cli__value(call->parsed, "replication-min");
 	const char *maximum = cli__value(call->parsed, "replication-max");
@@ -149,13 +149,13 @@ add_options_check(struct cli_call *call)
 	if (minimum != NULL && maximum != NULL && atoll(maximum) > 0 &&
 	    atoll(minimum) > atoll(maximum))
 		return zp_fail(&call->err, ZP_E_INVALID,
-		    "zpin pin add: --replication-min %s is larger than --replication-max %s",
-		    minimum, maximum);
+		    "zpin pin %s: --replication-min %s is larger than --replication-max %s",
+		    call->parsed->command->name, minimum, maximum);
 	if (expiry != NULL &&
 	    zp_time_parse(zp_slice_of(expiry), &seconds, &nanoseconds, NULL) == 0 &&
 	    seconds < (int64_t)time(NULL))
-		return zp_fail(
-		    &call->err, ZP_E_INVALID, "zpin pin add: --expire-at %s is past", expiry);
+		return zp_fail(&call->err, ZP_E_INVALID, "zpin pin %s: --expire-at %s is past",
+		    call->parsed->command->name, expiry);
 	return 0;
 }
 
@@ -163,7 +163,7 @@ int
 cli__cmd_pin_add(struct cli_call *call)
 {
 	const struct cli_parsed *parsed = call->parsed;
-	int rc_first = add_options_check(call);
+	int rc_first = options_check(call);
 
 	if (rc_first < 0)
 		return rc_first;
@@ -245,6 +245,9 @@ cli__cmd_pin_rm(struct cli_call *call)
 int
 cli__cmd_pin_update(struct cli_call *call)
 {
-	return pin_write(
-	    call, "POST", "pinned", call->parsed->arguments[1], call->parsed->arguments[0]);
+	int rc = options_check(call);
+
+	return rc < 0 ? rc
+		      : pin_write(call, "POST", "pinned", call->parsed->arguments[1],
+			    call->parsed->arguments[0]);
 }

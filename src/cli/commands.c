@@ -37,8 +37,8 @@ static const struct cli_option pin_add_options[] = {
     {"name", 'n', CLI_TEXT, false, "NAME", NULL, "name", "name of the pin"},
     {"expire-in", 0, CLI_DURATION, false, "DURATION", NULL, "expire-in",
 	"end the pin so long from now"},
-    {"expire-at", 0, CLI_TEXT, false, "TIME", NULL, "expire-at",
-	"end the pin at this time (RFC 3339)"},
+    {"expire-at", 0, CLI_TIME, false, "TIME", NULL, "expire-at",
+	"end the pin at this time, such as 2026-01-31T12:00:00Z (RFC 3339)"},
     {"mode", 0, CLI_CHOICE, false, "MODE", "recursive|direct", "mode",
 	"pin the whole DAG (the default) or its root only"},
     {"replication", 'r', CLI_INTEGER, false, "N", NULL, "replication",
@@ -57,8 +57,8 @@ static const struct cli_option pin_update_options[] = {
     {"name", 'n', CLI_TEXT, false, "NAME", NULL, "name", "name of the pin"},
     {"expire-in", 0, CLI_DURATION, false, "DURATION", NULL, "expire-in",
 	"end the pin so long from now"},
-    {"expire-at", 0, CLI_TEXT, false, "TIME", NULL, "expire-at",
-	"end the pin at this time (RFC 3339)"},
+    {"expire-at", 0, CLI_TIME, false, "TIME", NULL, "expire-at",
+	"end the pin at this time, such as 2026-01-31T12:00:00Z (RFC 3339)"},
     OPTION_END,
 };
 
@@ -66,18 +66,22 @@ static const struct cli_option pin_ls_options[] = {
     {"limit", 'l', CLI_COUNT, false, "N", NULL, NULL, "print at most N pins"},
     {"name", 'n', CLI_TEXT, false, "NAME", NULL, "name", "only pins of this name"},
     {"meta", 'm', CLI_PAIR, true, "KEY=VALUE", NULL, "meta-", "only pins with this metadata"},
-    {"type", 0, CLI_TEXT, false, "TYPE,…", NULL, "filter",
-	"all, pin, meta-pin, clusterdag-pin, shard-pin"},
-    {"before", 0, CLI_TEXT, false, "TIME", NULL, "before", "only pins added before (RFC 3339)"},
-    {"after", 0, CLI_TEXT, false, "TIME", NULL, "after", "only pins added after (RFC 3339)"},
+    {"type", 0, CLI_CHOICES, false, "TYPE,…", "all|pin|meta-pin|clusterdag-pin|shard-pin", "filter",
+	"only pins of these types"},
+    {"before", 0, CLI_TIME, false, "TIME", NULL, "before",
+	"only pins added before, such as 2026-01-31T12:00:00Z (RFC 3339)"},
+    {"after", 0, CLI_TIME, false, "TIME", NULL, "after",
+	"only pins added after, such as 2026-01-31T12:00:00Z (RFC 3339)"},
     {"cursor", 0, CLI_TEXT, false, "CURSOR", NULL, NULL,
 	"go on behind the last pin of an earlier call, which printed this"},
     OPTION_END,
 };
 
 static const struct cli_option pin_status_options[] = {
-    {"filter", 'f', CLI_TEXT, false, "STATUS,…", NULL, "filter",
-	"only these: pinned, pinning, pin_queued, pin_error, error, …"},
+    {"filter", 'f', CLI_CHOICES, false, "STATUS,…",
+	"pinned|pinning|pin_queued|pin_error|unpinned|unpinning|unpin_queued|unpin_error|"
+	"cluster_error|error|queued|remote|sharded|unexpectedly_unpinned",
+	"filter", "only pins with one of these at a peer"},
     {"local", 0, CLI_FLAG, false, NULL, NULL, "local", "only what the asked node says"},
     OPTION_END,
 };

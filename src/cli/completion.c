@@ -119,17 +119,21 @@ global_value_labels(const char *separator, struct zp_buf *text)
 struct dialect {
 	const char *files; /* a command that offers files */
 	const char *words; /* a command that offers the words of its argument */
+	const char *list;  /* the same behind the last comma of what is typed */
 };
+
+static void
+put_offer(const char *command, const struct zp_buf *words, struct zp_buf *text)
+{
+	zp_buf_printf(text, "\t\t%s '", command);
+	zp_buf_append_slice(text, zp_buf_slice(words));
+	zp_buf_append_text(text, "' ;;\n");
+}
 
 static void
 put_words(const struct dialect *dialect, const struct zp_buf *words, struct zp_buf *text)
 {
-	zp_buf_append_byte(text, '\t');
-	zp_buf_append_byte(text, '\t');
-	zp_buf_append_text(text, dialect->words);
-	zp_buf_append_text(text, " '");
-	zp_buf_append_slice(text, zp_buf_slice(words));
-	zp_buf_append_text(text, "' ;;\n");
+	put_offer(dialect->words, words, text);
 }
 
 static void
@@ -184,7 +188,8 @@ known_value_case(const struct dialect *dialect, const struct cli_option *option,
 	if (option->value == CLI_FILE)
 		put_files(dialect, text);
 	else
-		put_words(dialect, &words, text);
+		put_offer(
+		    option->value == CLI_CHOICES ? dialect->list : dialect->words, &words, text);
 }
 
 /* Values that only the caller can know: nothing is offered, least of all more options. */
@@ -280,12 +285,18 @@ cli__completion_bash(struct zp_buf *text)
 	static const struct dialect bash = {
 	    .files = "mapfile -t COMPREPLY < <(compgen -f -- \"$current\")",
 	    .words = "_zpin_words",
+	    .list = "_zpin_list",
 	};
 
 	zp_buf_append_text(text,
 	    "# bash completion for zpin, made by `zpin completion bash`\n"
 	    "_zpin_words() {\n"
 	    "\tmapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
+	    "}\n"
+	    "_zpin_list() {\n"
+	    "\tlocal last=${COMP_WORDS[COMP_CWORD]##*,}\n"
+	    "\tmapfile -t COMPREPLY < <(compgen -P \"${COMP_WORDS[COMP_CWORD]%\"$last\"}\" "
+	    "-W \"$1\" -- \"$last\")\n"
 	    "}\n"
 	    "_zpin() {\n"
 	    "\tlocal current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}\n"
@@ -304,11 +315,13 @@ cli__completion_zsh(struct zp_buf *text)
 	static const struct dialect zsh = {
 	    .files = "_files",
 	    .words = "_zpin_words",
+	    .list = "_zpin_list",
 	};
 
 	zp_buf_append_text(text,
 	    "#compdef zpin\n# zsh completion for zpin, made by `zpin completion zsh`\n"
 	    "_zpin_words() {\n\tcompadd -- ${=1}\n}\n"
+	    "_zpin_list() {\n\tcompset -P '*,'\n\tcompadd -- ${=1}\n}\n"
 	    "_zpin() {\n"
 	    "\tlocal current=${words[CURRENT]} previous=${words[CURRENT-1]}\n"
 	    "\tlocal command='' skip=0 word\n");
@@ -349,9 +362,11 @@ fish_option(const struct cli_option *option, const char *condition, struct zp_bu
 	else if (option->value != CLI_FLAG)
 		zp_buf_append_text(text, " -x");
 	if (option->choices != NULL) {
-		zp_buf_append_text(text, " -a '");
+		bool is_list = option->value == CLI_CHOICES;
+
+		zp_buf_append_text(text, is_list ? " -a '(__zpin_list " : " -a '");
 		choice_words(option->choices, text);
-		zp_buf_append_byte(text, '\'');
+		zp_buf_append_text(text, is_list ? ")'" : "'");
 	}
 	zp_buf_append_text(text, " -d ");
 	fish_quoted(option->help, text);
@@ -389,6 +404,21 @@ fish_command(const struct cli_command *command, struct zp_buf *text)
 	}
 }
 
+/* Where the options of how a node is asked mean something. */
+static void
+fish_asks(struct zp_buf *text)
+{
+	zp_buf_append_text(text, "function __zpin_asks\n    set -l command (__zpin_command)\n"
+				 "    not contains -- \"$command\"");
+	for (size_t i = 0; i < cli__commands_count; i++) {
+		if (!cli__is_local(&cli__commands[i]))
+			continue;
+		zp_buf_append_byte(text, ' ');
+		name_of(&cli__commands[i], text);
+	}
+	zp_buf_append_text(text, "\nend\n");
+}
+
 static void
 fish_group(const char *group, struct zp_buf *text)
 {
@@ -401,7 +431,7 @@ cli__completion_fish(struct zp_buf *text)
 {
 	zp_buf_append_text(text,
 	    "# fish completion for zpin, made by `zpin completion fish`\n"
-	    "function __zpin_at\n"
+	    "function __zpin_command\n"
 	    "    set -l command\n"
 	    "    set -l skip 0\n"
 	    "    for word in (commandline -opc)[2..-1]\n"
@@ -417,11 +447,21 @@ cli__completion_fish(struct zp_buf *text)
 	groups(put_word, text);
 	zp_buf_append_text(text, "\n                    set command \"$command $word\"\n"
 				 "                end\n        end\n    end\n"
+				 "    echo \"$command\"\nend\n"
+				 "function __zpin_at\n"
+				 "    set -l command (__zpin_command)\n"
 				 "    test \"$command\" = \"$argv\"\nend\n"
-				 "complete -c zpin -f\n");
+				 "function __zpin_list\n"
+				 "    set -l token (commandline -ct)\n"
+				 "    set -l before (string replace -r '[^,=]*$' '' -- $token)\n"
+				 "    for word in $argv\n"
+				 "        echo \"$before$word\"\n    end\nend\n");
+	fish_asks(text);
+	zp_buf_append_text(text, "complete -c zpin -f\n");
 	groups(fish_group, text);
 	for (size_t i = 0; i < cli__commands_count; i++)
 		fish_command(&cli__commands[i], text);
-	for (const struct cli_option *option = cli__global_options; option->name != NULL; option++)
-		fish_option(option, "", text);
+	for (size_t i = 0; cli__global_options[i].name != NULL; i++)
+		fish_option(
+		    &cli__global_options[i], i < CLI_ASKING_OPTIONS ? "__zpin_asks" : "", text);
 }

@@ -56,10 +56,33 @@ option_usage(const struct cli_option *option, struct zp_buf *text)
 		zp_buf_printf(text, " %s", option->argument);
 }
 
+/* What the option does, with what it takes: "a|b: …" of one, "…: a, b" of some. */
+static void
+option_about(const struct cli_option *option, struct zp_buf *text)
+{
+	if (option->value == CLI_CHOICE)
+		zp_buf_printf(text, "%s: ", option->choices);
+	zp_buf_append_text(text, option->help);
+	if (option->value != CLI_CHOICES)
+		return;
+	zp_buf_append_text(text, ": ");
+	for (const char *choice = option->choices; *choice != '\0';) {
+		size_t length = strcspn(choice, "|");
+
+		zp_buf_append(text, choice, length);
+		choice += length;
+		if (*choice == '|') {
+			zp_buf_append_text(text, ", ");
+			choice++;
+		}
+	}
+}
+
 static void
 option_help(const struct cli_option *option, struct zp_buf *text)
 {
 	ZP_AUTO_BUF(usage, 256);
+	ZP_AUTO_BUF(about, 1024);
 	size_t width;
 
 	option_usage(option, &usage);
@@ -70,15 +93,9 @@ option_help(const struct cli_option *option, struct zp_buf *text)
 		width = 0;
 	}
 	spaces(OPTION_COLUMN - width, text);
-	if (option->choices == NULL) {
-		wrapped(option->help, OPTION_COLUMN, text);
-	} else {
-		ZP_AUTO_BUF(help, 1024);
-
-		zp_buf_printf(&help, "%s: %s", option->choices, option->help);
-		zp_buf_append_byte(&help, '\0');
-		wrapped((const char *)help.data, OPTION_COLUMN, text);
-	}
+	option_about(option, &about);
+	zp_buf_append_byte(&about, '\0');
+	wrapped((const char *)about.data, OPTION_COLUMN, text);
 }
 
 static void
@@ -144,8 +161,9 @@ cli__help_all(struct zp_buf *text)
 	}
 	options_help("Options of every command", cli__global_options, text);
 	zp_buf_append_text(text,
-	    "\nExit status: 0 done, 1 failed, 2 wrong call or input, 3 not found, 4 damaged data,\n"
-	    "62 no answer in time.\n\n"
+	    "\nExit status: 0 done, 1 failed, 2 wrong call, config or input, 3 no such pin, 4 "
+	    "damaged\n"
+	    "data, 62 no answer in time.\n\n"
 	    "`zpin help COMMAND` explains a command. Manuals: zpin(1), zpin.yaml(5), "
 	    "zpin-serve(8).\n");
 }
@@ -171,6 +189,10 @@ static void
 options_scdoc(const struct cli_option *options, struct zp_buf *text)
 {
 	for (; options != NULL && options->name != NULL; options++) {
+		ZP_AUTO_BUF(about, 1024);
+
+		option_about(options, &about);
+		zp_buf_append_byte(&about, '\0');
 		zp_buf_append_byte(text, '\n');
 		if (options->letter != 0)
 			zp_buf_printf(text, "*-%c*, ", options->letter);
@@ -178,11 +200,7 @@ options_scdoc(const struct cli_option *options, struct zp_buf *text)
 		if (options->argument != NULL)
 			zp_buf_printf(text, " _%s_", options->argument);
 		zp_buf_append_text(text, "\n\t");
-		if (options->choices != NULL) {
-			scdoc_text(options->choices, text);
-			zp_buf_append_text(text, ": ");
-		}
-		scdoc_text(options->help, text);
+		scdoc_text((const char *)about.data, text);
 		zp_buf_append_text(text, "\n");
 	}
 }

@@ -180,10 +180,8 @@ command_read(
 /* ---- Values --------------------------------------------------------------------------------- */
 
 static bool
-is_choice(const char *choices, const char *value)
+is_choice(const char *choices, const char *value, size_t length)
 {
-	size_t length = strlen(value);
-
 	for (const char *at = choices; *at != '\0';) {
 		size_t span = strcspn(at, "|");
 
@@ -206,11 +204,30 @@ is_number(const char *value, bool may_be_negative)
 	return errno == 0 && *rest == '\0' && rest != value;
 }
 
+/* Each part of "a,b"; the first that is none of the choices is named. */
+static int
+choices_check(const struct cli_option *option, const char *value, struct zp_err *err)
+{
+	const char *at = value;
+
+	for (;;) {
+		size_t length = strcspn(at, ",");
+
+		if (!is_choice(option->choices, at, length))
+			return zp_fail(err, ZP_E_INVALID, "--%s: \"%.*s\" is none of %s",
+			    option->name, (int)length, at, option->choices);
+		if (at[length] == '\0')
+			return 0;
+		at += length + 1;
+	}
+}
+
 static int
 value_check(const struct cli_option *option, const char *value, struct zp_err *err)
 {
 	const char *equals = strchr(value, '=');
-	int64_t duration_ns;
+	int64_t duration_ns, seconds;
+	uint32_t nanoseconds;
 
 	switch (option->value) {
 	case CLI_COUNT:
@@ -226,11 +243,18 @@ value_check(const struct cli_option *option, const char *value, struct zp_err *e
 		return zp_fail(err, ZP_E_INVALID,
 		    "--%s: \"%s\" is not a duration such as 30s, 24h or 1h30m", option->name,
 		    value);
+	case CLI_TIME:
+		if (zp_time_parse(zp_slice_of(value), &seconds, &nanoseconds, NULL) == 0)
+			return 0;
+		return zp_fail(err, ZP_E_INVALID,
+		    "--%s: \"%s\" is not a time such as 2026-01-31T12:00:00Z", option->name, value);
 	case CLI_CHOICE:
-		if (is_choice(option->choices, value))
+		if (is_choice(option->choices, value, strlen(value)))
 			return 0;
 		return zp_fail(err, ZP_E_INVALID, "--%s: \"%s\" is none of %s", option->name, value,
 		    option->choices);
+	case CLI_CHOICES:
+		return choices_check(option, value, err);
 	case CLI_PAIR:
 		if (equals != NULL && equals != value)
 			return 0;

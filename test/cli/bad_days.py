@@ -14,7 +14,7 @@ import socket
 import subprocess
 import unittest
 
-from node import CID_A, MIXED, WAIT_SECONDS, ZPIN, Case, cid_of, environment, wait_for
+from node import CID_A, CID_B, MIXED, WAIT_SECONDS, ZPIN, Case, cid_of, environment, wait_for
 
 
 class NoNode(Case):
@@ -525,12 +525,34 @@ class Words(Case):
 
     def test_wrong_input_is_2(self):
         self.node.start()
-        self.fails(2, "^zpin pin add: --expire-at 2020-01-01T00:00:00Z is past", "pin", "add", CID_A, "--expire-at",
-                   "2020-01-01T00:00:00Z")
         self.fails(2, "^zpin pin add: --replication-min 3 is larger than --replication-max 2", "pin", "add", CID_A,
                    "--replication-min", "3", "--replication-max", "2")
         self.fails(2, "^zpin pin add: needs CID", "pin", "add")
         self.fails(3, 'no peer has a metric "nope"', "metrics", "nope")
+
+    def test_options_are_read_before_a_node_is_asked(self):
+        """There is none, and what standard input has is not read."""
+        add = ["pin", "add", "-"]
+        update = ["pin", "update", CID_A, CID_B]
+        for command in [add, ["pin", "add", CID_A], update]:
+            self.fails(2, '--expire-at: "never" is not a time such as 2026-01-31T12:00:00Z', *command, "--expire-at",
+                       "never")
+            self.fails(2, f"^zpin {command[0]} {command[1]}: --expire-at 2020-01-01T00:00:00Z is past", *command,
+                       "--expire-at", "2020-01-01T00:00:00Z")
+        for option in ["--before", "--after"]:
+            self.fails(2, f'^zpin pin ls: {option}: "yesterday" is not a time such as 2', "pin", "ls", option, "yesterday")
+        self.fails(2, r'--type: "pins" is none of all\|pin', "pin", "ls", "--type", "pin,pins")
+        self.fails(2, r'--filter: "pin" is none of pinned\|', "pin", "status", "--filter", "pinned,pin,error")
+
+    def test_every_word_of_a_filter_is_one(self):
+        self.node.start()
+        for command, option, count in [(["pin", "ls"], "--type", 5), (["pin", "status"], "--filter", 14)]:
+            about = re.search(rf"{option} [^:]*:([^.]*?)\n +-", self.ok(*command, "--help")).group(1)
+            words = re.findall(r"[a-z_-]+", about)
+            self.assertEqual(len(words), count, words)
+            for word in words:
+                self.ok(*command, option, word)
+            self.ok(*command, option, ",".join(words))
 
     def test_another_address_of_the_node(self):
         self.node.start()
@@ -568,7 +590,7 @@ class Config(Case):
             self.ok(command, "--api", self.node.urls["REST API"])  # where it is then, nobody said
         self.fails(1, "no node answers at unix:/nowhere.sock", "info", ZPIN_API=nowhere)
         self.fails(1, "no node answers at unix:/nowhere.sock", "info", "--config", self.node.config, "--api", nowhere)
-        self.fails(3, "/nowhere/zpin.yaml", "info", "--config", "/nowhere/zpin.yaml")
+        self.fails(2, "/nowhere/zpin.yaml", "info", "--config", "/nowhere/zpin.yaml")
         self.node.end()
         self.node.set("management", "socket", '""')
         self.node.start()

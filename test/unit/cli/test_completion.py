@@ -34,12 +34,13 @@ SAMPLES = [
     (["import", "fi"], ["file-one"], ["--mode"]),
     (["import", "--ca-file", "fi"], ["file-one"], ["--mode"]),
     (["-c", "file-one", "import", "--sk"], ["--skip-bad"], []),
-]
-
-
-# fish completes what is of every command anywhere.
-OWN_SAMPLES = [
+    (["pin", "ls", "--type", ""], ["all", "pin", "shard-pin"], ["pinned"]),
+    (["pin", "ls", "--type", "meta"], ["meta-pin"], ["pin"]),
+    (["pin", "ls", "--type", "pin,m"], ["pin,meta-pin"], ["meta-pin", "pin,pin"]),
+    (["pin", "status", "-f", "pinned,pin_error,q"], ["pinned,pin_error,queued"], ["queued"]),
     (["account", "--"], ["--config", "--json"], ["--api", "--credentials"]),
+    (["config", "check", "--"], ["--config", "--show"], ["--api", "--timeout"]),
+    (["pin", "ls", "--"], ["--api", "--json"], []),
 ]
 
 
@@ -63,8 +64,8 @@ class Completion(unittest.TestCase):
         return subprocess.run(argv, cwd=self.folder.name, capture_output=True, text=True,
                               check=False, timeout=60)
 
-    def check(self, offer, samples=SAMPLES):
-        for words, wanted, unwanted in samples:
+    def check(self, offer):
+        for words, wanted, unwanted in SAMPLES:
             with self.subTest(words=words):
                 offered = offer(words)
                 for word in wanted:
@@ -87,14 +88,14 @@ class Completion(unittest.TestCase):
 
         self.parses("bash")
         self.check(offer)
-        self.check(offer, OWN_SAMPLES)
 
     @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed")
     def test_zsh(self):
         def offer(words):
             # compadd and _files are zle's; what they are given is what would be offered.
             quoted = " ".join("'" + word + "'" for word in ["zpin"] + words)
-            code = ("compdef() { :; }; compadd() { shift; print -l -- \"$@\"; }; "
+            code = ("compdef() { :; }; compadd() { shift; print -l -- \"${before}${^@}\"; }; before=; "
+                    "compset() { [[ $* = '-P *,' ]] && before=${words[CURRENT]%${words[CURRENT]##*,}}; }; "
                     "_files() { print -l -- *; }; source ./zsh.script; "
                     f"words=({quoted}); CURRENT={len(words) + 1}; _zpin")
             result = self.run_shell(["zsh", "-f", "-c", code])
@@ -114,7 +115,7 @@ class Completion(unittest.TestCase):
             return [row.split("\t")[0] for row in result.stdout.split("\n")]
 
         self.parses("fish")
-        # fish offers options only behind a dash, and those of every command also behind others.
+        # fish offers options only behind a dash.
         for words, wanted, unwanted in SAMPLES:
             with self.subTest(words=words):
                 offered = offer(words)

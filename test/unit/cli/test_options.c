@@ -80,6 +80,15 @@ static const struct sample samples[] = {
 	"zpin pin add: --expire-in: \"-5s\" is not a duration such as 30s, 24h or 1h30m"},
     {"pin add --replication - a", NULL, "", "",
 	"zpin pin add: --replication: \"-\" is not a whole number"},
+    {"pin ls --type pin,shard-pin", "pin ls", "type=pin,shard-pin ", "", NULL},
+    {"pin ls --type pin,", NULL, "", "",
+	"zpin pin ls: --type: \"\" is none of all|pin|meta-pin|clusterdag-pin|shard-pin"},
+    {"pin ls --type pin,pins,all", NULL, "", "",
+	"zpin pin ls: --type: \"pins\" is none of all|pin|meta-pin|clusterdag-pin|shard-pin"},
+    {"pin ls --before yesterday", NULL, "", "",
+	"zpin pin ls: --before: \"yesterday\" is not a time such as 2026-01-31T12:00:00Z"},
+    {"pin ls --after 2026-01-31T12:00:00+01:00", "pin ls", "after=2026-01-31T12:00:00+01:00 ", "",
+	NULL},
     {"import --allocations all f", NULL, "", "",
 	"zpin import: --allocations: \"all\" is none of keep|drop|map"},
 };
@@ -197,7 +206,7 @@ takes_value(const struct cli_option *option)
 }
 
 /* What the parser relies on: an option name takes a value everywhere or nowhere, no name or letter
- * of a command hides a global one, and choices come with CLI_CHOICE. */
+ * of a command hides a global one, and choices come with CLI_CHOICE(S). */
 static void
 the_table_is_consistent(void **state)
 {
@@ -207,7 +216,8 @@ the_table_is_consistent(void **state)
 
 		assert_non_null(cli__commands[i].run);
 		for (; a != NULL && a->name != NULL; a++) {
-			assert_true((a->choices != NULL) == (a->value == CLI_CHOICE));
+			assert_true((a->choices != NULL) ==
+				    (a->value == CLI_CHOICE || a->value == CLI_CHOICES));
 			assert_true((a->argument != NULL) == takes_value(a));
 			for (const struct cli_option *b = cli__global_options; b->name != NULL;
 			     b++) {
