@@ -16,12 +16,14 @@ http__body_wants(const struct zp_http_request *request)
 	       request->body_mode != HTTP_BODY_UNASKED;
 }
 
-/* The handler's callback, for the last time. */
+/* The handler's callback, for the last time. One that has not asked yet may still do so. */
 static void
 body_end(struct zp_http_request *request, int error)
 {
 	uint8_t mode = request->body_mode;
 
+	if (mode == HTTP_BODY_UNASKED)
+		return;
 	request->body_mode = HTTP_BODY_DISCARD;
 	if (mode == HTTP_BODY_WHOLE)
 		request->body_done(request, request->body_context, error,

@@ -286,6 +286,13 @@ head_take(struct http_connection *connection, struct zp_slice *bytes)
 	return true;
 }
 
+/* While a connection is pumped: as many answers as go out in one write. */
+static bool
+answers_are_enough(const struct http_connection *connection)
+{
+	return connection->worker->out.length >= HTTP_BURST_BYTES;
+}
+
 /* Uses the bytes as far as the state allows: any number of whole requests in one call. */
 static void
 bytes_use(struct http_connection *connection, struct zp_slice *bytes)
@@ -303,8 +310,7 @@ bytes_use(struct http_connection *connection, struct zp_slice *bytes)
 			continue;
 		}
 		/* Answers that nobody takes hold further requests back. */
-		if (connection->out.length > 0 ||
-		    connection->worker->out.length >= HTTP_BURST_BYTES)
+		if (connection->out.length > 0 || answers_are_enough(connection))
 			return;
 		if (!head_take(connection, bytes))
 			return;
@@ -322,7 +328,8 @@ reading_wanted(const struct http_connection *connection)
 		return false;
 	if (request_is_under_way(connection))
 		return http__body_wants(connection->request);
-	return connection->out.length == 0;
+	/* What bytes_use left because of the answers is no part of a head that needs more. */
+	return connection->out.length == 0 && !answers_are_enough(connection);
 }
 
 static void
@@ -572,8 +579,8 @@ connection_pump(struct http_connection *connection)
 		deadline_act(connection);
 	connection_flush(connection);
 	connection_move(connection);
-	/* Not otherwise: a flush here that empties what made a stream hold back would leave nobody to wake
-	 * the stream, since only what is left unsent waits for the socket. */
+	/* Not otherwise: a flush here that empties what made a stream hold back would leave nobody
+	 * to wake the stream, since only what is left unsent waits for the socket. */
 	if (connection->failed)
 		connection_flush(connection); /* drops what is left */
 	if (connection->closing && !connection->lingering && connection->out.length == 0)

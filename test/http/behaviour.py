@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -315,6 +316,44 @@ def clients_may_vanish_at_any_point():
         assert server.state()["class2"] > 0
 
 
+def a_body_may_be_asked_for_when_the_client_is_gone():
+    """A handler that asks for the body after a reset is told that it failed, as one that asked before."""
+    with Server() as server:
+        for number in range(1, 6):
+            client = server.connect()
+            client.send(post(b"/later-echo", b"x" * 100)[:-50])
+            # Under way: this one and the question itself.
+            server.wait_for(lambda state: state["requests"] - state["class2"] - state["unsent"] == 2)
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            server.wait_for(lambda state: state["bodies_failed"] == number)
+        client = server.connect()
+        client.send(post(b"/later-echo", b"x" * 100))
+        assert client.answer().body == b"x" * 100
+        client.close()
+
+
+def pipelined_heads_wait_unread():
+    """While answers are large and taken at once, the requests behind them stay in the socket: what is
+    read ahead has a limit."""
+    with Server(workers=1) as server:
+        client = server.connect()
+        sender = threading.Thread(target=send_until_closed, args=(client, get(b"/big?bytes=262144") * 40000))
+        sender.start()
+        for _ in range(200):
+            assert len(client.answer().body) == 262144
+        client.socket.shutdown(socket.SHUT_RDWR)
+        sender.join()
+        client.close()
+
+
+def send_until_closed(client, data):
+    try:
+        client.send(data)
+    except OSError:
+        pass
+
+
 def connections_are_limited():
     """Over the limit there is a 503 and a close; when one leaves there is room again."""
     with Server(connections=3) as server:
@@ -595,6 +634,8 @@ if __name__ == "__main__":
         a_full_socket_leaves_nobody_without_a_waker,
         an_idle_connection_is_closed,
         clients_may_vanish_at_any_point,
+        a_body_may_be_asked_for_when_the_client_is_gone,
+        pipelined_heads_wait_unread,
         connections_are_limited,
         a_stop_finishes_what_is_under_way,
         a_stop_cuts_what_does_not_finish,
