@@ -182,6 +182,11 @@ ZP_MUST_CHECK int command__node_create(
 ZP_MUST_CHECK int command__node_open(const struct zp_node_options *options,
     const struct command__seam *seam, struct zp_node **node_out, struct zp_err *err);
 
+/* Says of which node an error is that came while it was opened, and what to do where it is of a
+ * newer format. Returns rc. */
+ZP_MUST_CHECK int command__open_fail(
+    const struct zp_node_options *options, int rc, struct zp_err *err);
+
 /* Lock and shards alone, without journal and threads. */
 ZP_MUST_CHECK int command__node_files_open(const struct zp_node_options *options,
     const struct command__seam *seam, struct zp_node **node_out, struct zp_err *err);

@@ -333,6 +333,15 @@ command__node_files_close(struct zp_node *node)
 }
 
 int
+command__open_fail(const struct zp_node_options *options, int rc, struct zp_err *err)
+{
+	if (rc == ZP_E_VERSION)
+		rc = zp_wrap(
+		    err, rc, "it was written by a newer zpin: run that one, or a newer one");
+	return zp_wrap(err, rc, "%s", options->root);
+}
+
+int
 command__node_open(const struct zp_node_options *options, const struct command__seam *seam,
     struct zp_node **node_out, struct zp_err *err)
 {
@@ -350,7 +359,7 @@ command__node_open(const struct zp_node_options *options, const struct command__
 		rc = replay(node, err);
 	if (rc < 0) {
 		node_free(node);
-		return zp_wrap(err, rc, "%s", options->root);
+		return command__open_fail(options, rc, err);
 	}
 	command__damage_begin(node);
 	command__commit_init(node);

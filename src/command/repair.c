@@ -350,7 +350,7 @@ command__node_repair(const struct zp_node_options *options, const struct command
 		command__node_files_close(node);
 	}
 	if (rc < 0)
-		return zp_wrap(err, rc, "repair node %s", options->root);
+		return command__open_fail(options, rc, err);
 	*report_out = report;
 	return ZP_OK;
 }

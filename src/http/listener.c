@@ -77,6 +77,13 @@ port_of(struct sockaddr_storage *address)
 					      : &((struct sockaddr_in *)address)->sin_port;
 }
 
+static int
+address_taken(struct zp_err *err)
+{
+	return zp_fail(err, ZP_E_LOCKED,
+	    "another program has this address: stop it, or choose another address");
+}
+
 /*
  * SO_REUSEPORT would also let a second process of the same user share the port, and each get half
  * of the clients. So a plain bind goes first: it fails where anybody else listens.
@@ -92,7 +99,7 @@ port_probe(struct sockaddr_storage *address, socklen_t length, struct zp_err *er
 	option_on(fd, SOL_SOCKET, SO_REUSEADDR);
 	both_families(fd, address);
 	if (bind(fd, (struct sockaddr *)address, length) < 0)
-		rc = zp_fail_errno(err, errno, "bind");
+		rc = errno == EADDRINUSE ? address_taken(err) : zp_fail_errno(err, errno, "bind");
 	close(fd);
 	return rc;
 }
@@ -149,7 +156,7 @@ unix_remove_stale(const struct sockaddr_un *address, struct zp_err *err)
 	if (!S_ISSOCK(info.st_mode))
 		rc = zp_fail(err, ZP_E_EXISTS, "is there already and is no socket");
 	else if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
-		rc = zp_fail(err, ZP_E_LOCKED, "somebody else listens there");
+		rc = address_taken(err);
 	else if (unlink(address->sun_path) < 0 && errno != ENOENT)
 		rc = zp_fail_errno(err, errno, "remove the old socket");
 out:
@@ -230,8 +237,9 @@ zp_http_server_listen(struct zp_http_server *server, const struct zp_http_listen
 				       : tcp_listen(listener, count, err);
 	if (rc < 0) {
 		http__listener_free(listener);
-		return zp_wrap(err, rc, "listen on %s port %u",
-		    listen->host != NULL ? listen->host : listen->unix_path, listen->port);
+		if (listen->host == NULL)
+			return zp_wrap(err, rc, "listen on %s", listen->unix_path);
+		return zp_wrap(err, rc, "listen on %s port %u", listen->host, listen->port);
 	}
 	server->listeners[server->listener_count++] = listener;
 	*listener_out = listener;

@@ -11,10 +11,11 @@ import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import unittest
 
-from node import CID_A, CID_B, MIXED, WAIT_SECONDS, ZPIN, Case, cid_of, environment, wait_for
+from node import CID_A, CID_B, MIXED, WAIT_SECONDS, ZPIN, Case, cid_of, environment, hash64, wait_for
 
 
 class NoNode(Case):
@@ -73,6 +74,20 @@ class NoNode(Case):
         self.assertRegex(self.ok("init"), "(?s)^made an identity for the node in .*peer id 12D3")
         self.assertNotEqual(json.loads((self.node.folder / "identity.json").read_text())["id"], before)
         self.node.start()
+
+
+class Addresses(Case):
+    def test_what_another_program_has(self):
+        with socket.socket() as taken, socket.socket(socket.AF_UNIX) as file:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            file.bind(str(self.path("taken")))
+            file.listen()
+            port = taken.getsockname()[1]
+            self.fails(1, rf"zpin: api.listen: listen on 127.0.0.1 port {port}: another program has this address: stop it",
+                       "serve", ZPIN_API_LISTEN=f"127.0.0.1:{port}")
+            self.fails(1, r"zpin: management.socket \(.*\): listen on \S+/taken: another program has this address: stop it",
+                       "serve", ZPIN_MANAGEMENT_SOCKET=str(self.path("taken")))
 
 
 class Damage(Case):
@@ -288,20 +303,52 @@ class SuspendedShard(Case):
         self.ok("verify")
 
 
+class Newer(Case):
+    """Files of a later format, whole and with right checksums."""
+
+    def newer(self, path, begin=0, end=None):
+        """Sets the format version to 2, as a zpin would that has one."""
+        data = bytearray(path.read_bytes())
+        part = data[begin:end]
+        struct.pack_into("<I", part, 16, 2)
+        struct.pack_into("<Q", part, 8, hash64(bytes(part[16:])))
+        data[begin:end] = part
+        path.write_bytes(data)
+
+    def test_each_file_is_refused_and_none_is_changed(self):
+        self.node.start()
+        self.ok("import", MIXED)
+        self.ok("checkpoint")
+        self.node.end()
+        kept = self.path("kept")
+        shutil.copytree(self.node.folder, kept)
+        for pattern, span in [("journal/map-*", (0, None)), ("journal/checkpoint-*", (0, None)),
+                              ("journal/journal-*", (0, 64)), ("shards/*/manifest-*", (0, None)),
+                              ("shards/*/*.seg", (-384, None))]:
+            newest = sorted(self.node.folder.glob(pattern))[-1]
+            self.newer(newest, *span)
+            before = self.node.files()
+            for command in [["serve"], ["verify", "--offline"], ["export", "--offline"], ["import", "--offline", MIXED],
+                            ["repair"], ["repair", "--accept-loss"]]:
+                self.fails(4, f"^zpin: {self.node.folder}: it was written by a newer zpin: run that one, or a newer one: .*2",
+                           *command, seconds=30)
+            changed = [path for path, facts in self.node.files().items() if before.get(path) != facts]
+            self.assertEqual([path.name for path in changed], ["lock"])  # has the process's id
+            self.assertEqual(before.keys(), self.node.files().keys())
+            shutil.copy(kept / newest.relative_to(self.node.folder), newest)
+        self.assertRegex(self.ok("verify", "--offline"), "^6000 pins .* no damage")
+
+
 class Killed(Case):
     def test_reading_it_changes_no_file(self):
         """What is to be looked at after a crash stays as it was, until a start."""
-        def files():
-            return {path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
-                    for path in self.node.folder.rglob("*")}
-
         self.node.start()
         self.ok("import", MIXED)
         self.node.end(signal.SIGKILL)
-        before = files()
+        before = self.node.files()
         self.assertEqual(len(self.exported("--offline")), 6000)
         self.assertRegex(self.ok("verify", "--offline"), "^0 pins in 0 files, 6000 writes in the journal alone, ")
-        self.assertEqual(files(), before)
+        self.assertEqual(self.node.files(), before)
 
     def test_its_map_is_gone(self):
         self.node.start()

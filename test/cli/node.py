@@ -3,6 +3,7 @@
 The program's path is the first argument of the script that uses this.
 """
 import base64
+import ctypes
 import gzip
 import hashlib
 import http.client
@@ -41,6 +42,14 @@ def environment(**more):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ZPIN_")}
     kept.pop("NOTIFY_SOCKET", None)
     return {**kept, **more}
+
+
+def hash64(data):
+    """The checksum of zpin's files: XXH3, 64 bits, seed 0."""
+    function = ctypes.CDLL("libxxhash.so.0").XXH3_64bits_withSeed
+    function.restype = ctypes.c_uint64
+    function.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint64]
+    return function(data, len(data), 0)
 
 
 def lines_of(path):
@@ -132,6 +141,10 @@ class Node:
             return answer.status, answer.headers, answer.read().decode()
         finally:
             connection.close()
+
+    def files(self):
+        return {path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+                for path in self.folder.rglob("*")}
 
     def segments(self):
         return sorted(self.folder.rglob("*.seg"), key=lambda path: path.stat().st_size)
