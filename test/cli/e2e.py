@@ -17,8 +17,8 @@ import subprocess
 import threading
 import unittest
 
-from node import (BROKEN, CID_A, CID_B, CID_C, HANDMADE, LINES, MIXED, PEER, PLAIN, WAIT_SECONDS, ZPIN, Case,
-                  cid_of, environment, lines_of, wait_for)
+from node import (BROKEN, CID_A, CID_B, CID_C, HANDMADE, LINES, MIXED, PEER, PLAIN, REPOSITORY, WAIT_SECONDS, ZPIN,
+                  Case, cid_of, environment, lines_of, wait_for)
 
 
 class Commands(Case):
@@ -81,6 +81,25 @@ class Commands(Case):
         versions = self.json("version")[0]
         self.assertEqual(versions["program"], versions["node"]["version"])
         self.assertRegex(self.ok("version"), r"^program\t\S+\nnode\t\S+\n$")
+
+    def test_the_page_of_the_api_names_every_member(self):
+        """What management answers, also where there is damage, stands in docs/rest-api.md."""
+        page = (REPOSITORY / "docs/rest-api.md").read_text()
+        self.ok("import", "-q", HANDMADE)
+        for command in ["info", "checkpoint", "verify", "seal"]:
+            for member in self.json(command)[-1]:
+                self.assertIn(f"`{member}`", page, command)
+        damaged = self.node.segments()[-1]
+        with open(damaged, "r+b") as file:
+            file.truncate(100)
+        self.node.end()
+        self.node.start()
+        for command in [["snapshot", "kept"], ["health"]]:
+            answer = [json.loads(line) for line in self.fails(4, "damage", "--json", *command).splitlines()]
+            members = [member for part in answer if isinstance(part, dict) for member in part]
+            self.assertIn("damages", members, command)
+            for member in members:
+                self.assertIn(f"`{member}`", page, command)
 
     def test_upkeep(self):
         self.ok("import", "-q", HANDMADE)

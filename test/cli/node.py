@@ -19,7 +19,8 @@ import time
 import unittest
 
 ZPIN = os.path.abspath(sys.argv.pop(1))
-DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
+DATA = REPOSITORY / "test/data"
 PLAIN = DATA / "ipfs-cluster-1.1.6-export-plain.ndjson.gz"
 MIXED = DATA / "ipfs-cluster-1.1.6-export-mixed.ndjson.gz"
 HANDMADE = DATA / "handmade.ndjson"
