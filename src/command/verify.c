@@ -18,16 +18,23 @@ static void
 damage_tell(void *context, const char *text)
 {
 	struct verifying *verifying = context;
-	const char *segment = strstr(text, ": segment "); /* behind the file's name: named twice */
-	bool is_file = segment == NULL && strstr(text, ".seg: ") != NULL;
 	struct zp_err why = {0};
-	/* As a read would tell it, so that both are the same damage. */
-	int rc = zp_fail(&why, ZP_E_CORRUPT, "%s%s", is_file ? "segment " : "",
-	    segment != NULL ? segment + 2 : text);
+	int rc = zp_fail(&why, ZP_E_CORRUPT, "%s", text);
 
 	zp_ignore(command__damage_note(verifying->node, verifying->shard, rc, &why)); /* the same */
 	if (verifying->damage != NULL)
 		verifying->damage(verifying->context, why.text);
+}
+
+static int
+step(void *context, uint64_t bytes, struct zp_err *err)
+{
+	const struct verifying *verifying = context;
+
+	(void)bytes;
+	if (verifying->node->work_stop)
+		return zp_fail(err, ZP_E_STOPPING, "the node is stopping");
+	return ZP_OK;
 }
 
 int
@@ -45,6 +52,8 @@ zp_command_verify(struct zp_node *node, void (*damage)(void *context, const char
 	for (uint32_t i = 0; i < zp_shards_map(node->shards)->count; i++) {
 		struct verifying verifying = {
 		    .node = node, .shard = i, .damage = damage, .context = context};
+		struct zp_check check = {
+		    .damage = damage_tell, .step = step, .context = &verifying};
 		struct zp_engine *engine = zp_shards_engine(node->shards, i);
 		struct zp_verify_report report = {0};
 		int rc;
@@ -55,8 +64,7 @@ zp_command_verify(struct zp_node *node, void (*damage)(void *context, const char
 			continue;
 		}
 		command__upkeep_enter(node);
-		rc = zp_engine_verify(
-		    engine, damage_tell, &verifying, &node->work_stop, &report, err);
+		rc = zp_engine_verify(engine, &check, &report, err);
 		command__upkeep_leave(node);
 		/* Damage in one shard is no reason to leave the others unread. */
 		if (rc < 0 && rc != ZP_E_CORRUPT)

@@ -12,6 +12,7 @@
 #ifndef ZP_ENGINE_ENGINE_H
 #define ZP_ENGINE_ENGINE_H
 
+#include "base/check.h"
 #include "pin/pin.h"
 #include "store/store.h"
 
@@ -170,8 +171,8 @@ struct zp_verify_report {
 	uint64_t segments;
 	uint64_t rows;
 	uint64_t bytes;
-	uint64_t pins;	  /* live, recounted */
-	uint64_t damages; /* told one by one to `damage` */
+	uint64_t pins;    /* live, recounted */
+	uint64_t damages; /* told one by one */
 };
 
 /* Tells each segment that could not be opened, in the words of a read that misses it. None of a
@@ -179,10 +180,10 @@ struct zp_verify_report {
 void zp_engine_unopened(
     struct zp_engine *engine, void (*each)(void *context, const char *text), void *context);
 
-/* Reads every byte of every segment, checks it, and recounts the pins against the counters. `stop`:
- * NULL, or looked at between blocks: ZP_E_STOPPING, and the report is of what was read. */
-ZP_MUST_CHECK int zp_engine_verify(struct zp_engine *engine,
-    void (*damage)(void *context, const char *text), void *context, const _Atomic(bool) *stop,
+/* Reads every byte of every segment, checks it, and recounts the pins against the counters.
+ * ZP_E_CORRUPT where there is damage. `check` may be NULL; when it ends the verify the report is of
+ * what was read. */
+ZP_MUST_CHECK int zp_engine_verify(struct zp_engine *engine, const struct zp_check *check,
     struct zp_verify_report *report_out, struct zp_err *err);
 
 /* ---- Facts: any ----------------------------------------------------------------------------- */

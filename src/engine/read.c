@@ -83,7 +83,8 @@ runs_get(const struct version *version, const struct zp_key *key,
 			continue;
 		segment = version->runs[i][index];
 		if (segment == NULL)
-			return segment__unopened_fault(&version->manifest.runs[i].segments[index], err);
+			return segment__unopened_fault(
+			    ZP_FAMILY_PIN, &version->manifest.runs[i].segments[index], err);
 		if (!segment__may_contain(segment, key))
 			continue;
 		rc = segment__get(segment, key, &scratch->segment, row_out, err);
@@ -195,7 +196,7 @@ passing_begin(const struct version *version, size_t run_at, const struct wanted 
 	passing->segment = version->runs[run_at][passing->index];
 	if (passing->segment == NULL) {
 		passing->rc = segment__unopened_fault(
-		    &version->manifest.runs[run_at].segments[passing->index], NULL);
+		    ZP_FAMILY_PIN, &version->manifest.runs[run_at].segments[passing->index], NULL);
 		return;
 	}
 	passing->hash = filter__hash(&passing->segment->filter, wanted->bytes);

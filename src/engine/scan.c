@@ -156,7 +156,7 @@ iterator_open(
 	struct segment *segment = source->segments[at];
 
 	if (segment == NULL)
-		return segment__unopened_fault(&source->infos[at], err);
+		return segment__unopened_fault(scan->family, &source->infos[at], err);
 	if (is_pin(scan))
 		return segment__iterator_open(segment, scan->has_from ? &scan->from : NULL,
 		    scan->read, &source->iterator, err);

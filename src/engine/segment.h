@@ -9,6 +9,7 @@
 #ifndef ZP_ENGINE_SEGMENT_H
 #define ZP_ENGINE_SEGMENT_H
 
+#include "base/check.h"
 #include "pin/pin.h"
 #include "store/store.h"
 
@@ -175,12 +176,11 @@ void segment__iterator_close(struct segment_iterator *iterator);
 /*
  * Reads everything: each block's checksum and order, texts (canonical form), counts, first and last
  * key, column minima and maxima, filter (each key is in it), the whole content against the name.
- * Calls `damage` for each fault found and goes on with the next block; returns 0 when there was
- * none, ZP_E_CORRUPT otherwise. `stop`: NULL, or looked at between blocks; ZP_E_STOPPING then.
+ * Tells `check` (NULL: nobody) each fault found, also that a place cannot be read, and goes on with
+ * the next block; returns 0 when there was none, ZP_E_CORRUPT otherwise, or what ended the check.
  */
-ZP_MUST_CHECK int segment__verify(struct segment *segment,
-    void (*damage)(void *context, const char *what), void *context, const _Atomic(bool) *stop,
-    struct zp_err *err);
+ZP_MUST_CHECK int segment__verify(
+    struct segment *segment, const struct zp_check *check, struct zp_err *err);
 
 /* Columns of an ordered family's key, and of what stands under it. */
 size_t segment__key_columns(enum zp_family family);
@@ -192,7 +192,8 @@ bool segment__has_filter(enum zp_family family);
 /* "<32 hex>.seg" for a name, and back (false when it is not one). `text` has ZP_FILE_NAME_MAX bytes. */
 void segment__name_format(const struct segment_name *name, char *text);
 /* Makes the error for a read of a segment that could not be opened. */
-int segment__unopened_fault(const struct segment_info *info, struct zp_err *err);
+int segment__unopened_fault(
+    enum zp_family family, const struct segment_info *info, struct zp_err *err);
 bool segment__name_parse(const char *text, struct segment_name *name_out);
 
 #endif

@@ -95,7 +95,7 @@ block_read(struct segment_probe *probe, const struct block_place *place, uint64_
 	ZP_ASSERT(bytes != NULL); /* open checked the length */
 	rc = zp_store_file_read(segment->file, place->offset, bytes, place->length, err);
 	if (rc != 0)
-		return zp_wrap(err, rc, "%s", segment->label);
+		return segment__block_wrap(segment, place->number, rc, err);
 	memset(bytes + place->length, 0, BITS_SLACK);
 	fault = block__parse(
 	    &segment->layout, bytes, place->length, place->offset, place->number, &probe->view);
@@ -209,7 +209,7 @@ texts_get(const struct segment_probe *probe, uint32_t row, struct segment_scratc
 		    segment, number, "its text lengths are impossible", err);
 	rc = texts_read(segment, &view->texts, begin, length, scratch, &row_out->record.texts, err);
 	if (rc != 0)
-		return rc;
+		return segment__block_wrap(segment, number, rc, err);
 	rc = zp_texts_check(row_out->record.texts, row_out->key.kind, err);
 	return rc == 0 ? 0
 		       : segment__block_fault(segment, number, "a row's texts are damaged", err);

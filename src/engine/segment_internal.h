@@ -308,7 +308,7 @@ int texts__compress(struct ZSTD_CCtx_s *compressor, uint64_t seed, uint64_t offs
 bool texts__is_loaded(const struct segment *segment, const struct texts_place *place,
     const struct segment_scratch *scratch);
 /* Makes scratch->texts the texts block at `place`; `compressed` are its bytes and checksum, or
- * NULL: then they are read. */
+ * NULL: then they are read. The caller knows for which block and names that. */
 int texts__load(const struct segment *segment, const struct texts_place *place,
     const uint8_t *compressed, struct segment_scratch *scratch, struct zp_err *err);
 
@@ -371,6 +371,10 @@ ZP_MUST_CHECK int segment__ordered_place(const struct segment *segment, uint64_t
 /* The key of the first row of a block whose place was asked for last. */
 void segment__ordered_first(const struct segment *segment, uint64_t block,
     const struct ordered_part *part, uint64_t *columns_out);
+/* Between which keys those of a block are: its first, and one that none is above (the next block's
+ * first). Where the directory cannot be read again, those of the blocks around it. */
+void segment__ordered_bounds(
+    const struct segment *segment, uint64_t block, uint64_t *first_out, uint64_t *last_out);
 /* The last block whose first row is not above `from`; block 0 where all are. */
 ZP_MUST_CHECK int segment__ordered_find(const struct segment *segment, const uint64_t *from,
     struct ordered_part *part, uint64_t *block_out, struct zp_err *err);
@@ -418,8 +422,13 @@ struct block_place segment__fence_place(
 uint64_t segment__fence_find(
     const struct segment *segment, uint64_t first, uint64_t end, const uint8_t key[ZP_KEY_BYTES]);
 
-/* Makes the error for a fault of block `number`. */
+/* ---- segment_place.c ------------------------------------------------------------------------ */
+
+/* Makes the error for a fault of block `number`: names file, block and the keys that may be in it.
+ */
 int segment__block_fault(
     const struct segment *segment, uint64_t number, const char *fault, struct zp_err *err);
+/* Puts that in front of an error, whose code is returned. */
+int segment__block_wrap(const struct segment *segment, uint64_t number, int rc, struct zp_err *err);
 
 #endif

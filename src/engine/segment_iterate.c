@@ -23,14 +23,16 @@ window_has(const struct read_window *window, uint64_t offset, uint64_t length)
 }
 
 /*
- * Makes the window hold these bytes, and when `go_on` is set what follows them too. A seek begins
- * with a short read, for many want one page only; each further read doubles.
+ * Makes the window hold these bytes, the present place's among them, and when `go_on` is set what
+ * follows them too. A seek begins with a short read, for many want one page only; each further read
+ * doubles.
  */
 static int
 window_fill(struct segment_iterator *iterator, uint64_t offset, uint64_t length, bool go_on,
     struct zp_err *err)
 {
 	struct read_window *window = &iterator->window;
+	const struct block_place *place = &iterator->place;
 	int rc;
 
 	ZP_ASSERT(length <= WINDOW_BYTES_MAX);
@@ -47,8 +49,16 @@ window_fill(struct segment_iterator *iterator, uint64_t offset, uint64_t length,
 		window->bytes = zp_alloc(length + BITS_SLACK);
 	}
 	rc = zp_store_file_read(iterator->segment->file, offset, window->bytes, length, err);
+	if (rc != 0 && length > place->length) {
+		/* A sector that cannot be read costs the blocks in it, not those around them. */
+		zp_err_clear(err);
+		offset = place->offset;
+		length = place->length;
+		rc =
+		    zp_store_file_read(iterator->segment->file, offset, window->bytes, length, err);
+	}
 	if (rc != 0)
-		return zp_wrap(err, rc, "%s", iterator->segment->label);
+		return segment__block_wrap(iterator->segment, place->number, rc, err);
 	memset(window->bytes + length, 0, BITS_SLACK);
 	window->offset = offset;
 	window->length = length;
@@ -144,6 +154,7 @@ texts_open(struct segment_iterator *iterator, const struct block_view *view, str
 	uint64_t stored = view->texts.compressed_length + CHECKSUM_BYTES;
 	const uint8_t *compressed = NULL;
 	uint64_t sum = 0;
+	int rc;
 
 	for (uint32_t i = 0; i < rows->count; i++) {
 		uint64_t length = rows->columns[column][i * rows->steps[column]];
@@ -158,7 +169,9 @@ texts_open(struct segment_iterator *iterator, const struct block_view *view, str
 		return 0;
 	if (window_has(window, view->texts.offset, stored))
 		compressed = window->bytes + (view->texts.offset - window->offset);
-	return texts__load(iterator->segment, &view->texts, compressed, &iterator->scratch, err);
+	rc = texts__load(iterator->segment, &view->texts, compressed, &iterator->scratch, err);
+	return rc == 0 ? 0
+		       : segment__block_wrap(iterator->segment, iterator->place.number, rc, err);
 }
 
 int

@@ -99,25 +99,6 @@ segment__fence_find(
 	return low - 1;
 }
 
-int
-segment__block_fault(
-    const struct segment *segment, uint64_t number, const char *fault, struct zp_err *err)
-{
-	return zp_fail(err, ZP_E_CORRUPT, "%s: block %llu part %llu: %s", segment->label,
-	    (unsigned long long)(number & bits_mask(40)), (unsigned long long)(number >> 40),
-	    fault);
-}
-
-int
-segment__unopened_fault(const struct segment_info *info, struct zp_err *err)
-{
-	char name[ZP_FILE_NAME_MAX];
-
-	segment__name_format(&info->name, name);
-	return zp_fail(
-	    err, ZP_E_CORRUPT, "segment %s: missing or damaged: it could not be opened", name);
-}
-
 /* ---- Checks of sections --------------------------------------------------------------------- */
 
 /* Sections stand back to back between the groups and the footer. */

@@ -208,6 +208,29 @@ segment__ordered_first(const struct segment *segment, uint64_t block,
 	entry_first(segment, part_entry(segment, part, block), columns_out);
 }
 
+void
+segment__ordered_bounds(
+    const struct segment *segment, uint64_t block, uint64_t *first_out, uint64_t *last_out)
+{
+	uint64_t number = zp_min_u64(block, segment->footer.blocks - 1) / PART_BLOCKS;
+	size_t columns = segment__key_columns(segment->layout.family);
+	size_t blocks = part_blocks(segment, number), length = entry_bytes(segment);
+	uint8_t bytes[PART_BLOCKS * ENTRY_BYTES_MAX];
+
+	memcpy(first_out, segment->part_firsts + number * columns, columns * sizeof(uint64_t));
+	for (size_t i = 0; i < columns; i++)
+		last_out[i] = zp_load_u64be(segment->info.last_key + 8 * i);
+	if (number + 1 < parts_count(segment))
+		memcpy(last_out, segment->part_firsts + (number + 1) * columns,
+		    columns * sizeof(uint64_t));
+	if (part_read(segment, number, bytes, NULL) != 0 ||
+	    part_hash(segment, number, bytes, blocks * length) != segment->part_hashes[number])
+		return;
+	entry_first(segment, bytes + block % PART_BLOCKS * length, first_out);
+	if (block % PART_BLOCKS + 1 < blocks)
+		entry_first(segment, bytes + (block % PART_BLOCKS + 1) * length, last_out);
+}
+
 /* The last of the rising keys, `stride` bytes apart, that is not above `from`; 0 where all are. */
 static uint64_t
 keys_find(const uint8_t *keys, size_t stride, uint64_t count, const uint64_t *from, size_t columns)

@@ -60,8 +60,8 @@ segment__scratch_done(struct segment_scratch *scratch)
 }
 
 static int
-decompress(const struct segment *segment, const struct texts_place *place,
-    const uint8_t *compressed, struct segment_scratch *scratch, struct zp_err *err)
+decompress(const struct texts_place *place, const uint8_t *compressed,
+    struct segment_scratch *scratch, struct zp_err *err)
 {
 	uint8_t *to;
 	size_t length;
@@ -81,8 +81,8 @@ decompress(const struct segment *segment, const struct texts_place *place,
 	length = ZSTD_decompressDCtx(
 	    scratch->decompressor, to, place->length, compressed, place->compressed_length);
 	if (ZSTD_isError(length) || length != place->length)
-		return zp_fail(err, ZP_E_CORRUPT, "%s: the texts at %llu do not decompress",
-		    segment->label, (unsigned long long)place->offset);
+		return zp_fail(err, ZP_E_CORRUPT, "its texts at %llu do not decompress",
+		    (unsigned long long)place->offset);
 	scratch->texts.length = length;
 	return 0;
 }
@@ -114,14 +114,14 @@ texts__load(const struct segment *segment, const struct texts_place *place,
 		rc = zp_store_file_read(segment->file, place->offset, to,
 		    place->compressed_length + CHECKSUM_BYTES, err);
 		if (rc != 0)
-			return zp_wrap(err, rc, "%s: texts", segment->label);
+			return zp_wrap(err, rc, "its texts");
 		compressed = to;
 	}
 	if (texts__checksum(segment->layout.seed, place->offset, compressed,
 		place->compressed_length) != zp_load_u32le(compressed + place->compressed_length))
-		return zp_fail(err, ZP_E_CORRUPT, "%s: the texts at %llu have a wrong checksum",
-		    segment->label, (unsigned long long)place->offset);
-	rc = decompress(segment, place, compressed, scratch, err);
+		return zp_fail(err, ZP_E_CORRUPT, "its texts at %llu have a wrong checksum",
+		    (unsigned long long)place->offset);
+	rc = decompress(place, compressed, scratch, err);
 	if (rc == 0) {
 		scratch->texts_serial = segment->serial;
 		scratch->texts_offset = place->offset;

@@ -1,8 +1,9 @@
 /*
  * segment_verify.c - reads a whole segment and says all that is wrong with it.
  *
- * Flow: `zpin verify`, the scrubber, and tests. Damage is told to the caller one fault at a time;
- * the check goes on with the next block.
+ * Flow: `zpin verify`, the scrubber where a file's content is not what its name says, and tests.
+ * Damage is told to the caller one fault at a time, in a read's words; the check goes on with the
+ * next block.
  */
 #include "engine/segment_iterate.h"
 
@@ -12,10 +13,10 @@
 
 struct verification {
 	struct segment *segment;
-	void (*damage)(void *context, const char *what);
-	void *context;
-	const _Atomic(bool) *stop; /* NULL: nobody ends it early */
+	const struct zp_check *check;
 	uint64_t faults;
+	uint64_t block;      /* number of the one at hand */
+	uint64_t bytes_told; /* to check->step, of this pass over the file */
 	uint64_t rows;
 	uint64_t tombstones;
 	bool blocks_missing; /* some block was damaged, so counts and ends can't be compared */
@@ -24,12 +25,34 @@ struct verification {
 	struct column_range ranges[SEGMENT_COLUMNS_MAX];
 };
 
+/* `text` names the file. */
 static void
-fault_tell(struct verification *verification, const char *what)
+fault_tell(struct verification *verification, const char *text)
 {
 	verification->faults++;
-	if (verification->damage != NULL)
-		verification->damage(verification->context, what);
+	zp_check_damage(verification->check, text);
+}
+
+/* Of the block at hand. */
+static void
+block_tell(struct verification *verification, const char *what)
+{
+	struct zp_err why = {0};
+
+	zp_ignore(segment__block_fault(
+	    verification->segment, verification->block, what, &why)); /* its text */
+	fault_tell(verification, why.text);
+}
+
+/* Of the file as a whole. */
+static void
+file_tell(struct verification *verification, const char *what)
+{
+	struct zp_err why = {0};
+
+	zp_ignore(zp_fail(
+	    &why, ZP_E_CORRUPT, "%s: %s", verification->segment->label, what)); /* its text */
+	fault_tell(verification, why.text);
 }
 
 static void
@@ -59,7 +82,7 @@ row_note(struct verification *verification, const struct segment_row *row)
 
 	zp_key_encode(&row->key, key);
 	if (zp_key_decode(key, &decoded, NULL) != 0)
-		fault_tell(verification, "a row's key is impossible");
+		block_tell(verification, "a row's key is impossible");
 	key_note(verification, key, sizeof(key));
 	verification->tombstones += is_tombstone;
 	segment__row_columns(row, columns);
@@ -68,11 +91,11 @@ row_note(struct verification *verification, const struct segment_row *row)
 			range_note(&verification->ranges[i], columns[i]);
 	}
 	if (!segment__prefix_matches(layout, zp_load_u64be(row->key.digest)))
-		fault_tell(verification, "a row is outside the segment's prefix");
+		block_tell(verification, "a row is outside the segment's prefix");
 	if (!filter__may_contain(&verification->segment->filter, key))
-		fault_tell(verification, "a row's key is not in the filter");
+		block_tell(verification, "a row's key is not in the filter");
 	if (!is_tombstone && zp_texts_check(row->record.texts, row->key.kind, NULL) != 0)
-		fault_tell(verification, "a row's texts are damaged");
+		block_tell(verification, "a row's texts are damaged");
 }
 
 static void
@@ -97,7 +120,7 @@ entry_note(struct verification *verification, const struct segment_entry *entry)
 	    &verification->ranges[layout->texts_column], value == NULL ? 0 : value->texts.length);
 	segment__pin_key_encode(entry->columns, pin_key);
 	if (!filter__may_contain(&verification->segment->filter, pin_key))
-		fault_tell(verification, "a row's key is not in the filter");
+		block_tell(verification, "a row's key is not in the filter");
 }
 
 /* The first row of a block with a fence, or of an ordered block, is the one its directory says. */
@@ -124,7 +147,7 @@ first_check(struct verification *verification, const struct segment_iterator *it
 		is_right = is_right && memcmp(key, iterator->place_first, sizeof(key)) == 0;
 	}
 	if (!is_right)
-		fault_tell(verification, "a block does not begin where the directory says");
+		block_tell(verification, "a block does not begin where the directory says");
 }
 
 /* All rows of the block that the iterator has decoded. */
@@ -133,6 +156,7 @@ block_verify(struct verification *verification, struct segment_iterator *iterato
 {
 	int rc = 0;
 
+	verification->block = iterator->place.number;
 	first_check(verification, iterator);
 	while (rc == 0) {
 		struct zp_err fault = {0};
@@ -159,13 +183,21 @@ block_verify(struct verification *verification, struct segment_iterator *iterato
 	}
 }
 
-/* Between blocks and between reads of the whole. */
-static int
-stop_check(const struct verification *verification, struct zp_err *err)
+/* What can be told of one place, so that the rest is looked at. */
+static bool
+is_fault(int rc)
 {
-	if (verification->stop != NULL && *verification->stop)
-		return zp_fail(err, ZP_E_STOPPING, "the node is stopping");
-	return 0;
+	return rc == ZP_E_CORRUPT || rc == ZP_E_IO;
+}
+
+/* Between blocks and between reads of the whole; `bytes` of the file are read. */
+static int
+step(struct verification *verification, uint64_t bytes, struct zp_err *err)
+{
+	uint64_t more = bytes > verification->bytes_told ? bytes - verification->bytes_told : 0;
+
+	verification->bytes_told += more;
+	return zp_check_step(verification->check, more, err);
 }
 
 static int
@@ -185,7 +217,7 @@ blocks_verify(struct verification *verification, struct zp_err *err)
 		rc = iterator__block(iterator, &fault);
 		if (rc == 0) {
 			block_verify(verification, iterator);
-		} else if (rc == ZP_E_CORRUPT) {
+		} else if (is_fault(rc)) {
 			fault_tell(verification, fault.text);
 			verification->blocks_missing = true;
 			rc = 0;
@@ -193,7 +225,8 @@ blocks_verify(struct verification *verification, struct zp_err *err)
 			rc = zp_fail(err, rc, "%s", fault.text);
 		}
 		if (rc == 0)
-			rc = stop_check(verification, err);
+			rc = step(
+			    verification, iterator->place.offset + iterator->place.length, err);
 	}
 	segment__iterator_close(iterator);
 	return rc == ZP_END ? 0 : rc;
@@ -209,15 +242,15 @@ totals_verify(struct verification *verification)
 		return;
 	if (verification->rows != segment->footer.rows ||
 	    verification->tombstones != segment->footer.tombstones)
-		fault_tell(verification, "the footer counts other rows than there are");
+		file_tell(verification, "the footer counts other rows than there are");
 	if (memcmp(verification->first_key, segment->footer.first_key, SEGMENT_KEY_FIELD_BYTES) !=
 		0 ||
 	    memcmp(verification->last_key, segment->footer.last_key, SEGMENT_KEY_FIELD_BYTES) != 0)
-		fault_tell(verification, "first or last key of the footer is not the rows'");
+		file_tell(verification, "first or last key of the footer is not the rows'");
 	for (size_t i = 0; i < segment->layout.columns_count; i++) {
 		if (verification->ranges[i].smallest != segment->layout.ranges[i].smallest ||
 		    verification->ranges[i].largest != segment->layout.ranges[i].largest)
-			fault_tell(verification, "a column's smallest or largest value is wrong");
+			file_tell(verification, "a column's smallest or largest value is wrong");
 	}
 }
 
@@ -229,37 +262,35 @@ content_verify(struct verification *verification, struct zp_err *err)
 	uint8_t *bytes = zp_alloc(VERIFY_READ_BYTES);
 	struct segment_hash *hash = segment__hash_new();
 	struct zp_hash128 content;
+	struct zp_err why = {0};
 	int rc = 0;
 
+	verification->bytes_told = 0;
 	for (uint64_t at = 0; rc == 0 && at < segment->info.bytes; at += VERIFY_READ_BYTES) {
 		size_t length = zp_min_u64(VERIFY_READ_BYTES, segment->info.bytes - at);
 
-		rc = zp_store_file_read(segment->file, at, bytes, length, err);
-		if (rc == 0)
+		rc = zp_store_file_read(segment->file, at, bytes, length, &why);
+		if (rc == 0) {
 			segment__hash_update(hash, bytes, length);
-		if (rc == 0)
-			rc = stop_check(verification, err);
+			rc = step(verification, at + length, &why);
+		}
 	}
 	content = segment__hash_end(hash);
 	/* A fault that was told is in the content, too: it is one, and the same file. */
-	if (rc == 0 && verification->faults == 0 &&
-	    (content.low != segment->info.name.low || content.high != segment->info.name.high))
-		fault_tell(verification, "the content is not what the name says");
+	if (verification->faults == 0 && is_fault(rc))
+		file_tell(verification, why.text);
+	else if (verification->faults == 0 && rc == 0 &&
+		 (content.low != segment->info.name.low || content.high != segment->info.name.high))
+		file_tell(verification, "the content is not what the name says");
 	segment__hash_free(hash);
 	zp_free(bytes);
-	return rc;
+	return rc == 0 || is_fault(rc) ? 0 : zp_fail(err, rc, "%s", why.text);
 }
 
 int
-segment__verify(struct segment *segment, void (*damage)(void *context, const char *what),
-    void *context, const _Atomic(bool) *stop, struct zp_err *err)
+segment__verify(struct segment *segment, const struct zp_check *check, struct zp_err *err)
 {
-	struct verification verification = {
-	    .segment = segment,
-	    .damage = damage,
-	    .context = context,
-	    .stop = stop,
-	};
+	struct verification verification = {.segment = segment, .check = check};
 	int rc;
 
 	for (size_t i = 0; i < SEGMENT_COLUMNS_MAX; i++)

@@ -353,70 +353,67 @@ zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out,
 
 /* ---- Verify ---------------------------------------------------------------------------------- */
 
-#define LOOK_AT_STOP_EVERY 1024u /* rows */
+#define STEP_EVERY_ROWS 1024u
 
 struct verifying {
-	void (*damage)(void *context, const char *text);
-	void *context;
-	const _Atomic(bool) *stop; /* NULL: nobody ends it early */
-	const char *file;
+	struct zp_check check; /* counts, then tells the caller's */
+	const struct zp_check *told;
 	struct zp_verify_report *report;
 };
 
 static void
-damage_tell(struct verifying *verifying, const char *what)
+damage_count(void *context, const char *text)
 {
-	char text[ZP_ERR_TEXT_BYTES];
+	struct verifying *verifying = context;
 
 	verifying->report->damages++;
-	snprintf(text, sizeof(text), "%s: %s", verifying->file, what);
-	if (verifying->damage != NULL)
-		verifying->damage(verifying->context, text);
+	zp_check_damage(verifying->told, text);
 }
 
-static bool
-is_stopped(const struct verifying *verifying)
+static int
+step_pass(void *context, uint64_t bytes, struct zp_err *err)
 {
-	return verifying->stop != NULL && *verifying->stop;
+	struct verifying *verifying = context;
+
+	return zp_check_step(verifying->told, bytes, err);
 }
 
-static void
-segment_damage(void *context, const char *what)
+static int
+segment_verify(struct segment *segment, enum zp_family family, const struct segment_info *info,
+    struct verifying *verifying, struct zp_err *err)
 {
-	damage_tell(context, what);
+	struct zp_err why = {0};
+	int rc;
+
+	verifying->report->segments++;
+	if (segment == NULL) {
+		zp_ignore(segment__unopened_fault(family, info, &why)); /* its text */
+		damage_count(verifying, why.text);
+		return ZP_OK;
+	}
+	rc = segment__verify(segment, &verifying->check, &why);
+	if (rc < 0 && rc != ZP_E_CORRUPT) /* damages were told one by one */
+		return zp_fail(err, rc, "%s", why.text);
+	verifying->report->rows += info->rows;
+	verifying->report->bytes += info->bytes;
+	return ZP_OK;
 }
 
-/* What cannot be read is damage like any other, and no reason not to look at the rest. */
-static void
-segments_verify(const struct version *version, struct verifying *verifying)
+static int
+segments_verify(const struct version *version, struct verifying *verifying, struct zp_err *err)
 {
 	for (size_t i = 0; i < version->manifest.run_count; i++) {
 		const struct manifest_run *run = &version->manifest.runs[i];
 
 		for (size_t j = 0; j < run->segment_count; j++) {
-			char name[ZP_FILE_NAME_MAX];
-			struct zp_err why = {0};
-			int rc;
+			int rc = segment_verify(
+			    version->runs[i][j], run->family, &run->segments[j], verifying, err);
 
-			if (is_stopped(verifying))
-				return;
-			segment__name_format(&run->segments[j].name, name);
-			verifying->file = name;
-			verifying->report->segments++;
-			if (version->runs[i][j] == NULL) {
-				damage_tell(verifying, "missing or damaged: it could not be opened");
-				continue;
-			}
-			rc = segment__verify(version->runs[i][j], segment_damage, verifying,
-			    verifying->stop, &why);
-			if (rc == ZP_E_STOPPING)
-				return;
-			if (rc < 0 && rc != ZP_E_CORRUPT) /* its damages were told one by one */
-				damage_tell(verifying, why.text);
-			verifying->report->rows += run->segments[j].rows;
-			verifying->report->bytes += run->segments[j].bytes;
+			if (rc < 0)
+				return rc;
 		}
 	}
+	return ZP_OK;
 }
 
 static void
@@ -427,10 +424,10 @@ counter_compare(const char *what, const struct manifest_counter *said,
 
 	if (found->pins == said->pins && found->size_bytes == said->size_bytes)
 		return;
-	snprintf(text, sizeof(text), "%s %u %u: the manifest counts %llu, there are %llu", what,
+	snprintf(text, sizeof(text), "manifest: %s %u %u: it counts %llu, there are %llu", what,
 	    said->namespace_id, said->type, (unsigned long long)said->pins,
 	    (unsigned long long)found->pins);
-	damage_tell(verifying, text);
+	damage_count(verifying, text);
 }
 
 /* `what` names the two numbers of a counter. Those found (moved in) are of all rows. */
@@ -455,8 +452,9 @@ counters_compare(const char *what, const struct manifest_counter *said, size_t s
 }
 
 /* Counts the live pins of the files alone, as the manifest's counters do. */
-static void
-pins_recount(struct zp_engine *engine, struct version *version, struct verifying *verifying)
+static int
+pins_recount(struct zp_engine *engine, struct version *version, struct verifying *verifying,
+    struct zp_err *err)
 {
 	struct zp_view *view = view__of_version(engine, version);
 	struct zp_scan_options options = {.without_texts = true};
@@ -466,34 +464,33 @@ pins_recount(struct zp_engine *engine, struct version *version, struct verifying
 	struct zp_scan *scan;
 	struct zp_err why = {0};
 	struct zp_key key;
+	int ended = ZP_OK;
 	int rc = zp_scan_open(view, &options, &scan, &why);
 
 	ZP_ASSERT(rc == ZP_OK); /* damage comes at the end */
-	while ((rc = zp_scan_next(scan, &key, &record, &why)) == ZP_OK) {
-		struct manifest_counter *counter;
-
-		if (verifying->report->pins % LOOK_AT_STOP_EVERY == 0 && is_stopped(verifying))
-			break;
-		counter = manifest__counter_of(
+	while (ended == ZP_OK && (rc = zp_scan_next(scan, &key, &record, &why)) == ZP_OK) {
+		struct manifest_counter *counter = manifest__counter_of(
 		    &counters, &count, key.namespace_id, (uint32_t)record.facts[ZP_FACT_TYPE]);
 
 		counter->pins++;
 		counter->size_bytes += record.facts[ZP_FACT_SIZE];
-		verifying->report->pins++;
+		if (++verifying->report->pins % STEP_EVERY_ROWS == 0)
+			ended = zp_check_step(verifying->told, 0, err);
 	}
 	zp_scan_close(scan);
 	zp_view_release(view);
-	verifying->file = "manifest";
 	if (rc == ZP_END) /* otherwise some could not be read, which was told */
 		counters_compare("pins of namespace and type", version->manifest.counters,
 		    version->manifest.counter_count, counters, count, verifying);
 	else
 		zp_free(counters);
+	return ended;
 }
 
 /* The same of the statuses. */
-static void
-tracks_recount(struct zp_engine *engine, struct version *version, struct verifying *verifying)
+static int
+tracks_recount(struct zp_engine *engine, struct version *version, struct verifying *verifying,
+    struct zp_err *err)
 {
 	struct zp_view *view = view__of_version(engine, version);
 	struct manifest_counter *counters = NULL;
@@ -503,52 +500,59 @@ tracks_recount(struct zp_engine *engine, struct version *version, struct verifyi
 	struct zp_scan *scan;
 	struct zp_err why = {0};
 	struct zp_key key;
+	int ended = ZP_OK;
 	int rc = zp_track_scan_open(view, NULL, false, &scan, &why);
 
 	ZP_ASSERT(rc == ZP_OK);
-	while ((rc = zp_track_scan_next(scan, &key, &track, &why)) == ZP_OK) {
-		if (rows++ % LOOK_AT_STOP_EVERY == 0 && is_stopped(verifying))
-			break;
+	while (ended == ZP_OK && (rc = zp_track_scan_next(scan, &key, &track, &why)) == ZP_OK) {
 		manifest__counter_of(&counters, &count, track.peer, track.status)->pins++;
+		if (++rows % STEP_EVERY_ROWS == 0)
+			ended = zp_check_step(verifying->told, 0, err);
 	}
 	zp_scan_close(scan);
 	zp_view_release(view);
-	verifying->file = "manifest";
 	if (rc == ZP_END)
 		counters_compare("statuses of peer and status", version->manifest.tracks,
 		    version->manifest.track_count, counters, count, verifying);
 	else
 		zp_free(counters);
+	return ended;
 }
 
-int
-zp_engine_verify(struct zp_engine *engine, void (*damage)(void *context, const char *text),
-    void *context, const _Atomic(bool) *stop, struct zp_verify_report *report_out,
-    struct zp_err *err)
+static void
+tables_verify(struct zp_engine *engine, const struct version *version, struct verifying *verifying)
 {
-	struct version *version = engine__version_get(engine);
-	struct verifying verifying = {
-	    .damage = damage, .context = context, .stop = stop, .report = report_out};
 	struct zp_tables *tables = NULL;
 	struct zp_err why = {0};
 
-	*report_out = (struct zp_verify_report){0};
-	segments_verify(version, &verifying);
-	if (!is_stopped(&verifying))
-		pins_recount(engine, version, &verifying);
-	if (!is_stopped(&verifying))
-		tracks_recount(engine, version, &verifying);
-	if (version->manifest.has_tables &&
-	    zp_engine_tables_read(engine, &tables, &why) < 0) {
-		verifying.file = "tables";
-		damage_tell(&verifying, why.text);
+	if (version->manifest.has_tables && zp_engine_tables_read(engine, &tables, &why) < 0) {
+		zp_ignore(zp_wrap(&why, why.code, "tables")); /* its text */
+		damage_count(verifying, why.text);
 	}
 	zp_tables_free(tables);
+}
+
+int
+zp_engine_verify(struct zp_engine *engine, const struct zp_check *check,
+    struct zp_verify_report *report_out, struct zp_err *err)
+{
+	struct version *version = engine__version_get(engine);
+	struct verifying verifying = {.told = check, .report = report_out};
+	int rc;
+
+	verifying.check =
+	    (struct zp_check){.damage = damage_count, .step = step_pass, .context = &verifying};
+	*report_out = (struct zp_verify_report){0};
+	rc = segments_verify(version, &verifying, err);
+	if (rc == ZP_OK)
+		rc = pins_recount(engine, version, &verifying, err);
+	if (rc == ZP_OK)
+		rc = tracks_recount(engine, version, &verifying, err);
+	if (rc == ZP_OK)
+		tables_verify(engine, version, &verifying);
 	version__release(version);
-	if (is_stopped(&verifying))
-		return zp_fail(err, ZP_E_STOPPING, "the node is stopping");
-	if (report_out->damages > 0)
-		return zp_fail(err, ZP_E_CORRUPT, "%llu damages",
-		    (unsigned long long)report_out->damages);
-	return ZP_OK;
+	if (rc == ZP_OK && report_out->damages > 0)
+		return zp_fail(
+		    err, ZP_E_CORRUPT, "%llu damages", (unsigned long long)report_out->damages);
+	return rc;
 }

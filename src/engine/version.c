@@ -260,7 +260,8 @@ zp_engine_unopened(
 
 			if (version->runs[i][j] != NULL)
 				continue;
-			zp_ignore(segment__unopened_fault(&run->segments[j], &why)); /* its text */
+			zp_ignore(segment__unopened_fault(
+			    run->family, &run->segments[j], &why)); /* its text */
 			each(context, why.text);
 		}
 	}

@@ -271,7 +271,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			entries_read(segment);
 		}
 		/* the name is never right, so this can't be 0 */
-		ZP_ASSERT(segment__verify(segment, NULL, NULL, NULL, NULL) != 0);
+		ZP_ASSERT(segment__verify(segment, NULL, NULL) != 0);
 	}
 	segment__release(segment);
 	free(bytes);

@@ -455,6 +455,6 @@ rows_assert_in(const struct rows *rows, struct segment *segment)
 			scan_assert(rows, segment, &key, SEGMENT_READ_ALL, 3);
 		}
 	}
-	if (segment__verify(segment, damage_print, NULL, NULL, &err) != 0)
+	if (segment__verify(segment, &(struct zp_check){.damage = damage_print}, &err) != 0)
 		fail_msg("%s", err.text);
 }

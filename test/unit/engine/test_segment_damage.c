@@ -131,7 +131,8 @@ any_flipped_bit_is_found(void **state)
 
 			opened++;
 			answers_assert(rows, segment);
-			rc = segment__verify(segment, faults_count, &faults, NULL, &err);
+			rc = segment__verify(segment,
+			    &(struct zp_check){.damage = faults_count, .context = &faults}, &err);
 			assert_true(faults > 0);
 			segment__release(segment);
 		} else {
@@ -219,7 +220,9 @@ a_moved_block_is_refused(void **state)
 			memcpy(bytes + offsets[i], bytes + offsets[j], length);
 			answers_assert(rows, segment);
 			assert_int_equal(
-			    segment__verify(segment, faults_count, &faults, NULL, NULL),
+			    segment__verify(segment,
+				&(struct zp_check){.damage = faults_count, .context = &faults},
+				NULL),
 			    ZP_E_CORRUPT);
 			assert_int_equal(faults, 1); /* the content is wrong by that alone */
 			memcpy(bytes + offsets[i], saved, length);
@@ -257,7 +260,9 @@ another_segments_bytes_are_refused(void **state)
 		assert_int_equal(
 		    segment__get(segment, &rows->rows[i].key, &scratch, &row, NULL), ZP_E_CORRUPT);
 	segment__scratch_done(&scratch);
-	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL, NULL), ZP_E_CORRUPT);
+	assert_int_equal(segment__verify(segment,
+			     &(struct zp_check){.damage = faults_count, .context = &faults}, NULL),
+	    ZP_E_CORRUPT);
 	assert_int_equal(faults, segment->footer.blocks);
 	segment__release(segment);
 	fixture_done(&mine);
@@ -287,7 +292,9 @@ damage_stays_where_it_is(void **state)
 		lost += segment__get(segment, &rows->rows[i].key, &scratch, &row, NULL) != 0;
 	segment__scratch_done(&scratch);
 	assert_in_range(lost, 20, 140);
-	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL, NULL), ZP_E_CORRUPT);
+	assert_int_equal(segment__verify(segment,
+			     &(struct zp_check){.damage = faults_count, .context = &faults}, NULL),
+	    ZP_E_CORRUPT);
 	assert_int_equal(faults, 1);
 	segment__release(segment);
 	fixture_done(&fixture);
@@ -353,7 +360,9 @@ lies_are_found(void **state)
 		    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
 		    0);
 		assert_int_equal(
-		    segment__verify(segment, lies_count, &faults, NULL, NULL), ZP_E_CORRUPT);
+		    segment__verify(segment,
+			&(struct zp_check){.damage = lies_count, .context = &faults}, NULL),
+		    ZP_E_CORRUPT);
 		assert_true(faults >= 1);
 		segment__release(segment);
 		memory_store_done(&fixture.store);
@@ -422,7 +431,9 @@ rows_out_of_order_are_damage(void **state)
 	assert_int_equal(segment__iterator_next(iterator, &row, NULL), ZP_E_CORRUPT);
 	assert_int_equal(segment__iterator_next(iterator, &row, NULL), ZP_END);
 	segment__iterator_close(iterator);
-	assert_int_equal(segment__verify(segment, lies_count, &faults, NULL, NULL), ZP_E_CORRUPT);
+	assert_int_equal(segment__verify(segment,
+			     &(struct zp_check){.damage = lies_count, .context = &faults}, NULL),
+	    ZP_E_CORRUPT);
 	assert_true(faults >= 1);
 	segment__release(segment);
 	fixture_done(&fixture);

@@ -194,7 +194,7 @@ golden_entries(const char *name, enum zp_family family)
 	assert_int_equal(segment__writer_finish(writer, &info, NULL), 0);
 	segment = golden_open(&store, name, &info, true);
 	assert_int_equal(segment__family(segment), family);
-	assert_int_equal(segment__verify(segment, NULL, NULL, NULL, NULL), 0);
+	assert_int_equal(segment__verify(segment, NULL, NULL), 0);
 	assert_int_equal(segment__entries_open(segment, NULL, &iterator, NULL), 0);
 	for (uint64_t i = 0; i < 300; i++) {
 		assert_int_equal(segment__entries_next(iterator, &read, NULL), 0);
@@ -273,7 +273,7 @@ golden_track(void **state)
 	assert_int_equal(segment__writer_finish(writer, &info, NULL), 0);
 	segment = golden_open(&store, "track", &info, true);
 	assert_int_equal(segment__family(segment), ZP_FAMILY_TRACK);
-	assert_int_equal(segment__verify(segment, NULL, NULL, NULL, NULL), 0);
+	assert_int_equal(segment__verify(segment, NULL, NULL), 0);
 	assert_int_equal(segment__entries_open(segment, NULL, &iterator, NULL), 0);
 	for (size_t i = 0; i < 400; i++) {
 		assert_int_equal(segment__entries_next(iterator, &read, NULL), 0);

@@ -125,7 +125,7 @@ set_round_trip(struct entries set, size_t samples)
 	scan_assert(&set, segment, past, set.count, 1);
 	memset(past, 0, sizeof(past));
 	scan_assert(&set, segment, past, 0, SIZE_MAX);
-	if (segment__verify(segment, NULL, NULL, NULL, &err) != 0)
+	if (segment__verify(segment, NULL, &err) != 0)
 		fail_msg("%s", err.text);
 	for (size_t i = 0; set.family == ZP_FAMILY_TRACK && i < set.count; i++) {
 		struct zp_track track;
@@ -251,7 +251,9 @@ a_changed_byte_of_statuses_is_found(void **state)
 		file->bytes.data[at] ^= 0x10;
 		if (segment__open(&store.base, &info.name, &info, &segment, NULL) == 0) {
 			assert_int_equal(
-			    segment__verify(segment, damage_count, &faults, NULL, NULL),
+			    segment__verify(segment,
+				&(struct zp_check){.damage = damage_count, .context = &faults},
+				NULL),
 			    ZP_E_CORRUPT);
 			assert_true(faults > 0);
 			segment__release(segment);
@@ -307,7 +309,7 @@ impossible_statuses_are_damage(void **state)
 		assert_int_equal(segment__entries_next(iterator, &entry, NULL), 0);
 		assert_int_equal(segment__entries_next(iterator, &entry, NULL), ZP_E_CORRUPT);
 		segment__iterator_close(iterator);
-		assert_int_equal(segment__verify(segment, NULL, NULL, NULL, NULL), ZP_E_CORRUPT);
+		assert_int_equal(segment__verify(segment, NULL, NULL), ZP_E_CORRUPT);
 		segment__release(segment);
 		memory_store_done(&store);
 		for (size_t n = 0; n < set.count; n++)

@@ -252,7 +252,9 @@ a_cached_block_ends_with_its_file(void **state)
 	/* The first texts block, which stands right behind the header. */
 	file->bytes.data[SEGMENT_HEADER_BYTES + 9] ^= 1;
 	assert_int_equal(gets(rows, segment), 0);
-	assert_int_equal(segment__verify(segment, faults_count, &faults, NULL, NULL), ZP_E_CORRUPT);
+	assert_int_equal(segment__verify(segment,
+			     &(struct zp_check){.damage = faults_count, .context = &faults}, NULL),
+	    ZP_E_CORRUPT);
 	assert_true(faults > 0);
 	segment__release(segment);
 
