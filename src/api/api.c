@@ -192,6 +192,14 @@ redirect(struct api_call *call, struct zp_slice path, unsigned status)
 	api__call_put(call);
 }
 
+static bool
+is_write(struct zp_http_request *request)
+{
+	enum zp_http_method method = zp_http_method(request);
+
+	return method != ZP_HTTP_GET && method != ZP_HTTP_HEAD && method != ZP_HTTP_OPTIONS;
+}
+
 static void
 route(struct api_call *call, struct zp_slice path)
 {
@@ -204,6 +212,11 @@ route(struct api_call *call, struct zp_slice path)
 	}
 	if (rc < 0) {
 		api__answer_error(call, 404, "not found");
+		return;
+	}
+	if (is_write(call->request) && !api__browser_may_write(call->api, call->request)) {
+		api__answer_error(
+		    call, 403, "not for pages of other sites; see api.cors_allowed_methods");
 		return;
 	}
 	rc = api__query_read(&call->query, call->request, &call->err);
@@ -367,6 +380,12 @@ api__admit(struct zp_api *api, struct zp_http_request *request,
 	}
 	if (api__path_clean(zp_http_path(request), &call->path, &call->path_was_unclean) < 0) {
 		answer_plain(call, 400, "400 Bad Request");
+		return;
+	}
+	if (api__browser_is_rebound(api, request)) {
+		api__answer_error(call, 403,
+		    "without accounts a browser must ask by address or as localhost; see "
+		    "api.cors_allowed_origins");
 		return;
 	}
 	/* Who may open the Unix socket's file may do everything: that is what its mode is for. */

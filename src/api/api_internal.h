@@ -93,6 +93,20 @@ void api__admit(struct zp_api *api, struct zp_http_request *request,
 /* What the REST API does with an admitted call: CORS, clean path, route. */
 void api__serve(struct api_call *call);
 
+/* ---- Pages in browsers (browser.c) ---------------------------------------------------------- */
+
+/* localhost, a name under it, or an address; with or without a port. */
+bool api__host_is_no_name(struct zp_slice host);
+
+/* A page of another site asks. */
+bool api__browser_is_elsewhere(struct zp_http_request *request);
+
+/* Anybody may do anything here, and a browser asks by a name that may be a page's own. */
+bool api__browser_is_rebound(const struct zp_api *api, struct zp_http_request *request);
+
+/* False: a page of another site, which api.cors_* does not allow this method. */
+bool api__browser_may_write(const struct zp_api *api, struct zp_http_request *request);
+
 int64_t api__now_us(void);
 
 /* ---- Answers (answer.c): each ends the call ------------------------------------------------- */

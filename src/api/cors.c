@@ -167,6 +167,25 @@ method_is_allowed(const struct api_cors *cors, struct zp_slice method)
 	return zp_slice_is(method, "OPTIONS");
 }
 
+bool
+api__cors_allows(const struct api_cors *cors, struct zp_slice origin, struct zp_slice method)
+{
+	return origin_is_allowed(cors, origin) && method_is_allowed(cors, method);
+}
+
+bool
+api__cors_names(const struct api_cors *cors, struct zp_slice origin)
+{
+	for (size_t i = 0; i < cors->options.allowed_origins_count; i++) {
+		struct zp_slice allowed = zp_slice_of(cors->options.allowed_origins[i]);
+
+		if (memchr(allowed.data, '*', allowed.length) == NULL &&
+		    api__origin_matches(allowed, origin))
+			return true;
+	}
+	return false;
+}
+
 static struct zp_slice
 trimmed(struct zp_slice text)
 {
@@ -249,8 +268,7 @@ api__cors_apply(const struct api_cors *cors, struct zp_http_request *request)
 	}
 	zp_http_answer_header_text(request, "Vary", "Origin");
 	if (!zp_http_header(request, "Origin", &value) || value.length == 0 ||
-	    !origin_is_allowed(cors, value) ||
-	    !method_is_allowed(cors, zp_http_method_text(request)))
+	    !api__cors_allows(cors, value, zp_http_method_text(request)))
 		return false;
 	origin_add(cors, request, value);
 	if (cors->exposed != NULL)

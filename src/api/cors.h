@@ -19,6 +19,12 @@ void api__cors_done(struct api_cors *cors);
 /* Adds the headers. True: it was a preflight, which the caller answers with an empty 204. */
 bool api__cors_apply(const struct api_cors *cors, struct zp_http_request *request);
 
+/* Whether pages of `origin` are allowed this method. */
+bool api__cors_allows(const struct api_cors *cors, struct zp_slice origin, struct zp_slice method);
+
+/* Whether the config has this very origin, not only a pattern. */
+bool api__cors_names(const struct api_cors *cors, struct zp_slice origin);
+
 bool api__origin_matches(struct zp_slice pattern, struct zp_slice origin);
 
 #endif

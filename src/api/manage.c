@@ -437,20 +437,6 @@ route_find(enum zp_http_method method, struct zp_slice path)
 	return NULL;
 }
 
-/* A page of another site can make a browser send a POST without a word of permission; browsers say
- * where it comes from. The command line and other programs send no Origin. */
-static bool
-is_foreign_page(struct zp_http_request *request)
-{
-	struct zp_slice origin, host = zp_http_host(request);
-
-	if (!zp_http_header(request, "Origin", &origin))
-		return false;
-	return origin.length <= host.length + 3 ||
-	       memcmp(origin.data + origin.length - host.length, host.data, host.length) != 0 ||
-	       memcmp(origin.data + origin.length - host.length - 3, "://", 3) != 0;
-}
-
 /* Who asks is known. */
 static void
 manage_admitted(struct api_call *call)
@@ -465,7 +451,7 @@ manage_admitted(struct api_call *call)
 		return;
 	}
 	api__call_put(call);
-	if (route->method == ZP_HTTP_POST && is_foreign_page(request))
+	if (route->method == ZP_HTTP_POST && api__browser_is_elsewhere(request))
 		answer_error(request, 403, "not for pages of other sites");
 	else if (route->run != NULL)
 		job_start(manage, request, route->run, route->arguments);

@@ -88,9 +88,10 @@ const struct config_key config__keys[] = {
     HEADERS(api, "headers", headers,
 	"Headers added to every answer, as a mapping of name to value or to a list of values."),
     TEXTS(api, "cors_allowed_origins", cors_allowed_origins, "*",
-	"Origins whose pages may read answers; `*` is any."),
+	"Origins whose pages may read answers; `*` is any. Without accounts, one "
+	"that is named in full may also ask by a host name."),
     TEXTS(api, "cors_allowed_methods", cors_allowed_methods, "GET",
-	"Methods that a preflight request allows."),
+	"Methods that pages of these origins may use. Pages of other sites may only read."),
     TEXTS(api, "cors_allowed_headers", cors_allowed_headers, "",
 	"Request headers that a preflight request allows."),
     TEXTS(api, "cors_exposed_headers", cors_exposed_headers,

@@ -94,8 +94,8 @@ class Connection:
     def send(self, data):
         self.socket.sendall(data)
 
-    def send_head(self, method, path, headers=()):
-        lines = [f"{method} {path} HTTP/1.1", "Host: test", *headers, "", ""]
+    def send_head(self, method, path, headers=(), host="127.0.0.1"):
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *headers, "", ""]
         self.send("\r\n".join(lines).encode())
 
     def send_chunk(self, data):

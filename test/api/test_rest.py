@@ -373,6 +373,57 @@ class Rest(NodeTest):
         self.assertEqual(preflight("Access-Control-Request-Method: POST"), (None, None))
 
 
+BROWSER = "Accept-Language: en-US,en;q=0.9"  # no page can take it away
+EVIL = "Origin: http://evil.example:9094"
+
+
+def ask(node, method, path, host, *headers):
+    with node.connection() as connection:
+        connection.send_head(method, path, ["Content-Length: 0", *headers], host)
+        return connection.receive(method)
+
+
+class Browsers(NodeTest):
+    """Without accounts: pages of other sites, and those whose own name leads here."""
+
+    environment = {"ZPIN_API_CORS_ALLOWED_ORIGINS": "*, https://app.example"}
+
+    def test_by_a_name_that_may_be_a_page_s_own(self):
+        for host in ("evil.example:9094", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:9094",
+                     "1.2.3", "notlocalhost"):
+            for marks in ([BROWSER], [EVIL], ["Referer: http://evil.example:9094/"], ["Sec-Fetch-Site: same-origin"],
+                          [BROWSER, "Sec-Fetch-Mode: cors", "Sec-Fetch-Site: same-origin"]):
+                for method, path in (("GET", "/id"), ("DELETE", f"/pins/{CID_A}"), ("POST", "/import?replace=true"),
+                                     ("GET", "/nope"), ("OPTIONS", "/pins")):
+                    answer = ask(self.node, method, path, host, *marks)
+                    self.assertEqual((answer.status, answer.header("access-control-allow-origin")), (403, None))
+
+    def test_by_address_or_as_localhost(self):
+        for host in ("localhost:9094", "LocalHost", "zpin.localhost:9094", "127.0.0.1:9094", "10.1.2.3", "[::1]:9094",
+                     "[fe80::1]"):
+            self.assertEqual(ask(self.node, "GET", "/id", host, BROWSER).status, 200, host)
+
+    def test_programs_ask_by_any_name(self):
+        for headers in ([], ["User-Agent: Go-http-client/1.1", "Accept-Encoding: gzip"],
+                        ["accept: */*", "accept-language: *", "sec-fetch-mode: cors", "user-agent: node"]):
+            self.assertEqual(ask(self.node, "GET", "/id", "pins.example:9094", *headers).status, 200)
+
+    def test_a_site_that_is_named(self):
+        self.assertEqual(ask(self.node, "GET", "/id", "pins.example", BROWSER,
+                             "Origin: https://app.example").status, 200)
+
+    def test_other_sites_do_not_write(self):
+        """A form of any site may POST; what it can do must not depend on reading the answer."""
+        self.node.post(f"/pins/{CID_A}")
+        for path in ("/import?replace=true", f"/pins/{CID_B}", "/pins"):
+            for marks in ([EVIL], ["Origin: null"], [EVIL, "Sec-Fetch-Site: cross-site"], ["Sec-Fetch-Site: same-site"]):
+                self.assertEqual(ask(self.node, "POST", path, "127.0.0.1:9094", *marks).status, 403, path)
+        self.assertEqual([pin["cid"] for pin in self.node.get("/allocations").lines()], [CID_A])
+        for marks in (["Origin: http://127.0.0.1:9094"], ["Origin: https://a.example", "Sec-Fetch-Site: same-origin"],
+                      ["Sec-Fetch-Site: none"]):
+            self.assertEqual(ask(self.node, "POST", f"/pins/{CID_B}", "127.0.0.1:9094", *marks).status, 200)
+
+
 class ReadOnly(NodeTest):
     def management(self, path):
         with Connection(self.node.management) as connection:
@@ -418,6 +469,9 @@ class Configured(NodeTest):
         good = self.node.post("/token", headers=["Origin: https://a.example"])
         self.assertEqual(good.header("access-control-allow-origin"), "https://a.example")
         self.assertIsNone(good.header("access-control-allow-credentials"))
+        self.assertEqual(good.status, 401)  # there are no accounts
+        bad = self.node.post("/token", headers=["Origin: https://a.example.org"])
+        self.assertEqual(bad.status, 403)
         bad = self.node.get("/id", ["Origin: https://a.example.org"])
         self.assertEqual((bad.header("access-control-allow-origin"), bad.header("vary")),
                          (None, "Origin"))

@@ -564,6 +564,9 @@ class WithoutAccounts(Case):
                                ("http://evil" + url.removeprefix("http://"), 403), (url, 200)]:
             answer = self.node.request("management", "POST", "/read-only?on=false", {"Origin": origin})
             self.assertEqual(answer[0], status, origin)
+        headers = {"Host": "evil.example", "Accept-Language": "en"}
+        for method, path in (("GET", "/info"), ("POST", "/checkpoint")):
+            self.assertEqual(self.node.request("management", method, path, headers)[0], 403)
 
     def test_one_long_work_at_a_time(self):
         """Whoever comes second is told so at once, and the first is not disturbed."""

@@ -247,6 +247,13 @@ def expiry_as_stored(theirs, ours):
     return seen
 
 
+@difference("does what a page of another site asks, though it lets no such page read the answer",
+            "403 for what is no `GET`, unless `api.cors_*` allows that site the method",
+            "`POST /import?replace=true` is one form away from any page")
+def other_sites(theirs, ours):
+    return same(theirs, ours, theirs.status in (200, 204) and is_error(ours, 403))
+
+
 @difference("takes request heads of 4 KiB and 4 more by default", "of 16 KiB and 4 more",
             "`GET /pins?cids=` and long metadata need them")
 def longer_heads(theirs, ours):

@@ -258,7 +258,7 @@ def cors():
             Step("PUT", "/version", headers=origin()),
             get("/allocations", headers=origin()), get("/pins/", headers=origin()),
             get("/allocations/x", headers=origin()), get("/health", headers=origin()),
-            post(f"/pins/{RAW}", headers=origin()),
+            post("/pins/recover", "other-sites", headers=origin()),
             *(Step("OPTIONS", path, headers=asking(method)) for path in ("/pins", "/nothing", "/pins/", "/health")
               for method in ("GET", "POST", "get", "DELETE", "OPTIONS")),
             Step("OPTIONS", "/pins", headers=asking("GET", "Access-Control-Request-Headers: X-A, x-b")),
