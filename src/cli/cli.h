@@ -144,9 +144,10 @@ struct zp_cli_node_ops {
 	int (*verify)(const char *config_path, struct zp_cli_verify *verify, struct zp_err *err);
 	/* On the data of a stopped node. ZP_E_CORRUPT when it can't be mended so. */
 	int (*repair)(const char *config_path, struct zp_cli_repair *repair, struct zp_err *err);
-	/* Reads and checks the config; warnings and, with `show`, the values. */
-	int (*config_check)(const char *config_path, bool show, struct zp_buf *warnings,
-	    struct zp_buf *values, struct zp_err *err);
+	/* Reads and checks the config: all that is wrong, a line each; or warnings, a line each, and with
+	 * `show` the values. An error without a line is in `err`. */
+	int (*config_check)(const char *config_path, bool show, struct zp_buf *faults,
+	    struct zp_buf *warnings, struct zp_buf *values, struct zp_err *err);
 	/* Where the node of that config listens, as for --api and --management; empty: nowhere. */
 	int (*addresses)(const char *config_path, struct zp_buf *api, struct zp_buf *management,
 	    struct zp_err *err);

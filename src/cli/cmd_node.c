@@ -43,35 +43,47 @@ cli__cmd_init(struct cli_call *call)
 	return rc;
 }
 
-int
-cli__cmd_config_check(struct cli_call *call)
+/* Each line as a note that begins with `what`, or as an item of the array `json`. */
+static void
+lines_tell(struct cli_call *call, const struct zp_buf *lines, const char *what, struct zp_buf *json)
 {
-	ZP_AUTO_BUF(warnings, BODY_BYTES_MAX);
-	ZP_AUTO_BUF(values, BODY_BYTES_MAX);
-	bool is_json = call->settings.is_json;
-	bool show = cli__has(call->parsed, "show");
-	const char *separator = "";
-	ZP_AUTO_BUF(json, BODY_BYTES_MAX);
-	int rc = call->ops->config_check(
-	    call->settings.config_path, show, &warnings, &values, &call->err);
+	for (size_t at = 0; at < lines->length;) {
+		const char *line = (const char *)lines->data + at;
+		const char *newline = memchr(line, '\n', lines->length - at);
+		size_t length = newline == NULL ? lines->length - at : (size_t)(newline - line);
 
-	zp_buf_append_text(&json, "{\"warnings\":[");
-	for (size_t at = 0; rc == 0 && at < warnings.length;) {
-		const char *line = (const char *)warnings.data + at;
-		const char *newline = memchr(line, '\n', warnings.length - at);
-		size_t length = newline == NULL ? warnings.length - at : (size_t)(newline - line);
-
-		if (is_json) {
-			zp_buf_append_text(&json, separator);
-			zp_json_put_string(&json, (struct zp_slice){(const uint8_t *)line, length});
-			separator = ",";
+		if (call->settings.is_json) {
+			zp_json_put_comma(json);
+			zp_json_put_string(json, (struct zp_slice){(const uint8_t *)line, length});
 		} else {
-			cli__note(call, "warning: %.*s", (int)length, line);
+			cli__note(call, "%s%.*s", what, (int)length, line);
 		}
 		at += length + 1;
 	}
+}
+
+int
+cli__cmd_config_check(struct cli_call *call)
+{
+	ZP_AUTO_BUF(faults, BODY_BYTES_MAX);
+	ZP_AUTO_BUF(warnings, BODY_BYTES_MAX);
+	ZP_AUTO_BUF(values, BODY_BYTES_MAX);
+	ZP_AUTO_BUF(json, BODY_BYTES_MAX);
+	bool is_json = call->settings.is_json;
+	bool show = cli__has(call->parsed, "show");
+	int rc = call->ops->config_check(
+	    call->settings.config_path, show, &faults, &warnings, &values, &call->err);
+
+	zp_buf_append_text(&json, rc < 0 ? "{\"errors\":[" : "{\"warnings\":[");
+	if (rc < 0)
+		lines_tell(call, &faults, "", &json);
+	else
+		lines_tell(call, &warnings, "warning: ", &json);
 	zp_buf_append_text(&json, "]}");
-	if (rc == 0 && is_json && !show)
+	if (rc < 0 && is_json && faults.length > 0)
+		zp_ignore(
+		    cli__print_line(call, zp_buf_slice(&json), &call->err)); /* failed already */
+	else if (rc == 0 && is_json && !show)
 		rc = cli__print_line(call, zp_buf_slice(&json), &call->err);
 	else if (rc == 0 && show)
 		rc = cli__print(call, zp_buf_slice(&values), &call->err);

@@ -156,8 +156,8 @@ const struct cli_command cli__commands[] = {
 	"config says where.",
 	NULL, "zpin init ./zpin-data\nsudo -u zpin zpin init\n", NULL, cli__cmd_init},
     {"config", "check", "", 0, 0, "say whether the config is good",
-	"Reads the file and the environment as `serve` would. What is wrong is named with file, "
-	"line and column; what is allowed but seldom meant is a warning.",
+	"Reads the file and the environment as `serve` would. All that is wrong (20 faults at "
+	"most) is named with file, line and column; what is allowed but seldom meant is a warning.",
 	config_check_options, "zpin config check\nzpin config check --show --config zpin.yaml\n",
 	"", cli__cmd_config_check},
     {"config", "example", "", 0, 0, "print a config with every key and its default", "", NULL,

@@ -45,12 +45,19 @@ struct zp_config_headers {
 	size_t count;
 };
 
+/* Where a value was given, as messages begin: "zpin.yaml:12:5". Default values have none: NULL. */
+struct zp_config_place {
+	char *text;
+	size_t line; /* of the file; faults are told in this order */
+};
+
 /* One user of the API. Empty texts are "not given"; zp_config_check() says what must be there. */
 struct zp_config_account {
 	char *name;
 	char *password_hash; /* argon2id, as `zpin account` prints it */
 	char *password;      /* in clear; only with access.token_key: password */
 	char *token_secret;  /* signs this account's tokens with access.token_key: secret */
+	struct zp_config_place place;
 };
 
 struct zp_config_accounts {
@@ -144,6 +151,18 @@ struct zp_config {
 		int64_t level;  /* enum zp_config_log_level */
 		int64_t format; /* enum zp_config_log_format */
 	} log;
+	struct zp_config_place *places; /* of the keys, in the order of their table */
+};
+
+#define ZP_CONFIG_FAULTS_MAX 20u /* told of one config; behind these nothing more is looked at */
+
+/* All that is wrong with a config. Each text is whole, with its place. */
+struct zp_config_faults {
+	size_t count;
+	struct {
+		size_t line;
+		struct zp_err err;
+	} items[ZP_CONFIG_FAULTS_MAX];
 };
 
 /* Every key at its default. */
@@ -161,6 +180,12 @@ const char *zp_config_path(const char *path, char *const *environment);
  */
 ZP_MUST_CHECK int zp_config_load(
     const char *path, char *const *environment, struct zp_config *config, struct zp_err *err);
+
+/* The same, and says everything that is wrong, in the order of lines: what a file and the
+ * environment have; then, where each value is good, what they are together. Returns the first one's
+ * code. */
+ZP_MUST_CHECK int zp_config_load_judged(const char *path, char *const *environment,
+    struct zp_config *config, struct zp_config_faults *faults_out);
 
 /* The steps of load. `source` names the text in messages. A key in `yaml` replaces the whole value
  * that was there. On failure *config may hold part of what was read, and is still to be ended. */

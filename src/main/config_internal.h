@@ -88,10 +88,29 @@ struct zp_config_account *config__account_add(struct zp_config_accounts *account
 ZP_MUST_CHECK int config__account_set(struct zp_config_account *account, struct zp_slice member,
     struct zp_slice value, struct zp_err *err);
 
-/* Reads one key's value out of a YAML text: environment variables that hold a mapping, and the
- * accounts file. Accounts are added to those that are there; other values are replaced. */
-ZP_MUST_CHECK int config__read_value(struct zp_slice yaml, const char *source,
-    const struct config_key *key, struct zp_config *config, struct zp_err *err);
+/* Reads a YAML text: sections, or with `key` the value of that one (environment variables that hold
+ * a mapping, and the accounts file: accounts are added to those that are there, other values are
+ * replaced). Goes on behind what is wrong and adds it to the faults. */
+void config__read(struct zp_slice yaml, const char *source, const struct config_key *key,
+    struct zp_config *config, struct zp_config_faults *faults);
+
+/* zp_config_check, all that is wrong. */
+void config__check(
+    const struct zp_config *config, struct zp_buf *warnings, struct zp_config_faults *faults);
+
+/* ---- Places and faults (config_fault.c) ----------------------------------------------------- */
+
+/* "source:line:column", or `source` alone where line is 0. */
+void config__place_set(
+    struct zp_config_place *place, const char *source, size_t line, size_t column);
+struct zp_config_place *config__place(const struct zp_config *config, const struct config_key *key);
+
+/* False when there is no room for another: enough is known. */
+bool config__fault_add(struct zp_config_faults *faults, size_t line, const struct zp_err *err);
+/* By line, as they came where it is one line. */
+void config__faults_sort(struct zp_config_faults *faults);
+/* 0, or the first one's code with its text. */
+int config__faults_first(const struct zp_config_faults *faults, struct zp_err *err);
 
 /* How numbers are written in messages and pages: "1GiB", "1h". */
 void config__size_format(uint64_t bytes, struct zp_buf *text);

@@ -54,6 +54,7 @@ account_done(struct zp_config_account *account)
 	zp_free(account->password_hash);
 	zp_free(account->password);
 	zp_free(account->token_secret);
+	zp_free(account->place.text);
 }
 
 void

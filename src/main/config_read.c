@@ -6,11 +6,17 @@
  * can't say where a duration or an address that we refuse stood, and takes a key given twice.
  * Refused: aliases, anchors, tags, second documents, unknown and repeated keys.
  *
+ * Behind a key or value that is wrong it goes on with the next key, so that one reading tells all
+ * of them. What the parser refuses, and an alias, anchor or tag, ends it: nothing sure stands
+ * behind.
+ *
  * Owner: the main thread.
  */
 #include "main/config_internal.h"
 
 #include <yaml.h>
+
+#define SKIPPED_DEPTH_MAX 32u
 
 struct reader {
 	yaml_parser_t parser;
@@ -18,7 +24,13 @@ struct reader {
 	bool has_event;
 	const char *source; /* for messages */
 	struct zp_config *config;
-	struct zp_err *err;
+	struct zp_config_faults *faults;
+	struct zp_err *err; /* of the fault at hand, until it is noted */
+	size_t err_line;    /* where that stands */
+	struct zp_slice text;
+	unsigned depth;             /* mappings and lists that are open */
+	bool is_at_key;             /* the event is one; its value is still to come */
+	bool has_ended;             /* nothing more can be read */
 	bool seen[CONFIG_KEYS_MAX]; /* by index in config__keys */
 	bool sections_seen[CONFIG_SECTIONS_MAX];
 };
@@ -27,6 +39,7 @@ struct reader {
 static int
 at_mark(struct reader *reader, yaml_mark_t mark, int rc)
 {
+	reader->err_line = mark.line + 1;
 	return zp_wrap(
 	    reader->err, rc, "%s:%zu:%zu", reader->source, mark.line + 1, mark.column + 1);
 }
@@ -42,6 +55,22 @@ static bool
 is_event(const struct reader *reader, yaml_event_type_t type)
 {
 	return reader->event.type == type;
+}
+
+/* Whether the character of that number, counted from 0, is a tab. */
+static bool
+is_tab(struct zp_slice text, size_t number)
+{
+	static const uint8_t byte_order_mark[3] = {0xef, 0xbb, 0xbf};
+	size_t at = text.length >= 3 && memcmp(text.data, byte_order_mark, 3) == 0 ? 3 : 0;
+
+	for (; at < text.length; at++) {
+		if ((text.data[at] & 0xc0) == 0x80) /* within a character */
+			continue;
+		if (number-- == 0)
+			return text.data[at] == '\t';
+	}
+	return false;
 }
 
 /* Aliases can make a small text a huge one; with anchors gone there is nothing to alias. */
@@ -76,21 +105,90 @@ event_check(struct reader *reader)
 	}
 }
 
+/* libyaml's words, but for tabs, which it names in words that nobody understands. */
+static int
+parser_fail(struct reader *reader)
+{
+	const yaml_parser_t *parser = &reader->parser;
+	yaml_mark_t mark = parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark;
+	const char *problem = parser->problem != NULL ? parser->problem : "not YAML";
+
+	if (strstr(problem, "tab character") != NULL || is_tab(reader->text, mark.index))
+		problem = "a tab: YAML takes only spaces in front of a key or value";
+	return at_mark(reader, mark, zp_fail(reader->err, ZP_E_INVALID, "%s", problem));
+}
+
 static int
 next(struct reader *reader)
 {
 	yaml_parser_t *parser = &reader->parser;
 
+	int rc;
+
 	if (reader->has_event)
 		yaml_event_delete(&reader->event);
 	reader->has_event = yaml_parser_parse(parser, &reader->event) == 1;
-	if (reader->has_event)
-		return event_check(reader);
-	reader->event = (yaml_event_t){0};
-	return at_mark(reader,
-	    parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark,
-	    zp_fail(reader->err, ZP_E_INVALID, "%s",
-		parser->problem != NULL ? parser->problem : "not YAML"));
+	if (!reader->has_event) {
+		reader->event = (yaml_event_t){0};
+		reader->has_ended = true;
+		return parser_fail(reader);
+	}
+	if (is_event(reader, YAML_MAPPING_START_EVENT) ||
+	    is_event(reader, YAML_SEQUENCE_START_EVENT))
+		reader->depth++;
+	if (is_event(reader, YAML_MAPPING_END_EVENT) || is_event(reader, YAML_SEQUENCE_END_EVENT))
+		reader->depth--;
+	rc = event_check(reader);
+	reader->has_ended = rc < 0;
+	return rc;
+}
+
+/* To the end of what the event begins. libyaml's time grows with the square of the depth, so that
+ * what is nested deeper than any config ends the reading. */
+static int
+skip(struct reader *reader, unsigned depth)
+{
+	int rc = ZP_OK;
+
+	while (rc == ZP_OK && reader->depth > depth) {
+		rc = next(reader);
+		if (reader->depth > SKIPPED_DEPTH_MAX) {
+			reader->has_ended = true;
+			return ZP_E_INVALID; /* the fault is noted */
+		}
+	}
+	return rc;
+}
+
+/* Adds the error at hand to the faults. False: there is no room for more. */
+static bool
+fault_note(struct reader *reader)
+{
+	bool has_room = config__fault_add(reader->faults, reader->err_line, reader->err);
+
+	zp_err_clear(reader->err);
+	reader->err_line = 0;
+	return has_room;
+}
+
+/* After an error of a mapping's key or value: notes it and goes behind the value. `depth` is the
+ * mapping's. Negative where the reading is at its end. */
+static int
+recover(struct reader *reader, unsigned depth, int rc)
+{
+	if (reader->has_ended)
+		return rc;
+	if (!fault_note(reader)) {
+		reader->has_ended = true;
+		return rc;
+	}
+	rc = skip(reader, depth);
+	if (rc == ZP_OK && reader->is_at_key) {
+		rc = next(reader);
+		if (rc == ZP_OK)
+			rc = skip(reader, depth);
+	}
+	return rc;
 }
 
 static struct zp_slice
@@ -224,6 +322,15 @@ read_headers(struct reader *reader, const struct config_key *key)
 	}
 }
 
+/* Where the event stands. */
+static void
+place_set(const struct reader *reader, struct zp_config_place *place)
+{
+	yaml_mark_t mark = reader->event.start_mark;
+
+	config__place_set(place, reader->source, mark.line + 1, mark.column + 1);
+}
+
 static int
 read_account(struct reader *reader, const struct config_key *key, struct zp_config_account *account)
 {
@@ -272,6 +379,7 @@ read_accounts(struct reader *reader, const struct config_key *key)
 		account = config__account_add(accounts);
 		if (account == NULL)
 			return fail_at_key(reader, key, "too many accounts");
+		place_set(reader, &account->place);
 		rc = read_account(reader, key, account);
 		if (rc < 0)
 			return rc;
@@ -312,74 +420,88 @@ fail_unknown_key(struct reader *reader, const char *section, const char *name)
 		"unknown key %s.%s; `zpin config example` shows every key", section, name));
 }
 
+/* The event is the key. */
 static int
-read_section(struct reader *reader, const char *section)
+read_key(struct reader *reader, const char *section)
 {
 	const struct config_key *key;
 	char name[64];
 	int rc;
 
-	if (is_null(reader))
-		return 0;
-	if (!is_event(reader, YAML_MAPPING_START_EVENT))
-		return fail_here(reader, "a section is a mapping of keys to values");
+	if (!name_of(reader, name, sizeof(name)))
+		return fail_here(reader, "not the name of a key");
+	key = config__key_find(section, name);
+	if (key == NULL)
+		return fail_unknown_key(reader, section, name);
+	if (reader->seen[key - config__keys])
+		return fail_at_key(reader, key, "is given twice");
+	reader->seen[key - config__keys] = true;
+	config__value_clear(key, reader->config);
+	place_set(reader, config__place(reader->config, key));
+	rc = next(reader);
+	reader->is_at_key = false;
+	return rc < 0 ? rc : read_value(reader, key);
+}
+
+/* Calls `each` with every key of the mapping, and goes on behind those that are wrong. */
+static int
+read_mapping(struct reader *reader, const char *section,
+    int (*each)(struct reader *reader, const char *section))
+{
+	unsigned depth = reader->depth;
+
 	for (;;) {
-		rc = next(reader);
+		int rc = next(reader);
+
 		if (rc < 0)
 			return rc;
 		if (is_event(reader, YAML_MAPPING_END_EVENT))
 			return 0;
-		if (!name_of(reader, name, sizeof(name)))
-			return fail_here(reader, "not the name of a key");
-		key = config__key_find(section, name);
-		if (key == NULL)
-			return fail_unknown_key(reader, section, name);
-		if (reader->seen[key - config__keys])
-			return fail_at_key(reader, key, "is given twice");
-		reader->seen[key - config__keys] = true;
-		rc = next(reader);
+		reader->is_at_key = true;
+		rc = each(reader, section);
 		if (rc < 0)
-			return rc;
-		config__value_clear(key, reader->config);
-		rc = read_value(reader, key);
+			rc = recover(reader, depth, rc);
 		if (rc < 0)
 			return rc;
 	}
 }
 
+/* The event is the name. */
 static int
-read_sections(struct reader *reader)
+read_section(struct reader *reader, const char *root)
 {
 	char name[64];
 	int section;
 	int rc;
 
+	(void)root;
+	if (!name_of(reader, name, sizeof(name)))
+		return fail_here(reader, "not the name of a section");
+	section = config__section_find(name);
+	if (section < 0)
+		return at_mark(reader, reader->event.start_mark,
+		    zp_fail(reader->err, ZP_E_INVALID,
+			"unknown section %s; `zpin config example` shows every key", name));
+	if (reader->sections_seen[section])
+		return fail_here(reader, "a section is given twice");
+	reader->sections_seen[section] = true;
+	rc = next(reader);
+	reader->is_at_key = false;
+	if (rc < 0 || is_null(reader))
+		return rc;
+	if (!is_event(reader, YAML_MAPPING_START_EVENT))
+		return fail_here(reader, "a section is a mapping of keys to values");
+	return read_mapping(reader, name, read_key);
+}
+
+static int
+read_sections(struct reader *reader)
+{
 	if (is_null(reader))
 		return 0;
 	if (!is_event(reader, YAML_MAPPING_START_EVENT))
 		return fail_here(reader, "a config is a mapping of sections");
-	for (;;) {
-		rc = next(reader);
-		if (rc < 0)
-			return rc;
-		if (is_event(reader, YAML_MAPPING_END_EVENT))
-			return 0;
-		if (!name_of(reader, name, sizeof(name)))
-			return fail_here(reader, "not the name of a section");
-		section = config__section_find(name);
-		if (section < 0)
-			return at_mark(reader, reader->event.start_mark,
-			    zp_fail(reader->err, ZP_E_INVALID,
-				"unknown section %s; `zpin config example` shows every key", name));
-		if (reader->sections_seen[section])
-			return fail_here(reader, "a section is given twice");
-		reader->sections_seen[section] = true;
-		rc = next(reader);
-		if (rc == 0)
-			rc = read_section(reader, name);
-		if (rc < 0)
-			return rc;
-	}
+	return read_mapping(reader, NULL, read_section);
 }
 
 /* The whole text: nothing or one document, whose root is sections or the value of `key`. */
@@ -404,38 +526,39 @@ read_document(struct reader *reader, const struct config_key *key)
 	return rc;
 }
 
-static int
-read_text(struct zp_slice yaml, const char *source, const struct config_key *key,
-    struct zp_config *config, struct zp_err *err)
+void
+config__read(struct zp_slice yaml, const char *source, const struct config_key *key,
+    struct zp_config *config, struct zp_config_faults *faults)
 {
-	struct reader reader = {.source = source, .config = config, .err = err};
+	struct zp_err err = {0};
+	struct reader reader = {
+	    .source = source, .config = config, .faults = faults, .err = &err, .text = yaml};
 	int rc;
 
-	if (yaml.length > ZP_CONFIG_BYTES_MAX)
-		return zp_fail(err, ZP_E_TOO_LARGE, "%s: %zu bytes are over %u", source,
-		    yaml.length, ZP_CONFIG_BYTES_MAX);
-	if (yaml_parser_initialize(&reader.parser) != 1)
-		return zp_fail(err, ZP_E_MEMORY, "%s: out of memory", source);
-	/* libyaml asserts that even no bytes have an address. */
-	yaml_parser_set_input_string(
-	    &reader.parser, yaml.length > 0 ? yaml.data : (const uint8_t *)"", yaml.length);
-	rc = read_document(&reader, key);
-	if (reader.has_event)
-		yaml_event_delete(&reader.event);
-	yaml_parser_delete(&reader.parser);
-	return rc;
+	if (yaml.length > ZP_CONFIG_BYTES_MAX) {
+		rc = zp_fail(&err, ZP_E_TOO_LARGE, "%s: %zu bytes are over %u", source, yaml.length,
+		    ZP_CONFIG_BYTES_MAX);
+	} else if (yaml_parser_initialize(&reader.parser) != 1) {
+		rc = zp_fail(&err, ZP_E_MEMORY, "%s: out of memory", source);
+	} else {
+		/* libyaml asserts that even no bytes have an address. */
+		yaml_parser_set_input_string(
+		    &reader.parser, yaml.length > 0 ? yaml.data : (const uint8_t *)"", yaml.length);
+		rc = read_document(&reader, key);
+		if (reader.has_event)
+			yaml_event_delete(&reader.event);
+		yaml_parser_delete(&reader.parser);
+	}
+	if (rc < 0 && err.code != 0)
+		fault_note(&reader);
 }
 
 int
 zp_config_read(
     struct zp_slice yaml, const char *source, struct zp_config *config, struct zp_err *err)
 {
-	return read_text(yaml, source, NULL, config, err);
-}
+	struct zp_config_faults faults = {0};
 
-int
-config__read_value(struct zp_slice yaml, const char *source, const struct config_key *key,
-    struct zp_config *config, struct zp_err *err)
-{
-	return read_text(yaml, source, key, config, err);
+	config__read(yaml, source, NULL, config, &faults);
+	return config__faults_first(&faults, err);
 }

@@ -14,12 +14,19 @@
 #include <unistd.h>
 
 static int
-config_check(const char *config_path, bool show, struct zp_buf *warnings, struct zp_buf *values,
-    struct zp_err *err)
+config_check(const char *config_path, bool show, struct zp_buf *faults, struct zp_buf *warnings,
+    struct zp_buf *values, struct zp_err *err)
 {
+	struct zp_config_faults found;
 	struct zp_config config;
-	int rc = zp_config_load(config_path, environ, &config, err);
+	int rc = zp_config_load_judged(config_path, environ, &config, &found);
 
+	for (size_t i = 0; i < found.count; i++) {
+		zp_buf_append_text(faults, found.items[i].err.text);
+		zp_buf_append_byte(faults, '\n');
+	}
+	if (found.count == ZP_CONFIG_FAULTS_MAX)
+		zp_buf_append_text(faults, "more was not looked for\n");
 	if (rc < 0)
 		return rc;
 	rc = zp_config_check(&config, warnings, err);

@@ -608,6 +608,23 @@ class Words(Case):
 
 
 class Config(Case):
+    def test_all_that_is_wrong_is_told(self):
+        self.node.set("log", "level", "loud")
+        self.node.set("api", "max_connections", "many")
+        code, out, err = self.node.run("config", "check")
+        self.assertEqual((code, out), (2, ""))
+        path = re.escape(str(self.node.config))
+        self.assertRegex(err, rf"^zpin: {path}:\d+:\d+: api.max_connections: .*\nzpin: {path}:\d+:\d+: log.level: .*\n$")
+        answer = json.loads(self.fails(2, "^$", "--json", "config", "check"))
+        self.assertEqual([f"zpin: {error}" for error in answer["errors"]], err.splitlines())
+        self.fails(2, rf"^zpin: {path}.*max_connections.* \(and 1 more: `zpin config check` names them\)$", "serve")
+        self.node.set("log", "level", "info")
+        self.node.set("api", "max_connections", "100")
+        self.node.set("api", "listen", '"*:0"')
+        self.fails(2, rf"^zpin: {path}:\d+:3: api.listen: other machines can reach ", "config", "check")
+        self.fails(2, "^zpin: environment variable ZPIN_METRICS_LISTEN: metrics.listen: other", "config", "check",
+                   ZPIN_API_LISTEN="127.0.0.1:0", ZPIN_METRICS_LISTEN="*:0")
+
     def test_check_in_json(self):
         self.node.set("storage", "sync", "false")
         answer = json.loads(self.ok("--json", "config", "check"))

@@ -56,8 +56,8 @@ static const struct {
     {"replication: {factor_min: 2, factor_max: 3}", NULL, NULL},
     {"access: {accounts: [{" HASH "}]}", "account 1 (): has no name", NULL},
     {"access: {accounts: [{name: a}]}", "account 1 (a): password_hash is not an argon2id", NULL},
-    {"access: {accounts: [{name: a, password_hash: secret1}]}", "`zpin account a` prints one",
-	NULL},
+    {"access: {accounts: [{name: a, password_hash: secret1}]}",
+	"(a): password_hash is not an argon2id hash; `zpin account NAME` prints one", NULL},
     {"access: {accounts: [{name: \"a:b\", " HASH "}]}", "holds a colon", NULL},
     {"access: {accounts: [{name: a, " HASH "}, {name: a, " HASH "}]}",
 	"account 2 (a): the name is taken by account 1", NULL},
@@ -101,6 +101,67 @@ each_combination_is_judged(void **state)
 	}
 }
 
+/* Where the key at fault was given is said, in the order of lines. */
+static void
+faults_have_their_places(void **state)
+{
+	const char *yaml = "metrics:\n"
+			   "  listen: \"*:8888\"\n"
+			   "replication:\n"
+			   "  factor_max: 0\n"
+			   "api:\n"
+			   "  listen: [\"127.0.0.1:1\", \"*:9094\"]\n"
+			   "  tls_key: k\n"
+			   "storage: {memory: 1MiB}\n"
+			   "access:\n"
+			   "  accounts_file: /empty\n"
+			   "node:\n"
+			   "  data: \"\"\n";
+	static const char *const expected[] = {"f:2:3: metrics.listen: other",
+	    "f:4:3: replication: a", "f:6:3: api.listen: other machines can reach :: port 9094",
+	    "f:7:3: api.tls_certificate and api.tls_key", "f:8:11: storage.memory: at least",
+	    "f:10:3: access.accounts_file: /empty has", "f:12:3: node.data: needs"};
+	struct zp_config_faults faults = {0};
+	struct zp_config config;
+	struct zp_err err = {0};
+
+	(void)state;
+	zp_config_init(&config);
+	assert_int_equal(zp_config_read(zp_slice_of(yaml), "f", &config, &err), 0);
+	config__check(&config, NULL, &faults);
+	config__faults_sort(&faults);
+	assert_int_equal(faults.count, ZP_ARRAY_COUNT(expected));
+	for (size_t i = 0; i < faults.count; i++) {
+		if (strncmp(faults.items[i].err.text, expected[i], strlen(expected[i])) != 0)
+			fail_msg("\"%s\" instead of \"%s\"", faults.items[i].err.text, expected[i]);
+	}
+	zp_config_done(&config);
+}
+
+static void
+accounts_have_their_places(void **state)
+{
+	const char *yaml = "access:\n"
+			   "  accounts:\n"
+			   "    - name: a\n"
+			   "      password: b\n"
+			   "    - {name: \"c:d\"}\n";
+	struct zp_config_faults faults = {0};
+	struct zp_config config;
+	struct zp_err err = {0};
+
+	(void)state;
+	zp_config_init(&config);
+	assert_int_equal(zp_config_read(zp_slice_of(yaml), "f", &config, &err), 0);
+	config__check(&config, NULL, &faults);
+	assert_int_equal(faults.count, 2);
+	assert_non_null(
+	    strstr(faults.items[0].err.text, "f:3:7: access.accounts: account 1 (a): `password`"));
+	assert_non_null(
+	    strstr(faults.items[1].err.text, "f:5:7: access.accounts: account 2 (c:d): "));
+	zp_config_done(&config);
+}
+
 /* No secret can be seen in what is shown. */
 static void
 secrets_are_hidden(void **state)
@@ -127,6 +188,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_combination_is_judged),
+	    cmocka_unit_test(faults_have_their_places),
+	    cmocka_unit_test(accounts_have_their_places),
 	    cmocka_unit_test(secrets_are_hidden),
 	};
 

@@ -127,10 +127,10 @@ a_wrong_variable_is_named(void **state)
 	assert_string_equal(err.text, "environment variable ZPIN_LOG_LEVLE: unknown key log.levle");
 	assert_int_equal(zp_config_override(bad, &config, &err), ZP_E_INVALID);
 	assert_string_equal(err.text,
-	    "environment variable: ZPIN_LOG_LEVEL: log.level: \"loud\" is none of "
+	    "environment variable ZPIN_LOG_LEVEL: log.level: \"loud\" is none of "
 	    "error|warning|info|debug");
 	assert_int_equal(zp_config_override(bad_yaml, &config, &err), ZP_E_INVALID);
-	assert_non_null(strstr(err.text, "environment variable: ZPIN_API_HEADERS:1:"));
+	assert_non_null(strstr(err.text, "environment variable ZPIN_API_HEADERS:1:"));
 	zp_config_done(&config);
 }
 

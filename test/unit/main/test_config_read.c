@@ -5,6 +5,7 @@
 #include "main/config_internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,7 +44,11 @@ static const struct {
     {"node:\n  name: !!str x\n", "f:2:9: tags (!name) are not taken"},
     {"node: !x {name: y}\n", "f:1:7: tags (!name) are not taken"},
     {"api: {listen: !x [y]}\n", "f:1:15: tags (!name) are not taken"},
-    {"node:\n\tname: x\n", "f:2:1: found character that cannot start any token"},
+    {"node:\n\tname: x\n", "f:2:1: a tab: YAML takes only spaces"},
+    {"node:\n  name: x\n\tdata: y\n", "f:3:1: a tab: YAML takes only spaces"},
+    {"\xef\xbb\xbfnode:\n  name: \xc3\xa4\n\tdata: y\n", "f:3:1: a tab: YAML takes only spaces"},
+    {"api:\n  listen: |\n\t a\n", "f:3:1: a tab: YAML takes only spaces"},
+    {"node:\n  name:\tx\n", NULL},
     {"node: {name: x\n", "f:"},
     {"node: \"\n", "f:"},
     {"node:\n  name: \xff\n", "f:"},
@@ -89,6 +94,79 @@ each_shape_is_taken_or_refused_with_its_place(void **state)
 		}
 		zp_config_done(&config);
 	}
+}
+
+/* One reading tells all that is wrong, in the order of lines, and takes nothing for a fault that
+ * only stands behind one. */
+static void
+every_fault_is_told(void **state)
+{
+	const char *yaml = "node:\n"
+			   "  name: [a, {b: [c]}]\n"
+			   "  dta: {x: [y]}\n"
+			   "  data: /kept\n"
+			   "api:\n"
+			   "  headers: {X-A: [[b, [c]]], X-B: c}\n"
+			   "  tls_key: key\n"
+			   "apy:\n"
+			   "  a: {b: [c, d]}\n"
+			   "log: [text]\n"
+			   "storage:\n"
+			   "  ? [a, b]\n"
+			   "  : {c: d}\n"
+			   "  sync: perhaps\n"
+			   "  sync: true\n"
+			   "  shards: 4\n"
+			   "access:\n"
+			   "  accounts: [{name: a, nme: b}, {c: [d]}]\n"
+			   "  token_key:\n"
+			   "metrics: *x\n"
+			   "  what: ever\n";
+	static const char *const expected[] = {"f:2:9: node.name: needs one value",
+	    "f:3:3: unknown key node.dta", "f:6:19: api.headers: a header's value",
+	    "f:8:1: unknown section apy", "f:10:6: a section is a mapping",
+	    "f:12:5: not the name of a key", "f:14:9: storage.sync: \"perhaps\"",
+	    "f:15:3: storage.sync: is given twice",
+	    "f:18:29: access.accounts: unknown member \"nme\"",
+	    "f:19:13: access.token_key: needs a value", "f:20:10: aliases"};
+	struct zp_config_faults faults = {0};
+	struct zp_config config;
+
+	(void)state;
+	zp_config_init(&config);
+	config__read(zp_slice_of(yaml), "f", NULL, &config, &faults);
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(expected) && i < faults.count; i++) {
+		if (strncmp(faults.items[i].err.text, expected[i], strlen(expected[i])) != 0)
+			fail_msg("\"%s\" instead of \"%s\"", faults.items[i].err.text, expected[i]);
+		assert_int_equal(faults.items[i].line, atoi(expected[i] + 2));
+	}
+	assert_int_equal(faults.count, ZP_ARRAY_COUNT(expected));
+	/* What stands between them is read. */
+	assert_string_equal(config.node.data, "/kept");
+	assert_string_equal(config.api.tls_key, "key");
+	assert_int_equal(config.storage.shards, 4);
+	zp_config_done(&config);
+}
+
+static void
+faults_have_a_limit(void **state)
+{
+	ZP_AUTO_BUF(yaml, 1u << 16);
+	struct zp_config_faults faults = {0};
+	struct zp_config config;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		zp_buf_printf(&yaml, "s%d: {a: [b]}\n", i);
+	zp_config_init(&config);
+	config__read(zp_buf_slice(&yaml), "f", NULL, &config, &faults);
+	assert_int_equal(faults.count, ZP_CONFIG_FAULTS_MAX);
+	assert_non_null(
+	    strstr(faults.items[ZP_CONFIG_FAULTS_MAX - 1].err.text, "f:20:1: unknown section s19"));
+	config__read(zp_buf_slice(&yaml), "g", NULL, &config, &faults); /* nor with another text */
+	assert_int_equal(faults.count, ZP_CONFIG_FAULTS_MAX);
+	assert_int_equal(faults.items[ZP_CONFIG_FAULTS_MAX - 1].line, 20);
+	zp_config_done(&config);
 }
 
 /* Nine layers of nine aliases would be 400 million values. The first anchor ends it. */
@@ -189,6 +267,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_shape_is_taken_or_refused_with_its_place),
+	    cmocka_unit_test(every_fault_is_told),
+	    cmocka_unit_test(faults_have_a_limit),
 	    cmocka_unit_test(an_alias_bomb_is_refused),
 	    cmocka_unit_test(deep_nesting_is_refused),
 	    cmocka_unit_test(too_much_is_refused),
