@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "pin/pin.h"
 
@@ -166,6 +167,9 @@ settings_read(struct cli_call *call, const struct cli_parsed *parsed, struct cli
 		if (rc < 0)
 			return rc;
 	}
+	if (settings->ca_file != NULL && access(settings->ca_file, R_OK) < 0)
+		return zp_fail(
+		    err, ZP_E_INVALID, "--ca-file %s: %s", settings->ca_file, strerror(errno));
 	if (settings->credentials != NULL && strchr(settings->credentials, ':') == NULL)
 		return zp_fail(err, ZP_E_INVALID, "credentials are USER:PASSWORD");
 	if (timeout != NULL)

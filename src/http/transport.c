@@ -97,12 +97,12 @@ static int
 tls_fail(struct zp_err *err, const char *what, const char *file)
 {
 	unsigned long code = ERR_get_error();
-	char text[200] = "unknown reason";
+	const char *why =
+	    ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
 
-	if (code != 0)
-		ERR_error_string_n(code, text, sizeof(text));
 	ERR_clear_error();
-	return zp_fail(err, ZP_E_INVALID, "%s %s: %s", what, file, text);
+	return zp_fail(
+	    err, ZP_E_INVALID, "%s %s: %s", what, file, why != NULL ? why : "unknown reason");
 }
 
 /* We speak nothing but HTTP/1.1; a client that insists on something else may know at once. */

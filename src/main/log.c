@@ -35,12 +35,15 @@ zp_log_setup(enum zp_log_level least, bool as_json)
 	is_json = as_json;
 }
 
+/* Always with three digits, so that lines stand below each other and sort. */
 static void
 time_append(struct zp_buf *line)
 {
 	int64_t now_us = zp_clock_realtime_us();
 
-	zp_time_format(now_us / 1000000, (uint32_t)(now_us % 1000000 / 1000 * 1000000), line);
+	zp_time_format(now_us / 1000000, 0, line);
+	line->length--; /* the Z */
+	zp_buf_printf(line, ".%03uZ", (unsigned)(now_us % 1000000 / 1000));
 }
 
 static void

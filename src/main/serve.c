@@ -371,6 +371,7 @@ daemon_stop(struct daemon *daemon)
 static void
 reload(struct daemon *daemon)
 {
+	bool is_new = daemon->config.api.tls_certificate[0] != '\0';
 	struct zp_config config;
 	struct zp_err err = {0};
 
@@ -382,12 +383,13 @@ reload(struct daemon *daemon)
 	}
 	log_apply(&config);
 	zp_node_read_only_set(daemon->node, config.node.read_only);
-	for (size_t i = 0; i < daemon->listener_count; i++) {
-		if (daemon->config.api.tls_certificate[0] != '\0' &&
-		    zp_http_listener_tls_reload(daemon->listeners[i], &err) < 0)
+	for (size_t i = 0; i < daemon->listener_count && is_new; i++) {
+		is_new = zp_http_listener_tls_reload(daemon->listeners[i], &err) == 0;
+		if (!is_new)
 			zp_log(ZP_LOG_ERROR, "reload: %s; the old certificate stays", err.text);
 	}
-	zp_log(ZP_LOG_INFO, "reloaded: log, node.read_only and certificates; other keys need a restart");
+	zp_log(ZP_LOG_INFO, "reloaded: log, node.read_only%s; other keys need a restart",
+	    is_new ? ", certificate" : "");
 	zp_config_done(&config);
 	zp_process_notify("READY=1");
 }

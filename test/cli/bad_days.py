@@ -4,6 +4,8 @@ a person is told what to do.
 
 usage: bad_days.py ZPIN [unittest's arguments]
 """
+import contextlib
+import http.client
 import json
 import os
 import re
@@ -11,8 +13,10 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
+import threading
 import unittest
 
 from node import CID_A, CID_B, MIXED, WAIT_SECONDS, ZPIN, Case, cid_of, environment, hash64, wait_for
@@ -505,6 +509,64 @@ class Tls(Case):
             self.use(cert, key)
             self.fails(2, f"zpin: api.tls_certificate, api.tls_key: {message}", "config", "check")
 
+    def test_certificates_change_under_load(self):
+        """No request fails, new connections see the new one, and one that is no good changes nothing."""
+        pairs = [self.certificate("one"), self.certificate("other")]
+        known = [self.path(name).read_text() for name in ("one.pem", "other.pem")]
+        cert, key = self.path("cert.pem"), self.path("key.pem")
+
+        def put(pair):
+            for source, place in zip(pair, (cert, key)):
+                shutil.copy(source, f"{place}.new")
+                os.rename(f"{place}.new", place)
+
+        def reload_until(text):
+            count = self.node.log.read_text().count(text)
+            self.node.process.send_signal(signal.SIGHUP)
+            wait_for("reload", lambda: self.node.log.read_text().count(text) > count)
+
+        def seen():
+            return known.index(ssl.get_server_certificate(("127.0.0.1", port)))
+
+        put(pairs[0])
+        self.use(str(cert), str(key))
+        self.node.start()
+        port = int(self.node.urls["REST API"].rsplit(":", 1)[1])
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        answers, over = [], threading.Event()
+
+        def work(number):
+            while not over.is_set():
+                try:
+                    with contextlib.closing(http.client.HTTPSConnection("127.0.0.1", port, context=context,
+                                                                        timeout=WAIT_SECONDS)) as client:
+                        for _ in range(5):
+                            client.request("POST", "/pins/" + cid_of(number * 100000 + len(answers)))
+                            answer = client.getresponse()
+                            answer.read()
+                            answers.append(answer.status)
+                except OSError as error:
+                    answers.append(error)
+
+        workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for worker in workers:
+            worker.start()
+        try:
+            for turn in range(1, 7):
+                put(pairs[turn % 2])
+                reload_until("reloaded: log, node.read_only, certificate;")
+                self.assertEqual(seen(), turn % 2)
+            cert.write_text("no certificate")
+            reload_until("no start line; the old certificate stays")
+            self.assertIn("reloaded: log, node.read_only; other keys", self.node.log.read_text())
+            self.assertEqual(seen(), 0)
+        finally:
+            over.set()
+            for worker in workers:
+                worker.join()
+        self.assertEqual(set(answers), {200})
+
     def test_mixed_up(self):
         self.node.start()
         url = self.node.urls["REST API"].replace("http:", "https:")
@@ -515,6 +577,7 @@ class Tls(Case):
         self.node.start()
         port = re.search(r"REST API on https://\S+:(\d+)", self.node.log.read_text()).group(1)
         self.fails(1, "if it speaks TLS, say https://", "pin", "ls", ZPIN_API=f"http://127.0.0.1:{port}")
+        self.fails(2, "^zpin: --ca-file /nowhere.pem: No such file", "pin", "ls", "--ca-file", "/nowhere.pem")
         self.ok("pin", "ls", "--ca-file", cert, ZPIN_API=f"https://127.0.0.1:{port}")
 
 

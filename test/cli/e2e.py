@@ -415,6 +415,30 @@ class Daemon(Case):
         self.node.start()
         self.assertEqual(self.json("pin", "get", CID_A)[0]["cid"], CID_A)
 
+    def test_a_second_signal_ends_it_at_once(self):
+        """While it waits for a client that does not end its request."""
+        self.node.start()
+        self.ok("pin", "add", CID_A)
+        with socket.socket(socket.AF_UNIX) as slow:
+            slow.connect(str(self.node.socket))
+            slow.sendall(b"POST /pins HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + CID_B.encode() + b"\n")
+            answer = slow.makefile("rb")
+            while CID_B.encode() not in answer.readline():
+                pass
+            self.node.process.send_signal(signal.SIGTERM)
+            wait_for("stop", lambda: "stopping" in self.node.log.read_text())
+            self.assertIsNone(self.node.process.poll())
+            self.assertEqual(self.node.end(), -signal.SIGTERM)
+        self.assertNotIn("stopped", self.node.log.read_text())
+        self.node.start()
+        self.assertEqual(len(self.json("pin", "get", CID_A) + self.json("pin", "get", CID_B)), 2)
+
+    def test_lines_of_the_log_begin_alike(self):
+        self.node.start()
+        self.node.end()
+        for line in self.node.log.read_text().splitlines():
+            self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [a-z]")
+
     def test_reload(self):
         self.node.start()
         self.ok("pin", "add", CID_A)

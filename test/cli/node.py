@@ -107,7 +107,7 @@ class Node:
                  or self.process.poll() is not None)
         if self.process.poll() is not None:
             raise AssertionError("the node does not start:\n" + self.log.read_text())
-        found = re.findall(r"(REST API|management|metrics) on (http://\S+)", self.log.read_text())
+        found = re.findall(r"(REST API|management|metrics) on (https?://\S+)", self.log.read_text())
         self.urls = dict(found)
         return self
 
