@@ -34,6 +34,9 @@ move(struct zp_node *node, void *context, struct zp_err *err)
 	if (from == to)
 		return zp_fail(err, ZP_E_INVALID, "a peer cannot be moved to itself");
 	rc = zp_tables_peer_move(tables, from, to, err);
+	if (rc == ZP_E_INVALID) /* the tables know only numbers */
+		rc = zp_fail(
+		    err, rc, "the new peer reads as the old one already, by an earlier move");
 	if (rc == ZP_OK) {
 		zp_buf_clear(&commit->payload);
 		zp_shard_peer_moved_encode(from, to, &commit->payload);

@@ -137,6 +137,12 @@ class Commands(Case):
         self.assertEqual(self.ok("peers", "map", f"{old}={own}"), f"{old} reads as {own}\n")
         moved = [peer for pin in self.json("pin", "ls") for peer in pin["allocations"]]
         self.assertEqual([own if peer == old else peer for peer in listed], moved)
+        self.ok("peers", "map", f"{old}={own}")  # again
+        self.fails(2, "the new peer reads as the old one already", "peers", "map", f"{own}={old}")
+        self.fails(2, "a peer cannot be moved to itself", "peers", "map", f"{own}={own}")
+        self.fails(2, "peer ID", "peers", "map", f"{old}=nobody")
+        self.fails(3, "no allocation list has this peer", "peers", "map", f"{PEER}={own}")
+        self.assertEqual([peer for pin in self.json("pin", "ls") for peer in pin["allocations"]], moved)
         self.fails(2, "peer", "peers", "map", f"{PEER}=no")
         self.fails(2, "OLD=NEW", "peers", "map", PEER)
 
