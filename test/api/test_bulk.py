@@ -1,9 +1,10 @@
 """POST /pins: many pins in one request, answered line by line while it is sent."""
 import json
 import threading
+import time
 import unittest
 
-from node import CID_A, CID_B, CID_C, FOREIGN, NodeTest, cid_of
+from node import CID_A, CID_B, CID_C, Connection, FOREIGN, NodeTest, cid_of
 
 
 class Bulk(NodeTest):
@@ -100,6 +101,30 @@ class Bulk(NodeTest):
                 connection.send(body)
             self.assertLess(self.node.resident_kilobytes() - before, 40 * 1024)
         self.assertEqual(self.node.get("/health").status, 204)
+
+    def test_so_many_at_a_time(self):
+        """64 requests with open ends: one more is told so, and goes when another has ended."""
+        head = ["Transfer-Encoding: chunked"]
+        uploads = [Connection(self.node.port) for _ in range(65)]
+        for number, upload in enumerate(uploads[:64]):
+            upload.send_head("POST", "/pins" if number % 2 else "/import", head)
+            upload.send_chunk(cid_of(number).encode() + b"\n")
+        for upload in uploads[:64]:
+            self.assertEqual(upload.receive_head()[0], 200)
+        uploads[64].send_head("POST", "/pins", head)
+        uploads[64].send_chunk(CID_A.encode() + b"\n")
+        answer = uploads[64].receive("POST")
+        self.assert_error(answer, 503, "64 uploads are under way, which is all there may be")
+        uploads[1].send_chunk(b"")
+        self.assertIn(cid_of(1).encode(), uploads[1].file.read(400))
+        for _ in range(500):  # until the node has noticed the end
+            answer = self.node.post("/pins", CID_A.encode())
+            if answer.status == 200:
+                break
+            time.sleep(0.02)
+        self.assertEqual(answer.status, 200)
+        for upload in uploads:
+            upload.close()
 
     def test_quiet(self):
         """What went well is only counted, so a client may send all before it reads."""

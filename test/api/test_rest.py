@@ -259,6 +259,35 @@ class Rest(NodeTest):
         self.assertGreater(self.node.get("/monitor/metrics/freespace").json()[0]["weight"], 0)
         self.assertEqual(self.node.get("/monitor/metrics/nope").body, b"[]\n")
 
+    def test_page_for_prometheus(self):
+        """IPFS Cluster's names with their kinds, so that its dashboards go on; each family once, well formed."""
+        gauges = ["pins", "pins_pin_queued", "pins_pinning", "pins_pin_error", "pins_ipfs_pins", "informer_disk"]
+        counters = ["pins_pin_add", "pins_pin_add_errors", "blocks_put", "blocks_added_size", "blocks_added",
+                    "blocks_put_errors"]
+        self.node.post("/pins/" + CID_A)
+        with Connection(self.node.management) as connection:
+            connection.send_head("GET", "/metrics")
+            page = connection.receive()
+        self.assertEqual((page.status, page.header("content-type")), (200, "text/plain; version=0.0.4"))
+        kinds, values = {}, {}
+        for line in page.body.decode().splitlines():
+            if line.startswith("# TYPE "):
+                name, kind = line.split()[2:]
+                self.assertNotIn(name, kinds)
+                kinds[name] = kind
+            elif not line.startswith("# HELP "):
+                name, value = re.fullmatch(r'([a-z_]+(?:\{[a-z]+="[^"]*"\})?) ([0-9.e+-]+)', line).groups()
+                self.assertNotIn(name, values)
+                values[name] = float(value)
+                self.assertIn(name.partition("{")[0], kinds)
+        for kind, names in (("gauge", gauges), ("counter", counters)):
+            for name in names:
+                self.assertEqual(kinds["ipfscluster_" + name], kind, name)
+        self.assertEqual((values["ipfscluster_pins"], values["ipfscluster_pins_pin_queued"]), (1, 1))
+        self.assertEqual(values['zpin_pins{type="pin"}'], 1)
+        self.assertGreater(values["ipfscluster_informer_disk"], 0)
+        self.assertGreater(values["zpin_http_requests_total"], 0)
+
     def test_what_needs_kubo(self):
         self.assert_error(self.node.post("/add", b"x"), 400,
                           "request Content-Type isn't multipart/form-data")
