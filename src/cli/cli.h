@@ -131,9 +131,9 @@ struct zp_cli_node_ops {
 	/* Runs until SIGTERM or SIGINT. */
 	int (*serve)(const char *config_path, struct zp_err *err);
 	/* Makes a data directory, its identity and, with `directory`, <directory>/zpin.yaml.
-	 * `report` takes lines for people. */
-	int (*init)(const char *config_path, const char *directory, struct zp_buf *report,
-	    struct zp_err *err);
+	 * `report` takes lines for people, or a JSON object. */
+	int (*init)(const char *config_path, const char *directory, bool as_json,
+	    struct zp_buf *report, struct zp_err *err);
 	/* On the data of a stopped node; ZP_E_LOCKED when one runs. *counts_out is also set on
 	 * failure. */
 	int (*import)(const char *config_path, const struct zp_cli_import *import,

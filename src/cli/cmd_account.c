@@ -61,7 +61,11 @@ account_print(struct cli_call *call, const char *name, const char *password)
 		return zp_fail(&call->err, ZP_E_MEMORY, "argon2id needs 64 MiB of memory");
 	randombytes_buf(secret, sizeof(secret));
 	sodium_bin2hex(secret_text, sizeof(secret_text), secret, sizeof(secret));
-	fprintf(call->out, "- name: \"%s\"\n  password_hash: \"%s\"\n  token_secret: \"%s\"\n",
+	/* The name has nothing in it that would have to be escaped. */
+	fprintf(call->out,
+	    call->settings.is_json
+		? "{\"name\":\"%s\",\"password_hash\":\"%s\",\"token_secret\":\"%s\"}\n"
+		: "- name: \"%s\"\n  password_hash: \"%s\"\n  token_secret: \"%s\"\n",
 	    name, hash, secret_text);
 	sodium_memzero(secret, sizeof(secret));
 	sodium_memzero(secret_text, sizeof(secret_text));

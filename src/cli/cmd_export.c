@@ -229,6 +229,10 @@ cli__cmd_export(struct cli_call *call)
 	rc = file_end(&export, rc, &call->err);
 	if ((rc == 0 || export.is_incomplete) && !call->settings.is_quiet)
 		summary_print(&export, cli__now_ns());
+	if (rc == 0 && export.path != NULL && call->settings.is_json)
+		fprintf(call->out,
+		    "{\"done\":true,\"exported\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n",
+		    export.counts.imported, export.counts.bytes);
 	if (export.is_incomplete && export.path != NULL)
 		cli__note(call,
 		    "incomplete: what can be read is in %s; %s was not written "

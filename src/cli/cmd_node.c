@@ -37,8 +37,9 @@ cli__cmd_init(struct cli_call *call)
 
 	if (call->ops->init == NULL)
 		return not_here(call);
-	rc = call->ops->init(call->settings.config_path, directory, &report, &call->err);
-	if (rc == 0 && !call->settings.is_quiet)
+	rc = call->ops->init(
+	    call->settings.config_path, directory, call->settings.is_json, &report, &call->err);
+	if (rc == 0 && (call->settings.is_json || !call->settings.is_quiet))
 		rc = cli__print(call, zp_buf_slice(&report), &call->err);
 	return rc;
 }

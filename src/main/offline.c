@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "main/log.h"
 #include "main/parts.h"
 #include "main/serve.h"
@@ -85,8 +86,33 @@ directory_set(struct zp_config *config, const char *directory, struct zp_err *er
 	return config_write(directory, absolute, err);
 }
 
+/* Of a node that was just made, whose config is `path`, NULL where there is none. */
+static void
+init_report(const struct zp_config *config, const char *peer_id, bool is_whole, const char *path,
+    struct zp_buf *report)
+{
+	zp_buf_printf(report, "made %s in %s\npeer id %s\nstart it: ",
+	    is_whole ? "a node" : "an identity for the node", config->node.data, peer_id);
+	main__command("serve", path, report);
+	zp_buf_append_byte(report, '\n');
+}
+
+static void
+init_report_json(const struct zp_config *config, const char *peer_id, bool is_whole,
+    const char *path, struct zp_buf *report)
+{
+	zp_buf_printf(report, "{\"made\":\"%s\",\"data\":", is_whole ? "node" : "identity");
+	zp_json_put_text(report, config->node.data);
+	zp_buf_printf(report, ",\"peer_id\":\"%s\",\"config\":", peer_id);
+	if (path != NULL)
+		zp_json_put_text(report, path);
+	else
+		zp_buf_append_text(report, "null");
+	zp_buf_append_text(report, "}\n");
+}
+
 int
-zp_node_init(const char *config_path, const char *directory, struct zp_buf *report,
+zp_node_init(const char *config_path, const char *directory, bool as_json, struct zp_buf *report,
     struct zp_err *err)
 {
 	struct zp_identity identity;
@@ -107,13 +133,10 @@ zp_node_init(const char *config_path, const char *directory, struct zp_buf *repo
 	if (rc == ZP_OK && made == MAIN__MADE_NOTHING)
 		rc = zp_fail(err, ZP_E_EXISTS, "there is a node in %s already", config.node.data);
 	if (rc == ZP_OK) {
-		zp_buf_printf(report, "made %s in %s\npeer id %s\nstart it: ",
-		    made == MAIN__MADE_NODE ? "a node" : "an identity for the node",
-		    config.node.data, identity.text);
-		if (directory != NULL)
-			snprintf(path, sizeof(path), "%s/zpin.yaml", directory);
-		main__command("serve", directory != NULL ? path : config_path, report);
-		zp_buf_append_byte(report, '\n');
+		snprintf(path, sizeof(path), "%s/zpin.yaml", directory != NULL ? directory : "");
+		(as_json ? init_report_json : init_report)(&config, identity.text,
+		    made == MAIN__MADE_NODE,
+		    directory != NULL ? path : zp_config_path(config_path, environ), report);
 	}
 	zp_config_done(&config);
 	return rc;

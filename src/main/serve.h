@@ -12,8 +12,8 @@
 #include "cli/cli.h"
 
 ZP_MUST_CHECK int zp_node_serve(const char *config_path, struct zp_err *err);
-ZP_MUST_CHECK int zp_node_init(
-    const char *config_path, const char *directory, struct zp_buf *report, struct zp_err *err);
+ZP_MUST_CHECK int zp_node_init(const char *config_path, const char *directory, bool as_json,
+    struct zp_buf *report, struct zp_err *err);
 ZP_MUST_CHECK int zp_node_import(const char *config_path, const struct zp_cli_import *import,
     struct zp_cli_counts *counts_out, struct zp_err *err);
 ZP_MUST_CHECK int zp_node_export(const char *config_path, struct zp_cli_export *export,

@@ -397,6 +397,21 @@ class Daemon(Case):
         self.assertEqual(done.returncode, 1)
         self.assertIn("there is a node in", done.stderr)
 
+    def test_what_is_made_is_told_to_programs(self):
+        made, = self.json("init", self.path("made"))
+        folder = self.path("made").resolve()
+        self.assertEqual((made["made"], made["data"]), ("node", str(folder)))
+        self.assertEqual(json.loads((folder / "identity.json").read_text())["id"], made["peer_id"])
+        self.assertEqual(os.path.realpath(made["config"]), str(folder / "zpin.yaml"))
+        account, = self.json("account", "alice", stdin=b"secret words\n")
+        self.assertEqual(account["name"], "alice")
+        self.path("accounts", json.dumps([account]).encode()).chmod(0o600)
+        self.ok("config", "check", ZPIN_ACCESS_ACCOUNTS_FILE=str(self.path("accounts")))
+        self.node.start()
+        self.ok("import", HANDMADE)
+        told, = self.json("export", "-o", self.path("exported"))
+        self.assertEqual(told, {"done": True, "exported": 49, "bytes": self.path("exported").stat().st_size})
+
     def test_init_without_room_leaves_no_config(self):
         """A config that was cut would be a good one with other paths: the next init writes it anew."""
         def limit():
