@@ -287,6 +287,8 @@ class Rest(NodeTest):
         self.assertEqual(values['zpin_pins{type="pin"}'], 1)
         self.assertGreater(values["ipfscluster_informer_disk"], 0)
         self.assertGreater(values["zpin_http_requests_total"], 0)
+        for name in ("process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"):
+            self.assertGreater(values[name], 0)
 
     def test_what_needs_kubo(self):
         self.assert_error(self.node.post("/add", b"x"), 400,

@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import os
+import pathlib
 import pty
 import re
 import resource
@@ -460,6 +461,24 @@ class Daemon(Case):
         for line in self.node.log.read_text().splitlines():
             self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [a-z]")
 
+    def test_the_log_can_be_read_by_programs(self):
+        """Also where a request has what would end a text."""
+        self.node.set("log", "format", "json")
+        self.node.set("log", "level", "debug")
+        self.node.start()
+        self.ok("pin", "add", CID_A)
+        self.node.request("REST API", "GET", '/nowhere"x')
+        self.node.end()
+        lines = [json.loads(line) for line in self.node.log.read_text().splitlines()]
+        for line in lines:
+            self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+            self.assertIn(line["level"], ["debug", "info", "warning", "error"])
+        requests = {line["path"]: line for line in lines if "request" in line}
+        self.assertEqual(len({line["request"] for line in lines if "request" in line}), len(requests))
+        wrong, = [line for path, line in requests.items() if path.startswith("/nowhere")]
+        self.assertEqual((wrong["status"], wrong["method"]), (404, "GET"))
+        self.assertRegex(wrong["request"], "^[0-9a-f]{16}$")
+
     def test_reload(self):
         self.node.start()
         self.ok("pin", "add", CID_A)
@@ -503,6 +522,32 @@ class Daemon(Case):
         os.close(master)
         for output in outputs:
             self.assertIn("first", output)
+
+    def test_make_run(self):
+        """The README's first command, from this build: a node where there was none, and Ctrl-C ends it."""
+        build = pathlib.Path(ZPIN).parents[2]
+        folder = self.path("data")
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execvpe("make", ["make", "--no-print-directory", "-C", str(REPOSITORY), "run", f"BUILD={build}",
+                                f"DATA={folder}"],
+                       environment(**{f"ZPIN_{name}_LISTEN": "127.0.0.1:0" for name in ("API", "MANAGEMENT", "METRICS")}))
+        seen = b""
+        while b"Ctrl-C stops" not in seen:
+            seen += os.read(terminal, 4096)
+        os.write(terminal, b"\x03")
+        try:
+            while True:
+                seen += os.read(terminal, 4096)
+        except OSError:  # the last to have the terminal has ended
+            pass
+        os.close(terminal)
+        self.assertIn(os.waitpid(pid, 0)[1], (0, signal.SIGINT), seen)  # make ends by what it got, too
+        text = seen.decode()
+        self.assertRegex(text, r"REST API on http://127\.0\.0\.1:\d+")
+        self.assertIn(f"data in {folder}", text)
+        self.assertRegex(text, r"stopped\r\n$")
+        self.assertTrue((folder / "journal").is_dir())
 
     @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
     def test_greeting_can_be_pasted(self):

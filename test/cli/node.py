@@ -103,11 +103,11 @@ class Node:
             self.process = subprocess.Popen(
                 [ZPIN, "serve", "--config", str(self.config)], env=environment(**variables),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for("ready node", lambda: " ready: " in self.log.read_text()
+        wait_for("ready node", lambda: re.search('[ "]ready: ', self.log.read_text())
                  or self.process.poll() is not None)
         if self.process.poll() is not None:
             raise AssertionError("the node does not start:\n" + self.log.read_text())
-        found = re.findall(r"(REST API|management|metrics) on (https?://\S+)", self.log.read_text())
+        found = re.findall(r"(REST API|management|metrics) on (https?://[^\s\"]+)", self.log.read_text())
         self.urls = dict(found)
         return self
 

@@ -16,6 +16,8 @@ COMMAND_SECONDS_MAX = 60
 # and removes all pins in the end.
 COMMANDS = [line for line in """
 version
+--timeout 30 version
+--host /ip4/127.0.0.1/tcp/1,/ip4/127.0.0.1/tcp/{port} version
 id
 peers ls
 peers rm {self}
@@ -146,7 +148,7 @@ class Ctl:
         self.options = list(options)
 
     def run(self, command):
-        arguments = command.format(self=self.side.own_id, **NAMES).split()
+        arguments = command.format(self=self.side.own_id, port=self.side.server.port, **NAMES).split()
         return subprocess.run([CTL, *self.host, *self.options, *arguments], stdin=subprocess.DEVNULL,
                               capture_output=True, timeout=COMMAND_SECONDS_MAX)
 
