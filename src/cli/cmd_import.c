@@ -431,6 +431,16 @@ resume_tell(struct import *import, const struct zp_cli_import *job, int rc)
 	    (int)text.length, (const char *)text.data);
 }
 
+/* What was there is gone when the first line is taken, however the import ends. */
+static void
+replace_tell(struct import *import, const struct zp_cli_import *job)
+{
+	if (job->mode == ZP_CLI_IMPORT_REPLACE && import->bytes_sent > 0)
+		cli__note(import->call, "--mode replace removes every pin before the first line: "
+					"look with `zpin pin ls` "
+					"what is there now");
+}
+
 int
 cli__cmd_import(struct cli_call *call)
 {
@@ -458,8 +468,10 @@ cli__cmd_import(struct cli_call *call)
 		rc = import_online(&import, &job);
 	cli__resume_end();
 	cli__progress_clear(&import.progress);
-	if (rc < 0)
+	if (rc < 0) {
+		replace_tell(&import, &job);
 		resume_tell(&import, &job, rc);
+	}
 	if (rc == 0 || import.counts.imported > 0)
 		summary_print(&import, cli__now_ns());
 	for (size_t i = 0; i < REPORT_MEMBERS; i++)

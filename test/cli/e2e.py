@@ -249,6 +249,9 @@ class Imports(Case):
         self.assertEqual(pins(), {CID_A: "", CID_B: ""})
         self.fails(2, "empty", "import", *options, "--mode", "replace", self.path("none", b""))
         self.assertEqual(len(pins()), 2)
+        self.fails(2, "--mode replace removes every pin before the first line", "import", *options, "--mode", "replace",
+                   self.path("bad", f"{CID_C}\nno-cid\n{CID_A}\n".encode()))
+        self.assertEqual(set(pins()), {CID_C})
 
     def test_merge_and_replace(self):
         self.check_modes("--offline")
