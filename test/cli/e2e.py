@@ -587,6 +587,48 @@ class Daemon(Case):
         self.assertRegex(err, r"zpin\.yaml:\d+:\d+: node\.read_only: ")
 
 
+@unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+class Curl(Case):
+    """What curl sees, and that the calls of it which the documents show work as they stand."""
+
+    def setUp(self):
+        super().setUp()
+        self.node.start()
+        self.url = self.node.urls["REST API"]
+
+    def curl(self, *arguments, stdin=b""):
+        done = subprocess.run(["curl", "-sS", "--max-time", str(WAIT_SECONDS), *arguments], input=stdin,
+                              capture_output=True, check=True)
+        return done.stdout.decode()
+
+    def test_calls_of_the_documents(self):
+        os.symlink(ZPIN, self.path("zpin"))
+        self.ok("pin", "add", CID_A, "-m", "app=web")
+        lines = [line.lstrip(" $").partition("#")[0] for name in ("README.md", "docs/rest-api.md")
+                 for line in (REPOSITORY / name).read_text().splitlines() if line.startswith("    ") and "curl" in line]
+        self.assertGreaterEqual(len(lines), 3)
+        outputs = [subprocess.run(line.replace("127.0.0.1:9094", self.url.removeprefix("http://")), shell=True,
+                                  check=True, capture_output=True, text=True,
+                                  env=environment(PATH=f"{self.folder.name}:/usr/bin:/bin", ZPIN_API=self.url)).stdout
+                   for line in lines]
+        for line, output in zip(lines, outputs):
+            self.assertIn('{"pinned":1,"failed":0}' if "quiet" in line else CID_A, output, line)
+
+    def test_each_method(self):
+        self.assertEqual(json.loads(self.curl("-X", "POST", f"{self.url}/pins/{CID_A}?name=a%20b"))["name"], "a b")
+        self.assertEqual(json.loads(self.curl(f"{self.url}/allocations/{CID_A}"))["cid"], CID_A)
+        head = self.curl("-i", "-H", "TE: trailers", f"{self.url}/allocations")
+        self.assertRegex(head, r"(?is)^HTTP/1.1 200 .*\r\n\r\n\{.*\}\n.*X-Stream-Error: *\r\n")
+        many = "".join(cid_of(number) + "\n" for number in range(5000)).encode()
+        for option in (["-T", "-", "-X", "POST"], ["--data-binary", "@-", "-H", "Expect: 100-continue"]):
+            answer = self.curl(*option, f"{self.url}/pins?quiet=true", stdin=many)
+            self.assertEqual(json.loads(answer), {"pinned": 5000, "failed": 0})
+        self.assertEqual(json.loads(self.curl("-X", "DELETE", f"{self.url}/pins/{CID_A}"))["cid"], CID_A)
+        self.assertEqual(self.curl("-o", "/dev/null", "-w", "%{http_code}", f"{self.url}/allocations/{CID_A}"), "404")
+        self.assertEqual(self.curl("--unix-socket", str(self.node.socket), "-o", "/dev/null", "-w", "%{http_code}",
+                                   "http://localhost/health"), "204")
+
+
 class Accounts(Case):
     """With accounts, TCP asks who is there, on the management address as on the API's; the socket does
     not, and the metrics address never."""
