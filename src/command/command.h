@@ -32,6 +32,8 @@ struct zp_node_options {
 	uint64_t journal_bytes_max;  /* a checkpoint begins at this much journal */
 	uint32_t checkpoint_interval_seconds;
 	uint32_t expiry_interval_seconds; /* how often due pins are looked for; 0: never */
+	uint64_t scrub_bytes_per_second;  /* of the scrubber; 0: it reads on request only */
+	uint32_t scrub_interval_seconds;  /* from pass to pass; 0: on request only */
 	bool read_only; /* changes no file, for snapshots and nodes that were stopped or
 			 * killed: what only the journal has is replayed into memory.
 			 * Shares the lock with others that only read */
@@ -298,6 +300,37 @@ ZP_MUST_CHECK int zp_command_verify(struct zp_node *node,
     void (*damage)(void *context, const char *text), void *context,
     struct zp_verify_report *report_out, struct zp_err *err);
 
+/*
+ * Scrub: all files are read in the background, at a rate, and what is damaged is told as any other
+ * damage, until a later pass finds it whole. A start while a pass runs changes its rate (0: the
+ * node's own) and ends a pause; ZP_E_INVALID without any rate. A stop ends the pass under way, and
+ * returns when it has; the next begins in its time. A node that is opened read-only has none:
+ * ZP_E_READ_ONLY.
+ */
+ZP_MUST_CHECK int zp_command_scrub_start(
+    struct zp_node *node, uint64_t bytes_per_second, struct zp_err *err);
+ZP_MUST_CHECK int zp_command_scrub_pause(struct zp_node *node, struct zp_err *err);
+ZP_MUST_CHECK int zp_command_scrub_stop(struct zp_node *node, struct zp_err *err);
+
+struct zp_scrub_facts {
+	bool is_automatic; /* passes begin by themselves */
+	bool is_running;   /* paused or not */
+	bool is_paused;
+	uint64_t bytes_per_second;
+	uint32_t interval_seconds;
+	uint32_t shards;
+	uint32_t shards_done; /* of the pass under way */
+	uint64_t pass_bytes;  /* read by it, or by the last one, since the start of the node */
+	uint64_t bytes;       /* by all since then */
+	uint64_t passes;      /* that came to their end since then */
+	/* Since 1970; 0: none. Kept over restarts. */
+	int64_t begun_microseconds;      /* the pass under way, or that will go on */
+	int64_t last_begun_microseconds; /* the last whole one */
+	int64_t last_ended_microseconds;
+	int64_t next_microseconds; /* when the next begins by itself */
+};
+void zp_node_scrub_facts_get(struct zp_node *node, struct zp_scrub_facts *facts_out);
+
 struct zp_node_facts {
 	struct zp_engine_facts engines; /* summed over the shards */
 	struct zp_journal_facts journal;
@@ -311,8 +344,8 @@ struct zp_node_facts {
 	uint64_t commits; /* journal syncs that acknowledged something */
 	uint64_t expired;
 	uint64_t replayed_records; /* at start */
-	uint64_t
-	    damages; /* places that could not be read since the start, at most 1024 told apart */
+	uint64_t damages;          /* places known to be damaged, at most 1024 are told apart */
+	uint64_t damages_met;      /* since the start, those that were mended too */
 	uint64_t texts_cache_bytes;
 	uint64_t block_cache_bytes;
 	bool read_only;

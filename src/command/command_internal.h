@@ -4,7 +4,7 @@
  * Threads: the commit thread decides, journals and applies; the maintenance thread flushes, merges
  *          and looks for due pins. Callers only queue, wait and read.
  * Locks:   `queue.lock` and `upkeep_lock`; whoever holds upkeep_lock may take queue.lock, never the
- *          other way round. `origins_lock` and `damage.lock` are taken alone.
+ *          other way round. `origins_lock`, `damage.lock` and `scrub.lock` are taken alone.
  */
 #ifndef ZP_COMMAND_COMMAND_INTERNAL_H
 #define ZP_COMMAND_COMMAND_INTERNAL_H
@@ -100,11 +100,54 @@ struct command__upkeep {
 
 #define COMMAND__DAMAGES_COUNTED_MAX 1024u /* then no more are told apart */
 
+#define COMMAND__DAMAGE_NODE UINT32_MAX /* in place of a shard's index: the node's own files */
+
+struct command__damage_place {
+	uint32_t shard; /* index */
+	uint32_t round; /* when it was met last */
+	uint64_t hash;  /* of the text */
+	char *text;     /* owned */
+};
+
 struct command__damage {
 	struct zp_mutex lock;
+	uint32_t round; /* rises with each look at all files of a shard, or of the node */
 	uint32_t count;
-	uint64_t hashes[COMMAND__DAMAGES_COUNTED_MAX];
-	char texts[ZP_NODE_DAMAGES_MAX][ZP_ERR_TEXT_BYTES]; /* of the first ones */
+	uint64_t met; /* in all, those that were mended too */
+	struct command__damage_place places[COMMAND__DAMAGES_COUNTED_MAX];
+};
+
+/* ---- The scrubber (scrub.c, scrub_state.c) -------------------------------------------------- */
+
+/* What is kept over a restart; microseconds since 1970, 0: never. */
+struct command__scrub_state {
+	int64_t last_begun_us; /* the last pass that was whole */
+	int64_t last_ended_us;
+	int64_t begun_us;     /* the one under way, or cut by the end of the node; 0: none */
+	uint64_t first_shard; /* id: where it began */
+	uint64_t next_shard;  /* where it goes on */
+	uint64_t *damaged;    /* owned: ids of shards with damage; NULL: room is made when needed */
+	size_t damaged_count;
+};
+
+struct command__scrub {
+	struct zp_mutex
+	    lock; /* guards all but what is the thread's own; nothing else is taken in it */
+	struct zp_cond wake;
+	struct zp_cond ended; /* a pass */
+	bool stopping;
+	bool is_wanted; /* on request */
+	bool is_running;
+	bool is_paused;
+	bool end_wanted;  /* of the pass under way */
+	uint64_t rate;    /* bytes a second */
+	uint64_t next_ns; /* no read before */
+	uint64_t due_ns;  /* the next pass */
+	uint32_t shards_done;
+	uint64_t pass_bytes;
+	uint64_t bytes;
+	uint64_t passes;
+	struct command__scrub_state state; /* changed by the thread alone, times under the lock */
 };
 
 /* ---- For tests: another disk, other sizes (node.c) ------------------------------------------ */
@@ -135,9 +178,13 @@ struct zp_node {
 	struct zp_thread *upkeep_thread;
 	struct zp_mutex upkeep_lock;      /* one flush, merge, checkpoint, snapshot at a time */
 	_Atomic(uint32_t) upkeep_waiting; /* callers that want upkeep_lock: a merge gives way */
+	_Atomic(bool) upkeep_working;     /* someone has it */
 	_Atomic(bool) merge_stop; /* set under queue.lock; the engine looks at it between rows */
 	_Atomic(bool) merge_may_stop; /* the running one has not given way before */
 	_Atomic(bool) work_stop;      /* what was asked for and takes long ends early */
+
+	struct command__scrub scrub;
+	struct zp_thread *scrub_thread; /* NULL: none */
 
 	struct zp_mutex origins_lock;
 	struct command__damage damage;
@@ -169,6 +216,17 @@ void command__log(struct zp_node *node, int level, const char *format, ...)
  * and what to do. Returns rc.
  */
 int command__damage_note(struct zp_node *node, uint32_t shard, int rc, struct zp_err *err);
+/* The same for a file of the node itself, `text` naming it. */
+void command__damage_note_node(struct zp_node *node, const char *text);
+/* All files of a shard, or the node's own, are about to be read: what is met from now on is of this
+ * round. */
+uint32_t command__damage_round(struct zp_node *node);
+/* They were: what was not met in it is not there any more. */
+void command__damage_sweep(struct zp_node *node, uint32_t shard, uint32_t round);
+/* Whether something of the shard whose text has `name` is known to be damaged; and is not. */
+bool command__damage_has(struct zp_node *node, uint32_t shard, const char *name);
+void command__damage_forget(struct zp_node *node, uint32_t shard, const char *name);
+void command__damage_done(struct zp_node *node);
 /* Notes what opening the node found: shards that are suspended, files that could not be opened. */
 void command__damage_begin(struct zp_node *node);
 /* The same for a key whose answer said no more than that. */
@@ -307,6 +365,19 @@ void command__upkeep_stop(struct zp_node *node);
 void command__upkeep_poke(struct zp_node *node);  /* queue.lock not held */
 void command__upkeep_enter(struct zp_node *node); /* takes upkeep_lock; a merge gives way */
 void command__upkeep_leave(struct zp_node *node);
+
+/* ---- Scrub (scrub.c, scrub_state.c) --------------------------------------------------------- */
+
+void command__scrub_init(struct zp_node *node);
+void command__scrub_run(void *context); /* the scrub thread's loop */
+void command__scrub_stop(struct zp_node *node);
+
+void command__scrub_state_read(struct zp_node *node, struct command__scrub_state *state_out);
+void command__scrub_state_write(struct zp_node *node, const struct command__scrub_state *state);
+void command__scrub_state_encode(const struct command__scrub_state *state, struct zp_buf *file);
+ZP_MUST_CHECK int command__scrub_state_decode(
+    struct zp_slice file, struct command__scrub_state *state_out, struct zp_err *err);
+void command__scrub_state_done(struct command__scrub_state *state); /* NULL is allowed */
 
 void command__checkpoint_facts_set(struct zp_node *node);
 /* With upkeep_lock held. Nothing new since the last one: does nothing. */

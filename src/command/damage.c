@@ -1,29 +1,43 @@
 /*
- * damage.c - what could not be read since the node was opened, each place counted and named once.
+ * damage.c - what is known to be damaged, each place counted and named once.
  *
- * Flow: reads, lists, merges, verify → here → the log, and facts for who looks. Any thread.
+ * Flow: reads, lists, merges, verify, scrub → here → the log, and facts for who looks. Any thread.
  *
  * Files never change, so a damaged block is the same one however often it is met: its text tells it
- * from others.
+ * from others. Only the scrubber, which reads all files anew, forgets what it does not meet again.
  */
 #include "command/command_internal.h"
 
 /* Whether it is the first time; in it goes. With the lock held. */
 static bool
-is_new(struct command__damage *damage, const char *text)
+is_new(struct command__damage *damage, uint32_t shard, const char *text)
 {
 	uint64_t hash = zp_hash64(text, strlen(text), 0);
 
 	for (uint32_t i = 0; i < damage->count; i++) {
-		if (damage->hashes[i] == hash)
+		if (damage->places[i].hash == hash) {
+			damage->places[i].round = damage->round;
 			return false;
+		}
 	}
 	if (damage->count == COMMAND__DAMAGES_COUNTED_MAX)
 		return false;
-	if (damage->count < ZP_NODE_DAMAGES_MAX)
-		snprintf(damage->texts[damage->count], ZP_ERR_TEXT_BYTES, "%s", text);
-	damage->hashes[damage->count++] = hash;
+	damage->met++;
+	damage->places[damage->count++] = (struct command__damage_place){
+	    .shard = shard, .round = damage->round, .hash = hash, .text = zp_strdup(text)};
 	return true;
+}
+
+static void
+note(struct zp_node *node, uint32_t shard, const char *text)
+{
+	bool first;
+
+	zp_mutex_lock(&node->damage.lock);
+	first = is_new(&node->damage, shard, text);
+	zp_mutex_unlock(&node->damage.lock);
+	if (first)
+		command__log(node, 3, "%s", text);
 }
 
 /* Where the whole shard could not be opened, the file that a read missed says nothing. */
@@ -46,20 +60,99 @@ int
 command__damage_note(struct zp_node *node, uint32_t shard, int rc, struct zp_err *err)
 {
 	struct zp_err why = {0};
-	bool first;
 
 	if (rc != ZP_E_CORRUPT && rc != ZP_E_IO)
 		return rc;
 	rc = shard_name(node, shard, rc, err != NULL ? err->text : "damaged", &why);
-	zp_mutex_lock(&node->damage.lock);
-	first = is_new(&node->damage, why.text);
-	zp_mutex_unlock(&node->damage.lock);
-	if (first)
-		command__log(node, 3, "%s", why.text);
+	note(node, shard, why.text);
 	if (err != NULL)
 		*err = why;
 	return rc;
 }
+
+void
+command__damage_note_node(struct zp_node *node, const char *text)
+{
+	struct zp_err why = {0};
+	const char *advice = strncmp(text, "journal-", 8) == 0 || strncmp(text, "mark", 4) == 0
+				 ? "the running node has what it says: do not stop it before `zpin "
+				   "checkpoint` has succeeded twice"
+				 : "restore the file from a snapshot or copy";
+
+	zp_ignore(zp_fail(&why, ZP_E_CORRUPT, "%s: %s", text, advice)); /* its text */
+	note(node, COMMAND__DAMAGE_NODE, why.text);
+}
+
+/* ---- What was mended ------------------------------------------------------------------------ */
+
+uint32_t
+command__damage_round(struct zp_node *node)
+{
+	uint32_t round;
+
+	zp_mutex_lock(&node->damage.lock);
+	round = ++node->damage.round;
+	zp_mutex_unlock(&node->damage.lock);
+	return round;
+}
+
+/* Those of the shard that were not met since `round` and whose text has `name`. Their order stays.
+ */
+static void
+places_remove(struct zp_node *node, uint32_t shard, uint32_t round, const char *name)
+{
+	struct command__damage *damage = &node->damage;
+	uint32_t kept = 0;
+
+	zp_mutex_lock(&damage->lock);
+	for (uint32_t i = 0; i < damage->count; i++) {
+		struct command__damage_place *place = &damage->places[i];
+
+		if (place->shard == shard && place->round < round &&
+		    strstr(place->text, name) != NULL)
+			zp_free(place->text);
+		else
+			damage->places[kept++] = *place;
+	}
+	damage->count = kept;
+	zp_mutex_unlock(&damage->lock);
+}
+
+void
+command__damage_sweep(struct zp_node *node, uint32_t shard, uint32_t round)
+{
+	places_remove(node, shard, round, "");
+}
+
+void
+command__damage_forget(struct zp_node *node, uint32_t shard, const char *name)
+{
+	places_remove(node, shard, UINT32_MAX, name);
+}
+
+bool
+command__damage_has(struct zp_node *node, uint32_t shard, const char *name)
+{
+	struct command__damage *damage = &node->damage;
+	bool has = false;
+
+	zp_mutex_lock(&damage->lock);
+	for (uint32_t i = 0; !has && i < damage->count; i++)
+		has = damage->places[i].shard == shard &&
+		      strstr(damage->places[i].text, name) != NULL;
+	zp_mutex_unlock(&damage->lock);
+	return has;
+}
+
+void
+command__damage_done(struct zp_node *node)
+{
+	for (uint32_t i = 0; i < node->damage.count; i++)
+		zp_free(node->damage.places[i].text);
+	node->damage.count = 0;
+}
+
+/* ---- Opening and looking -------------------------------------------------------------------- */
 
 struct beginning {
 	struct zp_node *node;
@@ -98,7 +191,8 @@ zp_node_damages_get(struct zp_node *node, char (*texts_out)[ZP_ERR_TEXT_BYTES])
 
 	zp_mutex_lock(&damage->lock);
 	count = damage->count < ZP_NODE_DAMAGES_MAX ? damage->count : ZP_NODE_DAMAGES_MAX;
-	memcpy(texts_out, damage->texts, count * sizeof(texts_out[0]));
+	for (uint32_t i = 0; i < count; i++)
+		snprintf(texts_out[i], ZP_ERR_TEXT_BYTES, "%s", damage->places[i].text);
 	zp_mutex_unlock(&damage->lock);
 	return count;
 }

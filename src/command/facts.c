@@ -52,6 +52,7 @@ zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 	zp_journal_facts_get(node->journal, &facts_out->journal);
 	zp_mutex_lock(&node->damage.lock);
 	facts_out->damages = node->damage.count;
+	facts_out->damages_met = node->damage.met;
 	zp_mutex_unlock(&node->damage.lock);
 	zp_mutex_lock(&node->queue.lock);
 	facts_out->writes_waiting = node->queue.writes;

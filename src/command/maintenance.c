@@ -65,11 +65,13 @@ command__upkeep_enter(struct zp_node *node)
 	zp_mutex_unlock(&node->queue.lock);
 	zp_mutex_lock(&node->upkeep_lock);
 	node->upkeep_waiting--;
+	node->upkeep_working = true;
 }
 
 void
 command__upkeep_leave(struct zp_node *node)
 {
+	node->upkeep_working = false;
 	zp_mutex_unlock(&node->upkeep_lock);
 }
 
@@ -138,6 +140,7 @@ merge_shard(struct zp_node *node, uint32_t index)
 	int rc;
 
 	zp_mutex_lock(&node->upkeep_lock);
+	node->upkeep_working = true;
 	zp_mutex_lock(&node->queue.lock);
 	node->merge_stop = node->upkeep.stopping || (!*gave_way && node->upkeep_waiting > 0);
 	node->merge_may_stop = !*gave_way;
@@ -145,6 +148,7 @@ merge_shard(struct zp_node *node, uint32_t index)
 	rc = zp_engine_merge(
 	    zp_shards_engine(node->shards, index), &node->merge_stop, &merged, &err);
 	node->merge_may_stop = false;
+	node->upkeep_working = false;
 	zp_mutex_unlock(&node->upkeep_lock);
 	*gave_way = rc == ZP_E_STOPPING;
 	zp_ignore(command__damage_note(node, index, rc, &err)); /* counted; it is the same rc */

@@ -262,7 +262,10 @@ threads_start(struct zp_node *node, struct zp_err *err)
 		node->queue.has_consumer = false;
 		return rc;
 	}
-	return zp_thread_start("zpin-upkeep", command__upkeep_run, node, &node->upkeep_thread, err);
+	rc = zp_thread_start("zpin-upkeep", command__upkeep_run, node, &node->upkeep_thread, err);
+	if (rc < 0 || node->options.offline)
+		return rc;
+	return zp_thread_start("zpin-scrub", command__scrub_run, node, &node->scrub_thread, err);
 }
 
 static struct zp_node *
@@ -288,6 +291,9 @@ node_new(const struct zp_node_options *options)
 	zp_mutex_init(&node->upkeep_lock);
 	zp_mutex_init(&node->origins_lock);
 	zp_mutex_init(&node->damage.lock);
+	zp_mutex_init(&node->scrub.lock);
+	zp_cond_init(&node->scrub.wake);
+	zp_cond_init(&node->scrub.ended);
 	return node;
 }
 
@@ -306,6 +312,11 @@ node_free(struct zp_node *node)
 	zp_mutex_done(&node->upkeep_lock);
 	zp_mutex_done(&node->origins_lock);
 	zp_mutex_done(&node->damage.lock);
+	zp_mutex_done(&node->scrub.lock);
+	zp_cond_done(&node->scrub.wake);
+	zp_cond_done(&node->scrub.ended);
+	command__scrub_state_done(&node->scrub.state);
+	command__damage_done(node);
 	zp_free(node->root);
 	zp_free(node);
 }
@@ -364,6 +375,7 @@ command__node_open(const struct zp_node_options *options, const struct command__
 	command__damage_begin(node);
 	command__commit_init(node);
 	command__upkeep_init(node);
+	command__scrub_init(node);
 	command__checkpoint_facts_set(node);
 	rc = threads_start(node, err);
 	if (rc < 0) {
@@ -389,6 +401,7 @@ zp_node_close(struct zp_node *node)
 
 	if (node == NULL)
 		return;
+	command__scrub_stop(node);
 	/* The maintenance thread stays until the queue is empty: writes may wait for memory. */
 	zp_mutex_lock(&node->queue.lock);
 	node->queue.stopping = true;
@@ -397,6 +410,7 @@ zp_node_close(struct zp_node *node)
 	zp_thread_join(node->commit_thread);
 	command__upkeep_stop(node);
 	zp_thread_join(node->upkeep_thread);
+	zp_thread_join(node->scrub_thread); /* it may have waited for either */
 	/* What a failed checkpoint costs is a longer start: the journal has everything. */
 	if (!node->options.read_only && !node->is_broken && command__checkpoint(node, &err) < 0)
 		command__log(node, 3, "at the stop: %s", err.text);

@@ -175,6 +175,28 @@ struct zp_verify_report {
 	uint64_t damages; /* told one by one */
 };
 
+struct zp_scrub_report {
+	uint64_t files; /* that are whole */
+	uint64_t bytes; /* read */
+	uint64_t damages;
+};
+
+/*
+ * Any thread. Reads every file of the shard by its name, what is live and what an older manifest
+ * still names: manifests, tables, and segments, whose whole content must be what the name says.
+ * Damage is told to `check` (not NULL) with file, block and keys, and the scrub goes on; the answer
+ * is what ended it, or an error of the directory itself. `whole` (may be NULL, called with
+ * check->context) is told each file that is whole. Reads no cache and fills none. Of a shard that
+ * is suspended nothing is read.
+ */
+ZP_MUST_CHECK int zp_engine_scrub(struct zp_engine *engine, const struct zp_check *check,
+    void (*whole)(void *context, const char *name), struct zp_scrub_report *report_out,
+    struct zp_err *err);
+
+/* Maintenance. A live segment's file was put back where it was damaged or missing: opens it anew,
+ * and reads go by it from now on. ZP_E_NOT_FOUND when no run has that file. */
+ZP_MUST_CHECK int zp_engine_reopen(struct zp_engine *engine, const char *name, struct zp_err *err);
+
 /* Tells each segment that could not be opened, in the words of a read that misses it. None of a
  * shard that is suspended. */
 void zp_engine_unopened(

@@ -79,6 +79,10 @@ void version__release(struct version *version); /* NULL is allowed */
 ZP_MUST_CHECK int version__open(struct zp_engine *engine, struct manifest *manifest,
     const struct version *old, struct version **version_out, struct zp_err *err);
 
+/* Where the manifest names that file: its run, and which of that run's segments. */
+bool version__find(const struct version *version, const struct segment_name *name, size_t *run_out,
+    size_t *at_out);
+
 /* A view that holds its parts; active and frozen may be NULL. */
 struct zp_view *view__new(struct zp_engine *engine, struct version *version,
     struct memtable *active, struct memtable *frozen);
@@ -94,6 +98,11 @@ void view__change(struct zp_engine *engine, struct version *version, bool freeze
 
 /* The present version, held. */
 struct version *engine__version_get(struct zp_engine *engine);
+
+/* Calls for the name of every segment and tables file of a manifest. */
+ZP_MUST_CHECK int engine__manifest_files(const struct manifest *manifest,
+    int (*each)(void *context, const char *name, struct zp_err *err), void *context,
+    struct zp_err *err);
 
 /* Writes `manifest` (moved in, number set here) and makes it the present version. `drop_frozen`: its rows
  * are in the files now. */

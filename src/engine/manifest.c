@@ -572,6 +572,25 @@ manifest__tables_name_format(const struct segment_name *content, char *text)
 }
 
 bool
+manifest__tables_name_parse(const char *text, struct segment_name *content_out)
+{
+	char half[17] = {0}, again[ZP_FILE_NAME_MAX];
+	struct segment_name content;
+
+	if (strlen(text) != 36)
+		return false;
+	memcpy(half, text, 16);
+	content.high = strtoull(half, NULL, 16);
+	memcpy(half, text + 16, 16);
+	content.low = strtoull(half, NULL, 16);
+	manifest__tables_name_format(&content, again);
+	if (strcmp(text, again) != 0)
+		return false;
+	*content_out = content;
+	return true;
+}
+
+bool
 manifest__name_parse(const char *text, uint64_t *number_out)
 {
 	char again[ZP_FILE_NAME_MAX];

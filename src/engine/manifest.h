@@ -88,5 +88,6 @@ bool manifest__name_parse(const char *text, uint64_t *number_out);
 
 /* "<32 hex>.tab", the name of a tables file by its content. */
 void manifest__tables_name_format(const struct segment_name *content, char *text);
+bool manifest__tables_name_parse(const char *text, struct segment_name *content_out);
 
 #endif

@@ -191,7 +191,10 @@ bool segment__has_filter(enum zp_family family);
 
 /* "<32 hex>.seg" for a name, and back (false when it is not one). `text` has ZP_FILE_NAME_MAX bytes. */
 void segment__name_format(const struct segment_name *name, char *text);
-/* Makes the error for a read of a segment that could not be opened. */
+/* Makes the error for a fault of the whole file: names it and all keys that it has. */
+int segment__file_fault(
+    enum zp_family family, const struct segment_info *info, const char *fault, struct zp_err *err);
+/* The same for a read of a segment that could not be opened. */
 int segment__unopened_fault(
     enum zp_family family, const struct segment_info *info, struct zp_err *err);
 bool segment__name_parse(const char *text, struct segment_name *name_out);

@@ -134,7 +134,8 @@ segment__block_fault(
 }
 
 int
-segment__unopened_fault(enum zp_family family, const struct segment_info *info, struct zp_err *err)
+segment__file_fault(
+    enum zp_family family, const struct segment_info *info, const char *fault, struct zp_err *err)
 {
 	struct range range = info_range(info);
 	ZP_AUTO_BUF(keys, PLACE_BYTES);
@@ -144,7 +145,12 @@ segment__unopened_fault(enum zp_family family, const struct segment_info *info, 
 		return ZP_E_CORRUPT;
 	segment__name_format(&info->name, name);
 	range_append(family, &range, &keys);
-	return zp_fail(err, ZP_E_CORRUPT,
-	    "segment %s (%.*s): missing or damaged: it could not be opened", name, (int)keys.length,
-	    (const char *)keys.data);
+	return zp_fail(err, ZP_E_CORRUPT, "segment %s (%.*s): %s", name, (int)keys.length,
+	    (const char *)keys.data, fault);
+}
+
+int
+segment__unopened_fault(enum zp_family family, const struct segment_info *info, struct zp_err *err)
+{
+	return segment__file_fault(family, info, "missing or damaged: it could not be opened", err);
 }

@@ -73,9 +73,8 @@ found_compare(const void *left, const void *right)
 	return strcmp(a->name, b->name);
 }
 
-/* Calls for the name of every segment and tables file of a manifest. */
-static int
-manifest_files(const struct manifest *manifest,
+int
+engine__manifest_files(const struct manifest *manifest,
     int (*each)(void *context, const char *name, struct zp_err *err), void *context,
     struct zp_err *err)
 {
@@ -125,7 +124,7 @@ files_keep(struct zp_engine *engine, struct collecting *collecting, struct zp_er
 		if (rc == ZP_OK)
 			rc = manifest__decode(zp_buf_slice(&file), &manifest, err);
 		if (rc == ZP_OK)
-			rc = manifest_files(&manifest, file_keep, collecting, err);
+			rc = engine__manifest_files(&manifest, file_keep, collecting, err);
 		manifest__done(&manifest);
 		if (rc < 0)
 			return zp_wrap(err, rc, "no file is removed while %s cannot be read", name);
@@ -292,7 +291,7 @@ zp_engine_files(struct zp_engine *engine,
 	manifest__name_format(version->manifest.number, name);
 	rc = each(context, name, err);
 	if (rc == ZP_OK)
-		rc = manifest_files(&version->manifest, each, context, err);
+		rc = engine__manifest_files(&version->manifest, each, context, err);
 	version__release(version);
 	return rc;
 }

@@ -31,20 +31,34 @@ version__release(struct version *version)
 	zp_free(version);
 }
 
+bool
+version__find(
+    const struct version *version, const struct segment_name *name, size_t *run_out, size_t *at_out)
+{
+	for (size_t i = 0; i < version->manifest.run_count; i++) {
+		const struct manifest_run *run = &version->manifest.runs[i];
+
+		for (size_t j = 0; j < run->segment_count; j++) {
+			if (run->segments[j].name.low != name->low ||
+			    run->segments[j].name.high != name->high)
+				continue;
+			*run_out = i;
+			*at_out = j;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Where the version has that file open (NULL in it: damaged), or NULL. */
 static struct segment **
 version_find(const struct version *version, const struct segment_name *name)
 {
-	for (size_t i = 0; version != NULL && i < version->manifest.run_count; i++) {
-		const struct manifest_run *run = &version->manifest.runs[i];
+	size_t run, at;
 
-		for (size_t j = 0; j < run->segment_count; j++) {
-			if (run->segments[j].name.low == name->low &&
-			    run->segments[j].name.high == name->high)
-				return &version->runs[i][j];
-		}
-	}
-	return NULL;
+	if (version == NULL || !version__find(version, name, &run, &at))
+		return NULL;
+	return &version->runs[run][at];
 }
 
 /* What the manifest says of a segment must be what its file says. */
@@ -244,6 +258,57 @@ engine__publish(struct zp_engine *engine, struct manifest *manifest, bool drop_f
 	version__release(old);
 	manifest__done(manifest);
 	return rc < 0 ? zp_wrap(err, rc, "%s", name) : ZP_OK;
+}
+
+/* The same manifest, with the file opened anew; the others stay as they are. */
+static int
+version_reopen(struct zp_engine *engine, const struct version *old, const struct segment_name *name,
+    struct version **version_out, struct zp_err *err)
+{
+	struct segment *segment;
+	struct version *version;
+	struct manifest manifest;
+	size_t run, at;
+	int rc;
+
+	if (!version__find(old, name, &run, &at))
+		return zp_fail(err, ZP_E_NOT_FOUND, "no run has the file now");
+	manifest__next(&old->manifest, &manifest);
+	manifest.number = old->manifest.number;
+	manifest.checksum = old->manifest.checksum;
+	rc = version__open(engine, &manifest, old, &version, err);
+	if (rc < 0)
+		return rc;
+	rc = segment_open(engine, &version->manifest.runs[run].segments[at],
+	    version->manifest.runs[run].family, &segment, err);
+	if (rc < 0) {
+		version__release(version);
+		return rc;
+	}
+	segment__release(version->runs[run][at]);
+	version->runs[run][at] = segment;
+	*version_out = version;
+	return ZP_OK;
+}
+
+int
+zp_engine_reopen(struct zp_engine *engine, const char *name, struct zp_err *err)
+{
+	struct segment_name said;
+	struct version *old, *version;
+	int rc;
+
+	if (!segment__name_parse(name, &said))
+		return zp_fail(err, ZP_E_NOT_FOUND, "%s is not held open", name);
+	old = engine__version_get(engine);
+	rc = version_reopen(engine, old, &said, &version, err);
+	version__release(old);
+	if (rc < 0)
+		return rc;
+	view__change(engine, version, false, false);
+	version__release(version);
+	engine->expire_floor = 0; /* due pins that could not be read are looked for again */
+	return ZP_OK;
 }
 
 void

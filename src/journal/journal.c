@@ -306,21 +306,28 @@ zp_journal_seal(struct zp_journal *journal, int64_t now_microseconds, struct zp_
 /* ---- Trimming ------------------------------------------------------------------------------- */
 
 int
+zp_journal_file_end(struct zp_journal *journal, struct zp_err *err)
+{
+	int rc = writable_check(journal, err);
+
+	/* An empty file can't keep a seal. */
+	if (rc < 0 || journal->gathered.length != 0 || journal->log == NULL ||
+	    journal->chain.is_sealed ||
+	    journal->files[journal->files_count - 1].bytes <= JOURNAL_HEADER_BYTES)
+		return rc;
+	return file_begin(journal, err);
+}
+
+int
 zp_journal_trim(struct zp_journal *journal, uint64_t number, struct zp_err *err)
 {
 	int rc = writable_check(journal, err);
 
+	/* When all of it may go, an empty file takes the last one's place and keeps the chain. */
+	if (rc == 0 && number >= journal->committed.number)
+		rc = zp_journal_file_end(journal, err);
 	if (rc < 0)
 		return rc;
-	/* When all of it may go, an empty file takes the last one's place and keeps the chain. It
-	 * can't keep a seal. */
-	if (number >= journal->committed.number && journal->gathered.length == 0 &&
-	    journal->log != NULL && !journal->chain.is_sealed &&
-	    journal->files[journal->files_count - 1].bytes > JOURNAL_HEADER_BYTES) {
-		rc = file_begin(journal, err);
-		if (rc < 0)
-			return rc;
-	}
 	while (journal->files_count > 1 && journal->files[1].first_batch - 1 <= number) {
 		char name[JOURNAL_NAME_BYTES];
 

@@ -19,6 +19,7 @@
 #define ZP_JOURNAL_JOURNAL_H
 
 #include "base/base.h"
+#include "base/check.h"
 #include "store/store.h"
 
 struct zp_journal;
@@ -156,6 +157,28 @@ ZP_MUST_CHECK int zp_journal_reader_open(struct zp_journal *journal, uint64_t fr
 ZP_MUST_CHECK int zp_journal_reader_next(struct zp_journal_reader *reader,
     struct zp_journal_batch *batch_out, struct zp_err *err);
 void zp_journal_reader_close(struct zp_journal_reader *reader);
+
+/* ---- Reading it again ------------------------------------------------------------------------ */
+
+struct zp_journal_checked {
+	uint64_t batches; /* whole ones */
+	uint64_t bytes;
+	uint64_t damages; /* told to `check` one by one; one of each file at most */
+};
+
+/*
+ * Any thread, beside the writer. Reads every committed batch of every file from the disk, and the
+ * mark. Damage is told to `check` with file, batch and offset, and the check goes on with the next
+ * file; the answer is what ended it. `each` (NULL: nothing more; called with check->context) looks
+ * at each batch; its error is damage.
+ */
+ZP_MUST_CHECK int zp_journal_check(struct zp_journal *journal, const struct zp_check *check,
+    int (*each)(void *context, const struct zp_journal_batch *batch, struct zp_err *err),
+    struct zp_journal_checked *checked_out, struct zp_err *err);
+
+/* What is appended next goes into a new file, so that the present one can be trimmed as soon as
+ * nothing needs it. For the owner, with nothing gathered. */
+ZP_MUST_CHECK int zp_journal_file_end(struct zp_journal *journal, struct zp_err *err);
 
 /* ---- A journal that does not open ------------------------------------------------------------ */
 

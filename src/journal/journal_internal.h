@@ -8,6 +8,7 @@
  *   journal.c  append, commit, new file, trim, seal
  *   reader.c   reads beside the writer
  *   salvage.c  what a damaged journal still has
+ *   check.c    reads all of it again
  *
  * Threads: `lock` guards what readers see (marked "shared"); the rest is the owner's.
  */
@@ -193,6 +194,8 @@ ZP_MUST_CHECK int journal__files_list(struct zp_store *store, struct journal_fil
  * journal's. */
 ZP_MUST_CHECK int journal__mark_read(struct zp_journal *journal, struct journal_mark *mark_out,
     struct zp_err *err);
+/* Whether a start would find it whole. Any thread; a slot may be written meanwhile. */
+ZP_MUST_CHECK int journal__mark_look(const struct zp_journal *journal, struct zp_err *err);
 /* Opens it, made anew where it is not (usably) there, and moves it to what is committed. */
 ZP_MUST_CHECK int journal__mark_open(struct zp_journal *journal, bool is_there, struct zp_err *err);
 /* What is committed now was acknowledged, or is about to be. */

@@ -95,6 +95,26 @@ journal__mark_read(struct zp_journal *journal, struct journal_mark *mark_out, st
 	return 0;
 }
 
+int
+journal__mark_look(const struct zp_journal *journal, struct zp_err *err)
+{
+	ZP_AUTO_BUF(file, MARK_BYTES);
+	struct journal_mark mark;
+	int rc = zp_store_read_all(journal->store, JOURNAL_MARK_NAME, MARK_BYTES, &file, err);
+
+	if (rc == 0 && file.length != MARK_BYTES)
+		rc = zp_fail(err, ZP_E_CORRUPT, "%s has a wrong length", JOURNAL_MARK_NAME);
+	if (rc < 0)
+		return rc;
+	for (unsigned slot = 0; slot < SLOTS; slot++) {
+		rc = slot_decode(
+		    &journal->identity, file.data + slot * SLOT_DISTANCE, slot, &mark, err);
+		if (rc == 0)
+			break;
+	}
+	return rc;
+}
+
 static int
 mark_create(struct zp_journal *journal, struct zp_err *err)
 {

@@ -254,6 +254,11 @@ ZP_MUST_CHECK int zp_shards_renew(struct zp_shards *shards, uint32_t index, stru
 ZP_MUST_CHECK int zp_shards_renewed_end(
     struct zp_shards *shards, uint32_t index, uint64_t epoch, uint64_t batch, struct zp_err *err);
 
+/* Maintenance: reads both kept checkpoints, the map and its copy again. Damage is told to `check`,
+ * whose step is asked once. */
+ZP_MUST_CHECK int zp_shards_records_check(
+    struct zp_shards *shards, const struct zp_check *check, struct zp_err *err);
+
 /* After a shard's files were rolled back or restored: it counts as having everything up to `batch`
  * with one incarnation more, and the map says so too. Maintenance, without writers. */
 ZP_MUST_CHECK int zp_shards_incarnation_raise(
