@@ -15,6 +15,7 @@
 #define ANSWER_BYTES_MAX (1u << 20)
 #define DAMAGES_SHOWN_MAX 1000u
 #define JOB_ARGUMENTS 2u
+#define SCRUB_RATE_MAX (UINT64_C(1) << 40)
 
 struct zp_manage {
 	struct zp_manage_options options;
@@ -173,6 +174,104 @@ health_answer(struct zp_manage *manage, struct zp_http_request *request)
 		damage_answer(manage, request, &facts);
 	else
 		zp_http_answer(request, 204, (struct zp_slice){0});
+}
+
+/* ---- Scrub ----------------------------------------------------------------------------------- */
+
+/* A time or null. */
+static void
+put_time(struct zp_buf *body, const char *name, int64_t microseconds)
+{
+	zp_json_put_name(body, name);
+	if (microseconds == 0) {
+		zp_buf_append_text(body, "null");
+		return;
+	}
+	zp_buf_append_byte(body, '"');
+	zp_time_format(microseconds / 1000000, 0, body);
+	zp_buf_append_byte(body, '"');
+}
+
+static void
+scrub_answer(struct zp_manage *manage, struct zp_http_request *request)
+{
+	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
+	struct zp_scrub_facts scrub;
+	struct zp_node_facts facts;
+
+	zp_node_scrub_facts_get(manage->options.node, &scrub);
+	zp_node_facts_get(manage->options.node, &facts);
+	zp_buf_append_byte(&body, '{');
+	put_text(&body, "state",
+	    scrub.is_paused      ? "paused"
+	    : scrub.is_running   ? "running"
+	    : scrub.is_automatic ? "waiting"
+				 : "off");
+	put_u64(&body, "rate", scrub.bytes_per_second);
+	put_u64(&body, "every_seconds", scrub.interval_seconds);
+	put_u64(&body, "shards", scrub.shards);
+	put_u64(&body, "shards_done", scrub.shards_done);
+	put_u64(&body, "bytes", scrub.pass_bytes);
+	put_u64(&body, "bytes_total", scrub.bytes);
+	put_time(&body, "began", scrub.begun_microseconds);
+	put_time(&body, "last_began", scrub.last_begun_microseconds);
+	put_time(&body, "last_ended", scrub.last_ended_microseconds);
+	put_time(&body, "next", scrub.next_microseconds);
+	put_damage(manage, &facts, &body);
+	zp_buf_append_byte(&body, '}');
+	answer_json(request, 200, &body);
+}
+
+static int
+rate_take(struct zp_http_request *request, uint64_t *rate_out, struct zp_err *err)
+{
+	struct zp_slice text;
+	uint64_t rate = 0;
+
+	if (!zp_http_query_get(request, "rate", &text))
+		return ZP_OK;
+	for (size_t i = 0; i < text.length; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9' || rate > SCRUB_RATE_MAX)
+			rate = SCRUB_RATE_MAX + 1;
+		else
+			rate = rate * 10 + (uint64_t)(text.data[i] - '0');
+	}
+	if (rate == 0 || rate > SCRUB_RATE_MAX)
+		return zp_fail(err, ZP_E_INVALID, "rate is a number of bytes a second, 1 to %llu",
+		    (unsigned long long)SCRUB_RATE_MAX);
+	*rate_out = rate;
+	return ZP_OK;
+}
+
+/* What it comes to is in the answer of GET /scrub, which is given. */
+static void
+scrub_act(struct zp_manage *manage, struct zp_http_request *request)
+{
+	struct zp_node *node = manage->options.node;
+	struct zp_slice what = {0};
+	struct zp_err err = {0};
+	uint64_t rate = 0;
+	int rc = ZP_OK;
+
+	if (!zp_http_query_get(request, "do", &what))
+		what = (struct zp_slice){0};
+	if (zp_slice_is(what, "start")) {
+		rc = rate_take(request, &rate, &err);
+		if (rc == ZP_OK)
+			rc = zp_command_scrub_start(node, rate, &err);
+	} else if (zp_slice_is(what, "pause")) {
+		rc = zp_command_scrub_pause(node, &err);
+	} else if (zp_slice_is(what, "stop")) {
+		rc = zp_command_scrub_stop(node, &err);
+	} else {
+		rc = zp_fail(&err, ZP_E_INVALID, "say do=start, do=pause or do=stop");
+	}
+	if (rc == ZP_OK) {
+		scrub_answer(manage, request);
+		return;
+	}
+	zp_http_answer_header_text(request, API_ERROR_HEADER, zp_err_name(rc));
+	answer_error(request, (unsigned)zp_err_http_status(rc), err.text);
 }
 
 static void
@@ -416,6 +515,8 @@ static const struct manage_route {
     {ZP_HTTP_GET, "/metrics", metrics_answer, NULL, {NULL}},
     {ZP_HTTP_GET, "/health", health_answer, NULL, {NULL}},
     {ZP_HTTP_GET, "/info", info_answer, NULL, {NULL}},
+    {ZP_HTTP_GET, "/scrub", scrub_answer, NULL, {NULL}},
+    {ZP_HTTP_POST, "/scrub", scrub_act, NULL, {NULL}},
     {ZP_HTTP_POST, "/read-only", read_only_set, NULL, {NULL}},
     {ZP_HTTP_POST, "/checkpoint", NULL, checkpoint_run, {NULL}},
     {ZP_HTTP_POST, "/settle", NULL, settle_run, {NULL}},

@@ -63,7 +63,11 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	zp_metric_gauge(page, "zpin_damaged_segments", "Segments that could not be opened.",
 	    engines->damaged_segments);
 	zp_metric_counter(page, "zpin_damaged_blocks_total",
-	    "Blocks and files that a read, list, merge or verify since the start found damaged.",
+	    "Blocks and files that a read, list, merge, verify or scrub since the start found "
+	    "damaged.",
+	    facts->damages_met);
+	zp_metric_gauge(page, "zpin_damaged_places",
+	    "Blocks, files and shards that are known to be damaged and not mended yet.",
 	    facts->damages);
 	zp_metric_gauge(page, "zpin_segment_bytes", "Bytes of live segments.", engines->disk_bytes);
 	zp_metric_gauge(page, "zpin_memtable_bytes", "Memory of rows not yet in files.",
@@ -105,6 +109,25 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	    facts->checkpoint_batch);
 	zp_metric_gauge(page, "zpin_checkpoint_timestamp_seconds", "When it was written.",
 	    (uint64_t)(facts->checkpoint_time_microseconds / 1000000));
+}
+
+static void
+scrub_names(struct zp_node *node, struct zp_buf *page)
+{
+	struct zp_scrub_facts scrub;
+
+	zp_node_scrub_facts_get(node, &scrub);
+	zp_metric_gauge(page, "zpin_scrub_running", "1 while all files are being read and checked.",
+	    scrub.is_running && !scrub.is_paused);
+	zp_metric_counter(
+	    page, "zpin_scrub_bytes_total", "Bytes that scrubs have read.", scrub.bytes);
+	zp_metric_counter(
+	    page, "zpin_scrub_passes_total", "Scrubs that read everything.", scrub.passes);
+	zp_metric_gauge(page, "zpin_scrub_shards_done",
+	    "Shards that the scrub under way has been through.", scrub.shards_done);
+	zp_metric_gauge(page, "zpin_scrub_last_timestamp_seconds",
+	    "When the last scrub that read everything ended; 0 never.",
+	    (uint64_t)(scrub.last_ended_microseconds / 1000000));
 }
 
 static void
@@ -150,6 +173,7 @@ api__metrics_page(const struct zp_manage_options *sources, struct zp_buf *page)
 	snprintf(label, sizeof(label), "version=\"%s\"", sources->version);
 	zp_metric_u64(page, "zpin_info", label, 1);
 	engine_names(&facts, page);
+	scrub_names(sources->node, page);
 	http_names(sources->server, page);
 	zp_metric_process(page);
 }

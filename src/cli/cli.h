@@ -15,14 +15,13 @@
  * map=OLD:NEW (repeated), origin (names the input) and lines_done (which to pass over). Answers
  * NDJSON while it reads: {"lines", "lines_done", "imported", "skipped"} now and then, {"bad_line":
  * n, "error": why} for a line skipped, and last
- *                      {"done": true, …} or {"error": why, "error_code": name in err.def, "line": n,
- * …}.
- *   GET /import        query origin: {"lines_done": n}, how far that input is in the journal.
+ *                      {"done": true, …} or {"error": why, "error_code": name in err.def, "line":
+ * n, …}. GET /import        query origin: {"lines_done": n}, how far that input is in the journal.
  *   GET /export        NDJSON, a pin a line, as `ipfs-cluster-service state export` writes it.
- *   GET /info, /metrics; POST /verify, /checkpoint, /seal, /snapshot?name=, /peers/move?from=&to=  of the
- *                      management address, or of the Unix socket, which has the API too.
- *   X-Zpin-Error       of failures: the name in err.def, from which the exit code comes. With
- *                      X-Stream-Error, CORRUPT means that all was listed which can be read.
+ *   GET /info, /metrics, /scrub; POST /scrub?do=&rate=, /verify, /checkpoint, /seal,
+ * /snapshot?name=, /peers/move?from=&to=  of the management address, or of the Unix socket, which
+ * has the API too. X-Zpin-Error       of failures: the name in err.def, from which the exit code
+ * comes. With X-Stream-Error, CORRUPT means that all was listed which can be read.
  */
 #ifndef ZP_CLI_CLI_H
 #define ZP_CLI_CLI_H

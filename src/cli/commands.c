@@ -122,6 +122,12 @@ static const struct cli_option verify_options[] = {
     OPTION_END,
 };
 
+static const struct cli_option scrub_start_options[] = {
+    {"rate", 0, CLI_TEXT, false, "SIZE", NULL, NULL,
+	"read so many bytes a second, as 64MiB (scrub.rate of the config)"},
+    OPTION_END,
+};
+
 static const struct cli_option repair_options[] = {
     {"accept-loss", 0, CLI_FLAG, false, NULL, NULL, NULL,
 	"go on without the writes, or the shard, that are damaged or missing"},
@@ -221,6 +227,21 @@ const struct cli_command cli__commands[] = {
 	"is damaged is listed, and the exit status is then 4.",
 	verify_options, "zpin verify\nzpin verify --offline --config ./zpin-data/zpin.yaml\n", "",
 	cli__cmd_verify},
+    {NULL, "scrub", "", 0, 0, "show how the background check of all files fares",
+	"The node reads all its files again and again, at a rate that leaves room for its work "
+	"(scrub.rate and scrub.every of the config). What is damaged is listed, with file, block "
+	"and the keys that are hit, and the exit status is then 4; what is mended is not known "
+	"as damaged any more once a scrub has read it.",
+	NULL, "zpin scrub\n", "", cli__cmd_scrub},
+    {"scrub", "start", "", 0, 0, "begin or go on with a check of all files",
+	"Does not wait for its end. While one runs, this changes its rate or ends its pause.",
+	scrub_start_options, "zpin scrub start\nzpin scrub start --rate 200MiB\n", "",
+	cli__cmd_scrub_start},
+    {"scrub", "pause", "", 0, 0, "let the check of all files wait where it is",
+	"Until `zpin scrub start`, or a restart of the node.", NULL, "zpin scrub pause\n", "",
+	cli__cmd_scrub_pause},
+    {"scrub", "stop", "", 0, 0, "end the check of all files that is under way",
+	"The next one begins in its time.", NULL, "zpin scrub stop\n", "", cli__cmd_scrub_stop},
     {NULL, "repair", "", 0, 0, "let a stopped node go on whose journal or shard is lost",
 	"Tells what is wrong with the journal and how much of it is whole, and which shards are "
 	"suspended, and changes nothing; the exit status is then 4. Restoring the files from a "

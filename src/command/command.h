@@ -303,8 +303,8 @@ ZP_MUST_CHECK int zp_command_verify(struct zp_node *node,
 /*
  * Scrub: all files are read in the background, at a rate, and what is damaged is told as any other
  * damage, until a later pass finds it whole. A start while a pass runs changes its rate (0: the
- * node's own) and ends a pause; ZP_E_INVALID without any rate. A stop ends the pass under way, and
- * returns when it has; the next begins in its time. A node that is opened read-only has none:
+ * node's own) and ends a pause; ZP_E_INVALID without any rate. A stop ends the pass under way at
+ * its next read; the next begins in its time. A node that is opened read-only has none:
  * ZP_E_READ_ONLY.
  */
 ZP_MUST_CHECK int zp_command_scrub_start(

@@ -134,7 +134,6 @@ struct command__scrub {
 	struct zp_mutex
 	    lock; /* guards all but what is the thread's own; nothing else is taken in it */
 	struct zp_cond wake;
-	struct zp_cond ended; /* a pass */
 	bool stopping;
 	bool is_wanted; /* on request */
 	bool is_running;

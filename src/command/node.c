@@ -293,7 +293,6 @@ node_new(const struct zp_node_options *options)
 	zp_mutex_init(&node->damage.lock);
 	zp_mutex_init(&node->scrub.lock);
 	zp_cond_init(&node->scrub.wake);
-	zp_cond_init(&node->scrub.ended);
 	return node;
 }
 
@@ -314,7 +313,6 @@ node_free(struct zp_node *node)
 	zp_mutex_done(&node->damage.lock);
 	zp_mutex_done(&node->scrub.lock);
 	zp_cond_done(&node->scrub.wake);
-	zp_cond_done(&node->scrub.ended);
 	command__scrub_state_done(&node->scrub.state);
 	command__damage_done(node);
 	zp_free(node->root);

@@ -322,13 +322,13 @@ pass_end(struct zp_node *node, int rc)
 	if (rc == ZP_OK || was_ended)
 		state->begun_us = 0;
 	scrub->is_running = false;
-	scrub->is_wanted = false;
+	scrub->is_wanted = was_ended && scrub->is_wanted;
 	scrub->end_wanted = false;
 	scrub->is_paused = false;
-	scrub->rate = node->options.scrub_bytes_per_second;
+	if (!scrub->is_wanted)
+		scrub->rate = node->options.scrub_bytes_per_second;
 	scrub->due_ns =
 	    zp_clock_monotonic_ns() + (uint64_t)node->options.scrub_interval_seconds * SECOND_NS;
-	zp_cond_broadcast(&scrub->ended);
 	zp_mutex_unlock(&scrub->lock);
 	damaged_take(node, state);
 	command__scrub_state_write(node, state);
@@ -445,8 +445,8 @@ zp_command_scrub_start(struct zp_node *node, uint64_t bytes_per_second, struct z
 		    "scrub.rate is 0: say how many bytes a second this scrub may read");
 	zp_mutex_lock(&scrub->lock);
 	scrub->rate = rate;
-	scrub->next_ns = 0; /* what was read at another rate is paid */
-	scrub->is_wanted = true;
+	scrub->next_ns = 0;      /* what was read at another rate is paid */
+	scrub->is_wanted = true; /* also where the one under way is being ended */
 	scrub->is_paused = false;
 	zp_cond_broadcast(&scrub->wake);
 	zp_mutex_unlock(&scrub->lock);
@@ -482,8 +482,6 @@ zp_command_scrub_stop(struct zp_node *node, struct zp_err *err)
 	scrub->is_wanted = false;
 	scrub->end_wanted = scrub->is_running;
 	zp_cond_broadcast(&scrub->wake);
-	while (scrub->end_wanted && scrub->is_running && !scrub->stopping)
-		zp_cond_wait(&scrub->ended, &scrub->lock);
 	zp_mutex_unlock(&scrub->lock);
 	return ZP_OK;
 }
@@ -497,7 +495,7 @@ zp_node_scrub_facts_get(struct zp_node *node, struct zp_scrub_facts *facts_out)
 	zp_mutex_lock(&scrub->lock);
 	*facts_out = (struct zp_scrub_facts){
 	    .is_automatic = node->scrub_thread != NULL && is_automatic(node),
-	    .is_running = scrub->is_running || scrub->is_wanted,
+	    .is_running = (scrub->is_running || scrub->is_wanted) && !scrub->end_wanted,
 	    .is_paused = scrub->is_paused,
 	    .bytes_per_second = scrub->rate,
 	    .interval_seconds = node->options.scrub_interval_seconds,

@@ -14,6 +14,7 @@
 #define SCRUB_FILE_BYTES_MAX (4096u + ZP_SHARDS_MAX * 16u)
 #define LAST_BYTES 16u
 #define PASS_BYTES 24u
+#define TIME_US_MAX (INT64_C(253402300799) * 1000000) /* the end of 9999 */
 
 static const char magic[8] = {'Z', 'P', 'I', 'N', 's', 'c', 'r', 'b'};
 
@@ -54,6 +55,20 @@ command__scrub_state_encode(const struct command__scrub_state *state, struct zp_
 	zp_envelope_end(file);
 }
 
+static int64_t
+time_get(const uint8_t *bytes)
+{
+	return (int64_t)zp_load_u64le(bytes);
+}
+
+static bool
+times_are_possible(const struct command__scrub_state *state)
+{
+	return state->last_begun_us >= 0 && state->last_begun_us <= TIME_US_MAX &&
+	       state->last_ended_us >= 0 && state->last_ended_us <= TIME_US_MAX &&
+	       state->begun_us >= 0 && state->begun_us <= TIME_US_MAX;
+}
+
 static int
 field_take(
     struct command__scrub_state *state, uint16_t tag, struct zp_slice field, struct zp_err *err)
@@ -61,10 +76,10 @@ field_take(
 	const uint8_t *bytes = field.data;
 
 	if (tag == SCRUB_LAST && field.length == LAST_BYTES) {
-		state->last_begun_us = (int64_t)zp_load_u64le(bytes);
-		state->last_ended_us = (int64_t)zp_load_u64le(bytes + 8);
+		state->last_begun_us = time_get(bytes);
+		state->last_ended_us = time_get(bytes + 8);
 	} else if (tag == SCRUB_PASS && field.length == PASS_BYTES) {
-		state->begun_us = (int64_t)zp_load_u64le(bytes);
+		state->begun_us = time_get(bytes);
 		state->first_shard = zp_load_u64le(bytes + 8);
 		state->next_shard = zp_load_u64le(bytes + 16);
 	} else if (tag == SCRUB_DAMAGED && field.length == 8 &&
@@ -90,6 +105,8 @@ command__scrub_state_decode(
 
 	while (rc == ZP_OK && (rc = zp_envelope_next(&reader, &tag, &field, err)) == ZP_OK)
 		rc = field_take(&state, tag, field, err);
+	if (rc == ZP_END && !times_are_possible(&state))
+		rc = zp_fail(err, ZP_E_CORRUPT, "a time is impossible");
 	if (rc < 0) {
 		command__scrub_state_done(&state);
 		return rc;

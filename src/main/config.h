@@ -148,6 +148,10 @@ struct zp_config {
 		int64_t scan_interval_ns; /* between looks for pins that have expired */
 	} expiry;
 	struct {
+		uint64_t rate_bytes; /* a second; 0: no pass begins by itself */
+		int64_t every_ns;    /* from pass to pass; 0: likewise */
+	} scrub;
+	struct {
 		int64_t level;  /* enum zp_config_log_level */
 		int64_t format; /* enum zp_config_log_format */
 	} log;

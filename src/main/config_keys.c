@@ -158,6 +158,13 @@ const struct config_key config__keys[] = {
     DURATION(expiry, "scan_interval", scan_interval_ns, "5s", 100 * MILLISECOND, 24 * HOUR,
 	"Time between looks for pins whose expire_at has passed."),
 
+    SIZE(scrub, "rate", rate_bytes, "8MiB", 0, TIB,
+	"How many bytes a second the background check of all files reads; a quarter of it while "
+	"the node is at work. 0: it never begins by itself, and `zpin scrub start` names a rate."),
+    DURATION(scrub, "every", every_ns, "168h", 0, 24 * 365 * HOUR,
+	"Time from the beginning of one check of all files to the next. One that takes longer is "
+	"followed by the next after as long again. 0s: only `zpin scrub start` begins one."),
+
     CHOICE(log, "level", level, "info", "error|warning|info|debug",
 	"The least grave messages that are logged."),
     CHOICE(log, "format", format, "text", "text|json",
@@ -181,6 +188,7 @@ static const struct {
     {"checkpoint", "When memory is written out and the journal cut."},
     {"replication", "How many copies a pin gets that names no number."},
     {"expiry", "Pins that end by themselves."},
+    {"scrub", "The check of all files in the background."},
     {"log", "What the daemon says on standard error."},
 };
 

@@ -61,6 +61,8 @@ options_fill(const struct zp_config *config, struct zp_node_options *options)
 	    .journal_bytes_max = config->journal.size_max_bytes,
 	    .checkpoint_interval_seconds = seconds_of(config->checkpoint.interval_ns),
 	    .expiry_interval_seconds = seconds_of(config->expiry.scan_interval_ns),
+	    .scrub_bytes_per_second = config->scrub.rate_bytes,
+	    .scrub_interval_seconds = seconds_of(config->scrub.every_ns),
 	    .read_only = config->node.read_only,
 	    .no_sync = !config->storage.sync,
 	    .log = node_log,

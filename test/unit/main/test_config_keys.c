@@ -79,6 +79,8 @@ static const struct sample samples[] = {
     {"replication", "factor_min", "-1", "2", "2", "2", "-2", "which is -1 to 2147483647"},
     {"replication", "factor_max", "-1", "3", "3", "3", "3x", "not a whole number"},
     {"expiry", "scan_interval", "5s", "1m", "1m", "1m", "0s", "which is 100ms to 24h"},
+    {"scrub", "rate", "8MiB", "64MiB", "64MiB", "64MiB", "2TiB", "which is 0 to 1TiB"},
+    {"scrub", "every", "168h", "24h", "24h", "24h", "9000h", "which is 0s to 8760h"},
     {"log", "level", "info", "debug", "debug", "debug", "trace",
 	"none of error|warning|info|debug"},
     {"log", "format", "text", "json", "json", "json", "xml", "none of text|json"},
