@@ -468,17 +468,20 @@ static int
 verify_run(struct job *job, struct zp_err *err)
 {
 	struct zp_verify_report report = {0};
+	struct zp_verify_options options = {
+	    .deep = strcmp(job->argument[0], "true") == 0, .damage = damage_add, .context = job};
 	int rc;
 
 	zp_json_put_name(&job->answer, "damages");
 	zp_buf_append_byte(&job->answer, '[');
-	rc = zp_command_verify(job->manage->options.node, damage_add, job, &report, err);
+	rc = zp_command_verify(job->manage->options.node, &options, &report, err);
 	zp_buf_append_byte(&job->answer, ']');
 	put_u64(&job->answer, "damage_count", job->damages);
 	put_u64(&job->answer, "segments", report.segments);
 	put_u64(&job->answer, "rows", report.rows);
 	put_u64(&job->answer, "bytes", report.bytes);
 	put_u64(&job->answer, "pins", report.pins);
+	put_u64(&job->answer, "entries", report.entries);
 	return rc;
 }
 
@@ -521,7 +524,7 @@ static const struct manage_route {
     {ZP_HTTP_POST, "/checkpoint", NULL, checkpoint_run, {NULL}},
     {ZP_HTTP_POST, "/settle", NULL, settle_run, {NULL}},
     {ZP_HTTP_POST, "/seal", NULL, seal_run, {NULL}},
-    {ZP_HTTP_POST, "/verify", NULL, verify_run, {NULL}},
+    {ZP_HTTP_POST, "/verify", NULL, verify_run, {"deep", NULL}},
     {ZP_HTTP_POST, "/snapshot", NULL, snapshot_run, {"name", NULL}},
     {ZP_HTTP_POST, "/peers/move", NULL, peer_move_run, {"from", "to"}},
 };

@@ -18,7 +18,7 @@
  *                      {"done": true, …} or {"error": why, "error_code": name in err.def, "line":
  * n, …}. GET /import        query origin: {"lines_done": n}, how far that input is in the journal.
  *   GET /export        NDJSON, a pin a line, as `ipfs-cluster-service state export` writes it.
- *   GET /info, /metrics, /scrub; POST /scrub?do=&rate=, /verify, /checkpoint, /seal,
+ *   GET /info, /metrics, /scrub; POST /scrub?do=&rate=, /verify?deep=, /checkpoint, /seal,
  * /snapshot?name=, /peers/move?from=&to=  of the management address, or of the Unix socket, which
  * has the API too. X-Zpin-Error       of failures: the name in err.def, from which the exit code
  * comes. With X-Stream-Error, CORRUPT means that all was listed which can be read.
@@ -80,7 +80,9 @@ struct zp_cli_export {
 
 /* One check of all data. */
 struct zp_cli_verify {
+	bool deep; /* recount everything */
 	void (*damage)(void *context, const char *text);
+	void (*progress)(void *context, uint64_t bytes, uint64_t bytes_all);
 	void *context;
 	/* Out, also on failure: what was read. */
 	uint64_t pins; /* in files */
@@ -88,6 +90,7 @@ struct zp_cli_verify {
 	uint64_t segments;
 	uint64_t rows;
 	uint64_t bytes;
+	uint64_t entries; /* of time and expiry; deep only */
 	uint64_t damages;
 };
 

@@ -20,6 +20,7 @@
 struct waiting {
 	struct cli_progress progress; /* where and since when */
 	const char *what;
+	uint64_t done, all; /* bytes; 0: not known */
 };
 
 static void
@@ -34,6 +35,8 @@ waiting_tick(void *context)
 		return;
 	progress->shown_ns = now_ns;
 	cli__format_seconds((now_ns - progress->begin_ns) / SECOND_NS, &text);
+	if (waiting->all > 0)
+		zp_buf_printf(&text, ", %" PRIu64 "%%", waiting->done * 100 / waiting->all);
 	fprintf(progress->notes, "\r\033[K%s, %.*s", waiting->what, (int)text.length,
 	    (const char *)text.data);
 	fflush(progress->notes);
@@ -199,6 +202,8 @@ verified_print(struct cli_call *call, const struct zp_cli_verify *verify)
 		zp_buf_printf(
 		    &text, "%" PRIu64 " writes in the journal alone, ", verify->journal_records);
 	zp_buf_printf(&text, "%" PRIu64 " rows, ", verify->rows);
+	if (verify->entries > 0)
+		zp_buf_printf(&text, "%" PRIu64 " entries of times recounted, ", verify->entries);
 	cli__format_bytes(verify->bytes, &text);
 	zp_buf_append_text(&text, " read, no damage");
 	return cli__print_line(call, zp_buf_slice(&text), &call->err);
@@ -258,11 +263,12 @@ cli__damage_judge(struct cli_call *call, struct zp_slice object, const char *wha
 static int
 verify_online(struct cli_call *call)
 {
-	static const char *const names[] = {"pins", "segments", "rows", "bytes"};
+	static const char *const names[] = {"pins", "segments", "rows", "bytes", "entries"};
 	struct zp_buf values[ZP_ARRAY_COUNT(names)];
 	struct zp_cli_verify verify = {0};
 	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
-	int rc = manage(call, "/verify", "verifying", &body);
+	bool deep = cli__has(call->parsed, "deep");
+	int rc = manage(call, deep ? "/verify?deep=true" : "/verify", "verifying", &body);
 	int rc_print = 0;
 
 	if (rc < 0 && body.length == 0)
@@ -283,6 +289,7 @@ verify_online(struct cli_call *call)
 	verify.segments = cli__pick_count(&values[1]);
 	verify.rows = cli__pick_count(&values[2]);
 	verify.bytes = cli__pick_count(&values[3]);
+	verify.entries = cli__pick_count(&values[4]);
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(names); i++)
 		zp_buf_done(&values[i]);
 	return rc < 0 ? rc : verified_print(call, &verify);
@@ -291,6 +298,7 @@ verify_online(struct cli_call *call)
 /* The damages of an offline verify, as lines or as the items of an array. */
 struct offline {
 	struct cli_call *call;
+	struct waiting waiting;
 	struct zp_buf json;
 };
 
@@ -308,6 +316,16 @@ on_damage(void *context, const char *text)
 	zp_json_put_text(&offline->json, text);
 }
 
+static void
+on_progress(void *context, uint64_t bytes, uint64_t bytes_all)
+{
+	struct offline *offline = context;
+
+	offline->waiting.done = bytes;
+	offline->waiting.all = bytes_all;
+	waiting_tick(&offline->waiting);
+}
+
 /* The members of the node's answer, and what that has none of: it writes a checkpoint first. */
 static int
 offline_json(struct offline *offline, const struct zp_cli_verify *verify)
@@ -317,9 +335,10 @@ offline_json(struct offline *offline, const struct zp_cli_verify *verify)
 
 	zp_buf_printf(json,
 	    "],\"damage_count\":%" PRIu64 ",\"segments\":%" PRIu64 ",\"rows\":%" PRIu64
-	    ",\"bytes\":%" PRIu64 ",\"pins\":%" PRIu64 ",\"journal_records\":%" PRIu64 "}",
+	    ",\"bytes\":%" PRIu64 ",\"pins\":%" PRIu64 ",\"entries\":%" PRIu64
+	    ",\"journal_records\":%" PRIu64 "}",
 	    verify->damages, verify->segments, verify->rows, verify->bytes, verify->pins,
-	    verify->journal_records);
+	    verify->entries, verify->journal_records);
 	rc = zp_buf_check(json, "the damages", NULL);
 	return rc < 0 ? rc : cli__print_line(offline->call, zp_buf_slice(json), NULL);
 }
@@ -328,17 +347,19 @@ static int
 verify_offline(struct cli_call *call)
 {
 	struct offline offline = {.call = call, .json = ZP_BUF_INIT(64u << 20)};
-	struct zp_cli_verify verify = {.damage = on_damage, .context = &offline};
-	struct waiting waiting;
+	struct zp_cli_verify verify = {.deep = cli__has(call->parsed, "deep"),
+	    .damage = on_damage,
+	    .progress = on_progress,
+	    .context = &offline};
 	int rc;
 	int rc_print = 0;
 
 	if (call->ops->verify == NULL)
 		return zp_fail(&call->err, ZP_E_UNSUPPORTED, "--offline: not in this build");
 	zp_buf_append_text(&offline.json, "{\"damages\":[");
-	waiting_begin(&waiting, call, "verifying");
+	waiting_begin(&offline.waiting, call, "verifying");
 	rc = call->ops->verify(call->settings.config_path, &verify, &call->err);
-	cli__progress_clear(&waiting.progress);
+	cli__progress_clear(&offline.waiting.progress);
 	if (call->settings.is_json && (rc == 0 || rc == ZP_E_CORRUPT))
 		rc_print = offline_json(&offline, &verify);
 	else if (rc == 0)

@@ -119,6 +119,9 @@ static const struct cli_option export_options[] = {
 static const struct cli_option verify_options[] = {
     {"offline", 0, CLI_FLAG, false, NULL, NULL, NULL,
 	"open the data of a stopped or killed node; no file is changed"},
+    {"deep", 0, CLI_FLAG, false, NULL, NULL, NULL,
+	"recount everything: what pins, their entries of time and expiry and the tables say of "
+	"each other, and every record of the journal"},
     OPTION_END,
 };
 
@@ -225,8 +228,9 @@ const struct cli_command cli__commands[] = {
     {NULL, "verify", "", 0, 0, "read all of a node's data and check it",
 	"Every byte is read and every pin counted again, by the node itself while it serves. What "
 	"is damaged is listed, and the exit status is then 4.",
-	verify_options, "zpin verify\nzpin verify --offline --config ./zpin-data/zpin.yaml\n", "",
-	cli__cmd_verify},
+	verify_options,
+	"zpin verify\nzpin verify --deep\nzpin verify --offline --config ./zpin-data/zpin.yaml\n",
+	"", cli__cmd_verify},
     {NULL, "scrub", "", 0, 0, "show how the background check of all files fares",
 	"The node reads all its files again and again, at a rate that leaves room for its work "
 	"(scrub.rate and scrub.every of the config). What is damaged is listed, with file, block "

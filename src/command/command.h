@@ -296,8 +296,18 @@ ZP_MUST_CHECK int zp_command_seal(struct zp_node *node, struct zp_err *err);
  * node of its own (read_only) and never changes. */
 ZP_MUST_CHECK int zp_command_snapshot(struct zp_node *node, const char *name, struct zp_err *err);
 
-ZP_MUST_CHECK int zp_command_verify(struct zp_node *node,
-    void (*damage)(void *context, const char *text), void *context,
+struct zp_verify_options {
+	bool deep; /* recounts everything: see zp_engine_verify; and reads the journal, checkpoints
+		    * and map */
+	void (*damage)(void *context, const char *text); /* may be NULL, as the next */
+	/* Of what all shards' files have, read twice; not of the recount that follows. */
+	void (*progress)(void *context, uint64_t bytes, uint64_t bytes_all);
+	void *context;
+};
+
+/* A checkpoint, where one can be written, then everything is read and counted. `options` NULL:
+ * neither deep nor told. */
+ZP_MUST_CHECK int zp_command_verify(struct zp_node *node, const struct zp_verify_options *options,
     struct zp_verify_report *report_out, struct zp_err *err);
 
 /*

@@ -172,6 +172,7 @@ struct zp_verify_report {
 	uint64_t rows;
 	uint64_t bytes;
 	uint64_t pins;    /* live, recounted */
+	uint64_t entries; /* of families time and expire, live; deep only */
 	uint64_t damages; /* told one by one */
 };
 
@@ -202,11 +203,13 @@ ZP_MUST_CHECK int zp_engine_reopen(struct zp_engine *engine, const char *name, s
 void zp_engine_unopened(
     struct zp_engine *engine, void (*each)(void *context, const char *text), void *context);
 
-/* Reads every byte of every segment, checks it, and recounts the pins against the counters.
+/* Reads every byte of every segment, checks it, and recounts the pins against the counters. `deep`: and
+ * what families and tables say of each other, in memory of a fixed size: each pin has its entries of time
+ * and expiry and each entry its pin, each list of allocations is in the tables, each key in the shard.
  * ZP_E_CORRUPT where there is damage. `check` may be NULL; when it ends the verify the report is of
  * what was read. */
-ZP_MUST_CHECK int zp_engine_verify(struct zp_engine *engine, const struct zp_check *check,
-    struct zp_verify_report *report_out, struct zp_err *err);
+ZP_MUST_CHECK int zp_engine_verify(struct zp_engine *engine, bool deep,
+    const struct zp_check *check, struct zp_verify_report *report_out, struct zp_err *err);
 
 /* ---- Facts: any ----------------------------------------------------------------------------- */
 

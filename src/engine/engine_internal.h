@@ -126,6 +126,12 @@ void engine__warn(struct zp_engine *engine, const char *format, ...)
 /* Leading digest bits that all keys of the shard share. */
 uint8_t engine__prefix_bits(const struct zp_engine *engine);
 
+/* ---- verify_deep.c ---------------------------------------------------------------------------- */
+
+/* What families say of each other; adds to the report. What ended it, or 0: damage is told. */
+ZP_MUST_CHECK int engine__verify_deep(struct zp_engine *engine, struct version *version,
+    const struct zp_check *check, struct zp_verify_report *report, struct zp_err *err);
+
 /* ---- index.c: rows of the ordered families ----------------------------------------------------- */
 
 /* Order-preserving form of signed seconds. */

@@ -532,7 +532,7 @@ tables_verify(struct zp_engine *engine, const struct version *version, struct ve
 }
 
 int
-zp_engine_verify(struct zp_engine *engine, const struct zp_check *check,
+zp_engine_verify(struct zp_engine *engine, bool deep, const struct zp_check *check,
     struct zp_verify_report *report_out, struct zp_err *err)
 {
 	struct version *version = engine__version_get(engine);
@@ -549,6 +549,8 @@ zp_engine_verify(struct zp_engine *engine, const struct zp_check *check,
 		rc = tracks_recount(engine, version, &verifying, err);
 	if (rc == ZP_OK)
 		tables_verify(engine, version, &verifying);
+	if (rc == ZP_OK && deep && !zp_engine_is_suspended(engine))
+		rc = engine__verify_deep(engine, version, check, report_out, err);
 	version__release(version);
 	if (rc == ZP_OK && report_out->damages > 0)
 		return zp_fail(

@@ -444,9 +444,21 @@ damage_tell(void *context, const char *text)
 	verify->damage(verify->context, text);
 }
 
+static void
+progress_tell(void *context, uint64_t bytes, uint64_t bytes_all)
+{
+	struct zp_cli_verify *verify = context;
+
+	verify->progress(verify->context, bytes, bytes_all);
+}
+
 int
 zp_node_verify(const char *config_path, struct zp_cli_verify *verify, struct zp_err *err)
 {
+	struct zp_verify_options options = {.deep = verify->deep,
+	    .damage = damage_tell,
+	    .progress = progress_tell,
+	    .context = verify};
 	struct zp_verify_report report = {0};
 	struct zp_node_facts facts;
 	struct offline offline;
@@ -456,11 +468,12 @@ zp_node_verify(const char *config_path, struct zp_cli_verify *verify, struct zp_
 		return rc;
 	zp_node_facts_get(offline.node, &facts);
 	verify->journal_records = facts.replayed_records;
-	rc = zp_command_verify(offline.node, damage_tell, verify, &report, err);
+	rc = zp_command_verify(offline.node, &options, &report, err);
 	verify->pins = report.pins;
 	verify->segments = report.segments;
 	verify->rows = report.rows;
 	verify->bytes = report.bytes;
+	verify->entries = report.entries;
 	offline_close(&offline);
 	return rc;
 }

@@ -227,6 +227,7 @@ class Damage(Case):
         self.assertEqual((code, answer["damaged_blocks"], err), (0, 0, ""))
         self.assertEqual(self.ok("health"), "the node answers\n")
         self.assertEqual(self.exported(), self.before)
+        self.assertRegex(self.ok("verify", "--deep"), r"[1-9]\d* entries of times recounted, .* no damage")
         metrics = self.ok("metrics", "--prometheus")
         for line in ["zpin_damaged_blocks_total 1", "zpin_damaged_places 0", "zpin_scrub_passes_total 2"]:
             self.assertIn(f"\n{line}\n", metrics)
@@ -250,8 +251,9 @@ class Damage(Case):
 
     def test_one_fault_is_one(self):
         """Whatever it makes wrong besides: the block is in a file, and the file has a name of its content."""
-        out = self.fails(4, "1 damages", "verify", "--offline")
-        self.assertEqual(len(out.splitlines()), 1)
+        for options in [[], ["--deep"]]:
+            out = self.fails(4, "1 damages", "verify", "--offline", *options)
+            self.assertEqual(len(out.splitlines()), 1)
 
     def test_a_snapshot_has_it_and_says_so(self):
         self.node.start()

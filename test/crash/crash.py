@@ -153,7 +153,7 @@ class Node:
         return pins
 
     def verify(self):
-        done = subprocess.run([self.program, "verify", "--offline", "--config", self.config],
+        done = subprocess.run([self.program, "verify", "--offline", "--deep", "--config", self.config],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         return done.returncode, done.stdout
 

@@ -398,7 +398,8 @@ verify(void)
 	struct zp_verify_report report;
 	struct zp_err err = {0};
 
-	if (zp_command_verify(driver.node, NULL, NULL, &report, &err) < 0)
+	if (zp_command_verify(
+		driver.node, &(struct zp_verify_options){.deep = true}, &report, &err) < 0)
 		wrong("verify: %s", err.text);
 	if (report.damages != 0)
 		wrong("verify: %" PRIu64 " damages", report.damages);

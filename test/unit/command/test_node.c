@@ -61,19 +61,19 @@ long_work_ends_for_a_stop(void **state)
 	fixture_make(&fixture, 2);
 	for (uint64_t n = 0; n < 20; n++)
 		assert_int_equal(fixture_pin(&fixture, n, "", &err), 0);
-	assert_int_equal(zp_command_verify(fixture.node, NULL, NULL, &report, &err), 0);
+	assert_int_equal(zp_command_verify(fixture.node, NULL, &report, &err), 0);
 	assert_int_equal(report.pins, 20);
 	for (int runs = 0; runs < 2; runs++) { /* several, so that there is something to merge */
 		assert_int_equal(fixture_pin(&fixture, 100 + (uint64_t)runs, "", &err), 0);
 		assert_int_equal(zp_command_checkpoint(fixture.node, &err), 0);
 	}
 	zp_node_work_stop(fixture.node);
-	assert_int_equal(zp_command_verify(fixture.node, NULL, NULL, &report, &err), ZP_E_STOPPING);
+	assert_int_equal(zp_command_verify(fixture.node, NULL, &report, &err), ZP_E_STOPPING);
 	zp_err_clear(&err);
 	fixture_close(&fixture);
 	fixture_open(&fixture);
 	assert_int_equal(fixture_list_count(&fixture), 22);
-	assert_int_equal(zp_command_verify(fixture.node, NULL, NULL, &report, &err), 0);
+	assert_int_equal(zp_command_verify(fixture.node, NULL, &report, &err), 0);
 	assert_int_equal(zp_command_settle(fixture.node, &err), 0);
 	fixture_drop(&fixture);
 }

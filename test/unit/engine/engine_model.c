@@ -664,7 +664,7 @@ files_hold(struct model *model, struct zp_engine *engine)
 	state_at(model, position, &state);
 	if (!engine_holds(model, engine, &state) || !tables_hold(model, engine, state.pins))
 		return false;
-	if (zp_engine_verify(engine, NULL, &report, &err) != ZP_OK)
+	if (zp_engine_verify(engine, true, NULL, &report, &err) != ZP_OK)
 		return model_broken(model, "verify: %s", err.text);
 	return true;
 }

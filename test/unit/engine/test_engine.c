@@ -290,7 +290,7 @@ verify_check(struct fixture *fixture)
 	struct zp_verify_report report;
 	struct zp_err err = {0};
 
-	if (zp_engine_verify(fixture->engine, NULL, &report, &err) != ZP_OK)
+	if (zp_engine_verify(fixture->engine, true, NULL, &report, &err) != ZP_OK)
 		fail_msg("%s", err.text);
 	assert_int_equal(report.damages, 0);
 }

@@ -127,7 +127,8 @@ maintenance_run(void *context)
 		if (rounds % 3 == 0)
 			expect(shared, zp_engine_collect(engine, UINT64_MAX, &err) == ZP_OK);
 		if (rounds % 10 == 0)
-			expect(shared, zp_engine_verify(engine, NULL, &report, &err) == ZP_OK);
+			expect(
+			    shared, zp_engine_verify(engine, true, NULL, &report, &err) == ZP_OK);
 	}
 	return NULL;
 }

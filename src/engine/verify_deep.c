@@ -1,0 +1,375 @@
+/*
+ * verify_deep.c - what the families of a shard say of each other: each pin has its time and expiry
+ * entry, each entry its pin, each list of allocations is in the tables, each key in the shard.
+ *
+ * Flow:  `zpin verify --deep`, behind zp_engine_verify, which has read every block. Owner: the
+ *        caller's thread.
+ *
+ * Pins come in the order of digests and entries in that of times, so that they cannot be walked
+ * together, and both may be more than memory holds. Instead what the pins want is added up, by
+ * ranges of digests, and what the entries are is taken away: sums of a keyed hash, which are 0 only
+ * where both are the same, and counts. A range that is not 0 is told.
+ */
+#include "engine/engine_internal.h"
+#include "engine/segment_internal.h"
+
+#include <stdio.h>
+
+#define RANGE_BITS 14u
+#define RANGES (1u << RANGE_BITS)
+#define TOLD_MAX 16u /* of a kind, one by one */
+#define SAME_HEAD_MAX 64u
+#define STEP_EVERY_ROWS 1024u
+
+struct range_sum {
+	uint64_t hash; /* wanted less there */
+	uint64_t wanted;
+	uint64_t there;
+};
+
+/* One ordered family. */
+struct family_sum {
+	enum zp_family family;
+	size_t columns;
+	size_t head_column;       /* has the first 64 bits of the digest */
+	struct range_sum *ranges; /* owned */
+	/* Entries that the pins at hand want, whose digests begin alike: time keeps no more of a
+	 * digest, so that two may want one. */
+	uint64_t head;
+	uint64_t hashes[SAME_HEAD_MAX];
+	size_t hashes_count;
+};
+
+struct deep {
+	struct zp_engine *engine;
+	struct version *version; /* held */
+	const struct zp_check *check;
+	struct zp_verify_report *report;
+	struct zp_tables *tables; /* owned; NULL: the shard has none */
+	uint64_t allocations;     /* found in the tables last */
+	uint64_t wrong_allocations, wrong_keys;
+	struct family_sum time, expire;
+	uint64_t rows;
+};
+
+static void
+damage_tell(struct deep *deep, const char *text)
+{
+	deep->report->damages++;
+	zp_check_damage(deep->check, text);
+}
+
+static int
+step(struct deep *deep, struct zp_err *err)
+{
+	return ++deep->rows % STEP_EVERY_ROWS == 0 ? zp_check_step(deep->check, 0, err) : ZP_OK;
+}
+
+/* ---- Sums ----------------------------------------------------------------------------------- */
+
+static unsigned
+prefix_bits(const struct deep *deep)
+{
+	return (unsigned)zp_min_u64(
+	    engine__prefix_bits(deep->engine), SEGMENT_HEAD_BITS - RANGE_BITS);
+}
+
+static struct range_sum *
+range_of(const struct deep *deep, const struct family_sum *sum, uint64_t head)
+{
+	return &sum->ranges[head << prefix_bits(deep) >> (SEGMENT_HEAD_BITS - RANGE_BITS)];
+}
+
+static uint64_t
+entry_hash(const struct deep *deep, const struct family_sum *sum, const struct segment_entry *entry)
+{
+	return zp_hash64(
+	    entry->columns, sum->columns * sizeof(uint64_t), deep->engine->options.hash_seed);
+}
+
+static void
+entry_want(struct deep *deep, struct family_sum *sum, const struct segment_entry *entry)
+{
+	uint64_t head = entry->columns[sum->head_column], hash = entry_hash(deep, sum, entry);
+	struct range_sum *range = range_of(deep, sum, head);
+
+	if (head != sum->head)
+		sum->hashes_count = 0;
+	sum->head = head;
+	for (size_t i = 0; i < sum->hashes_count; i++) {
+		if (sum->hashes[i] == hash)
+			return;
+	}
+	if (sum->hashes_count < SAME_HEAD_MAX)
+		sum->hashes[sum->hashes_count++] = hash;
+	range->hash += hash;
+	range->wanted++;
+}
+
+static void
+entry_found(struct deep *deep, struct family_sum *sum, const struct segment_entry *entry)
+{
+	struct range_sum *range = range_of(deep, sum, entry->columns[sum->head_column]);
+
+	range->hash -= entry_hash(deep, sum, entry);
+	range->there++;
+	deep->report->entries++;
+}
+
+static void
+sums_tell(struct deep *deep, const struct family_sum *sum)
+{
+	const char *name = sum->family == ZP_FAMILY_TIME ? "time" : "expire";
+	unsigned shift = SEGMENT_HEAD_BITS - RANGE_BITS - prefix_bits(deep);
+	uint64_t low = zp_load_u64be(deep->engine->options.low);
+	uint64_t base = prefix_bits(deep) == 0 ? 0 : low & ~(UINT64_MAX >> prefix_bits(deep));
+	uint64_t differing = 0;
+
+	for (uint64_t i = 0; i < RANGES; i++) {
+		const struct range_sum *range = &sum->ranges[i];
+		struct zp_err why = {0};
+
+		if (range->hash == 0 && range->wanted == range->there)
+			continue;
+		if (++differing > TOLD_MAX)
+			continue;
+		zp_ignore(zp_fail(&why, ZP_E_CORRUPT,
+		    "family %s (digests %016llx to %016llx): the pins want %llu entries, there are "
+		    "%llu%s",
+		    name, (unsigned long long)(base | i << shift),
+		    (unsigned long long)(base | i << shift | ((UINT64_C(1) << shift) - 1)),
+		    (unsigned long long)range->wanted, (unsigned long long)range->there,
+		    range->wanted == range->there ? " others" : "")); /* its text */
+		damage_tell(deep, why.text);
+	}
+	if (differing > TOLD_MAX) {
+		char text[96];
+
+		snprintf(text, sizeof(text), "family %s: so in %llu more ranges of digests", name,
+		    (unsigned long long)(differing - TOLD_MAX));
+		damage_tell(deep, text);
+	}
+}
+
+/* ---- Pins ----------------------------------------------------------------------------------- */
+
+static void
+pin_tell(struct deep *deep, const struct zp_key *key, uint64_t *count, const char *what)
+{
+	struct zp_err why = {0};
+
+	if (++*count > TOLD_MAX)
+		return;
+	zp_ignore(zp_fail(&why, ZP_E_CORRUPT, "pin of digest %016llx…: %s",
+	    (unsigned long long)zp_load_u64be(key->digest), what)); /* its text */
+	damage_tell(deep, why.text);
+}
+
+static void
+allocations_check(struct deep *deep, const struct zp_key *key, uint64_t allocations)
+{
+	struct zp_slice json;
+	struct zp_err why = {0};
+
+	if (allocations == 0 || allocations == deep->allocations)
+		return;
+	if (deep->tables == NULL && deep->version->manifest.has_tables)
+		return; /* they are damaged, which was told */
+	if (deep->tables == NULL)
+		pin_tell(deep, key, &deep->wrong_allocations,
+		    "it names allocations, and the shard has no tables");
+	else if (zp_tables_allocations_json(deep->tables, allocations, &json, &why) < 0)
+		pin_tell(deep, key, &deep->wrong_allocations, why.text);
+	else
+		deep->allocations = allocations;
+}
+
+static void
+key_check(struct deep *deep, const struct zp_key *key)
+{
+	const struct zp_engine_options *options = &deep->engine->options;
+	uint8_t bytes[ZP_KEY_BYTES];
+
+	zp_key_encode(key, bytes);
+	if (memcmp(bytes, options->low, sizeof(bytes)) < 0 ||
+	    memcmp(bytes, options->high, sizeof(bytes)) >= 0)
+		pin_tell(deep, key, &deep->wrong_keys, "its key is not of this shard");
+}
+
+/* *whole_out: no pin was passed over. */
+static int
+pins_walk(struct deep *deep, bool *whole_out, struct zp_err *err)
+{
+	struct zp_view *view = view__of_version(deep->engine, deep->version);
+	struct zp_scan_options options = {.without_texts = true};
+	struct segment_entry entry;
+	struct zp_record record;
+	struct zp_scan *scan;
+	struct zp_err why = {0};
+	struct zp_key key;
+	int ended = ZP_OK;
+	int rc = zp_scan_open(view, &options, &scan, &why);
+
+	while (rc == ZP_OK && ended == ZP_OK &&
+	       (rc = zp_scan_next(scan, &key, &record, &why)) == ZP_OK) {
+		key_check(deep, &key);
+		allocations_check(deep, &key, record.facts[ZP_FACT_ALLOCATIONS]);
+		index__time_entry(&key, &record, &entry);
+		entry_want(deep, &deep->time, &entry);
+		if (record.facts[ZP_FACT_EXPIRE_AT] != 0) {
+			index__expire_entry(&key, &record, &entry);
+			entry_want(deep, &deep->expire, &entry);
+		}
+		ended = step(deep, err);
+	}
+	zp_scan_close(scan);
+	zp_view_release(view);
+	*whole_out = rc == ZP_END;
+	return ended;
+}
+
+/* ---- Entries -------------------------------------------------------------------------------- */
+
+/* A run of an ordered family, row by row. */
+struct walk {
+	struct segment **segments;
+	size_t count;
+	size_t at; /* the next to open */
+	struct segment_iterator *iterator;
+	struct segment_entry entry;
+	bool is_over;
+};
+
+/* ZP_END behind the last; damage was told before. */
+static int
+walk_next(struct walk *walk)
+{
+	for (;;) {
+		int rc;
+
+		if (walk->iterator == NULL) {
+			walk->is_over = walk->at == walk->count;
+			if (walk->is_over)
+				return ZP_END;
+			if (walk->segments[walk->at] == NULL)
+				return ZP_E_CORRUPT;
+			rc = segment__entries_open(
+			    walk->segments[walk->at++], NULL, &walk->iterator, NULL);
+			if (rc < 0)
+				return rc;
+		}
+		rc = segment__entries_next(walk->iterator, &walk->entry, NULL);
+		if (rc != ZP_END)
+			return rc;
+		segment__iterator_close(walk->iterator);
+		walk->iterator = NULL;
+	}
+}
+
+/* The newest row of the smallest key: the walks stand in the order of the runs, newest first. */
+static struct walk *
+smallest_of(struct walk *walks, size_t count, size_t columns)
+{
+	struct walk *smallest = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!walks[i].is_over &&
+		    (smallest == NULL || segment__columns_compare(walks[i].entry.columns,
+					     smallest->entry.columns, columns) < 0))
+			smallest = &walks[i];
+	}
+	return smallest;
+}
+
+static int
+walks_merge(struct deep *deep, struct family_sum *sum, struct walk *walks, size_t count,
+    bool *whole_out, struct zp_err *err)
+{
+	struct walk *smallest;
+	int ended = ZP_OK;
+
+	while (ended == ZP_OK && (smallest = smallest_of(walks, count, sum->columns)) != NULL) {
+		struct segment_entry given = smallest->entry;
+
+		if (given.operation != ZP_ROW_TOMBSTONE)
+			entry_found(deep, sum, &given);
+		for (size_t i = 0; i < count; i++) {
+			if (walks[i].is_over || segment__columns_compare(walks[i].entry.columns,
+						    given.columns, sum->columns) != 0)
+				continue;
+			if (walk_next(&walks[i]) < 0)
+				return ZP_OK;
+		}
+		ended = step(deep, err);
+	}
+	*whole_out = ended == ZP_OK;
+	return ended;
+}
+
+/* *whole_out: no entry was passed over. */
+static int
+entries_walk(struct deep *deep, struct family_sum *sum, bool *whole_out, struct zp_err *err)
+{
+	const struct manifest *manifest = &deep->version->manifest;
+	struct walk *walks = zp_alloc_zero(manifest->run_count + 1, sizeof(walks[0]));
+	size_t count = 0;
+	int rc = ZP_OK;
+
+	*whole_out = false;
+	for (size_t i = 0; rc >= 0 && i < manifest->run_count; i++) {
+		if (manifest->runs[i].family != sum->family)
+			continue;
+		walks[count] = (struct walk){
+		    .segments = deep->version->runs[i], .count = manifest->runs[i].segment_count};
+		rc = walk_next(&walks[count++]);
+	}
+	rc = rc < 0 ? ZP_OK : walks_merge(deep, sum, walks, count, whole_out, err);
+	for (size_t i = 0; i < count; i++)
+		segment__iterator_close(walks[i].iterator);
+	zp_free(walks);
+	return rc;
+}
+
+static int
+family_check(struct deep *deep, struct family_sum *sum, struct zp_err *err)
+{
+	bool whole;
+	int rc = entries_walk(deep, sum, &whole, err);
+
+	if (rc == ZP_OK && whole)
+		sums_tell(deep, sum);
+	return rc;
+}
+
+int
+engine__verify_deep(struct zp_engine *engine, struct version *version, const struct zp_check *check,
+    struct zp_verify_report *report, struct zp_err *err)
+{
+	struct deep deep = {
+	    .engine = engine,
+	    .version = version,
+	    .check = check,
+	    .report = report,
+	    .time = {.family = ZP_FAMILY_TIME, .columns = SEGMENT_TIME_COLUMNS, .head_column = 2},
+	    .expire = {.family = ZP_FAMILY_EXPIRE,
+		.columns = SEGMENT_EXPIRE_COLUMNS,
+		.head_column = 1},
+	};
+	bool whole;
+	int rc;
+
+	deep.time.ranges = zp_alloc_zero(RANGES, sizeof(deep.time.ranges[0]));
+	deep.expire.ranges = zp_alloc_zero(RANGES, sizeof(deep.expire.ranges[0]));
+	if (zp_engine_tables_read(engine, &deep.tables, NULL) < 0)
+		deep.tables = NULL;
+	rc = pins_walk(&deep, &whole, err);
+	/* Where pins could not be read, which was told, their entries cannot be judged. */
+	if (rc == ZP_OK && whole)
+		rc = family_check(&deep, &deep.time, err);
+	if (rc == ZP_OK && whole)
+		rc = family_check(&deep, &deep.expire, err);
+	zp_tables_free(deep.tables);
+	zp_free(deep.time.ranges);
+	zp_free(deep.expire.ranges);
+	return rc;
+}
