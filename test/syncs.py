@@ -57,6 +57,8 @@ SITES = [
      "store", "logs_survive", "a cut: the old end comes back"),
     ("store/link.c", "rc = disk->ops->directory_sync(disk, to);", "rc = 0;",
      "power", "snapshot", "the files of a snapshot"),
+    ("store/tree.c", "rc = zp_disk_entry_sync(path);", "rc = 0;",
+     "power", "removal", "the removal of a snapshot: it is there again"),
     ("store/directory.c", "rc = store->disk->ops->directory_sync(store->disk, store->directory);", "rc = 0;",
      "store", "published_files_survive", "any name"),
     ("store/directory.c", "return store__directory_sync(store, err);", "return 0;",

@@ -37,5 +37,9 @@
 /* Listing. */
 #define ZP_LIST_PAGE_MAX 10000u
 #define ZP_VIEW_AGE_SECONDS_MAX 60u
+#define ZP_SNAPSHOT_NAME_MAX 64u
+#define ZP_SNAPSHOTS_LISTED_MAX 4096u
+#define ZP_MOMENTS_MAX 4u           /* snapshots and checkpoints that are open to be read at once */
+#define ZP_MOMENT_IDLE_SECONDS 300u /* one that nobody reads is closed */
 
 #endif

@@ -41,7 +41,7 @@ command__checkpoint_facts_set(struct zp_node *node)
 	const struct zp_checkpoint *newest = zp_shards_newest(node->shards);
 	struct zp_journal_facts facts;
 
-	zp_journal_facts_get(node->journal, &facts);
+	command__journal_facts_get(node, &facts);
 	node->journal_bytes_at_checkpoint = facts.bytes;
 	node->checkpoint_number = newest->number;
 	node->checkpoint_batch = newest->batch;

@@ -34,11 +34,14 @@ struct zp_node_options {
 	uint32_t expiry_interval_seconds; /* how often due pins are looked for; 0: never */
 	uint64_t scrub_bytes_per_second;  /* of the scrubber; 0: it reads on request only */
 	uint32_t scrub_interval_seconds;  /* from pass to pass; 0: on request only */
-	bool read_only; /* changes no file, for snapshots and nodes that were stopped or
-			 * killed: what only the journal has is replayed into memory.
-			 * Shares the lock with others that only read */
-	bool offline;   /* no background work but what full memory needs: for tools */
-	bool no_sync;   /* tests only */
+	bool read_only;     /* changes no file, for snapshots and nodes that were stopped or
+			     * killed: what only the journal has is replayed into memory.
+			     * Shares the lock with others that only read */
+	bool at_checkpoint; /* the pinset of the newest checkpoint, exactly: a snapshot, or what a
+			     * node was then. What only the journal has is not in it. With it
+			     * read_only is implied */
+	bool offline;       /* no background work but what full memory needs: for tools */
+	bool no_sync;       /* tests only */
 	/* Where the node tells what happens; may be NULL. level: 0 debug … 3 error. */
 	void (*log)(void *context, int level, const char *text);
 	void *log_context;
@@ -103,12 +106,18 @@ ZP_MUST_CHECK int zp_node_repair(const struct zp_node_options *options,
     const struct zp_repair_options *repair, struct zp_repair_report *report_out,
     struct zp_err *err);
 
+/* Opens read-only, in this process alone, what `as_of` says of the node in options->root (see "As
+ * of a moment"). A snapshot is read whether or not the node runs. */
+ZP_MUST_CHECK int zp_node_open_as_of(const struct zp_node_options *options, const char *as_of,
+    struct zp_node **node_out, struct zp_err *err);
+
 const struct zp_tables *zp_node_tables(const struct zp_node *node); /* read side; any thread */
 /* Writes answer ZP_E_READ_ONLY from now on, or are taken again. A node that was opened read-only
  * stays so. */
 void zp_node_read_only_set(struct zp_node *node, bool read_only);
 /* For a stop that shall not wait: zp_command_verify, _settle and _seal end with ZP_E_STOPPING,
- * those under way too, and change nothing by it. Any thread; NULL is allowed. */
+ * those under way too, and change nothing by it; no more moments are opened. Any thread; NULL is
+ * allowed. */
 void zp_node_work_stop(struct zp_node *node);
 
 /* ---- Writes --------------------------------------------------------------------------------- */
@@ -210,6 +219,46 @@ int zp_list_damage(const struct zp_list *list, struct zp_err *err);
 void zp_list_rest(struct zp_list *list);
 void zp_list_close(struct zp_list *list);
 
+/* ---- As of a moment ------------------------------------------------------------------------- */
+
+/*
+ * A pinset that does not change any more, open to be read: a snapshot of this node, or a checkpoint
+ * of it. Exact: every pin of then, and no other; those whose time was over but which were not
+ * removed yet, too. Counted. At most ZP_MOMENTS_MAX are open; one that nobody holds stays for the
+ * next who asks, for ZP_MOMENT_IDLE_SECONDS, unless another needs its place. It shares the node's
+ * caches, and has no filters in memory.
+ *
+ * `as_of` says which: "checkpoint" for the newest one, a snapshot's name, or a time (RFC 3339) for
+ * the newest snapshot of then or before. `id` (0: any) asks for that very one, so that pages of one
+ * walk are of one moment: a checkpoint is still had by its id when there is a newer one, while it
+ * is open or the older of the two that are kept.
+ */
+struct zp_moment;
+
+/* Holds it if it is open already; ZP_E_NOT_FOUND if not. Waits for nothing. */
+ZP_MUST_CHECK int zp_moment_find(
+    struct zp_node *node, const char *as_of, uint64_t id, struct zp_moment **moment_out);
+/* Holds it, opening it first where that is needed: waits for the disk, so not for threads that
+ * serve others. ZP_E_NOT_FOUND; ZP_E_INVALID for what is no name and no time, and where `id` is
+ * another's; ZP_E_FULL when all that may be open are held; ZP_E_CORRUPT. */
+ZP_MUST_CHECK int zp_moment_open(struct zp_node *node, const char *as_of, uint64_t id,
+    struct zp_moment **moment_out, struct zp_err *err);
+void zp_moment_release(struct zp_moment *moment); /* NULL is allowed */
+
+struct zp_node *zp_moment_node(struct zp_moment *moment); /* to be read from while it is held */
+int64_t zp_moment_time(const struct zp_moment *moment);   /* microseconds since 1970 */
+uint64_t zp_moment_id(const struct zp_moment *moment);
+const char *zp_moment_name(const struct zp_moment *moment); /* of the snapshot, or "checkpoint" */
+
+/* Work that waits for the disk like this, on a thread of the node that is there for it; one after
+ * the other. Each is run, also when the node is closed first. ZP_E_FULL. */
+struct zp_moment_task {
+	void (*run)(struct zp_moment_task *task);
+	struct zp_moment_task *next; /* the queue's own */
+};
+ZP_MUST_CHECK int zp_moment_post(
+    struct zp_node *node, struct zp_moment_task *task, struct zp_err *err);
+
 /* ---- Import --------------------------------------------------------------------------------- */
 
 enum zp_import_allocations {
@@ -296,6 +345,27 @@ ZP_MUST_CHECK int zp_command_seal(struct zp_node *node, struct zp_err *err);
  * node of its own (read_only) and never changes. */
 ZP_MUST_CHECK int zp_command_snapshot(struct zp_node *node, const char *name, struct zp_err *err);
 
+struct zp_snapshot {
+	char name[ZP_SNAPSHOT_NAME_MAX + 1];
+	int64_t time_microseconds; /* of its checkpoint */
+	uint64_t checkpoint_number;
+	uint64_t checkpoint_batch;
+	bool has_pins; /* one of an older zpin does not count them */
+	uint64_t pins;
+	uint64_t bytes;                /* of its files */
+	uint64_t bytes_own;            /* of those that only it has: what its removal gives back */
+	char fault[ZP_ERR_TEXT_BYTES]; /* "" or why it cannot be opened; the time is then 0 */
+};
+/* Tells each snapshot, the oldest first. Any thread; reads a file of each. `each` may end it with
+ * an error. */
+ZP_MUST_CHECK int zp_command_snapshots(struct zp_node *node,
+    int (*each)(void *context, const struct zp_snapshot *snapshot, struct zp_err *err),
+    void *context, struct zp_err *err);
+
+/* Removes it, finished or not. ZP_E_LOCKED while it is read, ZP_E_NOT_FOUND. */
+ZP_MUST_CHECK int zp_command_snapshot_remove(
+    struct zp_node *node, const char *name, struct zp_err *err);
+
 struct zp_verify_options {
 	bool deep; /* recounts everything: see zp_engine_verify; and reads the journal, checkpoints
 		    * and map */
@@ -358,6 +428,10 @@ struct zp_node_facts {
 	uint64_t damages_met;      /* since the start, those that were mended too */
 	uint64_t texts_cache_bytes;
 	uint64_t block_cache_bytes;
+	uint64_t moments_open;   /* snapshots and checkpoints, to be read */
+	uint64_t moments_held;   /* of these are being read */
+	uint64_t moments_bytes;  /* their directories in memory */
+	uint64_t moments_opened; /* since the start */
 	bool read_only;
 	bool is_full;   /* the disk: writes are refused until there is space again */
 	bool is_broken; /* the journal failed; see broken_text */

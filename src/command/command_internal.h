@@ -4,7 +4,9 @@
  * Threads: the commit thread decides, journals and applies; the maintenance thread flushes, merges
  *          and looks for due pins. Callers only queue, wait and read.
  * Locks:   `queue.lock` and `upkeep_lock`; whoever holds upkeep_lock may take queue.lock, never the
- *          other way round. `origins_lock`, `damage.lock` and `scrub.lock` are taken alone.
+ *          other way round. `snapshots_lock` comes before upkeep_lock and moments.open_lock, that
+ *          before moments.lock. `origins_lock`, `damage.lock` and `scrub.lock` are taken
+ *          alone.
  */
 #ifndef ZP_COMMAND_COMMAND_INTERNAL_H
 #define ZP_COMMAND_COMMAND_INTERNAL_H
@@ -149,11 +151,30 @@ struct command__scrub {
 	struct command__scrub_state state; /* changed by the thread alone, times under the lock */
 };
 
-/* ---- For tests: another disk, other sizes (node.c) ------------------------------------------ */
+/* ---- Moments: snapshots and checkpoints that are open to be read (moment.c) ----------------- */
+
+struct command__moments {
+	struct zp_mutex open_lock; /* one opening or removal at a time; taken before `lock` */
+	struct zp_mutex lock;
+	struct zp_cond wake;     /* the thread: a task, or the end */
+	struct zp_cond released; /* the end: one is not held any more */
+	struct zp_moment *list;
+	uint32_t count;
+	uint64_t opened;
+	struct zp_moment_task *first, *last;
+	uint32_t tasks;
+	struct zp_thread *thread; /* with the first task */
+	bool stopping;
+};
+
+/* ---- What is not for everybody: another disk or size, for tests; a moment of a node (node.c) - */
 
 struct command__seam {
 	struct zp_disk *disk; /* under all stores, instead of the system's; takes no lock then */
 	uint64_t journal_file_bytes; /* of one journal file; 0: as usual */
+	uint64_t moment_idle_ns;     /* 0: as usual */
+	const struct zp_node *node;  /* this one is a moment of it: its lock and its caches serve */
+	uint64_t checkpoint_number;  /* at_checkpoint: which; 0: the newest */
 };
 
 struct zp_node {
@@ -187,6 +208,8 @@ struct zp_node {
 
 	struct zp_mutex origins_lock;
 	struct command__damage damage;
+	struct zp_mutex snapshots_lock; /* one is made or removed at a time */
+	struct command__moments moments;
 
 	/* Facts. */
 	_Atomic(bool) read_only;
@@ -250,6 +273,49 @@ ZP_MUST_CHECK int command__node_files_open(const struct zp_node_options *options
 void command__node_files_close(struct zp_node *node);
 /* How this node opens its journal. */
 void command__journal_options_set(struct zp_node *node, struct zp_journal_options *options_out);
+
+/* Zeroes of a node that is at a checkpoint and has no journal open. */
+void command__journal_facts_get(struct zp_node *node, struct zp_journal_facts *facts_out);
+
+/* ---- Snapshots and moments (snapshot.c, snapshots.c, moment_place.c, moment.c) --------------- */
+
+#define COMMAND__PATH_BYTES 4096u
+
+ZP_MUST_CHECK int command__snapshot_name_check(const char *name, struct zp_err *err);
+/* <root>/snapshots/<name><rest> */
+ZP_MUST_CHECK int command__snapshot_path(char path[COMMAND__PATH_BYTES], const char *root,
+    const char *name, const char *rest, struct zp_err *err);
+/* Its checkpoint. ZP_E_NOT_FOUND, also when it was not finished. */
+ZP_MUST_CHECK int command__snapshot_read(const char *root, struct zp_disk *disk, const char *name,
+    struct zp_checkpoint *checkpoint_out, struct zp_err *err);
+
+/* Where the files of a moment are, and what it is. */
+struct command__place {
+	char name[ZP_SNAPSHOT_NAME_MAX + 1]; /* of a snapshot; "": a checkpoint of the node */
+	char root[COMMAND__PATH_BYTES];
+	uint64_t checkpoint_number;
+	int64_t time_microseconds; /* of that checkpoint */
+	uint64_t id;               /* the same for the same pinset, by whatever name; never 0 */
+};
+
+enum command__as_of {
+	COMMAND__AS_OF_CHECKPOINT,
+	COMMAND__AS_OF_SNAPSHOT, /* its name is a good one */
+	COMMAND__AS_OF_TIME,
+};
+ZP_MUST_CHECK int command__as_of_parse(
+    const char *as_of, enum command__as_of *kind_out, int64_t *time_us_out, struct zp_err *err);
+ZP_MUST_CHECK int command__place_find(const char *root, struct zp_disk *disk, const char *as_of,
+    uint64_t id, struct command__place *place_out, struct zp_err *err);
+
+void command__moments_init(struct command__moments *moments);
+void command__moments_done(struct command__moments *moments);
+/* Runs the tasks that wait, then closes all moments, once they are released. */
+void command__moments_stop(struct zp_node *node);
+/* With open_lock held: closes what is open of that snapshot. ZP_E_LOCKED while it is held. */
+ZP_MUST_CHECK int command__moments_evict(
+    struct zp_node *node, const char *name, struct zp_err *err);
+void command__moments_facts_get(struct zp_node *node, struct zp_node_facts *facts);
 
 /* ---- Repair (repair.c, give_up.c) ------------------------------------------------------------ */
 

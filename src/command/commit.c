@@ -23,7 +23,7 @@ command__commit_init(struct zp_node *node)
 	uint64_t seed;
 
 	zp_random_bytes(&seed, sizeof(seed));
-	zp_journal_facts_get(node->journal, &facts);
+	command__journal_facts_get(node, &facts);
 	commit->group = zp_group_new(node->shards, seed);
 	zp_buf_init(&commit->records, ZP_JOURNAL_BATCH_BYTES_MAX);
 	zp_buf_init(&commit->payload, 2 * ZP_RECORD_BYTES_MAX);

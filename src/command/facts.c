@@ -39,7 +39,8 @@ zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 	    .texts_cache_bytes = zp_texts_cache_bytes(node->texts_cache),
 	    .block_cache_bytes = zp_block_cache_bytes(node->block_cache),
 	    .read_only = node->read_only,
-	    .is_full = zp_journal_room_check(node->journal, 0, NULL) == ZP_E_NO_SPACE,
+	    .is_full = node->journal != NULL &&
+		       zp_journal_room_check(node->journal, 0, NULL) == ZP_E_NO_SPACE,
 	    .is_broken = node->is_broken,
 	};
 	for (uint32_t i = 0; i < facts_out->shards; i++) {
@@ -49,7 +50,8 @@ zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 		engines_add(&facts_out->engines, &facts);
 		facts_out->suspended_shards += facts.is_suspended;
 	}
-	zp_journal_facts_get(node->journal, &facts_out->journal);
+	command__journal_facts_get(node, &facts_out->journal);
+	command__moments_facts_get(node, facts_out);
 	zp_mutex_lock(&node->damage.lock);
 	facts_out->damages = node->damage.count;
 	facts_out->damages_met = node->damage.met;

@@ -129,6 +129,36 @@ shards_warn(void *context, const char *text)
 	command__log(context, 2, "%s", text);
 }
 
+/* A moment's are the node's, which outlives it. */
+static void
+caches_open(struct zp_node *node)
+{
+	const struct zp_node_options *options = &node->options;
+
+	if (node->seam.node != NULL) {
+		node->texts_cache = node->seam.node->texts_cache;
+		node->block_cache = node->seam.node->block_cache;
+		return;
+	}
+	if (options->texts_cache_bytes_max > 0)
+		node->texts_cache = zp_texts_cache_new(options->texts_cache_bytes_max);
+	if (options->block_cache_bytes_max > 0)
+		node->block_cache = zp_block_cache_new(options->block_cache_bytes_max);
+	if (options->block_cache_bytes_max > 0 && node->block_cache == NULL)
+		command__log(node, 2,
+		    "there is no room for a cache of %" PRIu64 " bytes: lookups go to the files",
+		    options->block_cache_bytes_max);
+}
+
+static void
+caches_close(struct zp_node *node)
+{
+	if (node->seam.node != NULL)
+		return;
+	zp_texts_cache_free(node->texts_cache);
+	zp_block_cache_free(node->block_cache);
+}
+
 static int
 files_open(struct zp_node *node, struct zp_err *err)
 {
@@ -143,25 +173,21 @@ files_open(struct zp_node *node, struct zp_err *err)
 	    .memory_bytes_max = options->memtable_bytes_max,
 	    .warn = shards_warn,
 	    .warn_context = node,
+	    .at_checkpoint = options->at_checkpoint,
+	    .checkpoint_number = node->seam.checkpoint_number,
+	    .without_filters = node->seam.node != NULL,
 	};
 	char path[PATH_BYTES];
 	int rc = path_make(node->root, "lock", path, err);
 
 	if (rc == ZP_OK)
 		rc = directory_open(node->root, "journal", &directory, &node->journal_store, err);
-	if (rc == ZP_OK && node->seam.disk == NULL)
+	if (rc == ZP_OK && node->seam.disk == NULL && node->seam.node == NULL)
 		rc = options->read_only ? zp_store_lock_share(path, &node->lock, err)
 					: zp_store_lock_take(path, &node->lock, err);
 	if (rc < 0)
 		return rc;
-	if (options->texts_cache_bytes_max > 0)
-		node->texts_cache = zp_texts_cache_new(options->texts_cache_bytes_max);
-	if (options->block_cache_bytes_max > 0)
-		node->block_cache = zp_block_cache_new(options->block_cache_bytes_max);
-	if (options->block_cache_bytes_max > 0 && node->block_cache == NULL)
-		command__log(node, 2,
-		    "there is no room for a cache of %" PRIu64 " bytes: lookups go to the files",
-		    options->block_cache_bytes_max);
+	caches_open(node);
 	shards.texts_cache = node->texts_cache;
 	shards.block_cache = node->block_cache;
 	shards.store = node->journal_store;
@@ -284,7 +310,8 @@ node_new(const struct zp_node_options *options)
 		node->options.replication_min = -1;
 	if (node->options.replication_max == 0)
 		node->options.replication_max = -1;
-	node->read_only = options->read_only;
+	node->options.read_only = options->read_only || options->at_checkpoint;
+	node->read_only = node->options.read_only;
 	zp_mutex_init(&node->queue.lock);
 	zp_cond_init(&node->queue.wake);
 	zp_cond_init(&node->queue.done);
@@ -293,6 +320,8 @@ node_new(const struct zp_node_options *options)
 	zp_mutex_init(&node->damage.lock);
 	zp_mutex_init(&node->scrub.lock);
 	zp_cond_init(&node->scrub.wake);
+	zp_mutex_init(&node->snapshots_lock);
+	command__moments_init(&node->moments);
 	return node;
 }
 
@@ -301,8 +330,7 @@ node_free(struct zp_node *node)
 {
 	zp_journal_close(node->journal);
 	zp_shards_close(node->shards);
-	zp_texts_cache_free(node->texts_cache);
-	zp_block_cache_free(node->block_cache);
+	caches_close(node);
 	zp_store_close(node->journal_store);
 	zp_store_lock_release(node->lock);
 	zp_cond_done(&node->queue.wake);
@@ -315,6 +343,8 @@ node_free(struct zp_node *node)
 	zp_cond_done(&node->scrub.wake);
 	command__scrub_state_done(&node->scrub.state);
 	command__damage_done(node);
+	zp_mutex_done(&node->snapshots_lock);
+	command__moments_done(&node->moments);
 	zp_free(node->root);
 	zp_free(node);
 }
@@ -362,9 +392,9 @@ command__node_open(const struct zp_node_options *options, const struct command__
 	node = node_new(options);
 	node->seam = *seam;
 	rc = files_open(node, err);
-	if (rc == ZP_OK)
+	if (rc == ZP_OK && !options->at_checkpoint)
 		rc = journal_open(node, err);
-	if (rc == ZP_OK)
+	if (rc == ZP_OK && !options->at_checkpoint)
 		rc = replay(node, err);
 	if (rc < 0) {
 		node_free(node);
@@ -390,6 +420,31 @@ zp_node_open(const struct zp_node_options *options, struct zp_node **node_out, s
 	return command__node_open(options, &(struct command__seam){0}, node_out, err);
 }
 
+void
+command__journal_facts_get(struct zp_node *node, struct zp_journal_facts *facts_out)
+{
+	if (node->journal == NULL)
+		*facts_out = (struct zp_journal_facts){0};
+	else
+		zp_journal_facts_get(node->journal, facts_out);
+}
+
+int
+zp_node_open_as_of(const struct zp_node_options *options, const char *as_of,
+    struct zp_node **node_out, struct zp_err *err)
+{
+	struct zp_node_options past = *options;
+	struct command__place place;
+	int rc = command__place_find(options->root, NULL, as_of, 0, &place, err);
+
+	if (rc < 0)
+		return rc;
+	past.root = place.root;
+	past.at_checkpoint = true;
+	return command__node_open(&past,
+	    &(struct command__seam){.checkpoint_number = place.checkpoint_number}, node_out, err);
+}
+
 /* ---- Closing -------------------------------------------------------------------------------- */
 
 void
@@ -400,6 +455,7 @@ zp_node_close(struct zp_node *node)
 	if (node == NULL)
 		return;
 	command__scrub_stop(node);
+	command__moments_stop(node);
 	/* The maintenance thread stays until the queue is empty: writes may wait for memory. */
 	zp_mutex_lock(&node->queue.lock);
 	node->queue.stopping = true;

@@ -9,8 +9,7 @@
  */
 #include "command/command_internal.h"
 
-#define PATH_BYTES 4096u
-#define NAME_MAX_BYTES 64u
+#define PATH_BYTES COMMAND__PATH_BYTES
 #define FILES_MAX 1048576u /* of one shard */
 
 /* Names as the store takes them; owned. */
@@ -44,24 +43,39 @@ names_add(void *context, const char *name, struct zp_err *err)
 	return ZP_OK;
 }
 
-static int
-name_check(const char *name, struct zp_err *err)
+int
+command__snapshot_name_check(const char *name, struct zp_err *err)
 {
 	size_t length = strlen(name);
 
-	if (length == 0 || length > NAME_MAX_BYTES || name[0] == '.' ||
+	if (length == 0 || length > ZP_SNAPSHOT_NAME_MAX || name[0] == '.' ||
 	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") !=
 		length)
 		return zp_fail(err, ZP_E_INVALID,
 		    "a snapshot's name has letters, digits, '_', '.' and '-', at most %u, and no "
 		    "'.' first",
-		    NAME_MAX_BYTES);
+		    ZP_SNAPSHOT_NAME_MAX);
 	return ZP_OK;
 }
 
+/* What `as_of` and the command line give another meaning. */
 static int
-path_print(
-    char path[PATH_BYTES], struct zp_err *err, const char *root, const char *name, const char *rest)
+name_is_free(const char *name, struct zp_err *err)
+{
+	static const char *const taken[] = {"checkpoint", "ls", "rm"};
+	int rc = command__snapshot_name_check(name, err);
+
+	for (size_t i = 0; rc == ZP_OK && i < ZP_ARRAY_COUNT(taken); i++) {
+		if (strcmp(name, taken[i]) == 0)
+			rc = zp_fail(err, ZP_E_INVALID,
+			    "%s is no name for a snapshot: it means something else", name);
+	}
+	return rc;
+}
+
+int
+command__snapshot_path(char path[COMMAND__PATH_BYTES], const char *root, const char *name,
+    const char *rest, struct zp_err *err)
 {
 	int length = snprintf(path, PATH_BYTES, "%s/snapshots/%s%s", root, name, rest);
 
@@ -77,7 +91,7 @@ directory_make(struct zp_node *node, const char *name, const char *rest, struct 
 	    .create = true, .no_sync = node->options.no_sync};
 	struct zp_store *store;
 	char path[PATH_BYTES];
-	int rc = path_print(path, err, node->root, name, rest);
+	int rc = command__snapshot_path(path, node->root, name, rest, err);
 
 	if (rc == ZP_OK)
 		rc = zp_store_directory_open(path, &options, &store, err);
@@ -103,16 +117,17 @@ static int
 absent_check(struct zp_node *node, const char *name, struct zp_err *err)
 {
 	char path[PATH_BYTES], journal[PATH_BYTES];
-	int rc = path_print(path, err, node->root, name, "");
+	int rc = command__snapshot_path(path, node->root, name, "", err);
 
 	if (rc == ZP_OK)
-		rc = path_print(journal, err, node->root, name, "/journal");
+		rc = command__snapshot_path(journal, node->root, name, "/journal", err);
 	if (rc < 0 || !is_directory(path))
 		return rc;
 	if (is_directory(journal))
 		return zp_fail(err, ZP_E_EXISTS, "snapshot %s exists already", name);
 	return zp_fail(err, ZP_E_EXISTS,
-	    "an earlier snapshot %s was not finished: remove %s, or take another name", name, path);
+	    "an earlier snapshot %s was not finished: `zpin snapshot rm %s`, or take another name",
+	    name, name);
 }
 
 /* A snapshot is of the whole node or not made at all. */
@@ -142,7 +157,7 @@ shard_link(struct zp_node *node, const char *name, uint32_t index, struct zp_err
 
 	snprintf(rest, sizeof(rest), "/shards/%016llx", id);
 	if (rc == ZP_OK)
-		rc = path_print(to, err, node->root, name, rest);
+		rc = command__snapshot_path(to, node->root, name, rest, err);
 	if (rc == ZP_OK &&
 	    snprintf(from, sizeof(from), "%s%s", node->root, rest) >= (int)PATH_BYTES)
 		rc = zp_fail(err, ZP_E_INVALID, "the path of the node is too long");
@@ -160,7 +175,7 @@ journal_link(struct zp_node *node, const char *name, struct zp_err *err)
 	char map[32], copy[32], checkpoint[32], from[PATH_BYTES], to[PATH_BYTES];
 	const char *names[] = {map, copy, checkpoint};
 	unsigned long long number = zp_shards_map(node->shards)->number;
-	int rc = path_print(to, err, node->root, name, "/journal");
+	int rc = command__snapshot_path(to, node->root, name, "/journal", err);
 
 	snprintf(map, sizeof(map), "map-%016llx", number);
 	snprintf(copy, sizeof(copy), "copy-of-map-%016llx", number);
@@ -188,13 +203,11 @@ snapshot(struct zp_node *node, const char *name, struct zp_err *err)
 	return rc < 0 ? rc : journal_link(node, name, err);
 }
 
-int
-zp_command_snapshot(struct zp_node *node, const char *name, struct zp_err *err)
+static int
+snapshot_checked(struct zp_node *node, const char *name, struct zp_err *err)
 {
-	int rc = name_check(name, err);
+	int rc = absent_check(node, name, err);
 
-	if (rc == ZP_OK)
-		rc = absent_check(node, name, err);
 	if (rc == ZP_OK)
 		rc = shards_check(node, err);
 	if (rc < 0)
@@ -204,4 +217,17 @@ zp_command_snapshot(struct zp_node *node, const char *name, struct zp_err *err)
 	command__upkeep_leave(node);
 	command__upkeep_poke(node);
 	return rc < 0 ? zp_wrap(err, rc, "snapshot %s", name) : ZP_OK;
+}
+
+int
+zp_command_snapshot(struct zp_node *node, const char *name, struct zp_err *err)
+{
+	int rc = name_is_free(name, err);
+
+	if (rc < 0)
+		return rc;
+	zp_mutex_lock(&node->snapshots_lock);
+	rc = snapshot_checked(node, name, err);
+	zp_mutex_unlock(&node->snapshots_lock);
+	return rc;
 }

@@ -57,6 +57,8 @@ struct zp_engine_options {
 	bool read_only;		    /* opens any moment as it is: never repairs, writes nothing; changes
 				     * stay in memory */
 	uint64_t manifest_max;	    /* take no manifest above this number; 0: the newest */
+	bool without_filters; /* they stay on the disk, and a lookup asks every run: for what is
+			       * seldom asked and shall take little memory */
 	/* Where damage and fallbacks are told; may be NULL. Called by the opening thread. */
 	void (*warn)(void *context, const char *text);
 	void *warn_context;

@@ -118,6 +118,9 @@ struct segment; /* opaque, counted */
  * where `expected` is not NULL. Memory: directory, fences, filter. */
 ZP_MUST_CHECK int segment__open(struct zp_store *store, const struct segment_name *name,
     const struct segment_info *expected, struct segment **segment_out, struct zp_err *err);
+/* The same without its filter, which is most of that memory: every key may be there. */
+ZP_MUST_CHECK int segment__open_unfiltered(struct zp_store *store, const struct segment_name *name,
+    const struct segment_info *expected, struct segment **segment_out, struct zp_err *err);
 /* Gets will go by these caches, which must outlive the segment; NULL: none, as at first. Before
  * others see the segment. */
 struct zp_texts_cache;

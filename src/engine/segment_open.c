@@ -313,7 +313,7 @@ bucketed_open(struct segment *segment, struct zp_err *err)
 }
 
 static int
-sections_read(struct segment *segment, struct zp_err *err)
+sections_read(struct segment *segment, bool with_filter, struct zp_err *err)
 {
 	const struct segment_section_place *places = segment->footer.sections;
 	const char *fault = sections_check(&segment->footer, segment->info.bytes);
@@ -324,7 +324,7 @@ sections_read(struct segment *segment, struct zp_err *err)
 	segment->blocks_end = places[SECTION_DIRECTORY].offset;
 	rc = segment->layout.is_bucketed ? bucketed_open(segment, err)
 					 : segment__ordered_open(segment, err);
-	if (rc == 0)
+	if (rc == 0 && with_filter)
 		rc = filter_read(segment, err);
 	if (rc == 0)
 		rc = columns_read(segment, err);
@@ -391,9 +391,10 @@ segment_free(struct segment *segment)
 	zp_free(segment);
 }
 
-int
-segment__open(struct zp_store *store, const struct segment_name *name,
-    const struct segment_info *expected, struct segment **segment_out, struct zp_err *err)
+static int
+segment_open(struct zp_store *store, const struct segment_name *name,
+    const struct segment_info *expected, bool with_filter, struct segment **segment_out,
+    struct zp_err *err)
 {
 	struct segment *segment = zp_alloc_zero(1, sizeof(*segment));
 	char file_name[ZP_FILE_NAME_MAX];
@@ -410,7 +411,7 @@ segment__open(struct zp_store *store, const struct segment_name *name,
 	if (rc == 0 && expected != NULL)
 		rc = expected_check(&segment->info, expected, err);
 	if (rc == 0)
-		rc = sections_read(segment, err);
+		rc = sections_read(segment, with_filter, err);
 	if (rc != 0) {
 		rc = zp_wrap(err, rc, "%s", segment->label);
 		segment_free(segment);
@@ -418,6 +419,20 @@ segment__open(struct zp_store *store, const struct segment_name *name,
 	}
 	*segment_out = segment;
 	return 0;
+}
+
+int
+segment__open(struct zp_store *store, const struct segment_name *name,
+    const struct segment_info *expected, struct segment **segment_out, struct zp_err *err)
+{
+	return segment_open(store, name, expected, true, segment_out, err);
+}
+
+int
+segment__open_unfiltered(struct zp_store *store, const struct segment_name *name,
+    const struct segment_info *expected, struct segment **segment_out, struct zp_err *err)
+{
+	return segment_open(store, name, expected, false, segment_out, err);
 }
 
 void
@@ -462,7 +477,9 @@ segment__memory_bytes(const struct segment *segment)
 	       (segment->layout.is_bucketed ? segment->footer.sections[SECTION_DIRECTORY].length
 					    : segment__ordered_bytes(segment)) +
 	       segment->footer.sections[SECTION_FENCES].length +
-	       segment->footer.sections[SECTION_FILTER].length +
+	       (segment->filter.blocks_count == 0
+		       ? 0
+		       : segment->footer.sections[SECTION_FILTER].length) +
 	       segment->footer.sections[SECTION_COLUMNS].length;
 }
 

@@ -83,7 +83,10 @@ segment_open(struct zp_engine *engine, struct segment_info *info, enum zp_family
 {
 	char name[ZP_FILE_NAME_MAX];
 	struct segment *segment;
-	int rc = segment__open(engine->options.store, &info->name, NULL, &segment, err);
+	int rc =
+	    engine->options.without_filters
+		? segment__open_unfiltered(engine->options.store, &info->name, NULL, &segment, err)
+		: segment__open(engine->options.store, &info->name, NULL, &segment, err);
 	bool is_named = rc < 0;
 
 	if (rc == ZP_OK) {

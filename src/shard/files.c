@@ -146,3 +146,46 @@ shard__checkpoint_write(
 	zp_checkpoint_encode(checkpoint, &file);
 	return zp_store_write_all(store, name, zp_buf_slice(&file), err);
 }
+
+int
+shard__mixed_up(uint64_t number, uint64_t found, struct zp_err *err)
+{
+	char name[SHARD__NAME_BYTES];
+
+	shard__name("checkpoint", number, name);
+	return zp_fail(err, ZP_E_CONFLICT,
+	    "%s is checkpoint %llu of another node: files were mixed up", name,
+	    (unsigned long long)found);
+}
+
+int
+zp_checkpoints_list(struct zp_store *store, uint64_t *numbers_out, size_t numbers_max,
+    size_t *count_out, struct zp_err *err)
+{
+	return shard__numbers_list(store, "checkpoint", numbers_out, numbers_max, count_out, err);
+}
+
+int
+zp_checkpoint_read(struct zp_store *store, uint64_t number, struct zp_checkpoint *checkpoint_out,
+    struct zp_err *err)
+{
+	ZP_AUTO_BUF(file, SHARD__CHECKPOINT_BYTES_MAX);
+	char name[SHARD__NAME_BYTES];
+	uint64_t found;
+	int rc;
+
+	shard__name("checkpoint", number, name);
+	rc = zp_store_read_all(store, name, SHARD__CHECKPOINT_BYTES_MAX, &file, err);
+	/* Longer than any checkpoint is as damaged as a wrong checksum. */
+	if (rc == ZP_E_TOO_LARGE)
+		rc = ZP_E_CORRUPT;
+	if (rc == ZP_OK)
+		rc = zp_checkpoint_decode(zp_buf_slice(&file), checkpoint_out, err);
+	if (rc < 0)
+		return zp_wrap(err, rc, "%s", name);
+	found = checkpoint_out->number;
+	if (found == number)
+		return ZP_OK;
+	zp_checkpoint_done(checkpoint_out);
+	return shard__mixed_up(number, found, err);
+}

@@ -83,6 +83,7 @@ engine_options(const struct zp_shards_options *options, const struct zp_shard_ma
 	    .block_cache = options->block_cache,
 	    .shard_id = range->id,
 	    .read_only = options->read_only,
+	    .without_filters = options->without_filters,
 	    .warn = options->warn,
 	    .warn_context = options->warn_context,
 	};
@@ -147,6 +148,55 @@ shard__member_open(struct zp_shards *shards, uint32_t index, bool *map_changed, 
 		*map_changed = true;
 	}
 	return ZP_OK;
+}
+
+/* The files must have what the checkpoint says of them, and no more. One of an older zpin does not
+ * say how far they are: then they may not be ahead of it. */
+static int
+member_check_at(struct zp_shards *shards, uint32_t index, const struct zp_checkpoint_shard *entry,
+    struct zp_err *err)
+{
+	struct zp_engine *engine = shards->members[index].engine;
+	uint64_t position = zp_engine_lane_get(engine, shards->map.node);
+
+	if (zp_engine_incarnation(engine) == entry->incarnation &&
+	    (entry->has_said ? position == entry->applied : position <= entry->covered))
+		return ZP_OK;
+	return zp_fail(err, ZP_E_CONFLICT,
+	    "its files are at batch %llu of incarnation %u, and checkpoint %llu has them at %llu "
+	    "of "
+	    "%u: files of another time were put in",
+	    (unsigned long long)position, zp_engine_incarnation(engine),
+	    (unsigned long long)shards->newest.number,
+	    (unsigned long long)(entry->has_said ? entry->applied : entry->covered),
+	    entry->incarnation);
+}
+
+/* By the manifest that the checkpoint names, or one before it with the same in it. A snapshot has
+ * only the newest of its moment, which merges since the checkpoint may have made. */
+int
+shard__member_open_at(struct zp_shards *shards, uint32_t index, struct zp_err *err)
+{
+	struct shard__member *member = &shards->members[index];
+	uint64_t id = shards->map.ranges[index].id;
+	const struct zp_checkpoint_shard *entry = zp_checkpoint_find(&shards->newest, id);
+	struct zp_engine_options engine;
+	int rc;
+
+	if (entry == NULL)
+		return zp_fail(err, ZP_E_CONFLICT, "the checkpoint does not name it");
+	rc = shard__store_open(&shards->options, id, false, &member->store, err);
+	if (rc < 0)
+		return rc;
+	engine = engine_options(&shards->options, &shards->map, index, member->store);
+	engine.manifest_max = entry->manifest_number;
+	rc = zp_engine_open(&engine, &member->engine, err);
+	if (rc == ZP_E_NOT_FOUND) {
+		zp_err_clear(err);
+		engine.manifest_max = 0;
+		rc = zp_engine_open(&engine, &member->engine, err);
+	}
+	return rc < 0 ? rc : member_check_at(shards, index, entry, err);
 }
 
 /* ---- Creating ------------------------------------------------------------------------------- */
@@ -319,33 +369,20 @@ map_read(struct zp_shards *shards, struct zp_err *err)
 	return ZP_OK;
 }
 
+/* Of this node, as the map says it. */
 static int
 checkpoint_read(struct zp_shards *shards, uint64_t number, struct zp_checkpoint *checkpoint_out,
     struct zp_err *err)
 {
-	ZP_AUTO_BUF(file, SHARD__CHECKPOINT_BYTES_MAX);
-	char name[SHARD__NAME_BYTES];
-	int rc;
+	int rc = zp_checkpoint_read(shards->options.store, number, checkpoint_out, err);
 
-	shard__name("checkpoint", number, name);
-	rc =
-	    zp_store_read_all(shards->options.store, name, SHARD__CHECKPOINT_BYTES_MAX, &file, err);
-	/* Longer than any checkpoint is as damaged as a wrong checksum. */
-	if (rc == ZP_E_TOO_LARGE)
-		return zp_wrap(err, ZP_E_CORRUPT, "%s", name);
-	if (rc == ZP_OK)
-		rc = zp_checkpoint_decode(zp_buf_slice(&file), checkpoint_out, err);
 	if (rc < 0)
-		return zp_wrap(err, rc, "%s", name);
-	if (checkpoint_out->number == number &&
-	    memcmp(checkpoint_out->cluster_id, shards->map.cluster_id, 16) == 0 &&
+		return rc;
+	if (memcmp(checkpoint_out->cluster_id, shards->map.cluster_id, 16) == 0 &&
 	    checkpoint_out->node == shards->map.node)
 		return ZP_OK;
-	rc = zp_fail(err, ZP_E_CONFLICT,
-	    "%s is checkpoint %llu of another node: files were mixed up", name,
-	    (unsigned long long)checkpoint_out->number);
 	zp_checkpoint_done(checkpoint_out);
-	return rc;
+	return shard__mixed_up(number, number, err);
 }
 
 /* The two newest that are whole. Only damage is passed over: what is not known might be the truth.
@@ -361,6 +398,9 @@ checkpoints_read(struct zp_shards *shards, struct zp_err *err)
 
 	if (rc < 0)
 		return rc;
+	if (shards->options.checkpoint_number != 0)
+		return checkpoint_read(
+		    shards, shards->options.checkpoint_number, &shards->newest, err);
 	if (count == 0)
 		return zp_fail(err, ZP_E_NOT_FOUND,
 		    "there is no checkpoint: restore journal/checkpoint-* from a snapshot or copy; "
@@ -571,7 +611,9 @@ members_open(struct zp_shards *shards, struct zp_err *err)
 	why = zp_alloc_zero(shards->map.count, sizeof(*why));
 	by_id_make(shards);
 	for (uint32_t i = 0; rc == ZP_OK && i < shards->map.count; i++) {
-		rc = shard__member_open(shards, i, &map_changed, &why[i]);
+		rc = shards->options.at_checkpoint
+			 ? shard__member_open_at(shards, i, &why[i])
+			 : shard__member_open(shards, i, &map_changed, &why[i]);
 		open_count += rc == ZP_OK;
 		why[i].code = rc;
 		if (rc < 0 && !is_damage(rc))

@@ -85,6 +85,12 @@ void zp_checkpoint_done(struct zp_checkpoint *checkpoint); /* NULL is allowed */
 void zp_checkpoint_encode(const struct zp_checkpoint *checkpoint, struct zp_buf *file);
 ZP_MUST_CHECK int zp_checkpoint_decode(
     struct zp_slice file, struct zp_checkpoint *checkpoint_out, struct zp_err *err);
+/* Numbers of the checkpoints in `store`, falling, at most `numbers_max`; and one of them.
+ * ZP_E_NOT_FOUND, ZP_E_CORRUPT. For who looks at a node from outside: any thread. */
+ZP_MUST_CHECK int zp_checkpoints_list(struct zp_store *store, uint64_t *numbers_out,
+    size_t numbers_max, size_t *count_out, struct zp_err *err);
+ZP_MUST_CHECK int zp_checkpoint_read(struct zp_store *store, uint64_t number,
+    struct zp_checkpoint *checkpoint_out, struct zp_err *err);
 /* NULL when it does not name the shard. */
 const struct zp_checkpoint_shard *zp_checkpoint_find(
     const struct zp_checkpoint *checkpoint, uint64_t shard_id);
@@ -137,6 +143,12 @@ struct zp_shards_options {
 	struct zp_texts_cache *texts_cache; /* of the engines; borrowed; NULL: none */
 	struct zp_block_cache *block_cache; /* likewise */
 	uint64_t memory_bytes_max;          /* replay flushes when the memtables hold this much */
+	/* With read_only: the pinset as of a checkpoint, exactly. Each shard is opened as that
+	 * checkpoint names it; one whose files are of another time is suspended. Nothing is to be
+	 * replayed. */
+	bool at_checkpoint;
+	uint64_t checkpoint_number;                    /* which; 0: the newest that is whole */
+	bool without_filters;                          /* of the engines */
 	void (*warn)(void *context, const char *text); /* damage and fallbacks; may be NULL */
 	void *warn_context;
 };

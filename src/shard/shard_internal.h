@@ -72,6 +72,10 @@ ZP_MUST_CHECK int shard__member_create(const struct zp_shards_options *options,
 ZP_MUST_CHECK int shard__member_open(
     struct zp_shards *shards, uint32_t index, bool *map_changed, struct zp_err *err);
 
+/* The same as of shards->newest. */
+ZP_MUST_CHECK int shard__member_open_at(
+    struct zp_shards *shards, uint32_t index, struct zp_err *err);
+
 /* Goes on without the shard; what was open of it is closed. Opening only. */
 void shard__suspend(struct zp_shards *shards, uint32_t index, const char *why);
 
@@ -85,6 +89,9 @@ ZP_MUST_CHECK int shard__map_write(
     struct zp_store *store, const struct zp_shard_map *map, struct zp_err *err);
 ZP_MUST_CHECK int shard__checkpoint_write(
     struct zp_store *store, const struct zp_checkpoint *checkpoint, struct zp_err *err);
+
+/* "checkpoint-<number> is checkpoint <found> of another node" */
+int shard__mixed_up(uint64_t number, uint64_t found, struct zp_err *err);
 
 /* ---- Files of the node's directory (files.c) ------------------------------------------------ */
 

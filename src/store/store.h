@@ -281,6 +281,30 @@ ZP_MUST_CHECK int zp_store_directory_open(const char *path,
 ZP_MUST_CHECK int zp_store_directory_link(const char *from_path, const char *const *names,
     size_t names_count, const char *to_path, struct zp_err *err);
 
+/* ---- Folders of snapshots ---------------------------------------------------------------------
+ */
+
+/* Calls `each` with the name of every folder in `path`, in no order; none where there is no `path`.
+ * Stops at its first non-zero answer and returns it. */
+ZP_MUST_CHECK int zp_store_folders_list(const char *path,
+    int (*each)(void *context, const char *name, struct zp_err *err), void *context,
+    struct zp_err *err);
+
+struct zp_store_tree {
+	uint64_t files;
+	uint64_t bytes;
+	uint64_t bytes_own; /* of files that have no name elsewhere: what a removal gives back */
+};
+
+/* Measures the folder `path` and all in it. Symbolic links are not followed here or below, nor is
+ * `path` itself one: ZP_E_NOT_FOUND, or ZP_E_INVALID for what is no folder. */
+ZP_MUST_CHECK int zp_store_tree_measure(
+    const char *path, struct zp_store_tree *tree_out, struct zp_err *err);
+
+/* Removes it, the folder `first` in it before all else; for good after 0. Cut short it can be
+ * repeated. */
+ZP_MUST_CHECK int zp_store_tree_remove(const char *path, const char *first, struct zp_err *err);
+
 /* A lock file held until closed; ZP_E_LOCKED says who holds it. */
 struct zp_store_lock;
 ZP_MUST_CHECK int zp_store_lock_take(const char *path, struct zp_store_lock **lock_out,
