@@ -13,8 +13,7 @@ api__allocation(struct api_call *call)
 	if (!api__cid_take(call))
 		return;
 	zp_key_of_cid(&call->pin.cid, 0, 0, &key);
-	rc =
-	    zp_command_get(call->api->node, &key, call->scratch, &call->texts, &record, &call->err);
+	rc = zp_command_get(call->node, &key, call->scratch, &call->texts, &record, &call->err);
 	if (rc == 0)
 		rc = api__pin_json(call, &key, &record, NULL, &call->json, &call->err);
 	if (rc < 0)

@@ -67,6 +67,7 @@ api__call_take(struct zp_api *api, struct zp_http_request *request)
 	if (call == NULL)
 		call = call_new(api);
 	call->request = request;
+	call->node = api->node;
 	call->route = NULL;
 	call->user = NULL;
 	return call;
@@ -100,6 +101,8 @@ api__call_put(struct api_call *call)
 	zp_pin_reset(&call->pin);
 	call->query.count = 0;
 	call->listing = NULL;
+	zp_moment_release(call->moment);
+	call->moment = NULL;
 	if (call->page_bytes > 0)
 		atomic_fetch_sub(&api->pages_bytes, call->page_bytes);
 	call->page_bytes = 0;
@@ -222,6 +225,8 @@ route(struct api_call *call, struct zp_slice path)
 	rc = api__query_read(&call->query, call->request, &call->err);
 	if (rc < 0)
 		api__answer_failure(call, rc);
+	else if (api__query_has(&call->query, "as_of"))
+		api__as_of(call);
 	else
 		call->route->handle(call);
 }

@@ -87,11 +87,11 @@ void zp_api_listen(struct zp_api *api, struct zp_http_listen *listen);
 
 /*
  * What only the operator sees and does. A metrics listener has GET /metrics and /health, open to
- * all. A management listener has these, GET /info and POST /checkpoint, /settle, /seal, /verify,
- * /snapshot?name=, /peers/move?from=&to= and /read-only?on=, and hands every other path to the REST
- * API, so that one Unix socket serves the command line. Its sign-in is the REST API's: none on a
- * Unix socket, which is guarded by its mode. Long work runs on a thread of its own, one at a time; a
- * second is told 503.
+ * all. A management listener has these, GET /info and /snapshots, POST /checkpoint, /settle, /seal,
+ * /verify, /snapshot?name=, /peers/move?from=&to= and /read-only?on=, and DELETE /snapshot?name=,
+ * and hands every other path to the REST API, so that one Unix socket serves the command line. Its
+ * sign-in is the REST API's: none on a Unix socket, which is guarded by its mode. Long work runs on
+ * a thread of its own, one at a time; a second is told 503.
  */
 struct zp_manage; /* opaque */
 

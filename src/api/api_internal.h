@@ -22,6 +22,7 @@
 #define API_CALLS_KEPT_MAX 256u       /* idle request objects */
 #define API_CALL_BYTES_KEPT_MAX (64u << 10) /* of a buffer of an idle request object */
 #define API_PAGES_BYTES_MAX (256u << 20)    /* of all pages in memory together; over it: 503 */
+#define API_AS_OF_BYTES_MAX (ZP_SNAPSHOT_NAME_MAX + 1u)
 #define API_UPLOADS_MAX 64u /* POST /pins and POST /import under way; over it: 503 */
 
 struct listing;
@@ -63,6 +64,12 @@ struct api_call {
 	struct zp_buf path;                         /* decoded and clean */
 	bool path_was_unclean;
 	struct api_query query;
+	struct zp_node *node;     /* whose pins are asked for: the API's, or `moment`'s */
+	struct zp_moment *moment; /* of as_of (as_of.c), held; NULL: the present */
+	struct zp_moment_task moment_task;
+	char as_of[API_AS_OF_BYTES_MAX];
+	uint64_t moment_id; /* that a cursor goes on in; 0: any */
+	int moment_rc;
 	struct zp_err err;
 	struct zp_task task;
 	struct zp_access_check check;
@@ -152,6 +159,12 @@ int api__write_fill(struct zp_pin *pin, enum zp_write_kind kind, int64_t now_us,
 /* The answer to a write that was done: the pin object. `scratch` is overwritten. */
 int api__write_json(struct api_call *call, const struct zp_write *write, struct zp_buf *scratch,
     struct zp_buf *json, struct zp_err *err);
+
+/* ---- As of a moment (as_of.c) --------------------------------------------------------------- */
+
+/* Calls the route's handler with the node of the moment that `as_of` says, once it is open. Only
+ * what reads pins has one: others are answered with 400. */
+void api__as_of(struct api_call *call);
 
 /* ---- Listings (list.c) ---------------------------------------------------------------------- */
 

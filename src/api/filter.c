@@ -104,30 +104,62 @@ hex_digit(uint8_t byte)
 	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
-static int
-cursor_parse(struct zp_slice text, uint8_t cursor_out[ZP_KEY_BYTES], struct zp_err *err)
+/* `count` bytes of two digits each. */
+static bool
+hex_read(struct zp_slice text, uint8_t *to, size_t count)
 {
-	struct zp_key key;
-
-	if (text.length != 2 * ZP_KEY_BYTES)
-		return zp_fail(err, ZP_E_INVALID, "parameter cursor invalid");
-	for (size_t i = 0; i < ZP_KEY_BYTES; i++) {
+	for (size_t i = 0; i < count; i++) {
 		int high = hex_digit(text.data[2 * i]), low = hex_digit(text.data[2 * i + 1]);
 
 		if (high < 0 || low < 0)
-			return zp_fail(err, ZP_E_INVALID, "parameter cursor invalid");
-		cursor_out[i] = (uint8_t)(high << 4 | low);
+			return false;
+		to[i] = (uint8_t)(high << 4 | low);
 	}
-	if (zp_key_decode(cursor_out, &key, NULL) < 0)
+	return true;
+}
+
+int
+api__cursor_parse(struct zp_slice text, uint64_t *moment_id_out, uint8_t cursor_out[ZP_KEY_BYTES],
+    struct zp_err *err)
+{
+	uint8_t id[8] = {0};
+	struct zp_key key;
+
+	if (text.length == 2 * (sizeof(id) + ZP_KEY_BYTES)) {
+		/* None has the id 0, which would make it one of the present. */
+		if (!hex_read(text, id, sizeof(id)) || zp_load_u64be(id) == 0)
+			return zp_fail(err, ZP_E_INVALID, "parameter cursor invalid");
+		text.data += 2 * sizeof(id);
+		text.length -= 2 * sizeof(id);
+	}
+	if (text.length != 2 * ZP_KEY_BYTES || !hex_read(text, cursor_out, ZP_KEY_BYTES) ||
+	    zp_key_decode(cursor_out, &key, NULL) < 0)
 		return zp_fail(err, ZP_E_INVALID, "parameter cursor invalid");
+	*moment_id_out = zp_load_u64be(id);
 	return 0;
 }
 
 void
-api__cursor_format(const uint8_t cursor[ZP_KEY_BYTES], struct zp_buf *text)
+api__cursor_format(uint64_t moment_id, const uint8_t cursor[ZP_KEY_BYTES], struct zp_buf *text)
 {
+	if (moment_id != 0)
+		zp_buf_printf(text, "%016llx", (unsigned long long)moment_id);
 	for (size_t i = 0; i < ZP_KEY_BYTES; i++)
 		zp_buf_printf(text, "%02x", cursor[i]);
+}
+
+int
+api__cursor_check(const struct api_filter *filter, uint64_t moment_id, struct zp_err *err)
+{
+	if (!filter->has_cursor || filter->cursor_moment == moment_id)
+		return 0;
+	if (moment_id == 0)
+		return zp_fail(err, ZP_E_INVALID,
+		    "parameter cursor invalid: it goes on in a list as_of a moment; say that as_of "
+		    "again");
+	return zp_fail(err, ZP_E_INVALID,
+	    "parameter cursor invalid: it goes on in a list of %s, not in this moment",
+	    filter->cursor_moment == 0 ? "the present" : "another moment");
 }
 
 static int
@@ -184,7 +216,9 @@ api__filter_read(const struct api_query *query, struct api_filter *filter, struc
 		return zp_fail(
 		    err, ZP_E_INVALID, "parameter limit invalid: 1 to %u", ZP_LIST_PAGE_MAX);
 	filter->has_cursor = cursor.length > 0;
-	rc = filter->has_cursor ? cursor_parse(cursor, filter->cursor, err) : 0;
+	rc = filter->has_cursor
+		 ? api__cursor_parse(cursor, &filter->cursor_moment, filter->cursor, err)
+		 : 0;
 	filter->name = api__query_get(query, "name");
 	filter->has_name = filter->name.length > 0;
 	if (rc == 0)

@@ -14,6 +14,8 @@
  *
  * Where pins cannot be read the others are listed, and the answer says in X-Stream-Error that some
  * are missing: a stream in its trailer, a page in its head.
+ *
+ * A cursor says which pinset it goes on in: that of the present, or of one moment (as_of.c).
  */
 #include "api/api_internal.h"
 
@@ -42,6 +44,13 @@ struct listing {
 	uint64_t produced_ms; /* when the last piece was asked for */
 };
 
+/* Of the pinset that is listed; 0: the present one. */
+static uint64_t
+moment_id(const struct api_call *call)
+{
+	return call->moment == NULL ? 0 : zp_moment_id(call->moment);
+}
+
 static void
 listing_free(struct listing *listing)
 {
@@ -56,8 +65,7 @@ listing_open(struct listing *listing)
 
 	if (listing->list != NULL)
 		return 0;
-	return zp_list_open(
-	    listing->call->api->node, 0, cursor, &listing->list, &listing->call->err);
+	return zp_list_open(listing->call->node, 0, cursor, &listing->list, &listing->call->err);
 }
 
 /* Looks at some pins; leaves what came of it in `state`. */
@@ -201,7 +209,7 @@ page_answer(struct listing *listing)
 	}
 	if (rc == STEP_MORE || rc == STEP_FULL) {
 		zp_buf_clear(&call->text);
-		api__cursor_format(listing->last, &call->text);
+		api__cursor_format(moment_id(call), listing->last, &call->text);
 		zp_http_answer_header(call->request, "X-Next-Cursor", zp_buf_slice(&call->text));
 	}
 	listing_free(listing);
@@ -244,8 +252,14 @@ void
 api__list(
     struct api_call *call, const struct api_filter *filter, const struct api_list_options *options)
 {
-	struct listing *listing = zp_alloc_zero(1, sizeof(*listing));
+	struct listing *listing;
+	int rc = api__cursor_check(filter, moment_id(call), &call->err);
 
+	if (rc < 0) {
+		api__answer_failure(call, rc);
+		return;
+	}
+	listing = zp_alloc_zero(1, sizeof(*listing));
 	listing->call = call;
 	listing->options = *options;
 	listing->filter = *filter;

@@ -10,9 +10,10 @@
 #include <stdio.h>
 
 #include "api/api_internal.h"
+#include "api/manage.h"
 #include "api/metrics_page.h"
 
-#define ANSWER_BYTES_MAX (1u << 20)
+#define ANSWER_BYTES_MAX API_MANAGE_BYTES_MAX
 #define DAMAGES_SHOWN_MAX 1000u
 #define JOB_ARGUMENTS 2u
 #define SCRUB_RATE_MAX (UINT64_C(1) << 40)
@@ -37,8 +38,8 @@ struct job {
 	struct zp_task task;
 };
 
-static void
-answer_json(struct zp_http_request *request, unsigned status, struct zp_buf *body)
+void
+api__manage_answer(struct zp_http_request *request, unsigned status, struct zp_buf *body)
 {
 	zp_buf_append_byte(body, '\n');
 	zp_http_answer_header_text(request, "Content-Type", "application/json");
@@ -55,23 +56,61 @@ answer_error(struct zp_http_request *request, unsigned status, const char *text)
 	zp_buf_printf(&body, "{\"code\":%u,\"message\":", status);
 	zp_json_put_text(&body, text);
 	zp_buf_append_byte(&body, '}');
-	answer_json(request, status, &body);
+	api__manage_answer(request, status, &body);
+}
+
+void
+api__manage_failure(struct zp_http_request *request, int code, const char *text)
+{
+	api__note_error(request, text);
+	zp_http_answer_header_text(request, API_ERROR_HEADER, zp_err_name(code));
+	answer_error(request, (unsigned)zp_err_http_status(code), text);
 }
 
 /* ---- Info ------------------------------------------------------------------------------------ */
 
-static void
-put_u64(struct zp_buf *body, const char *name, uint64_t value)
+void
+api__put_u64(struct zp_buf *body, const char *name, uint64_t value)
 {
 	zp_json_put_name(body, name);
 	zp_buf_append_decimal_u64(body, value);
 }
 
-static void
-put_text(struct zp_buf *body, const char *name, const char *value)
+void
+api__put_text(struct zp_buf *body, const char *name, const char *value)
 {
 	zp_json_put_name(body, name);
 	zp_json_put_text(body, value);
+}
+
+void
+api__put_time(struct zp_buf *body, const char *name, int64_t microseconds)
+{
+	zp_json_put_name(body, name);
+	zp_buf_append_byte(body, '"');
+	zp_time_format(microseconds / 1000000, (uint32_t)(microseconds % 1000000) * 1000, body);
+	zp_buf_append_byte(body, '"');
+}
+
+void
+api__put_pinset(struct zp_buf *body, const struct zp_node_facts *facts)
+{
+	uint64_t pins = 0;
+
+	for (unsigned type = 0; type < ZP_PIN_TYPE_COUNT; type++)
+		pins += facts->engines.pins[type];
+	api__put_u64(body, "pins", pins);
+	api__put_u64(body, "size_bytes", facts->engines.size_bytes);
+	api__put_u64(body, "shards", facts->shards);
+	api__put_u64(body, "suspended_shards", facts->suspended_shards);
+	api__put_u64(body, "runs", facts->engines.runs);
+	api__put_u64(body, "segments", facts->engines.segments);
+	api__put_u64(body, "damaged_segments", facts->engines.damaged_segments);
+	api__put_u64(body, "damaged_blocks", facts->damages);
+	api__put_u64(body, "disk_bytes", facts->engines.disk_bytes);
+	api__put_u64(body, "resident_bytes", facts->engines.resident_bytes);
+	api__put_u64(body, "checkpoint_number", facts->checkpoint_number);
+	api__put_u64(body, "checkpoint_batch", facts->checkpoint_batch);
 }
 
 static void
@@ -79,34 +118,25 @@ info_answer(struct zp_manage *manage, struct zp_http_request *request)
 {
 	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
 	struct zp_node_facts facts;
-	uint64_t pins = 0;
+	struct zp_slice as_of;
 
+	if (zp_http_query_get(request, "as_of", &as_of)) {
+		api__moment_info(manage->options.node, request);
+		return;
+	}
 	zp_node_facts_get(manage->options.node, &facts);
-	for (unsigned type = 0; type < ZP_PIN_TYPE_COUNT; type++)
-		pins += facts.engines.pins[type];
 	zp_buf_append_byte(&body, '{');
-	put_text(&body, "root", manage->options.root);
-	put_text(&body, "version", manage->options.version);
-	put_u64(&body, "pins", pins);
-	put_u64(&body, "size_bytes", facts.engines.size_bytes);
-	put_u64(&body, "shards", facts.shards);
-	put_u64(&body, "suspended_shards", facts.suspended_shards);
-	put_u64(&body, "runs", facts.engines.runs);
-	put_u64(&body, "segments", facts.engines.segments);
-	put_u64(&body, "damaged_segments", facts.engines.damaged_segments);
-	put_u64(&body, "damaged_blocks", facts.damages);
-	put_u64(&body, "disk_bytes", facts.engines.disk_bytes);
-	put_u64(&body, "journal_bytes", facts.journal.bytes);
-	put_u64(&body, "memtable_bytes", facts.engines.memtable_bytes);
-	put_u64(&body, "resident_bytes", facts.engines.resident_bytes);
-	put_u64(&body, "last_batch", facts.journal.last_batch);
-	put_u64(&body, "checkpoint_number", facts.checkpoint_number);
-	put_u64(&body, "checkpoint_batch", facts.checkpoint_batch);
+	api__put_text(&body, "root", manage->options.root);
+	api__put_text(&body, "version", manage->options.version);
+	api__put_pinset(&body, &facts);
 	zp_json_put_name(&body, "checkpoint_time");
 	zp_buf_append_byte(&body, '"');
 	zp_time_format(facts.checkpoint_time_microseconds / 1000000, 0, &body);
 	zp_buf_append_byte(&body, '"');
-	put_u64(&body, "replayed_records", facts.replayed_records);
+	api__put_u64(&body, "journal_bytes", facts.journal.bytes);
+	api__put_u64(&body, "memtable_bytes", facts.engines.memtable_bytes);
+	api__put_u64(&body, "last_batch", facts.journal.last_batch);
+	api__put_u64(&body, "replayed_records", facts.replayed_records);
 	zp_json_put_name(&body, "read_only");
 	zp_json_put_bool(&body, facts.read_only);
 	zp_json_put_name(&body, "broken");
@@ -115,7 +145,7 @@ info_answer(struct zp_manage *manage, struct zp_http_request *request)
 	else
 		zp_buf_append_text(&body, "null");
 	zp_buf_append_byte(&body, '}');
-	answer_json(request, 200, &body);
+	api__manage_answer(request, 200, &body);
 }
 
 static bool
@@ -132,9 +162,9 @@ put_damage(struct zp_manage *manage, const struct zp_node_facts *facts, struct z
 	char texts[ZP_NODE_DAMAGES_MAX][ZP_ERR_TEXT_BYTES];
 	uint32_t count = zp_node_damages_get(manage->options.node, texts);
 
-	put_u64(body, "damaged_blocks", facts->damages);
-	put_u64(body, "damaged_segments", facts->engines.damaged_segments);
-	put_u64(body, "suspended_shards", facts->suspended_shards);
+	api__put_u64(body, "damaged_blocks", facts->damages);
+	api__put_u64(body, "damaged_segments", facts->engines.damaged_segments);
+	api__put_u64(body, "suspended_shards", facts->suspended_shards);
 	zp_json_put_name(body, "damages");
 	zp_buf_append_byte(body, '[');
 	for (uint32_t i = 0; i < count; i++) {
@@ -154,7 +184,7 @@ damage_answer(
 	zp_buf_append_byte(&body, '{');
 	put_damage(manage, facts, &body);
 	zp_buf_append_byte(&body, '}');
-	answer_json(request, 200, &body);
+	api__manage_answer(request, 200, &body);
 }
 
 /* 503 when the node can take no writes although it should, 200 where something is damaged, or 204.
@@ -202,24 +232,24 @@ scrub_answer(struct zp_manage *manage, struct zp_http_request *request)
 	zp_node_scrub_facts_get(manage->options.node, &scrub);
 	zp_node_facts_get(manage->options.node, &facts);
 	zp_buf_append_byte(&body, '{');
-	put_text(&body, "state",
+	api__put_text(&body, "state",
 	    scrub.is_paused      ? "paused"
 	    : scrub.is_running   ? "running"
 	    : scrub.is_automatic ? "waiting"
 				 : "off");
-	put_u64(&body, "rate", scrub.bytes_per_second);
-	put_u64(&body, "every_seconds", scrub.interval_seconds);
-	put_u64(&body, "shards", scrub.shards);
-	put_u64(&body, "shards_done", scrub.shards_done);
-	put_u64(&body, "bytes", scrub.pass_bytes);
-	put_u64(&body, "bytes_total", scrub.bytes);
+	api__put_u64(&body, "rate", scrub.bytes_per_second);
+	api__put_u64(&body, "every_seconds", scrub.interval_seconds);
+	api__put_u64(&body, "shards", scrub.shards);
+	api__put_u64(&body, "shards_done", scrub.shards_done);
+	api__put_u64(&body, "bytes", scrub.pass_bytes);
+	api__put_u64(&body, "bytes_total", scrub.bytes);
 	put_time(&body, "began", scrub.begun_microseconds);
 	put_time(&body, "last_began", scrub.last_begun_microseconds);
 	put_time(&body, "last_ended", scrub.last_ended_microseconds);
 	put_time(&body, "next", scrub.next_microseconds);
 	put_damage(manage, &facts, &body);
 	zp_buf_append_byte(&body, '}');
-	answer_json(request, 200, &body);
+	api__manage_answer(request, 200, &body);
 }
 
 static int
@@ -285,6 +315,18 @@ metrics_answer(struct zp_manage *manage, struct zp_http_request *request)
 }
 
 static void
+snapshots_answer(struct zp_manage *manage, struct zp_http_request *request)
+{
+	api__snapshots(manage->options.node, request);
+}
+
+static void
+snapshot_remove(struct zp_manage *manage, struct zp_http_request *request)
+{
+	api__snapshot_remove(manage->options.node, request);
+}
+
+static void
 read_only_set(struct zp_manage *manage, struct zp_http_request *request)
 {
 	ZP_AUTO_BUF(body, 100);
@@ -297,7 +339,7 @@ read_only_set(struct zp_manage *manage, struct zp_http_request *request)
 	}
 	zp_node_read_only_set(manage->options.node, zp_slice_is(on, "true"));
 	zp_buf_printf(&body, "{\"read_only\":%.*s}", (int)on.length, on.data);
-	answer_json(request, 200, &body);
+	api__manage_answer(request, 200, &body);
 }
 
 /* ---- Jobs ------------------------------------------------------------------------------------ */
@@ -311,7 +353,7 @@ job_answer(struct zp_task *task)
 		api__note_error(job->request, job->err.text);
 		zp_http_answer_header_text(job->request, API_ERROR_HEADER, zp_err_name(job->rc));
 	}
-	answer_json(
+	api__manage_answer(
 	    job->request, job->rc < 0 ? (unsigned)zp_err_http_status(job->rc) : 200, &job->answer);
 	zp_buf_done(&job->answer);
 	zp_free(job);
@@ -327,8 +369,8 @@ job_run(void *context)
 	job->rc = job->run(job, &job->err);
 	if (job->rc < 0) {
 		/* What the job said so far (a verify's damages) stays beside the error. */
-		put_u64(&job->answer, "code", (uint64_t)zp_err_http_status(job->rc));
-		put_text(&job->answer, "message", job->err.text);
+		api__put_u64(&job->answer, "code", (uint64_t)zp_err_http_status(job->rc));
+		api__put_text(&job->answer, "message", job->err.text);
 	}
 	zp_buf_append_byte(&job->answer, '}');
 	zp_mutex_lock(&manage->lock);
@@ -399,8 +441,7 @@ job_start(struct zp_manage *manage, struct zp_http_request *request,
 	if (rc < 0) {
 		zp_buf_done(&job->answer);
 		zp_free(job);
-		zp_http_answer_header_text(request, API_ERROR_HEADER, zp_err_name(rc));
-		answer_error(request, (unsigned)zp_err_http_status(rc), err.text);
+		api__manage_failure(request, rc, err.text);
 	}
 }
 
@@ -413,8 +454,8 @@ checkpoint_run(struct job *job, struct zp_err *err)
 	if (rc < 0)
 		return rc;
 	zp_node_facts_get(job->manage->options.node, &facts);
-	put_u64(&job->answer, "checkpoint_number", facts.checkpoint_number);
-	put_u64(&job->answer, "checkpoint_batch", facts.checkpoint_batch);
+	api__put_u64(&job->answer, "checkpoint_number", facts.checkpoint_number);
+	api__put_u64(&job->answer, "checkpoint_batch", facts.checkpoint_batch);
 	return ZP_OK;
 }
 
@@ -433,8 +474,8 @@ seal_run(struct job *job, struct zp_err *err)
 	if (rc < 0)
 		return rc;
 	zp_node_facts_get(job->manage->options.node, &facts);
-	put_u64(&job->answer, "runs", facts.engines.runs);
-	put_u64(&job->answer, "resident_bytes", facts.engines.resident_bytes);
+	api__put_u64(&job->answer, "runs", facts.engines.runs);
+	api__put_u64(&job->answer, "resident_bytes", facts.engines.resident_bytes);
 	return ZP_OK;
 }
 
@@ -446,7 +487,7 @@ snapshot_run(struct job *job, struct zp_err *err)
 
 	if (rc < 0)
 		return rc;
-	put_text(&job->answer, "snapshot", job->argument[0]);
+	api__put_text(&job->answer, "snapshot", job->argument[0]);
 	zp_node_facts_get(job->manage->options.node, &facts);
 	if (is_damaged(&facts)) /* and so is the snapshot, whose files are the same */
 		put_damage(job->manage, &facts, &job->answer);
@@ -476,12 +517,12 @@ verify_run(struct job *job, struct zp_err *err)
 	zp_buf_append_byte(&job->answer, '[');
 	rc = zp_command_verify(job->manage->options.node, &options, &report, err);
 	zp_buf_append_byte(&job->answer, ']');
-	put_u64(&job->answer, "damage_count", job->damages);
-	put_u64(&job->answer, "segments", report.segments);
-	put_u64(&job->answer, "rows", report.rows);
-	put_u64(&job->answer, "bytes", report.bytes);
-	put_u64(&job->answer, "pins", report.pins);
-	put_u64(&job->answer, "entries", report.entries);
+	api__put_u64(&job->answer, "damage_count", job->damages);
+	api__put_u64(&job->answer, "segments", report.segments);
+	api__put_u64(&job->answer, "rows", report.rows);
+	api__put_u64(&job->answer, "bytes", report.bytes);
+	api__put_u64(&job->answer, "pins", report.pins);
+	api__put_u64(&job->answer, "entries", report.entries);
 	return rc;
 }
 
@@ -499,8 +540,8 @@ peer_move_run(struct job *job, struct zp_err *err)
 	rc = zp_command_peer_move(
 	    job->manage->options.node, zp_buf_slice(&from), zp_buf_slice(&to), err);
 	if (rc == ZP_OK) {
-		put_text(&job->answer, "from", job->argument[0]);
-		put_text(&job->answer, "to", job->argument[1]);
+		api__put_text(&job->answer, "from", job->argument[0]);
+		api__put_text(&job->answer, "to", job->argument[1]);
 	}
 	return rc;
 }
@@ -520,6 +561,8 @@ static const struct manage_route {
     {ZP_HTTP_GET, "/info", info_answer, NULL, {NULL}},
     {ZP_HTTP_GET, "/scrub", scrub_answer, NULL, {NULL}},
     {ZP_HTTP_POST, "/scrub", scrub_act, NULL, {NULL}},
+    {ZP_HTTP_GET, "/snapshots", snapshots_answer, NULL, {NULL}},
+    {ZP_HTTP_DELETE, "/snapshot", snapshot_remove, NULL, {NULL}},
     {ZP_HTTP_POST, "/read-only", read_only_set, NULL, {NULL}},
     {ZP_HTTP_POST, "/checkpoint", NULL, checkpoint_run, {NULL}},
     {ZP_HTTP_POST, "/settle", NULL, settle_run, {NULL}},
@@ -555,7 +598,7 @@ manage_admitted(struct api_call *call)
 		return;
 	}
 	api__call_put(call);
-	if (route->method == ZP_HTTP_POST && api__browser_is_elsewhere(request))
+	if (route->method != ZP_HTTP_GET && api__browser_is_elsewhere(request))
 		answer_error(request, 403, "not for pages of other sites");
 	else if (route->run != NULL)
 		job_start(manage, request, route->run, route->arguments);

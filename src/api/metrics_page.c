@@ -80,6 +80,14 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	    facts->texts_cache_bytes);
 	zp_metric_gauge(page, "zpin_block_cache_bytes", "Memory of blocks of segments, checked.",
 	    facts->block_cache_bytes);
+	zp_metric_gauge(page, "zpin_moments_open",
+	    "Snapshots and checkpoints open for as_of reads.", facts->moments_open);
+	zp_metric_gauge(page, "zpin_moments_held", "Of these, the ones that are being read.",
+	    facts->moments_held);
+	zp_metric_counter(
+	    page, "zpin_moments_opened_total", "Openings of them.", facts->moments_opened);
+	zp_metric_gauge(
+	    page, "zpin_moments_index_bytes", "Memory of their directories.", facts->moments_bytes);
 	zp_metric_counter(page, "zpin_flushed_bytes_total", "Segment bytes written by checkpoints.",
 	    engines->flushed_bytes);
 	zp_metric_counter(page, "zpin_merged_bytes_total", "Segment bytes written by merges.",

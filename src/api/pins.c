@@ -32,7 +32,7 @@ api__pin_json(struct api_call *call, const struct zp_key *key, const struct zp_r
 {
 	struct zp_slice allocations;
 	int rc = zp_tables_allocations_json(
-	    zp_node_tables(call->api->node), record->facts[ZP_FACT_ALLOCATIONS], &allocations, err);
+	    zp_node_tables(call->node), record->facts[ZP_FACT_ALLOCATIONS], &allocations, err);
 
 	return rc < 0 ? rc : zp_pin_to_json(key, record, allocations, style, json, err);
 }

@@ -66,6 +66,7 @@ struct api_filter {
 	size_t metadata_count;
 	uint64_t limit; /* of a page; 0: everything, streamed */
 	bool has_cursor;
+	uint64_t cursor_moment; /* id of the moment it goes on in; 0: the present */
 	uint8_t cursor[ZP_KEY_BYTES];
 };
 
@@ -75,7 +76,14 @@ int api__filter_read(const struct api_query *query, struct api_filter *filter, s
 /* Whether the stored pin is asked for, but for `statuses`. */
 bool api__filter_matches(const struct api_filter *filter, const struct zp_record *record);
 
-/* A cursor is an encoded key in hex. */
-void api__cursor_format(const uint8_t cursor[ZP_KEY_BYTES], struct zp_buf *text);
+/* A cursor is an encoded key in hex; as of a moment that one's id in 16 digits stands before it. */
+void api__cursor_format(
+    uint64_t moment_id, const uint8_t cursor[ZP_KEY_BYTES], struct zp_buf *text);
+int api__cursor_parse(struct zp_slice text, uint64_t *moment_id_out,
+    uint8_t cursor_out[ZP_KEY_BYTES], struct zp_err *err);
+
+/* The filter's cursor, if it has one, goes on in that moment (0: the present); else ZP_E_INVALID.
+ */
+int api__cursor_check(const struct api_filter *filter, uint64_t moment_id, struct zp_err *err);
 
 #endif

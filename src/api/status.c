@@ -8,7 +8,7 @@ allocations_of(struct api_call *call, const struct zp_record *record, struct zp_
     struct zp_err *err)
 {
 	return zp_tables_allocations_json(
-	    zp_node_tables(call->api->node), record->facts[ZP_FACT_ALLOCATIONS], json_out, err);
+	    zp_node_tables(call->node), record->facts[ZP_FACT_ALLOCATIONS], json_out, err);
 }
 
 /* Appends the status of call->pin.cid. One that is not in the pinset is unpinned, or ZP_E_NOT_FOUND
@@ -23,8 +23,7 @@ status_of_cid(struct api_call *call, bool local, bool must_exist)
 	int rc;
 
 	zp_key_of_cid(&call->pin.cid, 0, 0, &key);
-	rc =
-	    zp_command_get(call->api->node, &key, call->scratch, &call->texts, &record, &call->err);
+	rc = zp_command_get(call->node, &key, call->scratch, &call->texts, &record, &call->err);
 	if (rc == 0) {
 		pin.record = &record;
 		rc = allocations_of(call, &record, &pin.allocations, &call->err);

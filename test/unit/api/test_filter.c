@@ -128,11 +128,47 @@ pages(void **state)
 	zp_key_of_cid(&cid, 0, 0, &key);
 	zp_key_encode(&key, bytes);
 	zp_buf_append_text(&text, "cursor=");
-	api__cursor_format(bytes, &text);
+	api__cursor_format(0, bytes, &text);
 	zp_buf_append_byte(&text, '\0');
 	assert_int_equal(filter_of((const char *)text.data, &filter, NULL), 0);
 	assert_true(filter.has_cursor);
+	assert_int_equal(filter.cursor_moment, 0);
 	assert_memory_equal(filter.cursor, bytes, ZP_KEY_BYTES);
+}
+
+/* A cursor goes on in the pinset that it came from: the present, or one moment. */
+static void
+cursors_have_their_moment(void **state)
+{
+	struct api_filter filter, none = {0};
+	uint8_t bytes[ZP_KEY_BYTES] = {[33] = 1, [41] = 0x70}; /* an all-zero digest, dag-pb */
+	ZP_AUTO_BUF(text, 1000);
+
+	(void)state;
+	zp_buf_append_text(&text, "cursor=");
+	api__cursor_format(UINT64_C(0x0123456789abcdef), bytes, &text);
+	zp_buf_append_byte(&text, '\0');
+	assert_memory_equal(text.data, "cursor=0123456789abcdef0000", 27);
+	assert_int_equal(filter_of((const char *)text.data, &filter, NULL), 0);
+	assert_true(filter.cursor_moment == UINT64_C(0x0123456789abcdef));
+	assert_memory_equal(filter.cursor, bytes, ZP_KEY_BYTES);
+	assert_int_equal(api__cursor_check(&filter, UINT64_C(0x0123456789abcdef), NULL), 0);
+	assert_int_equal(
+	    api__cursor_check(&filter, UINT64_C(0x0123456789abcdee), NULL), ZP_E_INVALID);
+	assert_int_equal(api__cursor_check(&filter, 0, NULL), ZP_E_INVALID);
+	filter.cursor_moment = 0;
+	assert_int_equal(api__cursor_check(&filter, 0, NULL), 0);
+	assert_int_equal(api__cursor_check(&filter, 1, NULL), ZP_E_INVALID);
+	assert_int_equal(api__cursor_check(&none, 1, NULL), 0);
+	/* No moment has the id 0, nor is a digit wrong or missing. */
+	memset(text.data + 7, '0', 16);
+	assert_int_equal(filter_of((const char *)text.data, &filter, NULL), ZP_E_INVALID);
+	text.data[7] = 'x';
+	assert_int_equal(filter_of((const char *)text.data, &filter, NULL), ZP_E_INVALID);
+	text.data[7] = '1';
+	assert_int_equal(filter_of((const char *)text.data, &filter, NULL), 0);
+	text.data[text.length - 2] = '\0';
+	assert_int_equal(filter_of((const char *)text.data, &filter, NULL), ZP_E_INVALID);
 }
 
 /* A record with name "n", metadata a=1 and b=2, created at `created`. */
@@ -219,6 +255,7 @@ main(void)
 	    cmocka_unit_test(status_filter),
 	    cmocka_unit_test(type_filter),
 	    cmocka_unit_test(pages),
+	    cmocka_unit_test(cursors_have_their_moment),
 	    cmocka_unit_test(matching),
 	    cmocka_unit_test(decimals),
 	};
