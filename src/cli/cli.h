@@ -18,10 +18,12 @@
  *                      {"done": true, …} or {"error": why, "error_code": name in err.def, "line":
  * n, …}. GET /import        query origin: {"lines_done": n}, how far that input is in the journal.
  *   GET /export        NDJSON, a pin a line, as `ipfs-cluster-service state export` writes it.
- *   GET /info, /metrics, /scrub; POST /scrub?do=&rate=, /verify?deep=, /checkpoint, /seal,
- * /snapshot?name=, /peers/move?from=&to=  of the management address, or of the Unix socket, which
- * has the API too. X-Zpin-Error       of failures: the name in err.def, from which the exit code
- * comes. With X-Stream-Error, CORRUPT means that all was listed which can be read.
+ *   as_of              a query of GET /allocations, /pins, /export (and /info): the pinset of then.
+ *   GET /info, /snapshots, /metrics, /scrub; POST /scrub?do=&rate=, /verify?deep=, /checkpoint,
+ * /seal, /snapshot?name=, /peers/move?from=&to=; DELETE /snapshot?name=  of the management address,
+ * or of the Unix socket, which has the API too. X-Zpin-Error       of failures: the name in
+ * err.def, from which the exit code comes. With X-Stream-Error, CORRUPT means that all was listed
+ * which can be read.
  */
 #ifndef ZP_CLI_CLI_H
 #define ZP_CLI_CLI_H
@@ -74,6 +76,7 @@ struct zp_cli_export {
 	int (*write)(void *context, struct zp_slice text, struct zp_err *err);
 	void (*progress)(void *context, const struct zp_cli_counts *counts);
 	void *context;
+	const char *as_of; /* of which moment; NULL: as the node is */
 	/* Out, beside the error: all pins were written but those that can't be read. */
 	bool is_incomplete;
 };
@@ -84,9 +87,11 @@ struct zp_cli_verify {
 	void (*damage)(void *context, const char *text);
 	void (*progress)(void *context, uint64_t bytes, uint64_t bytes_all);
 	void *context;
+	const char *as_of; /* of which moment; NULL: as the node is */
 	/* Out, also on failure: what was read. */
 	uint64_t pins; /* in files */
-	uint64_t journal_records; /* writes that only the journal has: pins beside those, or of them */
+	uint64_t
+	    journal_records; /* writes that only the journal has: pins beside those, or of them */
 	uint64_t segments;
 	uint64_t rows;
 	uint64_t bytes;
@@ -122,7 +127,7 @@ struct zp_cli_repair {
 	bool is_repaired;
 	uint64_t records;    /* that went into the shards */
 	uint64_t lost_lists; /* allocations of pins that name a stand-in now */
-	char kept_in[4200]; /* where the old files are; empty: there were none */
+	char kept_in[4200];  /* where the old files are; empty: there were none */
 };
 
 /*
@@ -146,8 +151,8 @@ struct zp_cli_node_ops {
 	int (*verify)(const char *config_path, struct zp_cli_verify *verify, struct zp_err *err);
 	/* On the data of a stopped node. ZP_E_CORRUPT when it can't be mended so. */
 	int (*repair)(const char *config_path, struct zp_cli_repair *repair, struct zp_err *err);
-	/* Reads and checks the config: all that is wrong, a line each; or warnings, a line each, and with
-	 * `show` the values. An error without a line is in `err`. */
+	/* Reads and checks the config: all that is wrong, a line each; or warnings, a line each,
+	 * and with `show` the values. An error without a line is in `err`. */
 	int (*config_check)(const char *config_path, bool show, struct zp_buf *faults,
 	    struct zp_buf *warnings, struct zp_buf *values, struct zp_err *err);
 	/* Where the node of that config listens, as for --api and --management; empty: nowhere. */

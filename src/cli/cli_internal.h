@@ -353,6 +353,18 @@ ZP_MUST_CHECK int cli__pin_add_stream(struct cli_call *call);
 /* "pinned CID NAME", or the JSON as it came. */
 ZP_MUST_CHECK int cli__pin_report(
     struct cli_call *call, const char *verb, struct zp_slice json, struct zp_err *err);
+/* Asks the management address by `method` and waits for as long as it takes, showing `what` on a
+ * terminal (cmd_upkeep.c). `body` takes the answer, also of a failure. */
+ZP_MUST_CHECK int cli__manage(struct cli_call *call, const char *method, const char *path,
+    const char *what, struct zp_buf *body);
+/* The node's JSON, or `verb` and its member `first`, and `join` and `second` unless that is NULL.
+ */
+ZP_MUST_CHECK int cli__manage_print(struct cli_call *call, const struct zp_buf *body,
+    const char *verb, const char *first, const char *join, const char *second);
+/* A JSON array of objects as a table of the members `names`, or as it came (cmd_node.c). */
+struct cli_column;
+ZP_MUST_CHECK int cli__array_print(struct cli_call *call, const char *base, const char *path,
+    const struct cli_column *columns, const char *const *names, size_t count);
 /* "damaged: …" (cmd_upkeep.c). */
 ZP_MUST_CHECK int cli__damage_line(struct cli_call *call, struct zp_slice text);
 /* An answer of the node with members "damaged_blocks" and the like, or none: prints the places and
@@ -376,6 +388,8 @@ int cli__cmd_scrub(struct cli_call *call);
 int cli__cmd_scrub_start(struct cli_call *call);
 int cli__cmd_scrub_pause(struct cli_call *call);
 int cli__cmd_scrub_stop(struct cli_call *call);
+int cli__cmd_snapshot_ls(struct cli_call *call);
+int cli__cmd_snapshot_rm(struct cli_call *call);
 int cli__cmd_peers_map(struct cli_call *call);
 int cli__cmd_info(struct cli_call *call);
 int cli__cmd_peers(struct cli_call *call);

@@ -166,17 +166,23 @@ export_run(struct export *export)
 	struct cli_call *call = export->call;
 	struct zp_cli_export job = {.write = on_text, .progress = on_progress, .context = export};
 	struct zp_cli_counts counts;
+	ZP_AUTO_BUF(url, CLI_URL_BYTES_MAX);
 	struct cli_request request = {
 	    .method = "GET",
-	    .path = "/export",
 	    .sink = on_text,
 	    .sink_context = export,
 	    .is_patient = true,
 	};
 	int rc;
 
+	job.as_of = cli__value(call->parsed, "as-of");
 	if (!cli__has(call->parsed, "offline")) {
-		rc = cli__request(call, &request);
+		zp_buf_append_text(&url, "/export");
+		cli__query_add_given(&url, call->parsed);
+		rc = cli__url_end(&url, &call->err);
+		request.path = (const char *)url.data;
+		if (rc == 0)
+			rc = cli__request(call, &request);
 		job.is_incomplete = request.is_incomplete;
 	} else if (call->ops->export == NULL) {
 		rc = zp_fail(&call->err, ZP_E_UNSUPPORTED, "--offline: not in this build");

@@ -278,6 +278,28 @@ info_management(struct cli_call *call)
 	return rc < 0 ? rc : info_note(call, line_of(&body));
 }
 
+/* Of one moment, which only the management address tells. */
+static int
+info_as_of(struct cli_call *call)
+{
+	ZP_AUTO_BUF(url, CLI_URL_BYTES_MAX);
+	ZP_AUTO_BUF(body, BODY_BYTES_MAX);
+	int rc;
+
+	zp_buf_append_text(&url, "/info");
+	cli__query_add_given(&url, call->parsed);
+	rc = cli__url_end(&url, &call->err);
+	if (rc == 0)
+		rc = cli__manage(
+		    call, "GET", (const char *)url.data, "opening what was then", &body);
+	if (rc < 0)
+		return rc;
+	if (call->settings.is_json)
+		return cli__print_line(call, line_of(&body), &call->err);
+	rc = cli__each(line_of(&body), member_print, call, &call->err);
+	return rc < 0 ? rc : info_note(call, line_of(&body));
+}
+
 int
 cli__cmd_info(struct cli_call *call)
 {
@@ -286,8 +308,11 @@ cli__cmd_info(struct cli_call *call)
 	static const char *const titles[] = {
 	    "id", "name", "version", "addresses", "peers", "error"};
 	ZP_AUTO_BUF(body, BODY_BYTES_MAX);
-	int rc = cli__get(call, NULL, "/id", &body);
+	int rc;
 
+	if (cli__has(call->parsed, "as-of"))
+		return info_as_of(call);
+	rc = cli__get(call, NULL, "/id", &body);
 	if (rc < 0)
 		return rc;
 	if (call->settings.is_json)
@@ -355,14 +380,13 @@ simple_end(struct simple_table *simple)
 		zp_buf_done(&simple->values[i]);
 }
 
-/* A JSON array of objects, as a table or as it came. */
-static int
-array_print(struct cli_call *call, const char *path, const struct cli_column *columns,
-    const char *const *names, size_t count)
+int
+cli__array_print(struct cli_call *call, const char *base, const char *path,
+    const struct cli_column *columns, const char *const *names, size_t count)
 {
 	ZP_AUTO_BUF(body, BODY_BYTES_MAX);
 	struct simple_table simple;
-	int rc = cli__get(call, NULL, path, &body);
+	int rc = cli__get(call, base, path, &body);
 
 	if (rc < 0)
 		return rc;
@@ -391,7 +415,8 @@ metric_print(struct cli_call *call, const char *path)
 		return zp_fail(&call->err, ZP_E_NOT_FOUND,
 		    "no peer has a metric \"%s\"; `zpin metrics` lists them",
 		    call->parsed->arguments[0]);
-	return rc < 0 ? rc : array_print(call, path, columns, names, ZP_ARRAY_COUNT(names));
+	return rc < 0 ? rc
+		      : cli__array_print(call, NULL, path, columns, names, ZP_ARRAY_COUNT(names));
 }
 
 int
@@ -542,7 +567,8 @@ cli__cmd_health(struct cli_call *call)
 	if (!call->settings.is_json && !call->settings.is_quiet)
 		rc = cli__print_line(call, zp_slice_of("the node answers"), &call->err);
 	return rc < 0 ? rc
-		      : array_print(call, "/health/alerts", columns, names, ZP_ARRAY_COUNT(names));
+		      : cli__array_print(
+			    call, NULL, "/health/alerts", columns, names, ZP_ARRAY_COUNT(names));
 }
 
 /* The program's own version is known without a node, so a missing one is no failure. */

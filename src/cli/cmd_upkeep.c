@@ -1,5 +1,6 @@
 /*
- * cmd_upkeep.c - long work on a whole node: verify, repair, checkpoint, seal, snapshot, peers map.
+ * cmd_upkeep.c - long work on a whole node: verify, repair, checkpoint, seal, snapshot, peers map;
+ * cmd_snapshot.c has what is done with snapshots later.
  *
  * Flow: POST to the management address, which answers when the work is done; meanwhile a terminal
  * shows for how long. `verify --offline` reads the data of a stopped node in this process.
@@ -54,15 +55,14 @@ waiting_begin(struct waiting *waiting, struct cli_call *call, const char *what)
 
 /* ---- Asking --------------------------------------------------------------------------------- */
 
-/* POSTs to the management address and waits for as long as it takes. `body` takes the answer, also
- * of a failure. */
-static int
-manage(struct cli_call *call, const char *path, const char *what, struct zp_buf *body)
+int
+cli__manage(struct cli_call *call, const char *method, const char *path, const char *what,
+    struct zp_buf *body)
 {
 	struct waiting waiting;
 	struct cli_request request = {
 	    .base = call->settings.management,
-	    .method = "POST",
+	    .method = method,
 	    .path = path,
 	    .sink = cli__body_sink,
 	    .sink_context = body,
@@ -84,10 +84,9 @@ manage(struct cli_call *call, const char *path, const char *what, struct zp_buf 
 	return rc;
 }
 
-/* The node's JSON, or `verb` and the members `first` and `second` of it. */
-static int
-answer_print(struct cli_call *call, const struct zp_buf *body, const char *verb, const char *first,
-    const char *join, const char *second)
+int
+cli__manage_print(struct cli_call *call, const struct zp_buf *body, const char *verb,
+    const char *first, const char *join, const char *second)
 {
 	const char *names[] = {first, second};
 	struct zp_buf values[] = {ZP_BUF_INIT(CLI_LINE_BYTES_MAX), ZP_BUF_INIT(CLI_LINE_BYTES_MAX)};
@@ -114,10 +113,10 @@ int
 cli__cmd_checkpoint(struct cli_call *call)
 {
 	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
-	int rc = manage(call, "/checkpoint", "writing a checkpoint", &body);
+	int rc = cli__manage(call, "POST", "/checkpoint", "writing a checkpoint", &body);
 
 	return rc < 0 ? rc
-		      : answer_print(call, &body, "checkpoint ", "checkpoint_number",
+		      : cli__manage_print(call, &body, "checkpoint ", "checkpoint_number",
 			    " at journal position ", "checkpoint_batch");
 }
 
@@ -125,10 +124,10 @@ int
 cli__cmd_seal(struct cli_call *call)
 {
 	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
-	int rc = manage(call, "/seal", "merging every shard to one run", &body);
+	int rc = cli__manage(call, "POST", "/seal", "merging every shard to one run", &body);
 
 	return rc < 0 ? rc
-		      : answer_print(
+		      : cli__manage_print(
 			    call, &body, "runs ", "runs", ", bytes of memory ", "resident_bytes");
 }
 
@@ -143,9 +142,9 @@ cli__cmd_snapshot(struct cli_call *call)
 	cli__query_add(&url, "name", call->parsed->arguments[0]);
 	rc = cli__url_end(&url, &call->err);
 	if (rc == 0)
-		rc = manage(call, (const char *)url.data, "making a snapshot", &body);
+		rc = cli__manage(call, "POST", (const char *)url.data, "making a snapshot", &body);
 	if (rc == 0)
-		rc = answer_print(call, &body, "made snapshot ", "snapshot", "", NULL);
+		rc = cli__manage_print(call, &body, "made snapshot ", "snapshot", "", NULL);
 	return rc < 0 ? rc
 		      : cli__damage_judge(call, zp_buf_slice(&body),
 			    "the snapshot is made, and has what is damaged here");
@@ -173,8 +172,8 @@ cli__cmd_peers_map(struct cli_call *call)
 	cli__query_add(&url, "to", equals + 1);
 	rc = cli__url_end(&url, &call->err);
 	if (rc == 0)
-		rc = manage(call, (const char *)url.data, "moving a peer", &body);
-	return rc < 0 ? rc : answer_print(call, &body, "", "from", " reads as ", "to");
+		rc = cli__manage(call, "POST", (const char *)url.data, "moving a peer", &body);
+	return rc < 0 ? rc : cli__manage_print(call, &body, "", "from", " reads as ", "to");
 }
 
 /* ---- Verify --------------------------------------------------------------------------------- */
@@ -268,7 +267,8 @@ verify_online(struct cli_call *call)
 	struct zp_cli_verify verify = {0};
 	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
 	bool deep = cli__has(call->parsed, "deep");
-	int rc = manage(call, deep ? "/verify?deep=true" : "/verify", "verifying", &body);
+	int rc =
+	    cli__manage(call, "POST", deep ? "/verify?deep=true" : "/verify", "verifying", &body);
 	int rc_print = 0;
 
 	if (rc < 0 && body.length == 0)
@@ -354,6 +354,7 @@ verify_offline(struct cli_call *call)
 	int rc;
 	int rc_print = 0;
 
+	verify.as_of = cli__value(call->parsed, "as-of");
 	if (call->ops->verify == NULL)
 		return zp_fail(&call->err, ZP_E_UNSUPPORTED, "--offline: not in this build");
 	zp_buf_append_text(&offline.json, "{\"damages\":[");
@@ -371,7 +372,14 @@ verify_offline(struct cli_call *call)
 int
 cli__cmd_verify(struct cli_call *call)
 {
-	return cli__has(call->parsed, "offline") ? verify_offline(call) : verify_online(call);
+	if (cli__has(call->parsed, "offline"))
+		return verify_offline(call);
+	if (cli__has(call->parsed, "as-of"))
+		return zp_fail(&call->err, ZP_E_INVALID,
+		    "zpin verify: --as-of goes with --offline; a snapshot is read beside its "
+		    "running "
+		    "node");
+	return verify_online(call);
 }
 
 /* ---- Repair -----------------------------------------------------------------------------------

@@ -12,6 +12,14 @@
 	}
 #define NO_LIMIT CLI_ARGUMENTS_MAX
 
+#define AS_OF_HELP                                                                            \
+	"as it was: a snapshot's name, a time (RFC 3339) for the newest snapshot of then or " \
+	"before, or checkpoint for the newest checkpoint"
+#define AS_OF                                                                    \
+	{                                                                        \
+		"as-of", 0, CLI_TEXT, false, "MOMENT", NULL, "as_of", AS_OF_HELP \
+	}
+
 const struct cli_option cli__global_options[] = {
     {"api", 0, CLI_TEXT, false, "URL", NULL, NULL,
 	"the node's API: http://…, https://… or unix:PATH (ZPIN_API; http://127.0.0.1:9094)"},
@@ -74,6 +82,17 @@ static const struct cli_option pin_ls_options[] = {
 	"only pins added after, such as 2026-01-31T12:00:00Z (RFC 3339)"},
     {"cursor", 0, CLI_TEXT, false, "CURSOR", NULL, NULL,
 	"go on behind the last pin of an earlier call, which printed this"},
+    AS_OF,
+    OPTION_END,
+};
+
+static const struct cli_option pin_get_options[] = {
+    AS_OF,
+    OPTION_END,
+};
+
+static const struct cli_option info_options[] = {
+    AS_OF,
     OPTION_END,
 };
 
@@ -83,6 +102,7 @@ static const struct cli_option pin_status_options[] = {
 	"cluster_error|error|queued|remote|sharded|unexpectedly_unpinned",
 	"filter", "only pins with one of these at a peer"},
     {"local", 0, CLI_FLAG, false, NULL, NULL, "local", "only what the asked node says"},
+    AS_OF,
     OPTION_END,
 };
 
@@ -113,6 +133,7 @@ static const struct cli_option export_options[] = {
 	"take an export for complete that lacks pins which can't be read; they are told"},
     {"offline", 0, CLI_FLAG, false, NULL, NULL, NULL,
 	"open the data of a stopped or killed node; no file is changed"},
+    AS_OF,
     OPTION_END,
 };
 
@@ -122,6 +143,9 @@ static const struct cli_option verify_options[] = {
     {"deep", 0, CLI_FLAG, false, NULL, NULL, NULL,
 	"recount everything: what pins, their entries of time and expiry and the tables say of "
 	"each other, and every record of the journal"},
+    {"as-of", 0, CLI_TEXT, false, "MOMENT", NULL, NULL,
+	"with --offline, of a snapshot, whether or not the node runs, or of the newest "
+	"checkpoint: as for `export`"},
     OPTION_END,
 };
 
@@ -192,11 +216,13 @@ const struct cli_command cli__commands[] = {
 	"zpin pin rm QmShXmqvCjdTRe6CG44PdpJ6SnrRGE58jmyXpgcmQB3amL\n", "", cli__cmd_pin_rm},
     {"pin", "ls", "[CID…]", 0, NO_LIMIT, "list pins",
 	"Without --limit the whole pinset is streamed. With it, a cursor for the rest is printed "
-	"on standard error.",
+	"on standard error. As of a moment the list is exact: every pin of then and no other, "
+	"however long it takes.",
 	pin_ls_options,
-	"zpin pin ls --limit 100\nzpin pin ls --name report --meta app=web --json\n", "",
-	cli__cmd_pin_ls},
-    {"pin", "get", "CID", 1, 1, "show everything about a pin", "", NULL,
+	"zpin pin ls --limit 100\nzpin pin ls --name report --meta app=web --json\n"
+	"zpin pin ls --as-of before-upgrade\n",
+	"", cli__cmd_pin_ls},
+    {"pin", "get", "CID", 1, 1, "show everything about a pin", "", pin_get_options,
 	"zpin pin get QmShXmqvCjdTRe6CG44PdpJ6SnrRGE58jmyXpgcmQB3amL\n", "", cli__cmd_pin_get},
     {"pin", "update", "FROM TO", 2, 2, "pin TO with the options of FROM",
 	"FROM stays pinned. Content that both share is not fetched again.", pin_update_options,
@@ -222,9 +248,13 @@ const struct cli_command cli__commands[] = {
 	"One pin a line, in the form of `ipfs-cluster-service state export`. Where files are "
 	"damaged, "
 	"every pin that can be read is written, what is missing is told, and the exit status is 4; "
-	"with -o FILE the pins are then in FILE.partial, unless --skip-damaged.",
-	export_options, "zpin export -o state.ndjson\nzpin export | zstd > state.ndjson.zst\n", "",
-	cli__cmd_export},
+	"with -o FILE the pins are then in FILE.partial, unless --skip-damaged. Pins that change "
+	"meanwhile are written as they were or as they are; with --as-of it is the pinset of one "
+	"moment.",
+	export_options,
+	"zpin export -o state.ndjson\nzpin export | zstd > state.ndjson.zst\n"
+	"zpin export --as-of checkpoint -o state.ndjson\n",
+	"", cli__cmd_export},
     {NULL, "verify", "", 0, 0, "read all of a node's data and check it",
 	"Every byte is read and every pin counted again, by the node itself while it serves. What "
 	"is damaged is listed, and the exit status is then 4.",
@@ -278,12 +308,21 @@ const struct cli_command cli__commands[] = {
 	"that knows of damage it is made all the same, and has that damage: it is told, and the "
 	"exit status is 4.",
 	NULL, "zpin snapshot before-upgrade\n", "", cli__cmd_snapshot},
+    {"snapshot", "ls", "", 0, 0, "list the snapshots, the oldest first",
+	"TIME is the moment that each shows, PINS how many pins it has. BYTES are those of its "
+	"files, OWN of those that nothing else has: what its removal gives back. One that was cut "
+	"short, or whose checkpoint is damaged, says so in ERROR.",
+	NULL, "zpin snapshot ls\n", "", cli__cmd_snapshot_ls},
+    {"snapshot", "rm", "NAME…", 1, NO_LIMIT, "remove snapshots",
+	"Nothing asks again. One that is being read is not removed: exit status 1.", NULL,
+	"zpin snapshot rm before-upgrade\n", "", cli__cmd_snapshot_rm},
     {NULL, "info", "", 0, 0, "show who the node is and how it is",
 	"What the management address says comes with it, under the names of its answer: root is "
 	"the node's data directory, memtable_bytes the memory of what is not yet in files, "
 	"resident_bytes that of the files' directories and filters, last_batch and "
-	"checkpoint_batch are positions in the journal. Pins of suspended shards are not counted.",
-	NULL, "zpin info\n", "", cli__cmd_info},
+	"checkpoint_batch are positions in the journal. Pins of suspended shards are not counted. "
+	"With --as-of it tells of that moment's pinset alone.",
+	info_options, "zpin info\nzpin info --as-of before-upgrade\n", "", cli__cmd_info},
     {NULL, "peers", "", 0, 0, "list the cluster's peers", "", NULL, "zpin peers\n", "",
 	cli__cmd_peers},
     {"peers", "map", "OLD=NEW", 1, 1, "let a peer take the place of another in every pin",

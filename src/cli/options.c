@@ -166,6 +166,14 @@ command_read(
 		parsed->command = command_find(argv[words_out[0]], argv[words_out[1]]);
 	else
 		parsed->command = command_find(NULL, argv[words_out[0]]);
+	/* `snapshot NAME` beside `snapshot ls`: what is no word of the group is an argument. */
+	if (parsed->command == NULL && found == 2) {
+		parsed->command = command_find(NULL, argv[words_out[0]]);
+		if (parsed->command != NULL && parsed->command->arguments_max == 0)
+			parsed->command = NULL;
+		if (parsed->command != NULL)
+			words_out[1] = 0;
+	}
 	if (parsed->command != NULL)
 		return 0;
 	if (found == 1 && cli__is_group(argv[words_out[0]]))

@@ -150,8 +150,23 @@ struct offline {
 	struct zp_node *node;
 };
 
+/* The options' node, or of it what `as_of` says. */
 static int
-offline_open(struct offline *offline, const char *config_path, bool read_only, struct zp_err *err)
+node_open(const struct zp_node_options *options, const char *as_of, struct zp_node **node_out,
+    struct zp_err *err)
+{
+	if (as_of != NULL)
+		return zp_node_open_as_of(options, as_of, node_out, err);
+	if (options->at_checkpoint && !options->read_only)
+		return zp_fail(err, ZP_E_READ_ONLY,
+		    "%s is a snapshot, which is only read: copy it elsewhere to go on with it",
+		    options->root);
+	return zp_node_open(options, node_out, err);
+}
+
+static int
+offline_open(struct offline *offline, const char *config_path, bool read_only, const char *as_of,
+    struct zp_err *err)
 {
 	struct zp_node_options options;
 	int rc = zp_config_load(config_path, environ, &offline->config, err);
@@ -165,7 +180,7 @@ offline_open(struct offline *offline, const char *config_path, bool read_only, s
 	if (rc == ZP_OK) {
 		options.offline = true;
 		options.read_only = read_only;
-		rc = zp_node_open(&options, &offline->node, err);
+		rc = node_open(&options, as_of, &offline->node, err);
 	}
 	if (rc < 0)
 		zp_config_done(&offline->config);
@@ -353,7 +368,7 @@ zp_node_import(const char *config_path, const struct zp_cli_import *from,
 
 	*counts_out = (struct zp_cli_counts){0};
 	if (rc == ZP_OK)
-		rc = offline_open(&offline, config_path, false, err);
+		rc = offline_open(&offline, config_path, false, NULL, err);
 	if (rc == ZP_OK) {
 		rc = import_run(from, offline.node, &options, counts_out, err);
 		offline_close(&offline);
@@ -425,7 +440,7 @@ zp_node_export(const char *config_path, struct zp_cli_export *to, struct zp_cli_
     struct zp_err *err)
 {
 	struct offline offline;
-	int rc = offline_open(&offline, config_path, true, err);
+	int rc = offline_open(&offline, config_path, true, to->as_of, err);
 
 	*counts_out = (struct zp_cli_counts){0};
 	if (rc < 0)
@@ -462,7 +477,7 @@ zp_node_verify(const char *config_path, struct zp_cli_verify *verify, struct zp_
 	struct zp_verify_report report = {0};
 	struct zp_node_facts facts;
 	struct offline offline;
-	int rc = offline_open(&offline, config_path, true, err);
+	int rc = offline_open(&offline, config_path, true, verify->as_of, err);
 
 	if (rc < 0)
 		return rc;
@@ -524,6 +539,12 @@ zp_node_mend(const char *config_path, struct zp_cli_repair *repair, struct zp_er
 	if (rc == ZP_OK) {
 		zp_log_setup(ZP_LOG_WARNING, false);
 		rc = main__node_options(&config, config_path, &identity, &options, err);
+		if (rc == ZP_OK && options.at_checkpoint)
+			rc = zp_fail(err, ZP_E_READ_ONLY,
+			    "%s is a snapshot, which is never repaired: what is wrong with it, "
+			    "`zpin "
+			    "verify --offline` tells",
+			    options.root);
 		if (rc == ZP_OK)
 			rc = zp_node_repair(&options, &how, &report, err);
 		zp_config_done(&config);

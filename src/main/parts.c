@@ -4,8 +4,10 @@
 #include "main/parts.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,11 +15,39 @@
 #include "main/log.h"
 #include "os/os.h"
 
+/* Whether the data directory is one of the snapshots in a node's: <node>/snapshots/<name>. `node`
+ * (NULL: nobody asks) gets that directory. A copy that stands elsewhere is a node to go on with. */
+static bool
+is_snapshot(const struct zp_config *config, char *node, size_t bytes)
+{
+	static const char folder[] = "/snapshots/";
+	char path[PATH_MAX], *name;
+	bool is_one = false;
+
+	if (realpath(config->node.data, path) == NULL)
+		return false;
+	name = strrchr(path, '/');
+	if (name != NULL && (size_t)(name - path) >= sizeof(folder) - 1 &&
+	    memcmp(name - (sizeof(folder) - 2), folder, sizeof(folder) - 1) == 0) {
+		name -= sizeof(folder) - 2;
+		snprintf(name, sizeof(path) - (size_t)(name - path), "/journal");
+		is_one = access(path, F_OK) == 0;
+		*name = '\0';
+	}
+	if (is_one && node != NULL)
+		snprintf(node, bytes, "%s", path);
+	return is_one;
+}
+
 void
 main__identity_path(const struct zp_config *config, char *path, size_t bytes)
 {
+	char node[PATH_MAX];
+
 	if (config->node.identity[0] != '\0')
 		snprintf(path, bytes, "%s", config->node.identity);
+	else if (is_snapshot(config, node, sizeof(node)))
+		snprintf(path, bytes, "%.*s/identity.json", (int)bytes - 16, node);
 	else
 		snprintf(path, bytes, "%s/identity.json", config->node.data);
 }
@@ -161,6 +191,7 @@ main__node_options(const struct zp_config *config, const char *config_path,
 	if (rc < 0)
 		return rc;
 	options_fill(config, options_out);
+	options_out->at_checkpoint = is_snapshot(config, NULL, 0);
 	memcpy(options_out->peer_id, identity_out->peer_id, identity_out->peer_id_bytes);
 	options_out->peer_id_bytes = identity_out->peer_id_bytes;
 	return ZP_OK;

@@ -11,9 +11,10 @@
 #include "main/identity.h"
 
 /*
- * Reads the identity and fills in the node's options; texts belong to `config`. ZP_E_NOT_FOUND where
- * there is no node: only `init` makes one, since an empty directory may be one whose file system is
- * not mounted. `config_path`: --config or NULL, for the command that the error tells.
+ * Reads the identity and fills in the node's options; texts belong to `config`. ZP_E_NOT_FOUND
+ * where there is no node: only `init` makes one, since an empty directory may be one whose file
+ * system is not mounted. `config_path`: --config or NULL, for the command that the error tells. A
+ * data directory that is a snapshot of a node is opened as one, with the node's identity.
  */
 ZP_MUST_CHECK int main__node_options(const struct zp_config *config, const char *config_path,
     struct zp_identity *identity_out, struct zp_node_options *options_out, struct zp_err *err);

@@ -90,6 +90,10 @@ class Commands(Case):
         for command in ["info", "checkpoint", "verify", "seal"]:
             for member in self.json(command)[-1]:
                 self.assertIn(f"`{member}`", page, command)
+        self.ok("snapshot", "paged")
+        for member in [*self.json("snapshot", "ls")[0][0], *self.json("info", "--as-of", "paged")[0]]:
+            self.assertIn(f"`{member}`", page)
+        self.assertEqual(self.json("snapshot", "rm", "paged"), [{"removed": "paged"}])
         damaged = self.node.segments()[-1]
         with open(damaged, "r+b") as file:
             file.truncate(100)
@@ -652,8 +656,8 @@ class Accounts(Case):
         self.assertEqual(like[0], 401)
         wrong = self.node.request("REST API", "GET", "/id", self.basic("alice", "wrong"))
         self.assertEqual(wrong[0], 401)
-        calls = [("GET", path) for path in ["/info", "/metrics", "/id", "/nothing"]]
-        calls += [("HEAD", "/info")] + [("POST", path) for path in self.WORK]
+        calls = [("GET", path) for path in ["/info", "/metrics", "/id", "/nothing", "/snapshots", "/info?as_of=x"]]
+        calls += [("HEAD", "/info"), ("DELETE", "/snapshot?name=x")] + [("POST", path) for path in self.WORK]
         for method, path in calls:
             for headers, expected in [(None, like), (self.basic("alice", "wrong"), wrong)]:
                 status, answer, body = self.node.request("management", method, path, headers)

@@ -294,6 +294,21 @@ def snapshot(program, disk):
     must_hold(names, [json.loads(line)["name"] for line in lines.splitlines()], "the snapshot")
 
 
+def removal(program, disk):
+    """A snapshot that was told to be removed is gone, and the node is as it was."""
+    node = Node(program, disk)
+    node.init()
+    with node:
+        node.pin("kept")
+        node.run("snapshot", "gone")
+        node.run("snapshot", "rm", "gone")
+    disk.cut()
+    if (node.data / "snapshots" / "gone").exists():
+        raise Failure("the snapshot is there again")
+    with node:
+        must_hold({"kept"}, node.names(), "the node")
+
+
 def export(program, disk):
     """An export that was told to be done is there with all its bytes."""
     node = Node(program, disk)
@@ -309,7 +324,7 @@ def export(program, disk):
         raise Failure(f"the exported file is {'not whole' if path.exists() else 'lost'}")
 
 
-CASES = {case.__name__: case for case in (init, folders, identity, writes, snapshot, export)}
+CASES = {case.__name__: case for case in (init, folders, identity, writes, snapshot, removal, export)}
 
 
 def main():
