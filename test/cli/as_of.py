@@ -114,6 +114,7 @@ class AsOf(Case):
         at = {"ZPIN_NODE_DATA": str(folder)}
         self.assertEqual(sorted(self.ok("export", "-q", "--offline", **at).encode().splitlines()), then)
         self.assertIn("no damage", self.ok("verify", "--offline", **at))
+        self.assertIn("no damage", self.ok("verify", "--offline", "--deep", **at))
         self.fails(1, "is a snapshot, which is only read", "import", "-q", "--offline", HANDMADE, **at)
         self.fails(1, "is a snapshot, which is never repaired", "repair", "--accept-loss", **at)
         other = Node(pathlib.Path(self.folder.name) / "other")
@@ -148,6 +149,7 @@ class AsOf(Case):
         # A snapshot beside its running node; the node's own checkpoint is asked of it.
         self.assertEqual(offline("--as-of", "then"), then)
         self.assertIn("49 pins", self.ok("verify", "--offline", "--as-of", "then"))
+        self.assertIn("49 pins", self.ok("verify", "--offline", "--deep", "--as-of", "then"))
         self.fails(1, str(self.node.process.pid), "export", "--offline", "--as-of", "checkpoint")
         self.ok("checkpoint")
         now = self.exported()
