@@ -33,6 +33,12 @@ count_change(struct zp_engine *engine, const struct zp_change *change)
 		counter->pins -= counter->pins > 0;
 		counter->size_bytes -= zp_min_u64(counter->size_bytes, size);
 	}
+	/* Whoever deleted it saw it: its type and size are a guess. */
+	if (change->old_is_unknown && !change->has_new) {
+		counter = manifest__counter_of(&engine->counters, &engine->counter_count,
+		    change->key.namespace_id, ZP_PIN_DATA);
+		counter->pins -= counter->pins > 0;
+	}
 	if (change->has_new) {
 		counter = counter_of(engine, &change->key, &change->new_record);
 		counter->pins++;
@@ -76,7 +82,7 @@ zp_engine_apply_all(struct zp_engine *engine, const struct zp_change *const *cha
 	for (size_t i = 0; i < count; i++) {
 		const struct zp_change *change = changes[i];
 
-		ZP_ASSERT(change->has_old || change->has_new);
+		ZP_ASSERT(change->has_old || change->has_new || change->old_is_unknown);
 		if (i + FAR < count)
 			change_prefetch(changes[i + FAR]);
 		memtable__put(engine->active, &places[i % AHEAD],

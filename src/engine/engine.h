@@ -98,7 +98,8 @@ uint64_t zp_engine_manifest_checksum(struct zp_engine *engine);
 struct zp_change {
 	struct zp_key key;
 	bool has_old;
-	bool has_new; /* false: delete */
+	bool has_new;	     /* false: delete */
+	bool old_is_unknown; /* without has_old: what is there could not be read, and a delete hides it */
 	struct zp_record old_record;
 	struct zp_record new_record;
 };

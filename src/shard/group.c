@@ -139,6 +139,7 @@ zp_group_add(struct zp_group *group, const struct zp_key *key)
 	item = &group->items[index];
 	item->change.key = *key;
 	item->change.has_old = false;
+	item->change.old_is_unknown = false;
 	item->change.has_new = false;
 	item->rc = ZP_OK;
 	item->first = index;
@@ -349,7 +350,8 @@ zp_group_settle(struct zp_group *group, uint32_t index)
 static bool
 is_change(const struct zp_group_item *item)
 {
-	return item->is_settled && (item->change.has_old || item->change.has_new);
+	return item->is_settled &&
+	       (item->change.has_old || item->change.has_new || item->change.old_is_unknown);
 }
 
 /* Changes by shard, each shard's in their order; shard_counts[i] becomes where shard i begins. */

@@ -187,7 +187,9 @@ zp_shards_tables_apply(
 	}
 }
 
-/* Whether the change goes in, by what stands under the key now. */
+/* Whether the change goes in, by what stands under the key now. Where that cannot be read the
+ * journal is believed: it has a delete only of what was there, and if that was left out the pin
+ * would come back with the file. */
 static bool
 change_decide(const struct zp_shard_change *change, struct zp_change *decided)
 {
@@ -197,10 +199,11 @@ change_decide(const struct zp_shard_change *change, struct zp_change *decided)
 		decided->new_record = change->record;
 		return true;
 	case ZP_OP_EXPIRE:
-		return decided->has_old &&
-		       decided->old_record.facts[ZP_FACT_EXPIRE_AT] == change->expire_fact;
+		return decided->old_is_unknown ||
+		       (decided->has_old &&
+			   decided->old_record.facts[ZP_FACT_EXPIRE_AT] == change->expire_fact);
 	default:
-		return decided->has_old;
+		return decided->has_old || decided->old_is_unknown;
 	}
 }
 
@@ -331,6 +334,7 @@ decide(struct zp_shards *shards, const struct zp_journal_batch *batch, size_t fr
 		if (is_track(change))
 			continue;
 		item = zp_group_turn(shards->replay_group, at);
+		item->change.old_is_unknown = item->rc < 0;
 		shards->replay_unknown += item->rc < 0;
 		if (change_decide(change, &item->change))
 			zp_group_settle(shards->replay_group, at);

@@ -356,6 +356,51 @@ a_suspended_shard_comes_back_whole(void **state)
 	fixture_drop(&fixture);
 }
 
+/* What is deleted stays so when its file cannot be read while the journal is replayed, and comes
+ * back later: the journal is believed, whose own copy of the delete goes meanwhile. */
+static void
+deletes_outlive_damaged_files(void **state)
+{
+	struct zp_write expire = {.kind = ZP_WRITE_IMPORT, .key = fixture_key(50)};
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+	char shard[64];
+
+	fixture_make(&fixture, 1);
+	pin_range(&fixture, 0, 50, "old");
+	expire.record = fixture_record("old", &fixture.texts);
+	expire.record.facts[ZP_FACT_EXPIRE_AT] = zp_zigzag(40000000000) + 1;
+	assert_int_equal(fixture_write(&fixture, &expire, &err), 0);
+	checkpoint(&fixture);
+	for (uint64_t n = 10; n < 20; n++)
+		assert_int_equal(fixture_unpin(&fixture, n, &err), 0);
+	expire.kind = ZP_WRITE_EXPIRE;
+	assert_int_equal(fixture_write(&fixture, &expire, &err), 0);
+	strcpy(shard, shard_directory(&fixture, 0));
+	kill_by_copy_closed(&fixture);
+	fixture_shell(&fixture,
+	    "file=$(ls -S %s/*.seg | head -1) && cp $file away && echo $file >name && "
+	    "chmod u+w $file && truncate -s 100 $file",
+	    shard);
+	fixture_open(&fixture);
+	for (int round = 0; round < 2; round++)
+		checkpoint(&fixture);
+	fixture_close(&fixture);
+	fixture_shell(&fixture, "cp away $(cat name)");
+	fixture_open(&fixture);
+	for (uint64_t n = 0; n < 50; n++) {
+		if (n < 10 || n >= 20)
+			assert_string_equal(fixture_name(&fixture, n), "old");
+		else
+			assert_null(fixture_name(&fixture, n));
+	}
+	assert_null(fixture_name(&fixture, 50));
+	assert_int_equal(fixture_list_count(&fixture), 40);
+	assert_int_equal(fixture_count(&fixture), 40);
+	zp_buf_done(&expire.result_texts);
+	fixture_drop(&fixture);
+}
+
 /* Not one shard: then it is the file system below them that is missing. */
 static void
 a_node_without_any_shard_is_refused(void **state)
@@ -1000,6 +1045,7 @@ main(void)
 	    cmocka_unit_test(lost_tables_are_refused),
 	    cmocka_unit_test(rolled_back_shard_is_replayed),
 	    cmocka_unit_test(a_suspended_shard_comes_back_whole),
+	    cmocka_unit_test(deletes_outlive_damaged_files),
 	    cmocka_unit_test(a_node_without_any_shard_is_refused),
 	    cmocka_unit_test(old_files_with_new_numbers_are_replayed),
 	    cmocka_unit_test(rolled_back_shard_is_suspended),
