@@ -204,10 +204,15 @@ zp_journal_append(struct zp_journal *journal, enum zp_journal_kind kind,
 static int
 journal_break(struct zp_journal *journal, const struct zp_err *cause, struct zp_err *err)
 {
-	snprintf(journal->broken_text, sizeof(journal->broken_text),
-	    "the journal is broken, the outcome of batches %" PRIu64 " to %" PRIu64
-	    " is unknown until it is opened again: %.300s",
-	    journal->committed.number + 1, journal->chain.number, cause->text);
+	if (journal->chain.number == journal->committed.number)
+		snprintf(journal->broken_text, sizeof(journal->broken_text),
+		    "the journal is broken and takes nothing until it is opened again: %.300s",
+		    cause->text);
+	else
+		snprintf(journal->broken_text, sizeof(journal->broken_text),
+		    "the journal is broken, the outcome of batches %" PRIu64 " to %" PRIu64
+		    " is unknown until it is opened again: %.300s",
+		    journal->committed.number + 1, journal->chain.number, cause->text);
 	zp_mutex_lock(&journal->lock);
 	journal->is_broken = true;
 	zp_mutex_unlock(&journal->lock);
@@ -305,6 +310,25 @@ zp_journal_seal(struct zp_journal *journal, int64_t now_microseconds, struct zp_
 
 /* ---- Trimming ------------------------------------------------------------------------------- */
 
+/* A file that was not begun well may be there all the same (its directory's sync failed): named for
+ * the next batch, which must then not go into the one before it. */
+static int
+next_file_begin(struct zp_journal *journal, struct zp_err *err)
+{
+	struct zp_store_file *file = NULL;
+	struct zp_err cause = {0};
+	char name[JOURNAL_NAME_BYTES];
+	int rc = file_begin(journal, &cause);
+
+	if (rc == 0)
+		return 0;
+	journal__name_format(journal->committed.number + 1, name);
+	if (zp_store_file_open(journal->store, name, &file, NULL) == ZP_E_NOT_FOUND)
+		return zp_fail(err, rc, "%s", cause.text);
+	zp_store_file_close(file);
+	return journal_break(journal, &cause, err);
+}
+
 int
 zp_journal_file_end(struct zp_journal *journal, struct zp_err *err)
 {
@@ -315,7 +339,7 @@ zp_journal_file_end(struct zp_journal *journal, struct zp_err *err)
 	    journal->chain.is_sealed ||
 	    journal->files[journal->files_count - 1].bytes <= JOURNAL_HEADER_BYTES)
 		return rc;
-	return file_begin(journal, err);
+	return next_file_begin(journal, err);
 }
 
 int

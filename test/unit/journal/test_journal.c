@@ -242,8 +242,8 @@ gathering_has_a_limit(void **state)
 	assert_int_equal(fixture_append(fixture->journal, 1, 15000, NULL), 0);
 }
 
-/* Trimming removes the files that are wholly covered, and readers are told; when that is all, numbers and
- * chain go on in an empty file. */
+/* Trimming removes the files that are wholly covered, and readers are told; when that is all,
+ * numbers and chain go on in an empty file. */
 static void
 trim_removes_whole_files(void **state)
 {
@@ -422,8 +422,9 @@ full_disk_breaks_and_heals_by_opening(void **state)
 	struct zp_err err = {0};
 
 	append_and_commit(fixture, 2);
-	sim_store_space_set(fixture->sim,
-	    facts_of(fixture).bytes + sim_store_file_bytes(fixture->sim, FIXTURE_PATH, "mark") + 50);
+	sim_store_space_set(
+	    fixture->sim, facts_of(fixture).bytes +
+			      sim_store_file_bytes(fixture->sim, FIXTURE_PATH, "mark") + 50);
 	assert_int_equal(fixture_append(fixture->journal, 5, 10, NULL), 0);
 	assert_int_equal(zp_journal_commit(fixture->journal, &err), ZP_E_IO);
 	assert_non_null(strstr(err.text, "No space left"));
@@ -434,6 +435,47 @@ full_disk_breaks_and_heals_by_opening(void **state)
 	assert_int_equal(facts_of(fixture).cut_bytes, 50);
 	append_and_commit(fixture, 1);
 	assert_int_equal(facts_of(fixture).last_batch, 3);
+}
+
+/* A file that trimming began may be there although its directory's sync failed: a batch that went
+ * into the one before would be one that no start finds. */
+static void
+half_begun_file_ends_the_journal(void **state)
+{
+	struct fixture *fixture = *state;
+	struct zp_err err = {0};
+
+	append_and_commit(fixture, 3);
+	sim_store_fail(fixture->sim, SIM_CALL_SYNC_DIRECTORY, 1, EIO);
+	assert_int_equal(zp_journal_trim(fixture->journal, 3, &err), ZP_E_IO);
+	assert_non_null(strstr(err.text, "takes nothing until it is opened again"));
+	assert_int_equal(fixture_append(fixture->journal, 77, 5, NULL), ZP_E_IO);
+	zp_journal_close(fixture->journal);
+	fixture->journal = NULL;
+	zp_store_close(fixture->store);
+	assert_int_equal(sim_store_open(fixture->sim, FIXTURE_PATH, &fixture->store, NULL), 0);
+	fixture->options.store = fixture->store;
+	reopen(fixture);
+	assert_int_equal(facts_of(fixture).last_batch, 3);
+	append_and_commit(fixture, 1);
+	reopen(fixture);
+	assert_int_equal(facts_of(fixture).last_batch, 4);
+}
+
+/* One that is not there does no harm: the disk was full, and has room again. */
+static void
+file_that_was_not_begun_does_no_harm(void **state)
+{
+	struct fixture *fixture = *state;
+
+	append_and_commit(fixture, 3);
+	for (unsigned nth = 1; nth <= 2; nth++) {
+		sim_store_fail(fixture->sim, SIM_CALL_CREATE | SIM_CALL_WRITE, nth, ENOSPC);
+		assert_int_equal(zp_journal_trim(fixture->journal, 3, NULL), ZP_E_NO_SPACE);
+	}
+	append_and_commit(fixture, 1);
+	reopen(fixture);
+	assert_int_equal(facts_of(fixture).last_batch, 4);
 }
 
 #define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -455,6 +497,8 @@ main(void)
 	    WITH(failed_sync_is_never_acknowledged),
 	    WITH(found_after_a_failed_sync_is_durable),
 	    WITH(full_disk_breaks_and_heals_by_opening),
+	    WITH(half_begun_file_ends_the_journal),
+	    WITH(file_that_was_not_begun_does_no_harm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
