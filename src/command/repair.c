@@ -43,8 +43,8 @@ journal_keep(struct zp_node *node, struct zp_repair_report *report, struct zp_er
 		return zp_fail(err, ZP_E_INVALID, "the path of the node is too long");
 	rc = zp_journal_files(node->journal_store, name_add, &copying, err);
 	if (rc == ZP_OK && copying.count > 0)
-		rc = zp_store_directory_link(
-		    from, (const char *const *)copying.names, copying.count, report->kept_in, err);
+		rc = zp_store_directory_link(node->seam.disk, from,
+		    (const char *const *)copying.names, copying.count, report->kept_in, err);
 	if (copying.count == 0)
 		report->kept_in[0] = '\0';
 	for (size_t i = 0; i < copying.count; i++)

@@ -88,7 +88,7 @@ static int
 directory_make(struct zp_node *node, const char *name, const char *rest, struct zp_err *err)
 {
 	struct zp_store_directory_options options = {
-	    .create = true, .no_sync = node->options.no_sync};
+	    .create = true, .no_sync = node->options.no_sync, .disk = node->seam.disk};
 	struct zp_store *store;
 	char path[PATH_BYTES];
 	int rc = command__snapshot_path(path, node->root, name, rest, err);
@@ -101,9 +101,9 @@ directory_make(struct zp_node *node, const char *name, const char *rest, struct 
 }
 
 static bool
-is_directory(const char *path)
+is_directory(struct zp_node *node, const char *path)
 {
-	struct zp_store_directory_options options = {.read_only = true};
+	struct zp_store_directory_options options = {.read_only = true, .disk = node->seam.disk};
 	struct zp_store *store;
 	int rc = zp_store_directory_open(path, &options, &store, NULL);
 
@@ -121,9 +121,9 @@ absent_check(struct zp_node *node, const char *name, struct zp_err *err)
 
 	if (rc == ZP_OK)
 		rc = command__snapshot_path(journal, node->root, name, "/journal", err);
-	if (rc < 0 || !is_directory(path))
+	if (rc < 0 || !is_directory(node, path))
 		return rc;
-	if (is_directory(journal))
+	if (is_directory(node, journal))
 		return zp_fail(err, ZP_E_EXISTS, "snapshot %s exists already", name);
 	return zp_fail(err, ZP_E_EXISTS,
 	    "an earlier snapshot %s was not finished: `zpin snapshot rm %s`, or take another name",
@@ -163,7 +163,7 @@ shard_link(struct zp_node *node, const char *name, uint32_t index, struct zp_err
 		rc = zp_fail(err, ZP_E_INVALID, "the path of the node is too long");
 	if (rc == ZP_OK)
 		rc = zp_store_directory_link(
-		    from, (const char *const *)names.list, names.count, to, err);
+		    node->seam.disk, from, (const char *const *)names.list, names.count, to, err);
 	names_done(&names);
 	return rc;
 }
@@ -184,7 +184,9 @@ journal_link(struct zp_node *node, const char *name, struct zp_err *err)
 	if (rc == ZP_OK &&
 	    snprintf(from, sizeof(from), "%s/journal", node->root) >= (int)PATH_BYTES)
 		rc = zp_fail(err, ZP_E_INVALID, "the path of the node is too long");
-	return rc < 0 ? rc : zp_store_directory_link(from, names, ZP_ARRAY_COUNT(names), to, err);
+	return rc < 0 ? rc
+		      : zp_store_directory_link(
+			    node->seam.disk, from, names, ZP_ARRAY_COUNT(names), to, err);
 }
 
 static int

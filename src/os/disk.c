@@ -151,6 +151,20 @@ system_unlink(struct zp_disk *disk, int directory, const char *name)
 }
 
 static int
+system_link(struct zp_disk *disk, int directory, const char *name, int to_directory)
+{
+	(void)disk;
+	return linkat(directory, name, to_directory, name, 0) == 0 ? 0 : errno;
+}
+
+static int
+system_directory_remove(struct zp_disk *disk, const char *path)
+{
+	(void)disk;
+	return rmdir(path) == 0 ? 0 : errno;
+}
+
+static int
 system_file_open(
     struct zp_disk *disk, int directory, const char *name, enum zp_disk_mode mode, int *file_out)
 {
@@ -256,6 +270,8 @@ zp_disk_system(void)
 	    .directory_space = system_directory_space,
 	    .rename = system_rename,
 	    .unlink = system_unlink,
+	    .link = system_link,
+	    .directory_remove = system_directory_remove,
 	    .file_open = system_file_open,
 	    .file_read = system_file_read,
 	    .file_write = system_file_write,

@@ -37,6 +37,10 @@ struct zp_disk_ops {
 	    uint64_t *total_out);
 	int (*rename)(struct zp_disk *disk, int directory, const char *from, const char *to);
 	int (*unlink)(struct zp_disk *disk, int directory, const char *name);
+	/* The file under the same name in another directory too; EXDEV on another file system. */
+	int (*link)(struct zp_disk *disk, int directory, const char *name, int to_directory);
+	/* An empty directory. */
+	int (*directory_remove)(struct zp_disk *disk, const char *path);
 
 	int (*file_open)(struct zp_disk *disk, int directory, const char *name,
 	    enum zp_disk_mode mode, int *file_out);

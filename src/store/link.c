@@ -8,8 +8,6 @@
 #include "store/store_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 static int
 refuse_entry(void *context, const char *name)
@@ -21,10 +19,9 @@ refuse_entry(void *context, const char *name)
 
 /* Opens the two directories; the second is made where it is missing and must be empty. */
 static int
-open_both(
-    const char *from_path, const char *to_path, int *from_out, int *to_out, struct zp_err *err)
+open_both(struct zp_disk *disk, const char *from_path, const char *to_path, int *from_out,
+    int *to_out, struct zp_err *err)
 {
-	struct zp_disk *disk = zp_disk_system();
 	int answer = 0;
 	int from = -1;
 	int to = -1;
@@ -51,36 +48,38 @@ open_both(
 }
 
 static int
-link_one(int from, const char *from_path, const char *name, int to, const char *to_path,
-    struct zp_err *err)
+link_one(struct zp_disk *disk, int from, const char *from_path, const char *name, int to,
+    const char *to_path, struct zp_err *err)
 {
 	int rc = store__name_check(from_path, name, err);
 
 	if (rc < 0)
 		return rc;
-	if (linkat(from, name, to, name, 0) == 0)
+	rc = disk->ops->link(disk, from, name, to);
+	if (rc == 0)
 		return 0;
-	if (errno == EXDEV)
+	if (rc == EXDEV)
 		return zp_fail(err, ZP_E_UNSUPPORTED, "%s and %s are on different file systems",
 		    from_path, to_path);
-	return zp_fail_errno(err, errno, "link %s/%s to %s", from_path, name, to_path);
+	return zp_fail_errno(err, rc, "link %s/%s to %s", from_path, name, to_path);
 }
 
 int
-zp_store_directory_link(const char *from_path, const char *const *names, size_t names_count,
-    const char *to_path, struct zp_err *err)
+zp_store_directory_link(struct zp_disk *disk, const char *from_path, const char *const *names,
+    size_t names_count, const char *to_path, struct zp_err *err)
 {
-	struct zp_disk *disk = zp_disk_system();
 	size_t done = 0;
 	int from = -1;
 	int to = -1;
 	int rc;
 
-	rc = open_both(from_path, to_path, &from, &to, err);
+	if (disk == NULL)
+		disk = zp_disk_system();
+	rc = open_both(disk, from_path, to_path, &from, &to, err);
 	if (rc < 0)
 		return rc;
 	while (rc == 0 && done < names_count) {
-		rc = link_one(from, from_path, names[done], to, to_path, err);
+		rc = link_one(disk, from, from_path, names[done], to, to_path, err);
 		if (rc == 0)
 			done++;
 	}
@@ -96,6 +95,6 @@ zp_store_directory_link(const char *from_path, const char *const *names, size_t 
 	disk->ops->close(disk, from);
 	disk->ops->close(disk, to);
 	if (rc < 0)
-		zp_ignore(rmdir(to_path)); /* the same */
+		zp_ignore(disk->ops->directory_remove(disk, to_path)); /* the same */
 	return rc;
 }

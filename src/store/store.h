@@ -276,10 +276,11 @@ ZP_MUST_CHECK int zp_store_directory_open(const char *path,
 
 /*
  * Hard-links the files that `names` lists into the directory `to_path` (made, must be empty or
- * absent) and syncs it: a snapshot that later removals do not touch, since files never change.
+ * absent) and syncs it: a snapshot that later removals do not touch, since files never change. `disk`:
+ * where both are; NULL: the machine's own.
  */
-ZP_MUST_CHECK int zp_store_directory_link(const char *from_path, const char *const *names,
-    size_t names_count, const char *to_path, struct zp_err *err);
+ZP_MUST_CHECK int zp_store_directory_link(struct zp_disk *disk, const char *from_path,
+    const char *const *names, size_t names_count, const char *to_path, struct zp_err *err);
 
 /* ---- Folders of snapshots ---------------------------------------------------------------------
  */

@@ -340,10 +340,11 @@ links_keep_what_was(void **state)
 	assert_int_equal(zp_store_write_all(fixture->store, "a", texts.a, NULL), 0);
 	assert_int_equal(zp_store_write_all(fixture->store, "b", texts.b, NULL), 0);
 	assert_int_equal(
-	    zp_store_directory_link(fixture->path, missing, 2, path, NULL), ZP_E_NOT_FOUND);
+	    zp_store_directory_link(NULL, fixture->path, missing, 2, path, NULL), ZP_E_NOT_FOUND);
 	assert_int_equal(access(path, F_OK), -1);
-	assert_int_equal(zp_store_directory_link(fixture->path, names, 2, path, NULL), 0);
-	assert_int_equal(zp_store_directory_link(fixture->path, names, 2, path, NULL), ZP_E_EXISTS);
+	assert_int_equal(zp_store_directory_link(NULL, fixture->path, names, 2, path, NULL), 0);
+	assert_int_equal(
+	    zp_store_directory_link(NULL, fixture->path, names, 2, path, NULL), ZP_E_EXISTS);
 	assert_int_equal(zp_store_remove(fixture->store, "a", NULL), 0);
 	assert_int_equal(zp_store_write_all(fixture->store, "b", texts.a, NULL), 0);
 	assert_int_equal(open_directory(path, false, &snapshot), 0);
