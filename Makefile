@@ -1,9 +1,10 @@
 # The one door for people; meson does the work. `make help` lists everything.
 
-.PHONY: help run build test check check-long check-mutants check-syncs check-interop fuzz fuzz-coverage bench-node bench-engine install format clean setup setup-check setup-fuzz setup-bench
+.PHONY: help run build test check check-long check-mutants check-planted check-syncs check-threads check-interop fuzz fuzz-coverage bench-node bench-engine install format clean setup setup-check setup-fuzz setup-bench
 
 BUILD ?= build
 ASAN ?= build-asan
+TSAN ?= build-tsan
 BENCH ?= build-bench
 DATA ?= zpin-data
 
@@ -34,6 +35,13 @@ check-long: setup-check $(BUILD)/build.ninja ## random tests until one fails or 
 
 check-mutants: setup-check ## make the code wrong in one place at a time, and see a test notice
 	@test/mutants.py build-syncs
+
+check-planted: setup-check ## plant a bug of each kind, and see the simulation find it
+	@test/planted.py build-syncs
+
+check-threads: setup-check $(TSAN)/build.ninja ## the tests with several threads, under ThreadSanitizer
+	@ninja -C $(TSAN) --quiet
+	@scripts/check.py $(TSAN):threads
 
 check-syncs: setup-check ## take each sync away in a copy, and see its test fail (five minutes)
 	@test/syncs.py --prove build-syncs
@@ -81,5 +89,10 @@ $(ASAN)/build.ninja:
 	    || { cat $(ASAN).log; exit 1; }
 	@rm -f $(ASAN).log
 
+$(TSAN)/build.ninja:
+	@meson setup $(TSAN) --buildtype=debugoptimized -Db_sanitize=thread >$(TSAN).log 2>&1 \
+	    || { cat $(TSAN).log; exit 1; }
+	@rm -f $(TSAN).log
+
 clean: ## remove what was built
-	rm -rf $(BUILD) $(ASAN) build-fuzz build-coverage build-syncs $(BENCH)
+	rm -rf $(BUILD) $(ASAN) $(TSAN) build-fuzz build-coverage build-syncs $(BENCH)

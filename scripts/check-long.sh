@@ -1,12 +1,13 @@
 #!/bin/bash
-# Random tests in turn until one fails or you stop it: the model test with new seeds, the crash test
-# with a new seed, a minute of the next fuzz target. Usage: check-long.sh BUILD [FUZZ-BUILD]
+# Random tests in turn until one fails or you stop it: the simulation and the model test with new seeds,
+# the crash test with a new seed, a minute of the next fuzz target. Usage: check-long.sh BUILD [FUZZ-BUILD]
 # What failed, with its seed or input, is the last thing that is printed; exit status 1.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 build=${1:?usage: check-long.sh BUILD [FUZZ-BUILD]}
 fuzz=${2:-build-fuzz}
 seconds=${FUZZ_SECONDS:-60}
+simulate_runs=${SIMULATE_RUNS:-100}
 model_seeds=${MODEL_SEEDS:-2}
 model_steps=${MODEL_STEPS:-20000}
 crash_rounds=${CRASH_ROUNDS:-10}
@@ -48,12 +49,14 @@ targets=()
 for program in "$fuzz"/test/fuzz/fuzz-*; do
 	if [ -f "$program" ] && [ -x "$program" ]; then targets+=("$program"); fi
 done
-if [ ! -x "$build/test/model/model" ] || [ ${#targets[@]} -eq 0 ]; then
-	echo "check-long: $build/test/model/model or the fuzz targets are not built" >&2
+if [ ! -x "$build/test/model/model" ] || [ ! -x "$build/test/simulate/simulate" ] || [ ${#targets[@]} -eq 0 ]; then
+	echo "check-long: $build/test/model/model, simulate or the fuzz targets are not built" >&2
 	exit 2
 fi
 
 while :; do
+	run "$build/test/simulate/simulate" --runs "$simulate_runs" "$(new_seed)"
+	run "$build/test/simulate/simulate" --sweep "$(new_seed)"
 	for _ in $(seq "$model_seeds"); do
 		run "$build/test/model/model" "$(new_seed)" "$model_steps"
 	done
@@ -61,5 +64,5 @@ while :; do
 	target=${targets[turn % ${#targets[@]}]}
 	fuzz_run "$target"
 	turn=$((turn + 1))
-	echo "turn $turn: $model_seeds seeds of the model, $crash_rounds crashes, ${target##*/}: all well"
+	echo "turn $turn: $simulate_runs simulations, $model_seeds seeds of the model, $crash_rounds crashes, ${target##*/}: all well"
 done

@@ -64,6 +64,7 @@ sim__file_write(struct sim_file *file, uint64_t offset, const void *data, size_t
 	if (length == 0)
 		return;
 	content_write(&file->cache, offset, data, length);
+	sim__damage_write(file, offset, data, length);
 	write = write_add(file);
 	*write = (struct sim_write){.offset = offset, .length = length, .data = zp_alloc(length)};
 	memcpy(write->data, data, length);
@@ -167,6 +168,8 @@ void
 sim__file_free(struct sim_file *file)
 {
 	writes_forget(file);
+	sim__damage_forget(file);
+	zp_free(file->damages);
 	zp_free(file->writes);
 	zp_free(file->cache.data);
 	zp_free(file->disk.data);
@@ -327,7 +330,10 @@ sim_store_crash(struct sim_store *sim, enum sim_crash kind)
 		directory_lose_power(sim, sim->directories[i], keep_some);
 	sim->is_dead = false;
 	sim->die_in = 0;
+	sim->die_call_in = 0;
 	sim->fail_in = 0;
+	sim->short_in = 0;
+	sim->misplace_in = 0;
 	sim->skip_sites = 0;
 	sim__sweep(sim);
 	zp_mutex_unlock(&sim->lock);

@@ -14,13 +14,32 @@ sim_of(struct zp_disk *disk)
 
 /* ---- Faults --------------------------------------------------------------------------------- */
 
+static void
+trace_add(struct sim_store *sim, const void *bytes, size_t length)
+{
+	sim->trace = zp_hash64(bytes, length, sim->trace);
+}
+
+static void
+lock(struct sim_store *sim, enum sim_call call)
+{
+	if (sim->on_call != NULL)
+		sim->on_call(sim->on_call_context, call);
+	zp_mutex_lock(&sim->lock);
+}
+
 /* Counts a call and says whether it fails now. */
 static int
 gate(struct sim_store *sim, enum sim_call call)
 {
 	sim->calls[__builtin_ctz(call)]++;
+	trace_add(sim, &call, sizeof(call));
 	if (sim->is_dead)
 		return EIO;
+	if (sim->die_call_in > 0 && (call & sim->die_calls) != 0 && --sim->die_call_in == 0) {
+		sim->is_dead = true;
+		return EIO;
+	}
 	if (sim->die_in > 0 && (call & SIM_CALL_CHANGES) != 0 && --sim->die_in == 0) {
 		sim->is_dead = true;
 		return EIO;
@@ -157,7 +176,7 @@ sim_directory_sync(struct zp_disk *disk, int handle)
 	struct sim_directory *directory;
 	int rc;
 
-	zp_mutex_lock(&sim->lock);
+	lock(sim, SIM_CALL_SYNC_DIRECTORY);
 	rc = directory_enter(sim, handle, SIM_CALL_SYNC_DIRECTORY, &directory);
 	if (rc == 0 && !is_skipped(sim, directory_site(directory)))
 		sim__directory_sync(directory);
@@ -177,7 +196,7 @@ sim_directory_list(struct zp_disk *disk, int handle, int (*each)(void *context, 
 	int answer = 0;
 	int rc;
 
-	zp_mutex_lock(&sim->lock);
+	lock(sim, SIM_CALL_LIST);
 	rc = directory_enter(sim, handle, SIM_CALL_LIST, &directory);
 	if (rc == 0) {
 		count = directory->cache.count;
@@ -228,7 +247,8 @@ sim_rename(struct zp_disk *disk, int handle, const char *from, const char *to)
 	struct sim_directory *directory;
 	int rc;
 
-	zp_mutex_lock(&sim->lock);
+	lock(sim, SIM_CALL_RENAME);
+	trace_add(sim, to, strlen(to));
 	rc = directory_enter(sim, handle, SIM_CALL_RENAME, &directory);
 	if (rc == 0) {
 		struct sim_entry *entry = sim__names_find(&directory->cache, from);
@@ -253,7 +273,8 @@ sim_unlink(struct zp_disk *disk, int handle, const char *name)
 	struct sim_directory *directory;
 	int rc;
 
-	zp_mutex_lock(&sim->lock);
+	lock(sim, SIM_CALL_REMOVE);
+	trace_add(sim, name, strlen(name));
 	rc = directory_enter(sim, handle, SIM_CALL_REMOVE, &directory);
 	if (rc == 0) {
 		struct sim_entry *entry = sim__names_find(&directory->cache, name);
@@ -265,6 +286,56 @@ sim_unlink(struct zp_disk *disk, int handle, const char *name)
 			change.entry = *entry;
 			sim__directory_change(directory, &change);
 		}
+	}
+	zp_mutex_unlock(&sim->lock);
+	return rc;
+}
+
+static int
+sim_link(struct zp_disk *disk, int handle, const char *name, int to_handle)
+{
+	struct sim_store *sim = sim_of(disk);
+	struct sim_directory *directory, *to;
+	int rc;
+
+	lock(sim, SIM_CALL_CREATE);
+	trace_add(sim, name, strlen(name));
+	rc = directory_enter(sim, handle, SIM_CALL_CREATE, &directory);
+	if (rc == 0) {
+		struct sim_entry *entry = sim__names_find(&directory->cache, name);
+		struct sim_change change = {.kind = SIM_CHANGE_CREATE};
+
+		to = handle_of(sim, to_handle)->directory;
+		if (entry == NULL) {
+			rc = ENOENT;
+		} else if (sim__names_find(&to->cache, name) != NULL) {
+			rc = EEXIST;
+		} else {
+			change.entry = *entry;
+			sim__directory_change(to, &change);
+		}
+	}
+	zp_mutex_unlock(&sim->lock);
+	return rc;
+}
+
+/* Stays in the table, as one that is not there: handles may lead to it. */
+static int
+sim_directory_remove(struct zp_disk *disk, const char *path)
+{
+	struct sim_store *sim = sim_of(disk);
+	struct sim_directory *directory;
+	int rc = ENOENT;
+
+	lock(sim, SIM_CALL_REMOVE);
+	directory = sim__directory_find(sim, path, false);
+	if (sim->is_dead)
+		rc = EIO;
+	else if (directory != NULL)
+		rc = directory->cache.count > 0 ? ENOTEMPTY : 0;
+	if (rc == 0) {
+		directory->path[0] = '\0';
+		sim__directory_sync(directory);
 	}
 	zp_mutex_unlock(&sim->lock);
 	return rc;
@@ -305,7 +376,8 @@ sim_file_open(
 	struct sim_directory *directory;
 	int rc;
 
-	zp_mutex_lock(&sim->lock);
+	lock(sim, mode == ZP_DISK_CREATE ? SIM_CALL_CREATE : SIM_CALL_OPEN);
+	trace_add(sim, name, strlen(name));
 	rc = directory_enter(
 	    sim, handle, mode == ZP_DISK_CREATE ? SIM_CALL_CREATE : SIM_CALL_OPEN, &directory);
 	if (rc == 0 && mode == ZP_DISK_CREATE) {
@@ -316,6 +388,9 @@ sim_file_open(
 		opened.file = entry != NULL ? entry->file : NULL;
 		rc = entry != NULL ? 0 : ENOENT;
 	}
+	opened.may_misplace = rc == 0 && strcmp(name, "mark") != 0 &&
+			      (strstr(directory->path, "/shards") != NULL ||
+				  strstr(directory->path, "/journal") != NULL);
 	if (rc == 0)
 		*file_out = handle_new(sim, &opened);
 	zp_mutex_unlock(&sim->lock);
@@ -330,7 +405,8 @@ sim_file_read(
 	struct sim_file *file;
 	int rc;
 
-	zp_mutex_lock(&sim->lock);
+	lock(sim, SIM_CALL_READ);
+	trace_add(sim, &offset, sizeof(offset));
 	rc = file_enter(sim, handle, SIM_CALL_READ, &file);
 	if (rc == 0 && file->error_length > 0 && offset < file->error_offset + file->error_length &&
 	    offset + length > file->error_offset)
@@ -339,11 +415,29 @@ sim_file_read(
 		size_t there = offset < file->cache.bytes ? file->cache.bytes - offset : 0;
 
 		*read_out = zp_min_u64(there, length);
+		if (sim->short_in > 0 && --sim->short_in == 0)
+			*read_out = sim__random(sim, *read_out + 1);
 		if (*read_out > 0)
 			memcpy(to, file->cache.data + offset, *read_out);
+		sim__damage_read(file, offset, to, *read_out);
+		sim->read_bytes += *read_out;
 	}
 	zp_mutex_unlock(&sim->lock);
 	return rc;
+}
+
+static void
+write_misplaced(
+    struct sim_store *sim, struct sim_file *file, uint64_t offset, const void *data, size_t length)
+{
+	uint8_t *before = zp_alloc_zero(1, length + 1);
+
+	if (offset < file->cache.bytes)
+		memcpy(before, file->cache.data + offset,
+		    zp_min_u64(length, file->cache.bytes - offset));
+	sim__file_write(file, offset, data, length);
+	sim__write_misplace(sim, file, offset, data, before, length);
+	zp_free(before);
 }
 
 static int
@@ -354,7 +448,9 @@ sim_file_write(struct zp_disk *disk, int handle, uint64_t offset, const void *da
 	size_t part = length;
 	int rc;
 
-	zp_mutex_lock(&sim->lock);
+	lock(sim, SIM_CALL_WRITE);
+	trace_add(sim, data, length);
+	trace_add(sim, &offset, sizeof(offset));
 	rc = file_enter(sim, handle, SIM_CALL_WRITE, &file);
 	if (rc == 0 && sim->space_bytes > 0) {
 		uint64_t used = space_used(sim);
@@ -368,7 +464,10 @@ sim_file_write(struct zp_disk *disk, int handle, uint64_t offset, const void *da
 	} else if (rc != 0) {
 		part = sim__random(sim, length + 1);
 	}
-	if (file != NULL)
+	if (file != NULL && rc == 0 && sim->misplace_in > 0 &&
+	    handle_of(sim, handle)->may_misplace && --sim->misplace_in == 0)
+		write_misplaced(sim, file, offset, data, length);
+	else if (file != NULL)
 		sim__file_write(file, offset, data, part);
 	zp_mutex_unlock(&sim->lock);
 	return rc;
@@ -381,7 +480,7 @@ sim_file_truncate(struct zp_disk *disk, int handle, uint64_t bytes)
 	struct sim_file *file;
 	int rc;
 
-	zp_mutex_lock(&sim->lock);
+	lock(sim, SIM_CALL_TRUNCATE);
 	rc = file_enter(sim, handle, SIM_CALL_TRUNCATE, &file);
 	if (rc == 0)
 		sim__file_truncate(file, bytes);
@@ -396,7 +495,7 @@ sim_file_sync(struct zp_disk *disk, int handle)
 	struct sim_file *file = NULL;
 	int rc;
 
-	zp_mutex_lock(&sim->lock);
+	lock(sim, SIM_CALL_SYNC_FILE);
 	rc = file_enter(sim, handle, SIM_CALL_SYNC_FILE, &file);
 	if (rc == 0) {
 		if (!is_skipped(sim, file_site(handle_of(sim, handle))))
@@ -443,6 +542,8 @@ const struct zp_disk_ops sim__disk_ops = {
     .directory_space = sim_directory_space,
     .rename = sim_rename,
     .unlink = sim_unlink,
+    .link = sim_link,
+    .directory_remove = sim_directory_remove,
     .file_open = sim_file_open,
     .file_read = sim_file_read,
     .file_write = sim_file_write,

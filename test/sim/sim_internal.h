@@ -3,6 +3,7 @@
  *
  *   sim_disk.c    the calls of zp_disk
  *   sim_crash.c   what is volatile, what syncs and crashes make of it
+ *   sim_damage.c  bytes that read otherwise than they were written
  *   sim_store.c   faults, and hands on the disk
  *
  * Threads: one lock around everything; functions named sim__ are called with it held.
@@ -27,12 +28,22 @@ struct sim_write {
 	uint8_t *data; /* owned */
 };
 
+/* What reads give in the place of what was written. */
+struct sim_damage {
+	uint64_t offset;
+	size_t length;
+	uint8_t *data; /* owned */
+};
+
 struct sim_file {
 	struct sim_content cache;
 	struct sim_content disk;
 	struct sim_write *writes; /* oldest first */
 	size_t writes_count;
 	size_t writes_capacity;
+	struct sim_damage *damages; /* the later one counts */
+	size_t damages_count;
+	size_t damages_capacity;
 	uint64_t error_offset; /* reads of these bytes fail */
 	uint64_t error_length;
 	bool is_marked; /* while sweeping */
@@ -73,6 +84,7 @@ struct sim_handle {
 	struct sim_file *file;
 	struct sim_directory *directory;
 	bool is_temporary; /* the file was made as "*.tmp" */
+	bool may_misplace; /* its writes may go astray */
 };
 
 struct sim_store {
@@ -88,6 +100,7 @@ struct sim_store {
 	size_t handles_count;
 
 	uint64_t calls[10]; /* by bit of enum sim_call */
+	uint64_t read_bytes;
 	unsigned fail_calls;
 	uint64_t fail_in; /* 0: no fault */
 	int fail_errno;
@@ -96,6 +109,14 @@ struct sim_store {
 	unsigned skip_sites;
 	uint64_t skip_in;
 	uint64_t space_bytes; /* 0: no limit */
+	uint64_t die_call_in; /* 0: never */
+	unsigned die_calls;   /* those that count */
+	uint64_t short_in;    /* 0: no read is short */
+	enum sim_misplace misplace;
+	uint64_t misplace_in; /* 0: no write is */
+	uint64_t trace;
+	void (*on_call)(void *context, enum sim_call call);
+	void *on_call_context;
 };
 
 /* A number below `limit` (1 at least). */
@@ -114,6 +135,16 @@ void sim__names_drop(struct sim_names *names, const char *name);
 void sim__file_write(struct sim_file *file, uint64_t offset, const void *data, size_t length);
 void sim__file_truncate(struct sim_file *file, uint64_t bytes);
 void sim__directory_change(struct sim_directory *directory, const struct sim_change *change);
+
+/* What the write leaves of earlier damage, and what a read is given. */
+void sim__damage_write(struct sim_file *file, uint64_t offset, const void *data, size_t length);
+void sim__damage_read(const struct sim_file *file, uint64_t offset, void *data, size_t length);
+void sim__damage_add(struct sim_file *file, uint64_t offset, const void *data, size_t length);
+void sim__damage_forget(struct sim_file *file);
+/* A write that is to go nowhere or elsewhere: notes what reads give instead. After the write; `before` is
+ * what stood there. */
+void sim__write_misplace(struct sim_store *sim, struct sim_file *file, uint64_t offset,
+    const void *data, const void *before, size_t length);
 
 /* Carries what is volatile to the disk. */
 void sim__file_sync(struct sim_file *file);

@@ -96,6 +96,48 @@ sim_store_die_at(struct sim_store *sim, uint64_t nth)
 	zp_mutex_unlock(&sim->lock);
 }
 
+void
+sim_store_die_at_call(struct sim_store *sim, unsigned calls, uint64_t nth)
+{
+	zp_mutex_lock(&sim->lock);
+	sim->die_calls = calls;
+	sim->die_call_in = nth;
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_short_read(struct sim_store *sim, uint64_t nth)
+{
+	zp_mutex_lock(&sim->lock);
+	sim->short_in = nth;
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_misplace(struct sim_store *sim, enum sim_misplace kind, uint64_t nth)
+{
+	zp_mutex_lock(&sim->lock);
+	sim->misplace = kind;
+	sim->misplace_in = nth;
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_on_call(
+    struct sim_store *sim, void (*on_call)(void *context, enum sim_call call), void *context)
+{
+	zp_mutex_lock(&sim->lock);
+	sim->on_call = on_call;
+	sim->on_call_context = context;
+	zp_mutex_unlock(&sim->lock);
+}
+
+uint64_t
+sim_store_trace(const struct sim_store *sim)
+{
+	return sim->trace;
+}
+
 bool
 sim_store_is_dead(const struct sim_store *sim)
 {
@@ -138,6 +180,12 @@ sim_store_calls(const struct sim_store *sim, unsigned calls)
 	}
 	zp_mutex_unlock(lock);
 	return total;
+}
+
+uint64_t
+sim_store_read_bytes(const struct sim_store *sim)
+{
+	return sim->read_bytes;
 }
 
 /* ---- Hands on the disk ---------------------------------------------------------------------- */
@@ -201,6 +249,100 @@ sim_store_file_flip(
 	if (offset < file->disk.bytes)
 		file->disk.data[offset] ^= mask;
 	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_damage(struct sim_store *sim, const char *path, const char *name, uint64_t offset,
+    const void *data, size_t length)
+{
+	zp_mutex_lock(&sim->lock);
+	sim__damage_add(file_must(sim, path, name), offset, data, length);
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_heal(struct sim_store *sim)
+{
+	zp_mutex_lock(&sim->lock);
+	for (size_t i = 0; i < sim->files_count; i++) {
+		sim__damage_forget(sim->files[i]);
+		sim->files[i]->error_length = 0;
+	}
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_heal_directory(struct sim_store *sim, const char *path)
+{
+	struct sim_directory *directory;
+
+	zp_mutex_lock(&sim->lock);
+	directory = sim__directory_find(sim, path, false);
+	for (size_t i = 0; directory != NULL && i < directory->cache.count; i++) {
+		sim__damage_forget(directory->cache.entries[i].file);
+		directory->cache.entries[i].file->error_length = 0;
+	}
+	zp_mutex_unlock(&sim->lock);
+}
+
+/* Whether reads give anything else than what was written. */
+static bool
+damage_differs(const struct sim_file *file, const struct sim_damage *damage)
+{
+	size_t there = damage->offset < file->cache.bytes ? file->cache.bytes - damage->offset : 0;
+	size_t length = zp_min_u64(there, damage->length);
+
+	return length > 0 && memcmp(file->cache.data + damage->offset, damage->data, length) != 0;
+}
+
+void
+sim_store_damages(struct sim_store *sim,
+    void (*each)(void *context, const char *path, const char *name, uint64_t offset, size_t length),
+    void *context)
+{
+	zp_mutex_lock(&sim->lock);
+	for (size_t i = 0; i < sim->directories_count; i++) {
+		const struct sim_directory *directory = sim->directories[i];
+
+		for (size_t k = 0; k < directory->cache.count; k++) {
+			const struct sim_entry *entry = &directory->cache.entries[k];
+			const struct sim_file *file = entry->file;
+
+			for (size_t n = 0; n < file->damages_count; n++) {
+				if (damage_differs(file, &file->damages[n]))
+					each(context, directory->path, entry->name,
+					    file->damages[n].offset, file->damages[n].length);
+			}
+		}
+	}
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_files(struct sim_store *sim,
+    void (*each)(void *context, const char *path, const char *name, size_t bytes), void *context)
+{
+	zp_mutex_lock(&sim->lock);
+	for (size_t i = 0; i < sim->directories_count; i++) {
+		const struct sim_directory *directory = sim->directories[i];
+
+		for (size_t k = 0; k < directory->cache.count; k++)
+			each(context, directory->path, directory->cache.entries[k].name,
+			    directory->cache.entries[k].file->cache.bytes);
+	}
+	zp_mutex_unlock(&sim->lock);
+}
+
+uint64_t
+sim_store_bytes(struct sim_store *sim)
+{
+	uint64_t bytes = 0;
+
+	zp_mutex_lock(&sim->lock);
+	for (size_t i = 0; i < sim->files_count; i++)
+		bytes += sim->files[i]->cache.bytes;
+	zp_mutex_unlock(&sim->lock);
+	return bytes;
 }
 
 void

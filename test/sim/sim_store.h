@@ -13,8 +13,11 @@
  *   a failed     sync leaves a random part of the data on the disk and calls the rest clean, as Linux
  *   sync         does: reads still see it, later syncs don't write it, a power cut loses it.
  *   short writes a write that fails has written a random part first.
+ *   damage       bytes that read otherwise than they were written: flipped, old, another place's, lost or
+ *                misdirected when they were written. What was written is remembered, so that a test can
+ *                heal the disk and see that nothing was believed meanwhile.
  *
- * Not modelled: the making of directories (durable at once), permissions, hard links.
+ * Not modelled: the making and removing of directories (durable at once), permissions.
  *
  * How a crash test goes:
  *
@@ -88,6 +91,8 @@ void sim_store_fail(struct sim_store *sim, unsigned calls, uint64_t nth, int err
 
 /* At the `nth` change (1: the next) the machine dies: that call and all later ones fail. */
 void sim_store_die_at(struct sim_store *sim, uint64_t nth);
+/* The same at the `nth` call of these kinds: while reading too, or at a sync. */
+void sim_store_die_at_call(struct sim_store *sim, unsigned calls, uint64_t nth);
 bool sim_store_is_dead(const struct sim_store *sim);
 
 /* Where a sync stands in the code, told by what it is to make durable. May be or-ed. */
@@ -112,8 +117,27 @@ void sim_store_space_set(struct sim_store *sim, uint64_t bytes);
 void sim_store_read_error(struct sim_store *sim, const char *path, const char *name,
     uint64_t offset, uint64_t length);
 
+/* The `nth` read (1: the next) gives a part only, as if the file ended there. 0: takes it back. */
+void sim_store_short_read(struct sim_store *sim, uint64_t nth);
+
+/* The `nth` write (1: the next) to a file of shards or journal, but the journal's mark, is answered as any
+ * other and does not arrive: reads give what was there before. SIM_MISPLACE_ELSEWHERE: it arrives in
+ * another place, of its own file or another of those. */
+enum sim_misplace { SIM_MISPLACE_NOWHERE, SIM_MISPLACE_ELSEWHERE };
+void sim_store_misplace(struct sim_store *sim, enum sim_misplace kind, uint64_t nth);
+
+/* Called at the beginning of each call, before anything is done and without a lock: for a simulated machine
+ * to let others go on, or to hang. */
+void sim_store_on_call(
+    struct sim_store *sim, void (*on_call)(void *context, enum sim_call call), void *context);
+
+/* A number that follows from all calls so far, their names, places and bytes: equal runs have equal ones. */
+uint64_t sim_store_trace(const struct sim_store *sim);
+
 /* How many calls of these kinds there were since the sim was made. */
 uint64_t sim_store_calls(const struct sim_store *sim, unsigned calls);
+/* Bytes that reads gave. */
+uint64_t sim_store_read_bytes(const struct sim_store *sim);
 
 /* ---- Hands on the disk ---------------------------------------------------------------------- */
 
@@ -123,6 +147,23 @@ size_t sim_store_file_bytes(struct sim_store *sim, const char *path, const char 
 /* Flips the bits of `mask` in one byte, in cache and on disk; again flips them back. */
 void sim_store_file_flip(struct sim_store *sim, const char *path, const char *name,
     uint64_t offset, uint8_t mask);
+
+/* From now on reads of these bytes give `data`, until they are written again or all is healed. */
+void sim_store_damage(struct sim_store *sim, const char *path, const char *name, uint64_t offset,
+    const void *data, size_t length);
+/* Reads give what was written again, also those that failed with sim_store_read_error. */
+void sim_store_heal(struct sim_store *sim);
+/* The same of one directory. */
+void sim_store_heal_directory(struct sim_store *sim, const char *path);
+/* Calls `each` for each damage that makes a difference, of files that have a name. */
+void sim_store_damages(struct sim_store *sim,
+    void (*each)(void *context, const char *path, const char *name, uint64_t offset, size_t length),
+    void *context);
+/* Calls `each` for each file as programs see them. */
+void sim_store_files(struct sim_store *sim,
+    void (*each)(void *context, const char *path, const char *name, size_t bytes), void *context);
+/* Bytes of all files together. */
+uint64_t sim_store_bytes(struct sim_store *sim);
 
 /* Makes or replaces, or removes, a file for good. */
 void sim_store_file_put(struct sim_store *sim, const char *path, const char *name,

@@ -1,0 +1,146 @@
+/*
+ * life.c - opening the node, ending it in every way, and opening what is left.
+ */
+#include "simulate.h"
+
+#include <stdio.h>
+
+static void
+log_keep(void *context, int level, const char *text)
+{
+	(void)context;
+	memmove(run.log_last[0], run.log_last[1], 2 * sizeof(run.log_last[0]));
+	snprintf(run.log_last[2], sizeof(run.log_last[2]), "%s", text);
+	tell("    log %d: %s", level, text);
+}
+
+/* Sizes and intervals are drawn anew each time: files of one life must serve every other. */
+static void
+options_draw(void)
+{
+	struct zp_node_options *options = &run.options;
+
+	if (run.has_plain_options)
+		return; /* what the node takes when nothing is said */
+	options->memtable_bytes_max = one_in(3) ? 1 : 64u << 20;
+	options->journal_bytes_max = one_in(3) ? 10000 : 1u << 30;
+	run.seam.journal_file_bytes = one_in(2) ? 2000 : 0;
+	options->texts_cache_bytes_max = one_in(2) ? 1u << 16 : 0;
+	options->block_cache_bytes_max = one_in(2) ? 1u << 20 : 0;
+	options->checkpoint_interval_seconds = one_in(2) ? 30 : 0;
+	options->expiry_interval_seconds = one_in(3) ? 0 : 10;
+}
+
+static bool
+node_open(struct zp_err *err)
+{
+	run.counts[COUNT_OPENINGS]++;
+	options_draw();
+	tell("  open");
+	if (command__node_open(&run.options, &run.seam, &run.node, err) == ZP_OK)
+		return true;
+	tell("  it does not open: %s", err->text);
+	run.node = NULL;
+	return false;
+}
+
+void
+life_begin(void)
+{
+	struct zp_err err = {0};
+
+	run.options = (struct zp_node_options){
+	    .root = "node", .shards = run.shards, .peer_id_bytes = 4, .log = log_keep};
+	run.seam.disk = sim_store_disk(run.sim);
+	if (command__node_create(&run.options, &run.seam, &err) < 0)
+		wrong("create: %s", err.text);
+	if (!node_open(&err))
+		wrong("open: %s", err.text);
+	for (uint32_t i = 0; i < run.shards; i++)
+		run.shard_ids[i] = zp_shards_map(run.node->shards)->ranges[i].id;
+}
+
+/* ---- Ending --------------------------------------------------------------------------------- */
+
+static void
+crash(void)
+{
+	static const enum sim_crash powers[] = {SIM_CRASH_LOSE, SIM_CRASH_RANDOM, SIM_CRASH_RANDOM};
+	enum sim_crash kind = one_in(3) ? SIM_CRASH_PROCESS : powers[random_below(3)];
+
+	run.counts[COUNT_CRASHES]++;
+	tell("  crash of kind %d", kind);
+	/* After a power cut damage in the last commits cannot be told from a write of them that was
+	 * torn, as README says: so not both at once. */
+	if (kind != SIM_CRASH_PROCESS)
+		sim_store_heal_directory(run.sim, "node/journal");
+	sim_store_crash(run.sim, kind);
+}
+
+/* Nobody waits for an answer any more, and no node is open. */
+static void
+node_end(enum end end)
+{
+	if (end == END_ANY)
+		end = random_below(END_ANY);
+	tell("  end of kind %d", end);
+	if (end != END_STOP && !sim_store_is_dead(run.sim))
+		sim_store_die_at_call(run.sim, SIM_CALL_ANY, 1 + random_below(3));
+	if (end == END_STOP && !sim_store_is_dead(run.sim) && run.faults.episode != EPISODE_CRASH)
+		writes_wait_all();
+	list_close();
+	zp_node_close(run.node);
+	run.node = NULL;
+	/* All of them were answered now, some perhaps without telling what became of them. */
+	writes_wait_all();
+	if (sim_store_is_dead(run.sim) || end != END_STOP)
+		crash();
+	else if (one_in(3)) /* stopped, and then the power goes */
+		sim_store_crash(run.sim, SIM_CRASH_LOSE);
+	run.is_unknown = false;
+}
+
+void
+life_reopen(enum end end)
+{
+	bool may_die_opening = run.faults.episode == EPISODE_CRASH;
+	struct zp_err err = {0};
+
+	node_end(end);
+	for (;;) {
+		zp_err_clear(&err);
+		fault_suspects_look();
+		if (may_die_opening && one_in(4))
+			sim_store_die_at_call(run.sim, SIM_CALL_ANY, 1 + random_below(60));
+		if (node_open(&err)) {
+			run.counts_are_off = run.counts_are_off || fault_excuses_any_read();
+			if (!sim_store_is_dead(run.sim))
+				break;
+			node_end(END_KILL);
+			may_die_opening = one_in(2);
+			continue;
+		}
+		if (sim_store_is_dead(run.sim)) {
+			crash();
+			may_die_opening = one_in(2);
+			continue;
+		}
+		if (!fault_excuses_opening())
+			wrong("it does not open: %s", err.text);
+		fault_disarm();
+		fault_heal();
+		fault_over();
+		may_die_opening = false;
+	}
+	sim_store_die_at_call(run.sim, SIM_CALL_ANY, 0);
+	compare_all();
+}
+
+void
+life_end(void)
+{
+	list_close();
+	zp_node_close(run.node);
+	run.node = NULL;
+	sim_store_free(run.sim);
+}
