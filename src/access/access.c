@@ -16,26 +16,10 @@ struct zp_access {
 	struct zp_thread *thread;
 	struct zp_mutex mutex;
 	struct zp_cond wake;
-	struct zp_access_check *first; /* the queue, oldest first */
-	struct zp_access_check **last_link;
-	unsigned waiting;
+	struct access_queue queue;
 	bool stopping;
 	struct access_cache cache;
 };
-
-static struct zp_access_check *
-queue_take(struct zp_access *access)
-{
-	struct zp_access_check *check = access->first;
-
-	if (check == NULL)
-		return NULL;
-	access->first = check->next;
-	if (access->first == NULL)
-		access->last_link = &access->first;
-	access->waiting--;
-	return check;
-}
 
 static void
 check_run(struct zp_access *access, struct zp_access_check *check, bool stopping)
@@ -64,9 +48,9 @@ check_thread(void *context)
 
 	do {
 		zp_mutex_lock(&access->mutex);
-		while (access->first == NULL && !access->stopping)
+		while (access->queue.count == 0 && !access->stopping)
 			zp_cond_wait(&access->wake, &access->mutex);
-		check = queue_take(access);
+		check = access__queue_take(&access->queue);
 		stopping = access->stopping;
 		zp_mutex_unlock(&access->mutex);
 		if (check != NULL)
@@ -83,7 +67,6 @@ zp_access_new(
 
 	zp_mutex_init(&access->mutex);
 	zp_cond_init(&access->wake);
-	access->last_link = &access->first;
 	access->cache.life_ms =
 	    options->cache_life_ms != 0 ? options->cache_life_ms : CACHE_LIFE_MS_DEFAULT;
 	rc = access__accounts_init(&access->accounts, options, err);
@@ -142,21 +125,25 @@ zp_access_password_find(struct zp_access *access, struct zp_slice name, struct z
 int
 zp_access_check_submit(struct zp_access *access, struct zp_access_check *check, struct zp_err *err)
 {
+	struct zp_access_check *evicted = NULL;
+	uint8_t tag[ACCESS_TAG_BYTES];
 	int rc = 0;
 
+	access__tag(&access->accounts, check->name, check->password, tag);
 	zp_mutex_lock(&access->mutex);
-	if (access->stopping) {
+	check->was_right = access__cache_had(&access->cache, tag);
+	if (access->stopping)
 		rc = ZP_E_STOPPING;
-	} else if (access->waiting == ZP_ACCESS_CHECKS_MAX) {
+	else if (!access__queue_put(&access->queue, check, &evicted))
 		rc = ZP_E_FULL;
-	} else {
-		check->next = NULL;
-		*access->last_link = check;
-		access->last_link = &check->next;
-		access->waiting++;
+	else
 		zp_cond_signal(&access->wake);
-	}
 	zp_mutex_unlock(&access->mutex);
+	if (evicted != NULL) {
+		evicted->user = NULL;
+		evicted->rc = ZP_E_FULL;
+		evicted->done(evicted);
+	}
 	if (rc == ZP_E_FULL)
 		return zp_fail(err, rc, "%u passwords wait to be verified", ZP_ACCESS_CHECKS_MAX);
 	return rc < 0 ? zp_fail(err, rc, "the node is stopping") : 0;

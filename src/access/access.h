@@ -4,6 +4,7 @@
  * Flow:    api asks with each request. A password that was verified a moment ago is answered from a
  *          cache; otherwise the answer costs an argon2id hash (tens of milliseconds and megabytes),
  *          which one thread of its own does, so that strangers who guess stop nobody's requests.
+ *          Passwords that wait for it take turns by who sent them (queue.c).
  * Threads: any thread may call anything here.
  * Owner:   users belong to the access object.
  * Errors:  ZP_E_DENIED never says whether name or password was wrong, nor do the times taken.
@@ -58,14 +59,18 @@ struct zp_access_check {
 	struct zp_slice name; /* both borrowed until `done` */
 	struct zp_slice password;
 	uint64_t now_ms;
-	/* Once, on the thread of the checks. */
+	uint64_t address; /* says who asks: those of one address wait for each other */
+	/* Once, on the thread of the checks, or on one that submits another check. */
 	void (*done)(struct zp_access_check *check);
-	int rc; /* answers: 0, ZP_E_DENIED, ZP_E_STOPPING */
+	int rc; /* answers: 0, ZP_E_DENIED, ZP_E_STOPPING; ZP_E_FULL when others had to have its
+		   place */
 	const struct zp_access_user *user;
-	struct zp_access_check *next; /* the queue's own */
+	uint64_t turn;  /* the queue's own, as the next */
+	bool was_right; /* some time ago */
 };
 
-/* ZP_E_FULL when ZP_ACCESS_CHECKS_MAX wait: `done` is not called then. */
+/* ZP_E_FULL when ZP_ACCESS_CHECKS_MAX wait and no other address has more of them: `done` is not
+ * called then. */
 ZP_MUST_CHECK int zp_access_check_submit(
     struct zp_access *access, struct zp_access_check *check, struct zp_err *err);
 

@@ -64,6 +64,25 @@ const struct zp_access_user *access__cache_get(
 void access__cache_put(struct access_cache *cache, const uint8_t tag[ACCESS_TAG_BYTES],
     const struct zp_access_user *user, uint64_t now_ms);
 
+/* Whether it was put some time ago, and is still remembered though its life is over. */
+bool access__cache_had(struct access_cache *cache, const uint8_t tag[ACCESS_TAG_BYTES]);
+
+/* ---- Queue (queue.c; pure) ------------------------------------------------------------------ */
+
+/* What waits, in the order of its coming. */
+struct access_queue {
+	struct zp_access_check *checks[ZP_ACCESS_CHECKS_MAX];
+	unsigned count;
+	uint64_t turn; /* of the check that was taken last; an address has one check in each */
+};
+
+/* False: there is no place. *evicted_out, or NULL, had to leave for it. Address and was_right are
+ * set. */
+bool access__queue_put(struct access_queue *queue, struct zp_access_check *check,
+    struct zp_access_check **evicted_out);
+/* NULL when nothing waits. */
+struct zp_access_check *access__queue_take(struct access_queue *queue);
+
 /* ---- JWT (jwt.c; pure) ---------------------------------------------------------------------- */
 
 /* The key of an issuer, or an empty slice: the token is then refused after the same work. */

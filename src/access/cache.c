@@ -30,14 +30,16 @@ access__cache_get(struct access_cache *cache, const uint8_t tag[ACCESS_TAG_BYTES
 {
 	struct access_cache_entry *entry = cache_find(cache, tag);
 
-	if (entry == NULL)
+	if (entry == NULL || entry->deadline_ms <= now_ms)
 		return NULL;
-	if (entry->deadline_ms <= now_ms) {
-		entry->deadline_ms = 0;
-		return NULL;
-	}
 	entry->deadline_ms = now_ms + cache->life_ms;
 	return entry->user;
+}
+
+bool
+access__cache_had(struct access_cache *cache, const uint8_t tag[ACCESS_TAG_BYTES])
+{
+	return cache_find(cache, tag) != NULL;
 }
 
 void

@@ -7,6 +7,7 @@
  * The order is IPFS Cluster's: credentials first, except for OPTIONS and GET /health; so a 401 has
  * no CORS headers.
  */
+#include <arpa/inet.h>
 #include <sodium.h>
 
 #include "api/api_internal.h"
@@ -328,6 +329,24 @@ basic_read(struct api_call *call, struct zp_slice encoded, struct zp_access_chec
 	return true;
 }
 
+/* Who asks, for fairness: "address:port" without the port, and of IPv6 the network, in which one
+ * has as many addresses as one likes. */
+static uint64_t
+address_of(struct zp_slice peer)
+{
+	const uint8_t *colon = memrchr(peer.data, ':', peer.length);
+	char text[INET6_ADDRSTRLEN] = "";
+	struct in6_addr address;
+	size_t length = colon == NULL ? peer.length : (size_t)(colon - peer.data);
+
+	if (peer.data[0] == '[' && length > 2 && length - 2 < sizeof(text)) {
+		memcpy(text, peer.data + 1, length - 2);
+		if (inet_pton(AF_INET6, text, &address) == 1)
+			return zp_hash64(&address, 8, 0);
+	}
+	return zp_hash64(peer.data, length, 0);
+}
+
 static void
 sign_in_basic(struct api_call *call)
 {
@@ -342,6 +361,7 @@ sign_in_basic(struct api_call *call)
 		return;
 	}
 	check->done = check_done;
+	check->address = address_of(zp_http_peer(call->request));
 	rc = zp_access_check_submit(call->api->access, check, &call->err);
 	if (rc < 0)
 		api__answer_failure(call, rc);

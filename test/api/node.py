@@ -72,9 +72,9 @@ class Connection:
     """One connection; requests are written as told, so that they may be wrong or slow. To a port or to
     a Unix socket's path."""
 
-    def __init__(self, address, timeout=30):
+    def __init__(self, address, timeout=30, source=None):
         if isinstance(address, int):
-            self.socket = socket.create_connection(("127.0.0.1", address), timeout)
+            self.socket = socket.create_connection(("127.0.0.1", address), timeout, source and (source, 0))
         else:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout)

@@ -3,11 +3,15 @@ import base64
 import hashlib
 import hmac
 import json
+import select
+import socket
+import struct
+import subprocess
 import threading
 import time
 import unittest
 
-from node import CID_A, Connection, NodeTest
+from node import BINARY, CID_A, Connection, NodeTest
 
 REALM = 'realm="Restricted IPFS Cluster API"'
 
@@ -152,6 +156,29 @@ class Hashed(NodeTest):
 
     def test_password_signs_no_token(self):
         self.assertEqual(self.node.get("/version", [token({"iss": "user"}, "pass")]).status, 401)
+
+
+class Flooded(NodeTest):
+    """More guesses than may wait; the password of another address has not been seen before."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.accounts = subprocess.run([BINARY, "account", "user"], input="right-password\n", text=True,
+                                      capture_output=True, check=True).stdout
+        super().setUpClass()
+
+    def test_guesses_of_one_address_refuse_no_other(self):
+        guessers = [self.node.connection() for _ in range(80)]
+        for number, guesser in enumerate(guessers):
+            guesser.send_head("GET", "/id", [basic("user", f"guess{number}")])
+        readable, _, _ = select.select([guesser.socket for guesser in guessers], [], [], 30)
+        self.assertTrue(readable)  # the first was told that it is wrong, or the last that there is no place
+        with Connection(self.node.port, source="127.0.0.2") as connection:
+            connection.send_head("GET", "/id", [basic("user", "right-password")])
+            self.assertEqual(connection.receive().status, 200)
+        for guesser in guessers:  # reset, or the node's end would wait for their answers
+            guesser.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            guesser.close()
 
 
 if __name__ == "__main__":

@@ -178,6 +178,65 @@ queue_is_bounded_and_closing_answers_it(void **state)
 	}
 }
 
+/* Guesses of one address stop another's password for one hash at most, also when they fill the
+ * queue; one that was right before is next in any case. */
+static void
+addresses_take_turns(void **state)
+{
+	static struct zp_access_check checks[ZP_ACCESS_CHECKS_MAX + 8];
+	struct access_queue queue = {0};
+	struct zp_access_check *evicted;
+	unsigned next = 0;
+
+	(void)state;
+	for (; next < ZP_ACCESS_CHECKS_MAX; next++) {
+		checks[next].address = 1;
+		assert_true(access__queue_put(&queue, &checks[next], &evicted));
+		assert_null(evicted);
+	}
+	checks[next].address = 1;
+	assert_false(access__queue_put(&queue, &checks[next], &evicted));
+	for (unsigned i = 0; i < 3; i++) { /* of others: each takes the guesser's last place */
+		checks[next + i].address = 2 + i / 2;
+		assert_true(access__queue_put(&queue, &checks[next + i], &evicted));
+		assert_ptr_equal(evicted, &checks[ZP_ACCESS_CHECKS_MAX - 1 - i]);
+	}
+	checks[next + 3].address = 1;
+	checks[next + 3].was_right = true;
+	assert_true(access__queue_put(&queue, &checks[next + 3], &evicted));
+	assert_ptr_equal(evicted, &checks[ZP_ACCESS_CHECKS_MAX - 4]);
+
+	assert_ptr_equal(access__queue_take(&queue), &checks[next + 3]);
+	assert_ptr_equal(access__queue_take(&queue), &checks[0]);
+	assert_ptr_equal(access__queue_take(&queue), &checks[next]);     /* 2's first */
+	assert_ptr_equal(access__queue_take(&queue), &checks[next + 2]); /* 3's */
+	assert_ptr_equal(access__queue_take(&queue), &checks[1]);
+	assert_ptr_equal(access__queue_take(&queue), &checks[next + 1]);
+	checks[next + 4].address = 4; /* who comes late waits for those of this turn */
+	assert_true(access__queue_put(&queue, &checks[next + 4], &evicted));
+	assert_ptr_equal(access__queue_take(&queue), &checks[next + 4]);
+	for (unsigned i = 2; i < ZP_ACCESS_CHECKS_MAX - 4; i++)
+		assert_ptr_equal(access__queue_take(&queue), &checks[i]);
+	assert_null(access__queue_take(&queue));
+}
+
+/* As many addresses as there are places: nobody has to leave, and the next one is refused. */
+static void
+a_full_queue_of_single_checks_refuses(void **state)
+{
+	static struct zp_access_check checks[ZP_ACCESS_CHECKS_MAX + 1];
+	struct access_queue queue = {0};
+	struct zp_access_check *evicted;
+
+	(void)state;
+	for (unsigned i = 0; i <= ZP_ACCESS_CHECKS_MAX; i++) {
+		checks[i].address = i;
+		assert_int_equal(
+		    access__queue_put(&queue, &checks[i], &evicted), i < ZP_ACCESS_CHECKS_MAX);
+		assert_null(evicted);
+	}
+}
+
 /* A full set of the cache gives up the entry that would end first, and no other. */
 static void
 cache_gives_up_the_oldest(void **state)
@@ -403,6 +462,8 @@ main(void)
 	    cmocka_unit_test(verified_password_is_known_for_a_while),
 	    cmocka_unit_test(empty_and_huge_credentials_are_denied_at_once),
 	    cmocka_unit_test(queue_is_bounded_and_closing_answers_it),
+	    cmocka_unit_test(addresses_take_turns),
+	    cmocka_unit_test(a_full_queue_of_single_checks_refuses),
 	    cmocka_unit_test(cache_gives_up_the_oldest),
 	    cmocka_unit_test(bad_accounts_are_refused),
 	    cmocka_unit_test(minted_token_is_ipfs_clusters),
