@@ -14,6 +14,7 @@
 #define CLI_OPTIONS_MAX 64u /* given in one call */
 #define CLI_ARGUMENTS_MAX 65536u
 #define CLI_URL_BYTES_MAX 65536u
+#define CLI_COMMAND_BYTES_MAX (16u << 20) /* of a call: the system takes less, even all quoted */
 #define CLI_LIST_PAGE_MAX ZP_LIST_PAGE_MAX
 
 /* ---- The table (commands.c) ----------------------------------------------------------------- */
@@ -303,6 +304,9 @@ void cli__progress_show(struct cli_progress *progress, const struct zp_cli_count
     double share, int64_t now_ns);
 void cli__progress_clear(struct cli_progress *progress);
 int64_t cli__now_ns(void);
+
+/* Appends an address of a node for people, with a NUL: who asks, and the password, are left out. */
+void cli__url_show(const char *url, struct zp_buf *text);
 
 /* ---- Going on with an import (resume.c) ----------------------------------------------------- */
 

@@ -180,6 +180,21 @@ status_error(struct transfer *transfer, long status, const char *base, struct zp
 	return rc;
 }
 
+void
+cli__url_show(const char *url, struct zp_buf *text)
+{
+	const char *scheme_end = strstr(url, "://");
+	const char *at = strrchr(url, '@');
+
+	if (at != NULL && strncmp(url, UNIX_PREFIX, strlen(UNIX_PREFIX)) != 0) {
+		if (scheme_end != NULL && scheme_end < at)
+			zp_buf_append(text, url, (size_t)(scheme_end + 3 - url));
+		zp_buf_append_text(text, "USER:PASSWORD");
+		url = at;
+	}
+	zp_buf_append(text, url, strlen(url) + 1);
+}
+
 /* An address with TLS closes what does not begin with it, without a word. */
 static int
 cut_error(struct transfer *transfer, const char *base, const char *text, struct zp_err *err)
@@ -198,6 +213,7 @@ cut_error(struct transfer *transfer, const char *base, const char *text, struct 
 static int
 curl_error(struct transfer *transfer, CURLcode code, const char *base, struct zp_err *err)
 {
+	ZP_AUTO_BUF(shown, CLI_URL_BYTES_MAX);
 	const char *text =
 	    transfer->curl_text[0] != '\0' ? transfer->curl_text : curl_easy_strerror(code);
 
@@ -208,6 +224,8 @@ curl_error(struct transfer *transfer, CURLcode code, const char *base, struct zp
 		curl_easy_getinfo(transfer->curl, CURLINFO_OS_ERRNO, &why);
 		text = why != 0 ? strerror((int)why) : "can't connect";
 	}
+	cli__url_show(base, &shown);
+	base = shown.overflow ? "the node" : (const char *)shown.data;
 	switch (code) {
 	case CURLE_SSL_CONNECT_ERROR:
 		return zp_fail(err, ZP_E_IO,

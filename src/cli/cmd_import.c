@@ -420,15 +420,19 @@ job_of_input(struct import *import, struct zp_cli_import *job)
 static void
 resume_tell(struct import *import, const struct zp_cli_import *job, int rc)
 {
-	ZP_AUTO_BUF(text, 2048);
+	ZP_AUTO_BUF(text, CLI_COMMAND_BYTES_MAX);
+	ZP_AUTO_BUF(shown, CLI_COMMAND_BYTES_MAX);
 
 	if ((rc != ZP_E_IO && !zp_err_is_retryable(rc)) || import->bytes_sent == 0)
 		return;
 	if (job->stream[0] == '\0')
 		return; /* the summary says how much is in, and all of it can be given again */
 	cli__resume_command(import->call->parsed, &text);
-	cli__note(import->call, "what was imported stays. When this is mended, go on with: %.*s",
-	    (int)text.length, (const char *)text.data);
+	cli__text_fit(zp_buf_slice(&text), 0, &shown);
+	/* Not a note, which is cut where it is long. */
+	fprintf(import->call->notes,
+	    "zpin: what was imported stays. When this is mended, go on with: %.*s\n",
+	    (int)shown.length, (const char *)shown.data);
 }
 
 /* What was there is gone when the first line is taken, however the import ends. */

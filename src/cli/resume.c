@@ -9,12 +9,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#define TEXT_BYTES_MAX 4096u
-
-static struct {
-	char text[TEXT_BYTES_MAX + 256];
-	size_t length;
-} interrupted;
+static struct zp_buf interrupted = {.length_max = 2 * CLI_COMMAND_BYTES_MAX};
 
 /* As a shell takes it for one word. */
 static void
@@ -37,6 +32,29 @@ word_append(const char *word, struct zp_buf *text)
 	zp_buf_append_byte(text, '\'');
 }
 
+static void
+url_append(const char *url, struct zp_buf *text)
+{
+	ZP_AUTO_BUF(shown, CLI_COMMAND_BYTES_MAX);
+
+	cli__url_show(url, &shown);
+	word_append((const char *)shown.data, text);
+}
+
+/* A password is not for a terminal, nor for what keeps its lines. */
+static void
+value_append(const struct cli_given *given, struct zp_buf *text)
+{
+	const char *name = given->option->name;
+
+	if (strcmp(name, "credentials") == 0)
+		zp_buf_append_text(text, "USER:PASSWORD");
+	else if (strcmp(name, "api") == 0 || strcmp(name, "management") == 0)
+		url_append(given->value, text);
+	else
+		word_append(given->value, text);
+}
+
 void
 cli__resume_command(const struct cli_parsed *parsed, struct zp_buf *text)
 {
@@ -50,10 +68,7 @@ cli__resume_command(const struct cli_parsed *parsed, struct zp_buf *text)
 		if (given->option->value == CLI_FLAG)
 			continue;
 		zp_buf_append_byte(text, ' ');
-		/* A password is not for a terminal. */
-		word_append(strcmp(given->option->name, "credentials") == 0 ? "USER:PASSWORD"
-									    : given->value,
-		    text);
+		value_append(given, text);
 	}
 	zp_buf_append_byte(text, ' ');
 	word_append(parsed->arguments[0], text);
@@ -63,7 +78,7 @@ cli__resume_command(const struct cli_parsed *parsed, struct zp_buf *text)
 static void
 on_interrupt(int number)
 {
-	ssize_t written = write(STDERR_FILENO, interrupted.text, interrupted.length);
+	ssize_t written = write(STDERR_FILENO, interrupted.data, interrupted.length);
 
 	(void)written; /* nobody is left to be told */
 	raise(number);
@@ -73,17 +88,19 @@ void
 cli__resume_begin(const struct cli_parsed *parsed, bool is_known_again)
 {
 	const struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESETHAND};
-	ZP_AUTO_BUF(text, TEXT_BYTES_MAX);
-	ZP_AUTO_BUF(shown, TEXT_BYTES_MAX);
+	ZP_AUTO_BUF(text, CLI_COMMAND_BYTES_MAX);
 
-	cli__resume_command(parsed, &text);
-	cli__text_fit(zp_buf_slice(&text), 0, &shown);
-	snprintf(interrupted.text, sizeof(interrupted.text),
-	    is_known_again ? "%szpin: interrupted; what was imported stays. Go on with: %.*s\n"
-			   : "%szpin: interrupted; what was imported stays, and is taken again by "
-			     "the next import\n",
-	    isatty(STDERR_FILENO) ? "\r\033[K" : "", (int)shown.length, (const char *)shown.data);
-	interrupted.length = strlen(interrupted.text);
+	zp_buf_clear(&interrupted);
+	zp_buf_append_text(&interrupted, isatty(STDERR_FILENO) ? "\r\033[K" : "");
+	zp_buf_append_text(&interrupted, "zpin: interrupted; what was imported stays");
+	if (is_known_again) {
+		cli__resume_command(parsed, &text);
+		zp_buf_append_text(&interrupted, ". Go on with: ");
+		cli__text_fit(zp_buf_slice(&text), 0, &interrupted);
+	} else {
+		zp_buf_append_text(&interrupted, ", and is taken again by the next import");
+	}
+	zp_buf_append_byte(&interrupted, '\n');
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
@@ -95,4 +112,5 @@ cli__resume_end(void)
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
+	zp_buf_done(&interrupted); /* no handler reads it any more */
 }
