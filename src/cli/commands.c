@@ -120,7 +120,7 @@ static const struct cli_option import_options[] = {
     {"map", 0, CLI_PAIR, true, "OLD=NEW", NULL, NULL, "peer NEW takes the place of OLD"},
     {"skip-bad", 0, CLI_FLAG, false, NULL, NULL, NULL, "report lines that are wrong and go on"},
     {"resume", 0, CLI_FLAG, false, NULL, NULL, NULL,
-	"go on where an import of the same input stopped"},
+	"go on where an import of the same file stopped, if nobody touched it since"},
     {"offline", 0, CLI_FLAG, false, NULL, NULL, NULL,
 	"open the data of a stopped node instead of asking a running one"},
     OPTION_END,

@@ -4,7 +4,9 @@
  */
 #include "cli/cli_internal.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -227,6 +229,43 @@ an_input_is_known_again(void **state)
 	assert_string_not_equal(names[0], names[2]);
 }
 
+/* A file that changed behind its head, with the length and the time of modification that it had, is
+ * another; so is a copy with them. */
+static void
+a_changed_input_is_not_known_again(void **state)
+{
+	ZP_AUTO_BUF(text, 4u << 20);
+	struct timespec times[2] = {{.tv_sec = 1700000000}, {.tv_sec = 1700000000}};
+	char names[3][33];
+
+	(void)state;
+	text_make(&text, 20000);
+	for (int i = 0; i < 3; i++) {
+		struct cli_input *input;
+		struct zp_err err = {0};
+		bool is_file;
+		int fd = open(path, i == 0 ? O_WRONLY | O_CREAT | O_TRUNC : O_WRONLY, 0600);
+
+		if (i == 2) { /* a copy that takes the other's place */
+			close(fd);
+			assert_int_equal(unlink(path), 0);
+			fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+		}
+		if (i == 1)
+			text.data[text.length - 2] ^= 1;
+		/* The file system's clock goes in steps. */
+		usleep(20000);
+		assert_int_equal(write(fd, text.data, text.length), text.length);
+		assert_int_equal(futimens(fd, times), 0);
+		close(fd);
+		assert_int_equal(cli__input_open(path, &input, &err), 0);
+		assert_int_equal(cli__input_name(input, names[i], &is_file, &err), 0);
+		cli__input_close(input);
+	}
+	assert_string_not_equal(names[0], names[1]);
+	assert_string_not_equal(names[1], names[2]);
+}
+
 static int
 line_note(void *context, struct zp_slice line, struct zp_err *err)
 {
@@ -319,6 +358,7 @@ main(void)
 	    cmocka_unit_test(damage_is_reported_or_harmless),
 	    cmocka_unit_test(a_missing_file_is_an_error),
 	    cmocka_unit_test(an_input_is_known_again),
+	    cmocka_unit_test(a_changed_input_is_not_known_again),
 	    cmocka_unit_test(lines_do_not_depend_on_blocks),
 	    cmocka_unit_test(lines_stop_and_are_limited),
 	    cmocka_unit_test(members_become_text),
