@@ -31,6 +31,7 @@ enum {
 
 struct daemon {
 	struct zp_config config;
+	bool read_only; /* what the config said last */
 	const char *config_path;
 	struct zp_identity identity;
 	char peer_name[256];
@@ -74,6 +75,7 @@ node_start(struct daemon *daemon, struct zp_err *err)
 	int rc = main__node_options(
 	    &daemon->config, daemon->config_path, &daemon->identity, &options, err);
 
+	daemon->read_only = daemon->config.node.read_only;
 	if (rc == ZP_OK)
 		rc = zp_node_open(&options, &daemon->node, err);
 	if (rc == ZP_OK)
@@ -382,7 +384,11 @@ reload(struct daemon *daemon)
 		return;
 	}
 	log_apply(&config);
-	zp_node_read_only_set(daemon->node, config.node.read_only);
+	/* Only what was changed in the config: a new certificate must not undo what an operator has said
+	 * to the running node (POST /read-only). */
+	if (config.node.read_only != daemon->read_only)
+		zp_node_read_only_set(daemon->node, config.node.read_only);
+	daemon->read_only = config.node.read_only;
 	for (size_t i = 0; i < daemon->listener_count && is_new; i++) {
 		is_new = zp_http_listener_tls_reload(daemon->listeners[i], &err) == 0;
 		if (!is_new)
