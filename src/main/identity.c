@@ -53,24 +53,6 @@ peer_id_of_public(const uint8_t public_key[PUBLIC_BYTES], struct zp_identity *id
 	return peer_id_set((struct zp_slice){multihash, sizeof(multihash)}, identity, err);
 }
 
-static int
-file_write(const char *path, struct zp_slice bytes, struct zp_err *err)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int rc = ZP_OK;
-
-	if (fd < 0)
-		return zp_fail_errno(err, errno, "%s", path);
-	if (write(fd, bytes.data, bytes.length) != (ssize_t)bytes.length || fsync(fd) != 0)
-		rc = zp_fail_errno(err, errno, "%s", path);
-	close(fd);
-	if (rc == ZP_OK && (rc = zp_disk_entry_sync(path)) != 0)
-		rc = zp_fail_errno(err, rc, "sync the directory of %s", path);
-	if (rc < 0)
-		unlink(path);
-	return rc;
-}
-
 int
 zp_identity_create(const char *path, struct zp_identity *identity_out, struct zp_err *err)
 {
@@ -93,7 +75,9 @@ zp_identity_create(const char *path, struct zp_identity *identity_out, struct zp
 		EVP_EncodeBlock((unsigned char *)base64, proto, sizeof(proto));
 		zp_buf_printf(&json, "{\n    \"id\": \"%s\",\n    \"private_key\": \"%s\"\n}\n",
 		    identity_out->text, base64);
-		rc = file_write(path, zp_buf_slice(&json), err);
+		rc = zp_disk_file_create(path, 0600, json.data, json.length);
+		if (rc != 0)
+			rc = zp_fail_errno(err, rc, "%s", path);
 	}
 	OPENSSL_cleanse(proto, sizeof(proto));
 	OPENSSL_cleanse(base64, sizeof(base64));

@@ -14,6 +14,7 @@
 #include "main/log.h"
 #include "main/parts.h"
 #include "main/serve.h"
+#include "os/disk.h"
 #include "store/store.h"
 
 #define LINE_BYTES_MAX (1u << 20)
@@ -31,9 +32,7 @@ config_write(const char *directory, const char *absolute, struct zp_err *err)
 	char path[ZP_CONFIG_TEXT_BYTES_MAX + 32];
 	ZP_AUTO_BUF(yaml, ZP_CONFIG_BYTES_MAX);
 	struct zp_config config;
-	FILE *file;
-	bool written;
-	int why;
+	int rc;
 
 	zp_config_init(&config);
 	zp_free(config.node.data);
@@ -48,25 +47,11 @@ config_write(const char *directory, const char *absolute, struct zp_err *err)
 	zp_config_write(&config, &yaml);
 	zp_config_done(&config);
 	snprintf(path, sizeof(path), "%s/zpin.yaml", directory);
-	file = fopen(path, "wxe");
-	if (file == NULL)
-		return errno == EEXIST ? ZP_OK : zp_fail_errno(err, errno, "%s", path);
-	/* Accounts may come into it, and are refused in a file that everybody can read. Synced, since an
-	 * empty config is a good one that leads to another data directory; its name is synced with the
-	 * node's folders, which are made beside it. */
-	written = fchmod(fileno(file), 0640) == 0 &&
-		  fwrite(yaml.data, 1, yaml.length, file) == yaml.length && fflush(file) == 0 &&
-		  fsync(fileno(file)) == 0;
-	why = errno;
-	if (fclose(file) != 0 && written) {
-		why = errno;
-		written = false;
-	}
-	if (written)
-		return ZP_OK;
-	/* Half a config would be taken for the user's own by the next init. */
-	zp_ignore(unlink(path)); /* what matters is told below */
-	return zp_fail_errno(err, why, "%s", path);
+	/* Whole or not there: an empty or half config is a good one that leads to another data
+	 * directory, and the next init takes what is there for the user's own. Not for everybody to
+	 * read, since accounts may come into it. */
+	rc = zp_disk_file_create(path, 0640, yaml.data, yaml.length);
+	return rc == 0 || rc == EEXIST ? ZP_OK : zp_fail_errno(err, rc, "%s", path);
 }
 
 /* Takes the directory in place of what the config says. */

@@ -47,6 +47,49 @@ zp_disk_entry_sync(const char *path)
 }
 
 static int
+file_fill(int handle, unsigned mode, const uint8_t *bytes, size_t length)
+{
+	while (length > 0) {
+		ssize_t count = write(handle, bytes, length);
+
+		if (count < 0)
+			return errno;
+		bytes += count;
+		length -= (size_t)count;
+	}
+	if (fchmod(handle, mode) != 0)
+		return errno;
+	return sync_handle(handle);
+}
+
+int
+zp_disk_file_create(const char *path, unsigned mode, const void *bytes, size_t length)
+{
+	size_t room = strlen(path) + 32;
+	char *part = zp_alloc(room);
+	int handle, rc;
+
+	/* Of this process, so that two do not write into one; what a killed one left is nobody's.
+	 */
+	snprintf(part, room, "%s.part-%ld", path, (long)getpid());
+	handle = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (handle < 0) {
+		rc = errno;
+		zp_free(part);
+		return rc;
+	}
+	rc = file_fill(handle, mode, bytes, length);
+	if (close(handle) != 0 && rc == 0)
+		rc = errno;
+	/* Not rename, which would take the place of what is there. */
+	if (rc == 0 && link(part, path) != 0)
+		rc = errno;
+	unlink(part);
+	zp_free(part);
+	return rc != 0 ? rc : zp_disk_entry_sync(path);
+}
+
+static int
 system_directory_open(struct zp_disk *disk, const char *path, bool create, int *directory_out)
 {
 	int handle;

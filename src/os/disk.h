@@ -65,6 +65,10 @@ struct zp_disk {
  * a power cut. For the few files that do not go through store/. 0 or an errno value. */
 int zp_disk_entry_sync(const char *path);
 
+/* Makes a file that is whole or not there, also after a power cut: written under another name
+ * beside it, synced, and then named. 0 or an errno value: EEXIST where something has the name. */
+int zp_disk_file_create(const char *path, unsigned mode, const void *bytes, size_t length);
+
 /* The machine's own files. Static; never freed. */
 struct zp_disk *zp_disk_system(void);
 
