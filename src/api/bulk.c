@@ -15,9 +15,11 @@
 #include "api/api_internal.h"
 
 #define BATCH_LINES 256u
-#define BATCH_BYTES (256u << 10)                        /* of the lines of a batch */
-#define LINE_BYTES_MAX (512u << 10)                     /* 64 KiB of record, all escaped */
-#define INPUT_BYTES_MAX (LINE_BYTES_MAX + (512u << 10)) /* a line not yet ended, and a piece */
+#define BATCH_BYTES (256u << 10)    /* of the lines of a batch */
+#define LINE_BYTES_MAX (512u << 10) /* 64 KiB of record, all escaped */
+/* A line not yet ended, the piece that began a batch, and one more that came in spite of the pause,
+ * by a resume that was under way. */
+#define INPUT_BYTES_MAX (LINE_BYTES_MAX + 2 * ZP_HTTP_BODY_PIECE_BYTES_MAX)
 #define OUTPUT_BYTES_FULL (128u << 10) /* no more answers are written until some are taken */
 #define OUTPUT_BYTES_MAX (2u << 20)    /* one more answer, all escaped */
 

@@ -156,9 +156,12 @@ typedef void (*zp_http_body_done)(
 void zp_http_body_read(
     struct zp_http_request *request, size_t length_max, zp_http_body_done done, void *context);
 
+#define ZP_HTTP_BODY_PIECE_BYTES_MAX (256u << 10)
+
 struct zp_http_sink {
 	/* A piece; valid during the call, all of it is taken. True: pause after it, until
-	 * zp_http_body_resume. */
+	 * zp_http_body_resume. One that was asked for before the pause may end it: then one more
+	 * piece comes, and can be answered with true again. */
 	bool (*data)(struct zp_http_request *request, void *context, struct zp_slice data);
 	/* Once: 0 when the body is complete, else an error as above. Not called after an answer at
 	 * once; with a streamed answer it is, when the body outlasts it, before the stream's `end`.

@@ -16,7 +16,8 @@
 #define HTTP_METHOD_BYTES_MAX 32u            /* longer: 501 */
 #define HTTP_CHUNK_EXTENSION_BYTES_MAX 4096u /* of one body, all chunks together */
 #define HTTP_CHUNK_TRAILER_BYTES_MAX 8192u
-#define HTTP_READ_BYTES (256u << 10)       /* one recv of a body; a worker has one such buffer */
+/* One recv of a body; a worker has one such buffer. */
+#define HTTP_READ_BYTES ZP_HTTP_BODY_PIECE_BYTES_MAX
 #define HTTP_READ_HEADS_BYTES (32u << 10)  /* one recv of heads: what may wait in a connection */
 #define HTTP_TURN_BYTES (1u << 20)         /* a connection lets others go first after this many */
 #define HTTP_BURST_BYTES (256u << 10)      /* of pipelined answers in one write */

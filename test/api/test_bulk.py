@@ -65,6 +65,16 @@ class Bulk(NodeTest):
         self.assertEqual([line.get("line") for line in lines], [None, 2, None, 4])
         self.assertEqual(lines[1]["error"], "the line is longer than 524288 bytes")
 
+    def test_the_longest_line(self):
+        """512 KiB are a line, a byte more is none; with a newline behind it or the body's end."""
+        def line(cid, length):
+            return b'{"cid":"%s"%s}' % (cid.encode(), b" " * (length - len(cid) - 10))
+
+        longest = 512 << 10
+        body = b"\n".join((line(CID_A, longest), line(CID_B, longest + 1), line(CID_C, longest), line(CID_A, longest + 1)))
+        lines = self.node.post("/pins", body).lines()
+        self.assertEqual([line.get("cid") or line["line"] for line in lines], [CID_A, 2, CID_C, 4])
+
     def test_many_lines_in_order(self):
         count = 30000
         body = "".join(f"{cid_of(i)}\n" if i % 100 else "bad\n" for i in range(count)).encode()
