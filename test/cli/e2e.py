@@ -323,6 +323,29 @@ class Imports(Case):
         self.assertRegex(err, f"behind line {count}\n(.*\n)*zpin: nothing was left of that import")
         self.fails(2, "needs a file", "import", "--resume", "-", stdin=b"x")
 
+    def test_how_to_go_on_is_told_whole_and_without_passwords(self):
+        self.node.start()
+        folder = self.path("d" * 200)
+        for _ in range(12):
+            folder = folder / ("d" * 200)
+        folder.mkdir(parents=True)
+        path = folder / "file"
+        path.write_text("".join(cid_of(i) + "\n" for i in range(400000)))
+        url = self.node.urls["REST API"].replace("http://", "http://alice:hush@")
+        client = subprocess.Popen([ZPIN, "import", "--api", url, "--credentials", "bob:quiet", str(path)],
+                                  env=environment(), stderr=subprocess.PIPE, text=True)
+        wait_for("pin", lambda: self.json("info")[1]["pins"] > 1000)
+        self.assertEqual(self.node.end(signal.SIGKILL), -signal.SIGKILL)
+        _, err = client.communicate()
+        self.assertEqual(client.returncode, 1)
+        self.assertIn(f"go on with: zpin import --resume --api {url.replace('alice:hush', 'USER:PASSWORD')} "
+                      f"--credentials USER:PASSWORD {path}\n", err)
+        for address in ("http://alice:hu/sh@127.0.0.1:1", "http://alice:hush@127.0.0.1:1", "alice:hush@127.0.0.1:1"):
+            code, _, more = self.node.run("import", "--api", address, path)
+            self.assertIn(code, (1, 2))  # 2: curl takes it for no address
+            err += more
+        self.assertNotRegex(err, "hush|quiet|alice|bob")
+
     def test_damaged_journal_is_repaired(self):
         lines = lines_of(MIXED)
         thirds = [lines[:2000], lines[2000:4000], lines[4000:]]
@@ -420,6 +443,17 @@ class Daemon(Case):
         told, = self.json("export", "-o", self.path("exported"))
         self.assertEqual(told, {"done": True, "exported": 49, "bytes": self.path("exported").stat().st_size})
 
+    def test_a_killed_init_leaves_no_half_config(self):
+        """The limit's signal ends the process at its first byte in a file, which is the config's."""
+        folder = self.path("killed")
+        done = subprocess.run([ZPIN, "init", str(folder)], env=environment(), capture_output=True, preexec_fn=lambda:
+                              resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)))
+        self.assertEqual(done.returncode, -signal.SIGXFSZ)
+        self.assertFalse((folder / "zpin.yaml").exists())
+        done = subprocess.run([ZPIN, "init", str(folder)], env=environment(), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(str(folder), (folder / "zpin.yaml").read_text())
+
     def test_init_without_room_leaves_no_config(self):
         """A config that was cut would be a good one with other paths: the next init writes it anew."""
         def limit():
@@ -486,6 +520,11 @@ class Daemon(Case):
         self.assertEqual((wrong["status"], wrong["method"]), (404, "GET"))
         self.assertRegex(wrong["request"], "^[0-9a-f]{16}$")
 
+    def reload(self):
+        before = self.node.log.read_text().count("reloaded")
+        self.node.process.send_signal(signal.SIGHUP)
+        wait_for("reload", lambda: self.node.log.read_text().count("reloaded") > before)
+
     def test_reload(self):
         self.node.start()
         self.ok("pin", "add", CID_A)
@@ -496,6 +535,16 @@ class Daemon(Case):
         self.fails(1, "read-only", "import", HANDMADE)
         self.assertEqual(self.json("info")[1]["read_only"], True)
         self.ok("pin", "get", CID_A)
+        # What was said to the running node is not undone by a reload that is not about it.
+        for on in ("false", "true"):
+            self.assertEqual(self.node.request("management", "POST", f"/read-only?on={on}")[0], 200)
+            if on == "true":
+                self.node.set("node", "read_only", "false")
+                self.reload()
+                self.assertEqual(self.json("info")[1]["read_only"], False)
+                self.assertEqual(self.node.request("management", "POST", "/read-only?on=true")[0], 200)
+            self.reload()
+            self.assertEqual(self.json("info")[1]["read_only"], on == "true")
         self.node.config.write_text(self.node.config.read_text() + "\nnonsense: 1\n")
         self.node.process.send_signal(signal.SIGHUP)
         wait_for("refusal", lambda: "the old config stays" in self.node.log.read_text())
