@@ -98,26 +98,23 @@ zp_block_cache_bytes(const struct zp_block_cache *cache)
 }
 
 static size_t
-marks_offset(uint32_t length)
+block_offset(const struct block_cache_entry *head)
 {
-	size_t end = offsetof(struct block_cache_entry, bytes) + length + BITS_SLACK;
-
-	return (end + sizeof(uint32_t) - 1) & ~(sizeof(uint32_t) - 1);
+	return offsetof(struct block_cache_entry, marks) + head->marks_count * sizeof(uint32_t);
 }
 
 static size_t
 entry_bytes(const struct block_cache_entry *head)
 {
-	size_t bytes = marks_offset(head->length) + head->marks_count * sizeof(uint32_t);
+	size_t bytes = block_offset(head) + head->length + BITS_SLACK;
 
 	return (bytes + ENTRY_ALIGNMENT - 1) & ~(size_t)(ENTRY_ALIGNMENT - 1);
 }
 
-const uint32_t *
-block_cache__entry_marks(const struct block_cache_entry *entry)
+const uint8_t *
+block_cache__entry_block(const struct block_cache_entry *entry)
 {
-	return (
-	    const uint32_t *)(const void *)((const uint8_t *)entry + marks_offset(entry->length));
+	return (const uint8_t *)entry + block_offset(entry);
 }
 
 static struct block_cache_entry *
@@ -338,10 +335,9 @@ block_cache__keep(struct zp_block_cache *cache, const struct block_cache_entry *
 		entry = head_take(cache, bytes);
 		*entry = *head;
 		entry->bytes_all = (uint32_t)bytes;
-		memcpy(entry->bytes, block, head->length);
-		memset(entry->bytes + head->length, 0, BITS_SLACK);
-		memcpy((uint8_t *)entry + marks_offset(head->length), marks,
-		    head->marks_count * sizeof(*marks));
+		memcpy(entry->marks, marks, head->marks_count * sizeof(*marks));
+		memcpy((uint8_t *)entry + block_offset(head), block, head->length);
+		memset((uint8_t *)entry + block_offset(head) + head->length, 0, BITS_SLACK);
 		entry_name(cache, entry);
 		cache->used = cache->head - cache->tail;
 		sets_spread(cache);

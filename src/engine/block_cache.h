@@ -24,9 +24,10 @@ struct block_cache_entry {
 	uint64_t number;
 	uint64_t offset;      /* of the block in its file */
 	uint32_t length;      /* of the block */
-	uint32_t marks_count; /* u32s behind block and slack (segment_internal.h, "Marks") */
+	uint32_t marks_count; /* segment_internal.h, "Marks" */
 	uint32_t bytes_all;   /* of the entry */
-	uint8_t bytes[];      /* the block, and BITS_SLACK bytes of 0 */
+	uint32_t marks[]; /* then the block, and BITS_SLACK bytes of 0: what is looked at first is
+			     near */
 };
 
 /* An entry that stays while it is held. */
@@ -35,7 +36,7 @@ struct block_cache_ref {
 	_Atomic(uint64_t) *way;                /* where it is counted */
 };
 
-const uint32_t *block_cache__entry_marks(const struct block_cache_entry *entry);
+const uint8_t *block_cache__entry_block(const struct block_cache_entry *entry);
 
 /* Fetches what block_cache__find will look at first. `cache` may be NULL in all of these. */
 void block_cache__prefetch(const struct zp_block_cache *cache, uint64_t serial, uint64_t number);

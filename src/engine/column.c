@@ -12,6 +12,9 @@ column__code_done(struct column_code *code)
 {
 	zp_free(code->entries);
 	zp_free(code->entry_widths);
+	zp_free(code->code_lengths);
+	zp_free(code->prefix_codes);
+	zp_free(code->prefix_table);
 	*code = (struct column_code){0};
 }
 
@@ -54,7 +57,7 @@ number_of(const struct column_code *code, uint64_t value, size_t *number_out)
 {
 	size_t number;
 
-	if (code->encoder == COLUMN_CLASSES) {
+	if (column__has_payloads(code)) {
 		number = class_of(code, value);
 	} else {
 		number = entries_through(code, value);
@@ -99,8 +102,10 @@ column__measure(const struct column_code *code, const uint64_t *values, size_t c
 		else if (!number_of(code, values[i], &number))
 			return false;
 		numbers_out[i] = (uint16_t)number;
-		if (code->encoder == COLUMN_CLASSES)
+		if (column__has_payloads(code))
 			payload_bits += code->entry_widths[number];
+		if (code->encoder == COLUMN_PREFIX)
+			payload_bits += code->code_lengths[number];
 	}
 	*payload_bits_out = payload_bits;
 	return true;
@@ -125,9 +130,13 @@ void
 column__pack_payloads(const struct column_code *code, const uint64_t *values,
     const uint16_t *numbers, size_t count, struct bits_writer *writer)
 {
-	for (size_t i = 0; i < count && code->encoder == COLUMN_CLASSES; i++)
-		bits_write(
-		    writer, code->entry_widths[numbers[i]], values[i] - code->entries[numbers[i]]);
+	for (size_t i = 0; i < count && column__has_payloads(code); i++) {
+		uint16_t number = numbers[i];
+
+		if (code->encoder == COLUMN_PREFIX)
+			bits_write(writer, code->code_lengths[number], code->prefix_codes[number]);
+		bits_write(writer, code->entry_widths[number], values[i] - code->entries[number]);
+	}
 }
 
 struct column_code
@@ -158,11 +167,67 @@ frame_unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, s
 	}
 }
 
+/* Of a row with a prefix code that begins at `payload_at`: as prefix__table_new. */
+static inline uint32_t
+prefix_at(const struct column_code *code, const uint8_t *bits, uint64_t payload_at)
+{
+	return code->prefix_table[zp_load_u64le(bits + payload_at / 8) >> payload_at % 8 &
+				  bits_mask(code->prefix_bits)];
+}
+
+static inline unsigned
+prefix_row_bits(uint32_t found)
+{
+	return (found >> 8 & 255) + (found >> 16);
+}
+
+static bool
+prefix_unpack(const struct column_code *code, const uint8_t *bits, size_t count, uint64_t bits_end,
+    uint64_t *payload_at, uint64_t *values_out)
+{
+	uint64_t at = *payload_at;
+
+	for (size_t i = 0; i < count; i++) {
+		uint32_t found = prefix_at(code, bits, at);
+
+		if (prefix_row_bits(found) > bits_end - at)
+			return false;
+		values_out[i] = code->entries[found & 255] +
+				bits_get(bits, at + (found >> 8 & 255), found >> 16);
+		at += prefix_row_bits(found);
+	}
+	*payload_at = at;
+	return true;
+}
+
+static bool
+classes_unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
+    uint64_t bits_end, uint64_t *payload_at, uint64_t *values_out)
+{
+	for (size_t i = 0; i < count; i++, at += code->width) {
+		uint64_t number = bits_get(bits, at, code->width);
+		unsigned width;
+
+		if (number >= code->count)
+			return false;
+		width = code->entry_widths[number];
+		if (width > bits_end - *payload_at)
+			return false;
+		values_out[i] = code->entries[number] + bits_get(bits, *payload_at, width);
+		*payload_at += width;
+	}
+	return true;
+}
+
 bool
 column__unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
     uint64_t bits_end, uint64_t *payload_at, uint64_t *values_out)
 {
-	if (code->encoder == COLUMN_CONSTANT || code->encoder == COLUMN_FRAME) {
+	if (code->encoder == COLUMN_PREFIX)
+		return prefix_unpack(code, bits, count, bits_end, payload_at, values_out);
+	if (code->encoder == COLUMN_CLASSES)
+		return classes_unpack(code, bits, at, count, bits_end, payload_at, values_out);
+	if (code->encoder != COLUMN_DICTIONARY) {
 		frame_unpack(code, bits, at, count, values_out);
 		return true;
 	}
@@ -172,59 +237,51 @@ column__unpack(const struct column_code *code, const uint8_t *bits, uint64_t at,
 		if (number >= code->count)
 			return false;
 		values_out[i] = code->entries[number];
-		if (code->encoder == COLUMN_CLASSES) {
-			unsigned width = code->entry_widths[number];
-
-			if (width > bits_end - *payload_at)
-				return false;
-			values_out[i] += bits_get(bits, *payload_at, width);
-			*payload_at += width;
-		}
 	}
 	return true;
 }
 
 bool
-column__payload_bits(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
-    uint64_t *payload_bits_out)
+column__payloads_skip(const struct column_code *code, const uint8_t *bits, uint64_t at,
+    size_t count, uint64_t bits_end, uint64_t *payload_at)
 {
-	uint64_t payload_bits = 0;
+	uint64_t to = *payload_at;
 
+	for (size_t i = 0; i < count && code->encoder == COLUMN_PREFIX; i++) {
+		if (to > bits_end)
+			return false;
+		to += prefix_row_bits(prefix_at(code, bits, to));
+	}
 	for (size_t i = 0; i < count && code->encoder == COLUMN_CLASSES; i++, at += code->width) {
 		uint64_t number = bits_get(bits, at, code->width);
 
 		if (number >= code->count)
 			return false;
-		payload_bits += code->entry_widths[number];
+		to += code->entry_widths[number];
 	}
-	*payload_bits_out = payload_bits;
-	return true;
+	*payload_at = to;
+	return to <= bits_end;
 }
 
 bool
 column__get(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t row,
     uint64_t bits_end, uint64_t payload_at, uint64_t *value_out)
 {
-	uint64_t number = bits_get(bits, at + row * code->width, code->width);
-	uint64_t payload_bits;
-	unsigned width;
+	uint64_t number;
 
-	if (code->encoder == COLUMN_CONSTANT || code->encoder == COLUMN_FRAME) {
-		*value_out = code->base + (number << code->shift);
-		return true;
-	}
-	if (number >= code->count)
+	if (column__has_payloads(code))
+		return column__payloads_skip(code, bits, at, row, bits_end, &payload_at) &&
+		       column__unpack(
+			   code, bits, at + row * code->width, 1, bits_end, &payload_at, value_out);
+	number = bits_get(bits, at + row * code->width, code->width);
+	if (code->encoder == COLUMN_DICTIONARY && number >= code->count)
 		return false;
-	*value_out = code->entries[number];
-	if (code->encoder == COLUMN_DICTIONARY)
-		return true;
-	width = code->entry_widths[number];
-	if (!column__payload_bits(code, bits, at, row, &payload_bits) || payload_at > bits_end ||
-	    payload_bits > bits_end - payload_at || width > bits_end - payload_at - payload_bits)
-		return false;
-	*value_out += bits_get(bits, payload_at + payload_bits, width);
+	*value_out = code->encoder == COLUMN_DICTIONARY ? code->entries[number]
+							: code->base + (number << code->shift);
 	return true;
 }
+
+#define COLUMN_DIFFERENCES 1u /* a flag */
 
 void
 column__section_encode(
@@ -233,15 +290,17 @@ column__section_encode(
 	zp_buf_append_byte(section, code->encoder);
 	zp_buf_append_byte(section, code->width);
 	zp_buf_append_byte(section, code->shift);
-	zp_buf_append_byte(section, 0);
+	zp_buf_append_byte(section, code->is_differences ? COLUMN_DIFFERENCES : 0);
 	zp_buf_append_u32le(section, code->count);
 	zp_buf_append_u64le(section, code->base);
 	zp_buf_append_u64le(section, range.smallest);
 	zp_buf_append_u64le(section, range.largest);
 	for (size_t i = 0; i < code->count; i++)
 		zp_buf_append_u64le(section, code->entries[i]);
-	if (code->encoder == COLUMN_CLASSES)
+	if (column__has_payloads(code))
 		zp_buf_append(section, code->entry_widths, code->count);
+	if (code->encoder == COLUMN_PREFIX)
+		zp_buf_append(section, code->code_lengths, code->count);
 }
 
 /* What holds for the numbers of every encoder, before the entries are read. */
@@ -266,6 +325,10 @@ header_check(const struct column_code *code, uint32_t count)
 		return code->width == bits_needed(count - 1)
 			   ? NULL
 			   : "a column's width and entries disagree";
+	case COLUMN_PREFIX:
+		if (count < 2 || count > PREFIX_NUMBERS_MAX || code->base != 0)
+			return "a column has too few or too many entries";
+		return code->width == 0 ? NULL : "a column of prefix codes has a width";
 	default:
 		return "a column has an unknown encoder";
 	}
@@ -285,7 +348,37 @@ entries_check(const struct column_code *code)
 				   code->entry_widths[i] <= code->entry_widths[i - 1]))
 			return "a column has an entry twice";
 	}
+	if (code->encoder == COLUMN_PREFIX && !prefix__is_complete(code->code_lengths, code->count))
+		return "a column's prefix codes are not complete";
 	return NULL;
+}
+
+/* The bytes of each entry. */
+static size_t
+entry_bytes(const struct column_code *code)
+{
+	return sizeof(uint64_t) + column__has_payloads(code) + (code->encoder == COLUMN_PREFIX);
+}
+
+static void *
+bytes_copy(const uint8_t *from, size_t length)
+{
+	return memcpy(zp_alloc(length), from, length);
+}
+
+static void
+entries_read(struct column_code *code, const uint8_t *from)
+{
+	size_t count = code->count;
+
+	if (count == 0)
+		return;
+	code->entries = bytes_copy(from, count * sizeof(*code->entries));
+	from += count * sizeof(*code->entries);
+	if (column__has_payloads(code))
+		code->entry_widths = bytes_copy(from, count);
+	if (code->encoder == COLUMN_PREFIX)
+		code->code_lengths = bytes_copy(from + count, count);
 }
 
 const char *
@@ -305,28 +398,25 @@ column__section_decode(
 	code.shift = from[2];
 	count = zp_load_u32le(from + 4);
 	code.base = zp_load_u64le(from + 8);
+	code.is_differences = from[3] == COLUMN_DIFFERENCES;
 	fault = header_check(&code, count);
-	if (fault == NULL && from[3] != 0)
+	if (fault == NULL && from[3] > COLUMN_DIFFERENCES)
 		fault = "a reserved field of a column is not 0";
 	if (fault != NULL)
 		return fault;
-	bytes = COLUMN_HEADER_BYTES + (size_t)count * (code.encoder == COLUMN_CLASSES ? 9 : 8);
+	code.count = (uint16_t)count;
+	bytes = COLUMN_HEADER_BYTES + count * entry_bytes(&code);
 	if (section->length < bytes)
 		return "a column's entries end early";
-	if (count > 0) {
-		code.count = (uint16_t)count;
-		code.entries = zp_alloc(count * sizeof(*code.entries));
-		memcpy(code.entries, from + COLUMN_HEADER_BYTES, count * sizeof(*code.entries));
-	}
-	if (code.encoder == COLUMN_CLASSES) {
-		code.entry_widths = zp_alloc(count);
-		memcpy(code.entry_widths, from + bytes - count, count);
-	}
+	entries_read(&code, from + COLUMN_HEADER_BYTES);
 	fault = entries_check(&code);
 	if (fault != NULL) {
 		column__code_done(&code);
 		return fault;
 	}
+	if (code.encoder == COLUMN_PREFIX)
+		code.prefix_table = prefix__table_new(
+		    code.code_lengths, code.entry_widths, count, &code.prefix_bits);
 	*range_out = (struct column_range){zp_load_u64le(from + 16), zp_load_u64le(from + 24)};
 	*code_out = code;
 	section->data += bytes;

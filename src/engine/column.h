@@ -9,6 +9,7 @@
 #define ZP_ENGINE_COLUMN_H
 
 #include "engine/bits.h"
+#include "engine/column_prefix.h"
 
 #define COLUMN_DICTIONARY_MAX 4096u /* entries; 12 bits a row is where a frame is as good */
 #define COLUMN_CLASSES_MAX 64u      /* a table that stays in the first cache */
@@ -19,18 +20,31 @@ enum column_encoder {
 	COLUMN_FRAME = 1,      /* base + (number << shift) */
 	COLUMN_DICTIONARY = 2, /* entries[number] */
 	COLUMN_CLASSES = 3,    /* entries[number] + a payload of that class's width */
+	COLUMN_PREFIX = 4,     /* the same, the number in a prefix code right before its payload */
 };
 
 /* How the values of a column become bits. */
 struct column_code {
-	uint8_t encoder; /* enum column_encoder */
-	uint8_t width;   /* bits of each row's number */
-	uint8_t shift;   /* of a frame: low bits in which all values are like the base */
-	uint16_t count;  /* entries */
+	uint8_t encoder;     /* enum column_encoder */
+	uint8_t width;       /* bits of each row's number; 0 for prefix codes */
+	uint8_t shift;       /* of a frame: low bits in which all values are like the base */
+	bool is_differences; /* the values are what each row's adds to that of the row before */
+	uint8_t prefix_bits; /* of the longest prefix code */
+	uint16_t count;      /* entries */
 	uint64_t base;
-	uint64_t *entries;     /* owned by column__code_done; NULL for constant and frame */
-	uint8_t *entry_widths; /* the same, of classes only */
+	uint64_t *entries;      /* owned by column__code_done; NULL for constant and frame */
+	uint8_t *entry_widths;  /* the same, of columns with payloads only */
+	uint8_t *code_lengths;  /* the same, of prefix codes only */
+	uint16_t *prefix_codes; /* likewise */
+	uint32_t *prefix_table; /* likewise: 1 << prefix_bits, as prefix__table_new */
 };
+
+/* Whether values have bits behind those of all columns' numbers. */
+static inline bool
+column__has_payloads(const struct column_code *code)
+{
+	return code->encoder >= COLUMN_CLASSES;
+}
 
 /* The smallest and largest value of a column; smallest > largest when there was none. */
 struct column_range {
@@ -56,9 +70,12 @@ void column__sample_init(struct column_sample *sample);
 void column__sample_done(struct column_sample *sample);
 void column__sample_add(struct column_sample *sample, uint64_t value);
 
-/* The code that should need the fewest bits for values like these in blocks of about 64 rows. The
- * sample is sorted by this. Without values: constant 0. */
-void column__choose(struct column_sample *sample, struct column_code *code_out);
+/*
+ * The code that should need the fewest bits for values like these in blocks of about 64 rows. The
+ * sample is sorted by this. Without values: constant 0. Where single rows are looked up, a code
+ * that makes the reader walk the rows before must be shorter by a bit a row.
+ */
+void column__choose(struct column_sample *sample, bool is_looked_up, struct column_code *code_out);
 
 /* ---- Packing the values of one block -------------------------------------------------------- */
 
@@ -85,13 +102,15 @@ struct column_code column__frame_of(struct column_range range);
 bool column__unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
     uint64_t bits_end, uint64_t *payload_at, uint64_t *values_out);
 
-/* Reads the value of one row; `payload_at` is where the column's payloads begin. */
+/* Reads the value of one row; `payload_at` is where the payloads begin of the row whose number is
+ * at `at`. */
 bool column__get(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t row,
     uint64_t bits_end, uint64_t payload_at, uint64_t *value_out);
 
-/* Bits of the payloads of the first `count` rows. */
-bool column__payload_bits(const struct column_code *code, const uint8_t *bits, uint64_t at,
-    size_t count, uint64_t *payload_bits_out);
+/* Moves *payload_at behind the payloads of `count` rows, the first of which has its number at `at`.
+ */
+bool column__payloads_skip(const struct column_code *code, const uint8_t *bits, uint64_t at,
+    size_t count, uint64_t bits_end, uint64_t *payload_at);
 
 /* ---- The columns section -------------------------------------------------------------------- */
 

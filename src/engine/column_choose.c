@@ -14,18 +14,34 @@
 #define COST_ROWS 64u
 /* Bits a block pays for a frame of its own besides the rows' bits: mask, width and base. */
 #define COST_OWN_BITS 72u
-/* A single read of a class column walks the rows before it; one bit a row must be won for that. */
-#define COST_CLASSES_BITS COST_ROWS
+/* A single read of a column with payloads walks rows before it: two bits a row must be won for
+ * that. Where whole blocks are read, it only takes a little longer. */
+#define COST_WALK_BITS (2 * COST_ROWS)
+#define COST_PAYLOADS_BITS (COST_ROWS / 8)
 
 struct distinct {
 	uint64_t value;
 	uint32_t count;
-	uint32_t exponent; /* bits a power-of-two class would spend on it */
+	uint32_t exponent; /* of the power-of-two class that would take it */
 };
 
 struct candidate {
 	struct column_code code;
 	uint64_t cost; /* bits of a block of COST_ROWS rows, times the sample's count */
+};
+
+/* What the values of a sample are like. */
+struct choice {
+	struct distinct *distinct;
+	size_t distinct_count;
+	uint64_t count; /* of the sample */
+	unsigned whole_width;
+	uint64_t payloads_cost; /* of a code with payloads, besides its bits */
+	uint64_t
+	    exponents; /* a bit for each power-of-two class that a value may need; powers of them */
+	size_t powers;
+	size_t repeated; /* values that the sample has more than once: the first ones by gain */
+	struct candidate best;
 };
 
 void
@@ -68,20 +84,22 @@ u64_order(const void *a, const void *b)
 }
 
 /*
- * The price of a code that spends `bits` on all `count` values and fails `misses` of them. The
- * chance that a block has a miss is taken as min(1, COST_ROWS × misses / count).
+ * The price of a code that spends `bits` on all values and fails `misses` of them. The
+ * chance that a block has a miss is taken as min(1, COST_ROWS × misses / their count).
  */
 static uint64_t
-price(uint64_t bits, uint64_t misses, uint64_t count, unsigned whole_width)
+price(const struct choice *choice, uint64_t bits, uint64_t misses)
 {
-	uint64_t own_bits = (uint64_t)whole_width * COST_ROWS + COST_OWN_BITS;
+	uint64_t own_bits = (uint64_t)choice->whole_width * COST_ROWS + COST_OWN_BITS;
 
-	return bits * COST_ROWS + zp_min_u64(misses * COST_ROWS, count) * own_bits;
+	return bits * COST_ROWS + zp_min_u64(misses * COST_ROWS, choice->count) * own_bits;
 }
 
 static void
-keep_cheaper(struct candidate *best, struct column_code code, uint64_t cost)
+keep_cheaper(struct choice *choice, struct column_code code, uint64_t cost)
 {
+	struct candidate *best = &choice->best;
+
 	if (cost < best->cost) {
 		column__code_done(&best->code);
 		*best = (struct candidate){.code = code, .cost = cost};
@@ -91,19 +109,18 @@ keep_cheaper(struct candidate *best, struct column_code code, uint64_t cost)
 }
 
 static void
-try_constant(const struct distinct *distinct, size_t distinct_count, uint64_t count,
-    unsigned whole_width, struct candidate *best)
+try_constant(struct choice *choice)
 {
 	struct column_code code = {.encoder = COLUMN_CONSTANT};
 	uint32_t most = 0;
 
-	for (size_t i = 0; i < distinct_count; i++) {
-		if (distinct[i].count > most) {
-			most = distinct[i].count;
-			code.base = distinct[i].value;
+	for (size_t i = 0; i < choice->distinct_count; i++) {
+		if (choice->distinct[i].count > most) {
+			most = choice->distinct[i].count;
+			code.base = choice->distinct[i].value;
 		}
 	}
-	keep_cheaper(best, code, price(0, count - most, count, whole_width));
+	keep_cheaper(choice, code, price(choice, 0, choice->count - most));
 }
 
 /*
@@ -129,7 +146,7 @@ frame_for(const uint64_t *values, uint32_t count)
 
 /* Frames over the values between two percentiles. */
 static void
-try_frames(const struct column_sample *sample, unsigned whole_width, struct candidate *best)
+try_frames(const struct column_sample *sample, struct choice *choice)
 {
 	const uint32_t trims[] = {0, sample->count / 512, sample->count / 64};
 
@@ -139,31 +156,50 @@ try_frames(const struct column_sample *sample, unsigned whole_width, struct cand
 		struct column_code code =
 		    frame_for(sample->values + low, sample->count - low - high);
 
-		keep_cheaper(best, code,
-		    price((uint64_t)code.width * sample->count, low + high, sample->count,
-			whole_width));
+		keep_cheaper(
+		    choice, code, price(choice, (uint64_t)code.width * sample->count, low + high));
 	}
 }
 
 /* Values seen once stand for those not seen yet (Good and Turing): their share is the share of
  * misses. */
 static void
-try_dictionary(const struct distinct *distinct, size_t distinct_count, uint64_t count,
-    unsigned whole_width, struct candidate *best)
+try_dictionary(struct choice *choice)
 {
 	struct column_code code = {.encoder = COLUMN_DICTIONARY};
 	uint64_t seen_once = 0;
 
-	if (distinct_count > COLUMN_DICTIONARY_MAX)
+	if (choice->distinct_count > COLUMN_DICTIONARY_MAX)
 		return;
-	code.width = (uint8_t)bits_needed(distinct_count - 1);
-	code.count = (uint16_t)distinct_count;
-	code.entries = zp_alloc(distinct_count * sizeof(*code.entries));
-	for (size_t i = 0; i < distinct_count; i++) {
-		code.entries[i] = distinct[i].value;
-		seen_once += distinct[i].count == 1;
+	code.width = (uint8_t)bits_needed(choice->distinct_count - 1);
+	code.count = (uint16_t)choice->distinct_count;
+	code.entries = zp_alloc(choice->distinct_count * sizeof(*code.entries));
+	for (size_t i = 0; i < choice->distinct_count; i++) {
+		code.entries[i] = choice->distinct[i].value;
+		seen_once += choice->distinct[i].count == 1;
 	}
-	keep_cheaper(best, code, price(code.width * count, seen_once, count, whole_width));
+	keep_cheaper(choice, code, price(choice, code.width * choice->count, seen_once));
+}
+
+/* Where the power-of-two class of an exponent begins; 0 and 1 share the lowest. */
+static uint64_t
+power_base(unsigned exponent)
+{
+	return exponent == 0 ? 0 : UINT64_C(1) << exponent;
+}
+
+static uint8_t
+power_width(unsigned exponent)
+{
+	return (uint8_t)(exponent == 0 ? 1 : exponent);
+}
+
+/* Bits that a class of its own would save; what the sample has once is not known to come again. */
+static uint64_t
+gain_of(const struct distinct *distinct)
+{
+	return distinct->count < 2 ? 0
+				   : (uint64_t)distinct->count * power_width(distinct->exponent);
 }
 
 /* Most bits saved first; ties by value, so that the order is one. */
@@ -171,85 +207,139 @@ static int
 gain_order(const void *a, const void *b)
 {
 	const struct distinct *left = a, *right = b;
-	uint64_t left_gain = (uint64_t)left->count * left->exponent;
-	uint64_t right_gain = (uint64_t)right->count * right->exponent;
+	uint64_t left_gain = gain_of(left), right_gain = gain_of(right);
 
 	if (left_gain != right_gain)
 		return left_gain > right_gain ? -1 : 1;
 	return left->value < right->value ? -1 : left->value > right->value;
 }
 
-/* Builds the table: the first `exact` values as classes of no bits, a class for each power of two.
- */
-static struct column_code
-classes_of(const struct distinct *by_gain, size_t exact, uint64_t exponents)
+/* The entries of a column with payloads: the first `exact` values as classes of no bits, a class
+ * for each power of two. */
+static void
+classes_fill(const struct choice *choice, size_t exact, struct column_code *code)
 {
-	struct column_code code = {.encoder = COLUMN_CLASSES};
-	uint64_t values[COLUMN_CLASSES_MAX];
+	uint64_t values[PREFIX_NUMBERS_MAX];
 	size_t taken = 0;
 
 	for (size_t i = 0; i < exact; i++)
-		values[i] = by_gain[i].value;
+		values[i] = choice->distinct[i].value;
 	qsort(values, exact, sizeof(*values), u64_order);
-	code.entries = zp_alloc(COLUMN_CLASSES_MAX * sizeof(*code.entries));
-	code.entry_widths = zp_alloc(COLUMN_CLASSES_MAX);
+	code->entries = zp_alloc((exact + choice->powers) * sizeof(*code->entries));
+	code->entry_widths = zp_alloc(exact + choice->powers);
 	for (unsigned exponent = 0; exponent < 64; exponent++) {
-		uint64_t base = exponent == 0 ? 0 : UINT64_C(1) << exponent;
+		uint64_t base = power_base(exponent);
 
-		if ((exponents >> exponent & 1) == 0)
+		if ((choice->exponents >> exponent & 1) == 0)
 			continue;
 		/* the exact values before it, and the one at its base: narrow stands first */
 		for (; taken < exact && values[taken] <= base; taken++) {
-			code.entries[code.count] = values[taken];
-			code.entry_widths[code.count++] = 0;
+			code->entries[code->count] = values[taken];
+			code->entry_widths[code->count++] = 0;
 		}
-		code.entries[code.count] = base;
-		code.entry_widths[code.count++] = (uint8_t)(exponent == 0 ? 1 : exponent);
+		code->entries[code->count] = base;
+		code->entry_widths[code->count++] = power_width(exponent);
 	}
 	for (; taken < exact; taken++) {
-		code.entries[code.count] = values[taken];
-		code.entry_widths[code.count++] = 0;
+		code->entries[code->count] = values[taken];
+		code->entry_widths[code->count++] = 0;
 	}
-	code.width = (uint8_t)bits_needed(code.count - 1u);
-	return code;
+}
+
+/* Bits of the payloads when the first `exact` values have classes of their own. */
+static uint64_t
+payload_bits(const struct choice *choice, size_t exact)
+{
+	uint64_t bits = 0;
+
+	for (size_t i = exact; i < choice->distinct_count; i++)
+		bits +=
+		    (uint64_t)choice->distinct[i].count * power_width(choice->distinct[i].exponent);
+	return bits;
 }
 
 /*
- * Classes: the values that save most get a class each, the others share one for each power of two
- * (0 and 1 share the lowest). Tried for each width of the class number; what a width has room for
- * beyond the powers goes to single values.
+ * Classes: the values that save most get a class each, the others share one for each power of two.
+ * Tried for each width of the class number; what a width has room for beyond the powers goes to
+ * single values.
  */
 static void
-try_classes(struct distinct *distinct, size_t distinct_count, uint64_t count, unsigned whole_width,
-    struct candidate *best)
+try_classes(struct choice *choice)
 {
-	uint64_t exponents = 0;
-	size_t powers;
-
-	for (size_t i = 0; i < distinct_count; i++) {
-		uint64_t value = distinct[i].value;
-
-		distinct[i].exponent = value < 2 ? 1 : bits_needed(value) - 1;
-		exponents |= UINT64_C(1) << (value < 2 ? 0 : distinct[i].exponent);
-	}
-	powers = (size_t)__builtin_popcountll(exponents);
-	qsort(distinct, distinct_count, sizeof(*distinct), gain_order);
 	for (unsigned width = 1; UINT64_C(1) << width <= COLUMN_CLASSES_MAX; width++) {
+		struct column_code code = {.encoder = COLUMN_CLASSES};
 		size_t room = (size_t)1 << width;
 		size_t exact;
-		uint64_t bits = 0;
-		struct column_code code;
 
-		if (room < powers)
+		if (room < choice->powers)
 			continue;
-		exact = zp_min_u64(room - powers, distinct_count);
-		for (size_t i = exact; i < distinct_count; i++)
-			bits += (uint64_t)distinct[i].count * distinct[i].exponent;
-		code = classes_of(distinct, exact, exponents);
-		keep_cheaper(best, code,
-		    price(bits + code.width * count, 0, count, whole_width) +
-			COST_CLASSES_BITS * count);
+		exact = zp_min_u64(room - choice->powers, choice->repeated);
+		classes_fill(choice, exact, &code);
+		code.width = (uint8_t)bits_needed(code.count - 1u);
+		keep_cheaper(choice, code,
+		    price(choice, payload_bits(choice, exact) + code.width * choice->count, 0) +
+			choice->payloads_cost * choice->count);
 	}
+}
+
+/* How often each entry of classes_fill stands in the sample. */
+static void
+weights_of(const struct choice *choice, size_t exact, const struct column_code *code,
+    uint32_t weights_out[PREFIX_NUMBERS_MAX])
+{
+	memset(weights_out, 0, PREFIX_NUMBERS_MAX * sizeof(*weights_out));
+	for (size_t i = 0; i < choice->distinct_count; i++) {
+		const struct distinct *distinct = &choice->distinct[i];
+		uint64_t base = i < exact ? distinct->value : power_base(distinct->exponent);
+		uint8_t width = i < exact ? 0 : power_width(distinct->exponent);
+		size_t number = 0;
+
+		while (code->entries[number] != base || code->entry_widths[number] != width)
+			number++;
+		weights_out[number] += distinct->count;
+	}
+}
+
+/* The same entries, more of them, and the frequent ones in fewer bits. */
+static void
+try_prefix(struct choice *choice)
+{
+	static const uint16_t exacts[] = {0, 4, 16, 48, 96, 192};
+
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(exacts); i++) {
+		struct column_code code = {.encoder = COLUMN_PREFIX};
+		size_t exact = zp_min_u64(exacts[i], choice->repeated);
+		uint32_t weights[PREFIX_NUMBERS_MAX];
+		uint64_t bits = payload_bits(choice, exact);
+
+		if (exact + choice->powers < 2 || (i > 0 && exact < exacts[i - 1]))
+			continue;
+		classes_fill(choice, exact, &code);
+		weights_of(choice, exact, &code, weights);
+		code.code_lengths = zp_alloc(code.count);
+		code.prefix_codes = zp_alloc(code.count * sizeof(*code.prefix_codes));
+		prefix__lengths(weights, code.count, code.code_lengths);
+		prefix__codes(code.code_lengths, code.count, code.prefix_codes);
+		for (size_t number = 0; number < code.count; number++)
+			bits += (uint64_t)weights[number] * code.code_lengths[number];
+		keep_cheaper(
+		    choice, code, price(choice, bits, 0) + choice->payloads_cost * choice->count);
+	}
+}
+
+/* Which powers there are, and the values that gain most by a class of their own first. */
+static void
+classes_prepare(struct choice *choice)
+{
+	for (size_t i = 0; i < choice->distinct_count; i++) {
+		struct distinct *distinct = &choice->distinct[i];
+
+		distinct->exponent = distinct->value < 2 ? 0 : bits_needed(distinct->value) - 1;
+		choice->exponents |= UINT64_C(1) << distinct->exponent;
+		choice->repeated += distinct->count > 1;
+	}
+	choice->powers = (size_t)__builtin_popcountll(choice->exponents);
+	qsort(choice->distinct, choice->distinct_count, sizeof(*choice->distinct), gain_order);
 }
 
 static size_t
@@ -267,25 +357,25 @@ distinct_of(const struct column_sample *sample, struct distinct *distinct)
 }
 
 void
-column__choose(struct column_sample *sample, struct column_code *code_out)
+column__choose(struct column_sample *sample, bool is_looked_up, struct column_code *code_out)
 {
-	struct candidate best = {.cost = UINT64_MAX};
-	struct distinct *distinct;
-	size_t distinct_count;
-	unsigned whole_width;
+	struct choice choice = {.count = sample->count, .best = {.cost = UINT64_MAX}};
 
 	if (sample->count == 0) {
 		*code_out = (struct column_code){.encoder = COLUMN_CONSTANT};
 		return;
 	}
 	qsort(sample->values, sample->count, sizeof(*sample->values), u64_order);
-	whole_width = bits_needed(sample->values[sample->count - 1] - sample->values[0]);
-	distinct = zp_alloc(sample->count * sizeof(*distinct));
-	distinct_count = distinct_of(sample, distinct);
-	try_constant(distinct, distinct_count, sample->count, whole_width, &best);
-	try_frames(sample, whole_width, &best);
-	try_dictionary(distinct, distinct_count, sample->count, whole_width, &best);
-	try_classes(distinct, distinct_count, sample->count, whole_width, &best);
-	zp_free(distinct);
-	*code_out = best.code;
+	choice.whole_width = bits_needed(sample->values[sample->count - 1] - sample->values[0]);
+	choice.payloads_cost = is_looked_up ? COST_WALK_BITS : COST_PAYLOADS_BITS;
+	choice.distinct = zp_alloc(sample->count * sizeof(*choice.distinct));
+	choice.distinct_count = distinct_of(sample, choice.distinct);
+	try_constant(&choice);
+	try_frames(sample, &choice);
+	try_dictionary(&choice);
+	classes_prepare(&choice);
+	try_classes(&choice);
+	try_prefix(&choice);
+	zp_free(choice.distinct);
+	*code_out = choice.best.code;
 }

@@ -7,6 +7,7 @@
  *         in an input stops the merge, so that it is never spread.
  */
 #include "engine/engine_internal.h"
+#include "engine/segment_internal.h"
 
 struct merge_choice
 merge__choose(const uint8_t *levels, size_t count)
@@ -39,7 +40,7 @@ merge__segment_id(const struct zp_engine *engine, enum zp_family family,
 	zp_buf_append_u64le(&made_from, options->shard_id);
 	zp_buf_append_u32le(&made_from, engine->incarnation);
 	zp_buf_append(&made_from, kinds, sizeof(kinds));
-	zp_buf_append_u16le(&made_from, 1); /* encoder */
+	zp_buf_append_u16le(&made_from, SEGMENT_ENCODER);
 	zp_buf_append_u16le(&made_from, 0);
 	zp_buf_append_u32le(&made_from, 0); /* part: runs are one file yet */
 	zp_buf_append(&made_from, options->low, ZP_KEY_BYTES);

@@ -14,7 +14,9 @@
 
 /* How one block stores its columns, and how long that is. */
 struct block_shape {
-	struct column_code codes[SEGMENT_COLUMNS_MAX];         /* borrowed entries */
+	struct column_code codes[SEGMENT_COLUMNS_MAX]; /* borrowed entries */
+	const uint64_t *values[SEGMENT_COLUMNS_MAX];   /* borrowed from the rows, or: */
+	uint64_t differences[BLOCK_ROWS_MAX];
 	uint16_t numbers[SEGMENT_COLUMNS_MAX][BLOCK_ROWS_MAX]; /* of those that have entries */
 	uint64_t own_mask;
 	uint64_t number_bits; /* of all columns */
@@ -94,6 +96,20 @@ facts_fill(
 	return first < count;
 }
 
+/* What each row adds to the one before; the first, which is stored apart, is given what costs
+ * nothing more. */
+static void
+differences_of(
+    const struct column_code *code, const uint64_t *values, uint32_t count, uint64_t *differences)
+{
+	for (uint32_t i = 1; i < count; i++)
+		differences[i] = values[i] - values[i - 1];
+	if (count > 1)
+		differences[0] = differences[1];
+	else
+		differences[0] = code->count > 0 ? code->entries[0] : code->base;
+}
+
 static void
 shape_of(const struct segment_layout *layout, struct block_rows *rows,
     struct block_shape *shape_out, struct column_range *ranges)
@@ -109,17 +125,26 @@ shape_of(const struct segment_layout *layout, struct block_rows *rows,
 			counts = facts_fill(&layout->codes[i],
 			    rows->columns[layout->operation_column], values, rows->count);
 		range = range_of(values, rows->count);
-		shape_column(shape_out, i, &layout->codes[i], values, rows->count, range);
 		if (counts)
 			range_widen(&ranges[i], range);
+		shape_out->values[i] = values;
+		if (i == layout->difference_column) {
+			differences_of(
+			    &layout->codes[i], values, rows->count, shape_out->differences);
+			shape_out->values[i] = shape_out->differences;
+			range = range_of(shape_out->differences, rows->count);
+		}
+		shape_column(
+		    shape_out, i, &layout->codes[i], shape_out->values[i], rows->count, range);
 	}
 }
 
 static void
-head_encode(const struct block_shape *shape, const struct segment_layout *layout, uint32_t rows,
-    const struct texts_place *texts, uint64_t offset, struct zp_buf *to)
+head_encode(const struct block_shape *shape, const struct segment_layout *layout,
+    const struct block_rows *rows, const struct texts_place *texts, uint64_t offset,
+    struct zp_buf *to)
 {
-	zp_buf_append_byte(to, (uint8_t)(rows - 1));
+	zp_buf_append_byte(to, (uint8_t)(rows->count - 1));
 	zp_buf_append_byte(to, (uint8_t)((shape->own_mask != 0 ? FLAG_OWN_COLUMNS : 0) |
 					 (texts != NULL ? FLAG_TEXTS : 0)));
 	if (shape->own_mask != 0)
@@ -130,6 +155,8 @@ head_encode(const struct block_shape *shape, const struct segment_layout *layout
 			zp_buf_append_varint(to, shape->codes[i].base);
 		}
 	}
+	if (layout->difference_column < layout->columns_count)
+		zp_buf_append_varint(to, rows->columns[layout->difference_column][0]);
 	if (texts != NULL) {
 		zp_buf_append_varint(to, offset - texts->offset);
 		zp_buf_append_varint(to, texts->compressed_length);
@@ -183,7 +210,7 @@ block__encode(const struct segment_layout *layout, struct block_rows *rows,
 
 	ZP_ASSERT(rows->count > 0 && rows->count <= BLOCK_ROWS_MAX);
 	shape_of(layout, rows, &shape, ranges);
-	head_encode(&shape, layout, rows->count, texts, offset, to);
+	head_encode(&shape, layout, rows, texts, offset, to);
 	length =
 	    bits_bytes(digests_bits(layout, rows->count) + shape.number_bits + shape.payload_bits);
 	writer.to = zp_buf_reserve(to, length + BITS_SLACK);
@@ -193,10 +220,10 @@ block__encode(const struct segment_layout *layout, struct block_rows *rows,
 		digests_pack(layout, rows, &writer);
 	for (size_t i = 0; i < layout->columns_count; i++)
 		column__pack_numbers(
-		    &shape.codes[i], rows->columns[i], shape.numbers[i], rows->count, &writer);
+		    &shape.codes[i], shape.values[i], shape.numbers[i], rows->count, &writer);
 	for (size_t i = 0; i < layout->columns_count; i++)
 		column__pack_payloads(
-		    &shape.codes[i], rows->columns[i], shape.numbers[i], rows->count, &writer);
+		    &shape.codes[i], shape.values[i], shape.numbers[i], rows->count, &writer);
 	bits_write_end(&writer);
 	ZP_ASSERT(writer.to + bits_bytes(writer.bits) == to->data + to->length);
 	zp_buf_append_u32le(
@@ -316,13 +343,16 @@ block__reopen(const struct segment_layout *layout, const uint8_t *bytes, size_t 
 	view->number = number;
 	view->bucket = number & bits_mask(40);
 	view->has_texts = (flags & FLAG_TEXTS) != 0;
-	if (view->rows > (layout->is_bucketed ? BLOCK_ROWS_MAX : BLOCK_ROWS_ORDERED))
+	if (view->rows > BLOCK_ROWS_MAX)
 		return "it has too many rows";
 	if ((flags & ~(FLAG_OWN_COLUMNS | FLAG_TEXTS)) != 0 ||
 	    (view->has_texts && layout->texts_column == 0))
 		return "its flags are unknown";
 	if ((flags & FLAG_OWN_COLUMNS) != 0)
 		fault = own_columns_parse(&from, view);
+	if (fault == NULL && layout->difference_column < layout->columns_count &&
+	    !varint_next(&from, &view->first))
+		fault = "its first value is not there";
 	if (fault == NULL && view->has_texts)
 		fault = texts_parse(&from, offset, &view->texts);
 	if (fault != NULL)
@@ -365,7 +395,7 @@ block__marks_count(const struct block_view *view)
 const char *
 block__marks_make(const struct block_view *view, uint32_t *marks_out)
 {
-	uint64_t payload_at = 0;
+	uint64_t payload_at = view->payloads_at;
 
 	for (size_t i = 0; i < view->layout->columns_count; i++) {
 		const struct column_code *code = &view->codes[i];
@@ -373,18 +403,16 @@ block__marks_make(const struct block_view *view, uint32_t *marks_out)
 
 		if ((view->places->classes >> i & 1) == 0)
 			continue;
-		for (uint32_t row = 0; row < view->rows; row++, at += code->width) {
-			uint64_t number = bits_get(view->bits, at, code->width);
-
-			if (row % BLOCK_MARK_ROWS == 0)
-				*marks_out++ = (uint32_t)payload_at;
-			if (number >= code->count)
+		for (uint32_t row = 0; row < view->rows; row += BLOCK_MARK_ROWS) {
+			*marks_out++ = (uint32_t)(payload_at - view->payloads_at);
+			if (!column__payloads_skip(code, view->bits,
+				at + (uint64_t)row * code->width,
+				zp_min_u64(BLOCK_MARK_ROWS, view->rows - row), view->bits_end,
+				&payload_at))
 				return "a column's bits are damaged";
-			payload_at += code->entry_widths[number];
 		}
 	}
-	return view->payloads_at + payload_at <= view->bits_end ? NULL
-								: "a column's bits are damaged";
+	return NULL;
 }
 
 /* ---- Looking up one row --------------------------------------------------------------------- */
@@ -458,18 +486,18 @@ block__row_prefetch(const struct block_view *view, uint32_t row)
 {
 	uint64_t at = view->remainders_at +
 		      row * (uint64_t)(64 * DIGEST_WORDS_WHOLE + view->layout->remainder_bits);
-	uint32_t varying = view->places->varying;
+	const uint32_t *mark = view->marks + row / BLOCK_MARK_ROWS;
 
 	__builtin_prefetch(view->bits + at / 8);
 	__builtin_prefetch(view->bits + at / 8 + 32);
-	for (; varying != 0; varying &= varying - 1) {
-		unsigned column = (unsigned)__builtin_ctz(varying);
+	for (uint32_t some = view->places->varying; some != 0; some &= some - 1) {
+		unsigned column = (unsigned)__builtin_ctz(some);
 
 		at = block__column_at(view, column) + (uint64_t)row * view->codes[column].width;
 		__builtin_prefetch(view->bits + at / 8);
 	}
-	if (view->marks != NULL && view->places->classes != 0)
-		__builtin_prefetch(view->marks + row / BLOCK_MARK_ROWS);
+	for (uint32_t i = 0; i < view->places->classes_count; i++, mark += marks_of_column(view))
+		__builtin_prefetch(view->bits + (view->payloads_at + *mark) / 8);
 }
 
 /* Where the payloads of a class column begin: behind those of the class columns before it. */
@@ -481,15 +509,13 @@ payloads_of(const struct block_view *view, unsigned column, uint64_t *payload_at
 
 	for (; before != 0; before &= before - 1) {
 		unsigned i = (unsigned)__builtin_ctz(before);
-		uint64_t payload_bits;
 
-		if (!column__payload_bits(&view->codes[i], view->bits, block__column_at(view, i),
-			view->rows, &payload_bits))
+		if (!column__payloads_skip(&view->codes[i], view->bits, block__column_at(view, i),
+			view->rows, view->bits_end, &payload_at))
 			return false;
-		payload_at += payload_bits;
 	}
 	*payload_at_out = payload_at;
-	return payload_at <= view->bits_end;
+	return true;
 }
 
 /* A row at or before `row` of a class column, and where its payload is. */
@@ -526,7 +552,7 @@ block__column_get(const struct block_view *view, unsigned column, uint32_t row, 
 {
 	const struct column_code *code = &view->codes[column];
 
-	return code->encoder == COLUMN_CLASSES
+	return column__has_payloads(code)
 		   ? class_get(view, column, row, value_out)
 		   : column__get(code, view->bits, block__column_at(view, column), row,
 			 view->bits_end, 0, value_out);
@@ -544,7 +570,7 @@ block__columns_get(
 		const struct column_code *code = &view->codes[column];
 		uint64_t number;
 
-		if (code->encoder == COLUMN_CLASSES) {
+		if (column__has_payloads(code)) {
 			if (!class_get(view, column, row, &columns_out[column]))
 				return false;
 			continue;
@@ -601,6 +627,21 @@ digests_decode(const struct block_view *view, struct block_decoded *decoded)
 	ZP_ASSERT(row == view->rows); /* block__parse counted them */
 }
 
+/* What the rows add to the ones before becomes what they are. */
+static void
+differences_add(const struct block_view *view, size_t column, struct block_decoded *decoded)
+{
+	uint64_t *values = decoded->columns[column];
+	uint64_t step = decoded->steps[column], value = view->first;
+	uint64_t constant = values[0];
+
+	for (uint32_t i = 0; i < view->rows; i++) {
+		value += i == 0 ? 0 : step == 0 ? constant : values[i];
+		values[i] = value;
+	}
+	decoded->steps[column] = 1;
+}
+
 const char *
 block__decode(const struct block_view *view, struct block_decoded *decoded_out)
 {
@@ -613,11 +654,13 @@ block__decode(const struct block_view *view, struct block_decoded *decoded_out)
 	for (size_t i = 0; i < view->layout->columns_count; i++) {
 		const struct column_code *code = &view->codes[i];
 
-		decoded->steps[i] = code->width > 0 || code->encoder == COLUMN_CLASSES;
+		decoded->steps[i] = code->width > 0 || column__has_payloads(code);
 		if (!column__unpack(code, view->bits, block__column_at(view, i),
 			decoded->steps[i] != 0 ? view->rows : 1, view->bits_end, &payload_at,
 			decoded->columns[i]))
 			return "a column's bits are damaged";
+		if (i == view->layout->difference_column)
+			differences_add(view, i, decoded);
 	}
 	if (8 * bits_bytes(payload_at) != view->bits_end)
 		return "its length is not that of its rows";

@@ -17,12 +17,14 @@ struct ordered_family {
 	uint8_t key_columns;
 	uint8_t value_columns;
 	bool has_texts;
+	uint8_t rising_column; /* the first that differs from row to row, when those are near each
+				  other */
 };
 
 static const struct ordered_family ordered_families[] = {
-    [ZP_FAMILY_TRACK] = {SEGMENT_TRACK_COLUMNS, SEGMENT_TRACK_VALUES, true},
-    [ZP_FAMILY_TIME] = {SEGMENT_TIME_COLUMNS, 0, false},
-    [ZP_FAMILY_EXPIRE] = {SEGMENT_EXPIRE_COLUMNS, 0, false},
+    [ZP_FAMILY_TRACK] = {SEGMENT_TRACK_COLUMNS, SEGMENT_TRACK_VALUES, true, SEGMENT_COLUMNS_MAX},
+    [ZP_FAMILY_TIME] = {SEGMENT_TIME_COLUMNS, 0, false, 1},
+    [ZP_FAMILY_EXPIRE] = {SEGMENT_EXPIRE_COLUMNS, 0, false, 0},
 };
 _Static_assert(SEGMENT_TRACK_COLUMNS + 1 + SEGMENT_TRACK_VALUES + 1 <= SEGMENT_COLUMNS_MAX,
     "family track fits");
@@ -59,6 +61,13 @@ segment__value_columns(enum zp_family family)
 }
 
 size_t
+segment__rising_column(enum zp_family family)
+{
+	return segment__is_bucketed(family) ? SEGMENT_COLUMNS_MAX
+					    : ordered_families[family].rising_column;
+}
+
+size_t
 segment__columns(enum zp_family family)
 {
 	const struct ordered_family *ordered = &ordered_families[family];
@@ -76,6 +85,7 @@ segment__layout_init(struct segment_layout *layout, enum zp_family family, uint8
 	    .family = family,
 	    .is_bucketed = segment__is_bucketed(family),
 	    .columns_count = (uint8_t)segment__columns(family),
+	    .difference_column = SEGMENT_COLUMNS_MAX,
 	    .seed = seed,
 	};
 	layout->operation_column =
@@ -102,7 +112,7 @@ segment__places_of(const struct column_code *codes, size_t count, struct column_
 		if (codes[i].width > 0 || codes[i].encoder >= COLUMN_DICTIONARY)
 			places_out->varying |= 1u << i;
 		places_out->class_index[i] = places_out->classes_count;
-		if (codes[i].encoder == COLUMN_CLASSES) {
+		if (column__has_payloads(&codes[i])) {
 			places_out->classes |= 1u << i;
 			places_out->classes_count++;
 		}
@@ -113,8 +123,11 @@ void
 segment__layout_ready(struct segment_layout *layout)
 {
 	segment__places_of(layout->codes, layout->columns_count, &layout->places);
-	for (size_t i = 0; i < layout->columns_count; i++)
+	for (size_t i = 0; i < layout->columns_count; i++) {
 		layout->constants[i] = layout->codes[i].base;
+		if (layout->codes[i].is_differences)
+			layout->difference_column = (uint8_t)i;
+	}
 }
 
 void
@@ -201,7 +214,7 @@ footer_believe(const uint8_t *from, struct zp_err *err)
 	if (zp_load_u32le(from + 16) != SEGMENT_VERSION)
 		return zp_fail(err, ZP_E_VERSION, "version %u was written by a newer zpin",
 		    zp_load_u32le(from + 16));
-	if (zp_load_u64le(from + 64) != 0)
+	if ((zp_load_u64le(from + 64) & ~(uint64_t)SEGMENT_FEATURE_SHORT_COLUMNS) != 0)
 		return zp_fail(err, ZP_E_VERSION, "a feature (mask %llx) of a newer zpin is used",
 		    (unsigned long long)zp_load_u64le(from + 64));
 	if (from[352] != 0 || zp_load_u32le(from + 356) != 0)
@@ -263,6 +276,7 @@ segment__footer_decode(const uint8_t bytes[SEGMENT_FOOTER_BYTES], struct segment
 	footer.shard_id = zp_load_u64le(from + 40);
 	footer.features_compatible = zp_load_u64le(from + 48);
 	footer.features_read_only = zp_load_u64le(from + 56);
+	footer.features_incompatible = zp_load_u64le(from + 64);
 	footer.rows = zp_load_u64le(from + 72);
 	footer.tombstones = zp_load_u64le(from + 80);
 	footer.blocks = zp_load_u64le(from + 88);

@@ -113,12 +113,12 @@ block_open(struct segment_probe *probe, struct zp_err *err)
 	const struct segment *segment = probe->segment;
 	const struct block_cache_entry *entry = probe->ref.entry;
 	uint64_t number = entry->number & ~CACHE_FENCED;
-	const char *fault = block__reopen(
-	    &segment->layout, entry->bytes, entry->length, entry->offset, number, &probe->view);
+	const char *fault = block__reopen(&segment->layout, block_cache__entry_block(entry),
+	    entry->length, entry->offset, number, &probe->view);
 
 	if (fault != NULL) /* its bytes were whole when they came in */
 		return segment__block_fault(segment, number, fault, err);
-	probe->view.marks = block_cache__entry_marks(entry);
+	probe->view.marks = entry->marks;
 	slot_open(probe);
 	return 0;
 }
@@ -246,7 +246,8 @@ probe__find(struct segment_probe *probe)
 	    segment__bucket_of(&segment->layout, probe->words[0]));
 	if (probe->ref.entry != NULL) {
 		__builtin_prefetch(probe->ref.entry);
-		__builtin_prefetch(probe->ref.entry->bytes + 32);
+		__builtin_prefetch((const uint8_t *)probe->ref.entry + 64);
+		__builtin_prefetch((const uint8_t *)probe->ref.entry + 128);
 	}
 }
 

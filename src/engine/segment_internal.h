@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 
 #define SEGMENT_VERSION 1u
+#define SEGMENT_ENCODER 2u /* rises when the same rows give other bytes: 2 has prefix codes and differences */
 #define SEGMENT_HEADER_BYTES 64u
 #define SEGMENT_FOOTER_BYTES 384u
 #define SEGMENT_KEY_FIELD_BYTES 72u
@@ -28,8 +29,8 @@
 #define SEGMENT_GROUP_ENTRY_BYTES 44u
 #define SEGMENT_FENCED 65535u /* instead of a block's length: look in the fences */
 #define SEGMENT_FENCE_BYTES 72u
+#define SEGMENT_FEATURE_SHORT_COLUMNS 1u /* incompatible: prefix codes, differences, ordered blocks over 128 rows */
 #define BLOCK_ROWS_MAX 255u
-#define BLOCK_ROWS_ORDERED 128u
 #define BLOCK_BYTES_MAX 65534u
 #define BLOCK_BYTES_MIN 6u
 #define BLOCK_TEXTS_MAX 65536u   /* raw texts of one block: a record always fits alone */
@@ -109,6 +110,7 @@ struct segment_layout {
 	uint8_t columns_count;
 	uint8_t operation_column; /* facts or values follow, then the length of the texts */
 	uint8_t texts_column;     /* 0: the family has no texts */
+	uint8_t difference_column; /* stored as differences of rows; SEGMENT_COLUMNS_MAX: none is */
 	unsigned
 	    remainder_bits; /* of a digest's first 64 bits: what prefix, bucket and slot leave */
 	uint64_t prefix;    /* the shared bits, at the top */
@@ -122,6 +124,8 @@ struct segment_layout {
 /* ---- segment_format.c ----------------------------------------------------------------------- */
 
 size_t segment__columns(enum zp_family family);
+/* The column that is stored as differences: SEGMENT_COLUMNS_MAX for none. */
+size_t segment__rising_column(enum zp_family family);
 bool segment__is_bucketed(enum zp_family family);
 /* `seed` is the low half of the id, `head` the first 64 bits of any digest (0 for ordered). */
 void segment__layout_init(struct segment_layout *layout, enum zp_family family, uint8_t prefix_bits,
@@ -233,6 +237,7 @@ struct block_view {
 	uint64_t payloads_at; /* of the first class column */
 	uint64_t number;
 	uint64_t bucket;
+	uint64_t first; /* value of the difference column */
 	uint32_t rows;
 	bool has_texts;
 	struct texts_place texts;
@@ -260,7 +265,7 @@ const char *block__reopen(const struct segment_layout *layout, const uint8_t *by
  * payloads_at, so that a value is found without those of all rows before. They are kept in memory beside a
  * block, never in a file.
  */
-#define BLOCK_MARK_ROWS 8u
+#define BLOCK_MARK_ROWS 4u
 #define BLOCK_MARKS_MAX (SEGMENT_COLUMNS_MAX * ((BLOCK_ROWS_MAX + BLOCK_MARK_ROWS - 1) / BLOCK_MARK_ROWS))
 uint32_t block__marks_count(const struct block_view *view);
 /* NULL, or what is wrong with the payloads. */

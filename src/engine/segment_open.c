@@ -248,6 +248,11 @@ columns_decode(struct segment *segment, struct zp_slice section)
 
 		if (fault != NULL)
 			return fault;
+		if (layout->codes[i].is_differences && i != segment__rising_column(layout->family))
+			return "a column that need not rise is stored as differences";
+		if (segment->footer.features_incompatible == 0 &&
+		    (layout->codes[i].is_differences || layout->codes[i].encoder == COLUMN_PREFIX))
+			return "a column is stored in a way that the footer does not name";
 	}
 	segment__layout_ready(layout);
 	return section.length == 0 ? NULL : "there are bytes behind the columns";

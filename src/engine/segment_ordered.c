@@ -8,7 +8,7 @@
  */
 #include "engine/segment_internal.h"
 
-#define PART_BLOCKS 64u
+#define PART_BLOCKS 128u
 #define ENTRY_BYTES_MAX (16u + 8u * SEGMENT_KEY_COLUMNS_MAX)
 
 static size_t

@@ -199,20 +199,45 @@ sample_pending(struct segment_writer *writer, const struct pending_set *set)
 	}
 }
 
+/* Of the column that rises from row to row what it rises by, as far as rows wait. */
+static void
+sample_differences(struct segment_writer *writer, size_t column)
+{
+	struct column_sample *sample = &writer->samples[column];
+
+	column__sample_done(sample);
+	for (uint32_t i = 0; i < writer->group.count; i++) {
+		const struct block_rows *rows = &writer->group.blocks[i]->rows;
+
+		for (uint32_t row = 1; row < rows->count; row++)
+			column__sample_add(
+			    sample, rows->columns[column][row] - rows->columns[column][row - 1]);
+	}
+}
+
 /* Before the first block is packed. Without a sample, the rows that wait are it. */
 static void
 columns_choose(struct segment_writer *writer)
 {
+	struct segment_layout *layout = &writer->layout;
+	size_t rising = segment__rising_column(layout->family);
+
 	if (writer->columns_chosen)
 		return;
 	if (writer->samples[0].shown == 0) {
 		sample_pending(writer, &writer->group);
 		sample_pending(writer, &writer->overflow);
 	}
-	for (size_t i = 0; i < writer->layout.columns_count; i++) {
-		column__choose(&writer->samples[i], &writer->layout.codes[i]);
+	if (rising < layout->columns_count)
+		sample_differences(writer, rising);
+	for (size_t i = 0; i < layout->columns_count; i++) {
+		column__choose(&writer->samples[i], layout->is_bucketed, &layout->codes[i]);
+		layout->codes[i].is_differences = i == rising;
 		column__sample_done(&writer->samples[i]);
+		if (layout->codes[i].encoder == COLUMN_PREFIX || !layout->is_bucketed)
+			writer->footer.features_incompatible |= SEGMENT_FEATURE_SHORT_COLUMNS;
 	}
+	layout->difference_column = (uint8_t)rising;
 	writer->columns_chosen = true;
 }
 
@@ -387,7 +412,7 @@ ordered_choose(struct segment_writer *writer, size_t texts_length, struct zp_err
 	const struct pending_block *newest = writer->newest;
 	int rc = 0;
 
-	if (newest != NULL && newest->rows.count < BLOCK_ROWS_ORDERED &&
+	if (newest != NULL && newest->rows.count < BLOCK_ROWS_MAX &&
 	    newest->texts_bytes + texts_length <= BLOCK_TEXTS_MAX)
 		return 0;
 	if (newest != NULL)

@@ -49,7 +49,7 @@ block_keep(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
 static bool
 is_whole(const struct block_cache_entry *entry, uint64_t serial, uint64_t number)
 {
-	const uint32_t *marks = block_cache__entry_marks(entry);
+	const uint32_t *marks = entry->marks;
 	struct block_cache_entry head;
 	bool whole;
 
@@ -59,9 +59,9 @@ is_whole(const struct block_cache_entry *entry, uint64_t serial, uint64_t number
 		entry->marks_count == MARKS;
 
 	for (uint32_t i = 0; i < head.length && whole; i++)
-		whole = entry->bytes[i] == byte_of(&head, i);
+		whole = block_cache__entry_block(entry)[i] == byte_of(&head, i);
 	for (uint32_t i = 0; i < BITS_SLACK && whole; i++)
-		whole = entry->bytes[head.length + i] == 0;
+		whole = block_cache__entry_block(entry)[head.length + i] == 0;
 	for (uint32_t i = 0; i < MARKS && whole; i++)
 		whole = marks[i] == number + i;
 	return whole;

@@ -39,14 +39,14 @@ pack_assert(const struct column_code *code, const uint64_t *values, size_t count
 	assert_int_equal(range_read.largest, range.largest);
 
 	assert_true(
-	    column__measure(&read, values, count, range, numbers, &number_bits, &payload_bits));
+	    column__measure(code, values, count, range, numbers, &number_bits, &payload_bits));
 	end = at + number_bits + payload_bits;
 	bits = zp_alloc_zero(1, bits_bytes(end) + BITS_SLACK);
 	payload_at = at + number_bits;
 	writer.to = bits;
-	column__pack_numbers(&read, values, numbers, count, &writer);
+	column__pack_numbers(code, values, numbers, count, &writer);
 	assert_int_equal(8 * (uint64_t)(writer.to - bits) + writer.bits, payload_at);
-	column__pack_payloads(&read, values, numbers, count, &writer);
+	column__pack_payloads(code, values, numbers, count, &writer);
 	assert_int_equal(8 * (uint64_t)(writer.to - bits) + writer.bits, end);
 	bits_write_end(&writer);
 	assert_true(column__unpack(&read, bits, at, count, end, &payload_at, unpacked));
@@ -166,9 +166,9 @@ choice_suits_the_values(void **state)
 	    [KIND_SECONDS_AND_OUTLIERS] = {COLUMN_FRAME, 26},
 	    [KIND_FEW] = {COLUMN_DICTIONARY, 3},
 	    [KIND_HUNDREDS] = {COLUMN_DICTIONARY, 8},
-	    [KIND_SIZES] = {COLUMN_CLASSES, 5},
+	    [KIND_SIZES] = {COLUMN_PREFIX, 0},
 	    [KIND_ANY] = {COLUMN_FRAME, 64},
-	    [KIND_EVERY_POWER] = {COLUMN_CLASSES, 6},
+	    [KIND_EVERY_POWER] = {COLUMN_PREFIX, 0},
 	};
 
 	(void)state;
@@ -182,7 +182,7 @@ choice_suits_the_values(void **state)
 		for (size_t i = 0; i < 9000; i++)
 			column__sample_add(&sample, value_of(kind, &seed));
 		assert_true(sample.count > COLUMN_SAMPLE_MAX / 4);
-		column__choose(&sample, &code);
+		column__choose(&sample, true, &code);
 		assert_int_equal(code.encoder, expected[kind].encoder);
 		assert_int_equal(code.width, expected[kind].width);
 		for (size_t round = 0; round < 1000 && fitting < ROWS; round++) {
@@ -222,13 +222,103 @@ small_samples_are_fine(void **state)
 				values[i] = i % 2 == 0 ? 0 : UINT64_MAX;
 			column__sample_add(&sample, values[i]);
 		}
-		column__choose(&sample, &code);
+		column__choose(&sample, true, &code);
 		if (count > 0 && column__measure(&code, values, count, range_of(values, count),
 				     numbers, &bits, &payload))
 			pack_assert(&code, values, count);
 		column__sample_done(&sample);
 		column__code_done(&code);
 	}
+}
+
+/* Classes with numbers of one width: what is chosen less often since there are prefix codes. */
+static void
+classes_come_back(void **state)
+{
+	struct column_code code = {.encoder = COLUMN_CLASSES, .width = 6, .count = 64};
+	uint64_t seed = 14, values[ROWS];
+
+	(void)state;
+	code.entries = zp_alloc(64 * sizeof(*code.entries));
+	code.entry_widths = zp_alloc(64);
+	for (unsigned i = 0; i < 64; i++) {
+		code.entries[i] = i == 0 ? 0 : UINT64_C(1) << i;
+		code.entry_widths[i] = (uint8_t)(i == 0 ? 1 : i);
+	}
+	for (size_t round = 0; round < 20; round++) {
+		for (size_t i = 0; i < ROWS; i++)
+			values[i] = value_of(KIND_EVERY_POWER, &seed);
+		pack_assert(&code, values, ROWS);
+	}
+	column__code_done(&code);
+}
+
+static void
+prefix_assert(const uint32_t *weights, size_t count)
+{
+	uint8_t lengths[PREFIX_NUMBERS_MAX], widths[PREFIX_NUMBERS_MAX], bits;
+	uint16_t codes[PREFIX_NUMBERS_MAX];
+	uint32_t *table;
+
+	prefix__lengths(weights, count, lengths);
+	assert_true(prefix__is_complete(lengths, count));
+	prefix__codes(lengths, count, codes);
+	for (size_t i = 0; i < count; i++)
+		widths[i] = (uint8_t)(i % 65);
+	table = prefix__table_new(lengths, widths, count, &bits);
+	for (size_t i = 0; i < count; i++) {
+		for (uint32_t behind = 0; behind < 4; behind++) {
+			uint32_t at = (codes[i] | behind << lengths[i]) & (uint32_t)bits_mask(bits);
+
+			assert_int_equal(
+			    table[at], i | (uint32_t)lengths[i] << 8 | (uint32_t)widths[i] << 16);
+		}
+	}
+	zp_free(table);
+	/* One that is missing, and one too many. */
+	assert_false(prefix__is_complete(lengths, count - 1));
+	lengths[0] -= lengths[0] > 1;
+	assert_true(lengths[0] == 1 || !prefix__is_complete(lengths, count));
+	lengths[0] = PREFIX_BITS_MAX + 1;
+	assert_false(prefix__is_complete(lengths, count));
+}
+
+/* Codes of any weights can be told apart and are short, from all alike to each twice the one
+ * before. */
+static void
+prefix_codes_are_complete(void **state)
+{
+	uint64_t seed = 13;
+
+	(void)state;
+	for (size_t round = 0; round < 3000; round++) {
+		uint32_t weights[PREFIX_NUMBERS_MAX];
+		size_t count = round % 9 == 0 ? PREFIX_NUMBERS_MAX
+					      : 2 + random_next(&seed) % (PREFIX_NUMBERS_MAX - 1);
+
+		for (size_t i = 0; i < count; i++) {
+			weights[i] =
+			    (uint32_t)(random_next(&seed) >> (32 + random_next(&seed) % 32));
+			if (round % 3 == 0)
+				weights[i] = i < 32 ? 1u << i : 0;
+			if (round % 3 == 1)
+				weights[i] = 5;
+		}
+		prefix_assert(weights, count);
+	}
+}
+
+/* What is frequent costs little: not more than a bit over its entropy, and no less than Shannon
+ * allows. */
+static void
+frequent_numbers_are_short(void **state)
+{
+	const uint32_t weights[] = {900, 50, 25, 25};
+	uint8_t lengths[4];
+
+	(void)state;
+	prefix__lengths(weights, 4, lengths);
+	assert_memory_equal(lengths, ((uint8_t[]){1, 2, 3, 3}), 4);
 }
 
 /* Both forms of select answer alike. */
@@ -278,6 +368,9 @@ main(void)
 	    cmocka_unit_test(own_frames_fit),
 	    cmocka_unit_test(choice_suits_the_values),
 	    cmocka_unit_test(small_samples_are_fine),
+	    cmocka_unit_test(classes_come_back),
+	    cmocka_unit_test(prefix_codes_are_complete),
+	    cmocka_unit_test(frequent_numbers_are_short),
 	    cmocka_unit_test(select_forms_agree),
 	    cmocka_unit_test(bits_of_any_width_at_any_place),
 	};

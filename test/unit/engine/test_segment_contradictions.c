@@ -6,7 +6,7 @@
  */
 #include "segment_testing.h"
 
-#define ENTRIES 300u /* of an ordered segment: three blocks */
+#define ENTRIES 600u /* of an ordered segment: three blocks */
 #define ENTRY_BYTES (16 + 8 * 6)
 
 struct crafted {
@@ -137,7 +137,7 @@ bytes_behind_the_last_block_are_refused(void **state)
 	(void)state;
 	ordered_make(&crafted);
 	last = section_of(&crafted, SECTION_DIRECTORY) + 2 * ENTRY_BYTES;
-	zp_store_u32le(last + 8, zp_load_u32le(last + 8) - 4);
+	zp_store_u32le(last + 8, zp_load_u32le(last + 8) - 1);
 	expect_fault(&crafted, "there are bytes behind the last block");
 }
 
@@ -158,6 +158,40 @@ bytes_behind_the_columns_are_refused(void **state)
 	place = footer_of(&crafted) + 256 + 24 * SECTION_COLUMNS;
 	zp_store_u64le(place + 8, zp_load_u64le(place + 8) + sizeof(more));
 	expect_fault(&crafted, "there are bytes behind the columns");
+}
+
+#define COLUMN_FLAGS \
+	3 /* its place in what describes a column; a column without entries has 32 bytes */
+
+/* Only a column whose values rise may be stored as differences. */
+static void
+differences_of_another_column_are_refused(void **state)
+{
+	struct crafted crafted;
+
+	(void)state;
+	ordered_make(&crafted);
+	section_of(&crafted, SECTION_COLUMNS)[COLUMN_FLAGS] = 1;
+	expect_fault(&crafted, "need not rise");
+	fenced_make(&crafted);
+	section_of(&crafted, SECTION_COLUMNS)[COLUMN_FLAGS] = 1;
+	expect_fault(&crafted, "need not rise");
+	ordered_make(&crafted);
+	section_of(&crafted, SECTION_COLUMNS)[COLUMN_FLAGS] = 2;
+	expect_fault(&crafted, "reserved");
+}
+
+/* An older zpin would not have known that it can't read it. */
+static void
+a_way_that_is_not_named_is_refused(void **state)
+{
+	struct crafted crafted;
+
+	(void)state;
+	ordered_make(&crafted);
+	assert_int_equal(section_of(&crafted, SECTION_COLUMNS)[32 + COLUMN_FLAGS], 1);
+	zp_store_u64le(footer_of(&crafted) + 64, 0);
+	expect_fault(&crafted, "does not name");
 }
 
 static void
@@ -181,6 +215,8 @@ main(void)
 	    cmocka_unit_test(blocks_that_begin_alike_are_refused),
 	    cmocka_unit_test(bytes_behind_the_last_block_are_refused),
 	    cmocka_unit_test(bytes_behind_the_columns_are_refused),
+	    cmocka_unit_test(differences_of_another_column_are_refused),
+	    cmocka_unit_test(a_way_that_is_not_named_is_refused),
 	    cmocka_unit_test(fences_that_are_alike_are_refused),
 	};
 

@@ -151,7 +151,7 @@ round_trip(size_t count, enum zp_family family, uint64_t spread, size_t samples)
 static void
 entries_come_back(void **state)
 {
-	const size_t sizes[] = {1, 2, 127, 128, 129, 2048, 2049, 30000};
+	const size_t sizes[] = {1, 2, 254, 255, 256, 4080, 4081, 40000};
 
 	(void)state;
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(sizes); i++) {
@@ -202,12 +202,12 @@ tracks_new(size_t count, size_t error_max)
 	return set;
 }
 
-/* Rows with values and texts, none, short and of the limit: 128 of those would be twice what a
+/* Rows with values and texts, none, short and of the limit: 255 of those would be four times what a
  * block's texts may be, so blocks end early. */
 static void
 statuses_come_back(void **state)
 {
-	const size_t sizes[] = {1, 2, 127, 128, 129, 2048, 2049, 10000};
+	const size_t sizes[] = {1, 2, 254, 255, 256, 4080, 4081, 10000};
 	const size_t errors[] = {0, 9, ZP_TRACK_ERROR_BYTES_MAX};
 
 	(void)state;
@@ -340,8 +340,8 @@ time_entries_are_small(void **state)
 	memory_store_init(&store);
 	segment = entries_write(&store, &set, 1000);
 	scan_assert(&set, segment, NULL, 0, SIZE_MAX);
-	/* 8 bytes of digest, 6 bits of time, a directory entry and a block's head for 128 rows */
-	assert_true(segment__info(segment)->bytes < set.count * 97 / 10);
+	/* 8 bytes of digest, 1 bit of time, a directory entry and a block's head for 255 rows */
+	assert_true(segment__info(segment)->bytes < set.count * 85 / 10);
 	segment__release(segment);
 	memory_store_done(&store);
 	zp_free(set.entries);
@@ -351,7 +351,7 @@ time_entries_are_small(void **state)
 static void
 a_directory_that_changed_is_seen(void **state)
 {
-	struct entries set = entries_new(30000, ZP_FAMILY_TIME, UINT64_C(1) << 40);
+	struct entries set = entries_new(60000, ZP_FAMILY_TIME, UINT64_C(1) << 40);
 	struct segment_iterator *iterator = NULL;
 	struct memory_store store;
 	struct segment *segment;
@@ -367,10 +367,10 @@ a_directory_that_changed_is_seen(void **state)
 	assert_true(segment__memory_bytes(segment) - sizeof(*segment) < set.count / 16);
 	segment__name_format(&segment__info(segment)->name, name);
 	directory = segment->footer.sections[SECTION_DIRECTORY].offset;
-	/* of block 70, in the second part */
-	memory_store_find(&store, name)->bytes.data[directory + 70 * 64 + 20] ^= 1;
+	/* of block 140, in the second part */
+	memory_store_find(&store, name)->bytes.data[directory + 140 * 64 + 20] ^= 1;
 	scan_assert(&set, segment, set.entries[100].columns, 100, 500);
-	rc = segment__entries_open(segment, set.entries[70 * 128 + 5].columns, &iterator, &err);
+	rc = segment__entries_open(segment, set.entries[140 * 255 + 5].columns, &iterator, &err);
 	assert_int_equal(rc, ZP_E_CORRUPT);
 	assert_non_null(strstr(err.text, "directory has changed"));
 	/* All of it, from the beginning: the first part's rows, then the fault, never other rows.
@@ -381,7 +381,7 @@ a_directory_that_changed_is_seen(void **state)
 		seen++;
 	}
 	assert_int_equal(rc, ZP_E_CORRUPT);
-	assert_int_equal(seen, 64 * 128);
+	assert_int_equal(seen, 128 * 255);
 	segment__iterator_close(iterator);
 	segment__release(segment);
 	memory_store_done(&store);
