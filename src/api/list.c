@@ -241,8 +241,10 @@ page_step(struct zp_task *task)
 		listing->state = zp_fail(
 		    &call->err, ZP_E_FULL, "pages of listings use all of their memory; ask again");
 	}
+	/* A page that is being made outlives its connection, but not the node: it ends where it is.
+	 */
 	if (listing->state != STEP_MORE || listing->looked_at >= PAGE_PINS_MAX ||
-	    call->json.length >= PAGE_BYTES_MAX)
+	    call->json.length >= PAGE_BYTES_MAX || zp_node_work_is_stopping(call->node))
 		page_answer(listing);
 	else
 		zp_http_post(call->request, &call->task);

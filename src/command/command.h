@@ -119,6 +119,8 @@ void zp_node_read_only_set(struct zp_node *node, bool read_only);
  * those under way too, and change nothing by it; no more moments are opened. Any thread; NULL is
  * allowed. */
 void zp_node_work_stop(struct zp_node *node);
+/* Whether that was asked for: what can end early shall. */
+bool zp_node_work_is_stopping(const struct zp_node *node);
 
 /* ---- Writes --------------------------------------------------------------------------------- */
 

@@ -91,6 +91,12 @@ zp_node_work_stop(struct zp_node *node)
 		node->work_stop = true;
 }
 
+bool
+zp_node_work_is_stopping(const struct zp_node *node)
+{
+	return node->work_stop;
+}
+
 void
 command__upkeep_stop(struct zp_node *node)
 {
