@@ -657,6 +657,7 @@ class Curl(Case):
     def test_calls_of_the_documents(self):
         os.symlink(ZPIN, self.path("zpin"))
         self.ok("pin", "add", CID_A, "-m", "app=web")
+        self.ok("snapshot", "before-upgrade")
         lines = [line.lstrip(" $").partition("#")[0] for name in ("README.md", "docs/rest-api.md")
                  for line in (REPOSITORY / name).read_text().splitlines() if line.startswith("    ") and "curl" in line]
         self.assertGreaterEqual(len(lines), 3)
