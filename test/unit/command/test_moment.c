@@ -45,7 +45,14 @@ reading(struct node_fixture *fixture, struct zp_node *node)
 	struct node_fixture past = *fixture;
 
 	past.node = node;
+	zp_buf_init(&past.texts, ZP_RECORD_BYTES_MAX); /* its own: reading_done frees it */
 	return past;
+}
+
+static void
+reading_done(struct node_fixture *past)
+{
+	zp_buf_done(&past->texts);
 }
 
 /* Exactly the pins of that round, by list, by name, and by counters. */
@@ -66,6 +73,7 @@ round_check(struct node_fixture *fixture, struct zp_node *node, unsigned round)
 		else
 			assert_string_equal(found, name);
 	}
+	reading_done(&past);
 }
 
 static struct zp_moment *
@@ -183,6 +191,7 @@ due_pins_stay_as_they_were(void **state)
 	moment = moment_of(&fixture, "s");
 	past = reading(&fixture, zp_moment_node(moment));
 	assert_string_equal(fixture_name(&past, 1), "due");
+	reading_done(&past);
 	zp_moment_release(moment);
 	fixture_drop(&fixture);
 }
@@ -202,6 +211,7 @@ a_snapshot_of_the_first_version_is_read(void **state)
 	past = reading(&fixture, zp_moment_node(moment));
 	assert_int_equal(fixture_list_count(&past), 17);
 	assert_int_equal(fixture_count(&past), 17);
+	reading_done(&past);
 	zp_moment_release(moment);
 	must(zp_command_snapshot_remove(fixture.node, "old", &err), &err);
 	fixture_drop(&fixture);
