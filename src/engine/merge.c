@@ -7,7 +7,7 @@
  *         in an input stops the merge, so that it is never spread.
  */
 #include "engine/engine_internal.h"
-#include "engine/segment_internal.h"
+#include "engine/run_walk.h"
 
 struct merge_choice
 merge__choose(const uint8_t *levels, size_t count)
@@ -61,23 +61,11 @@ merge__segment_id(const struct zp_engine *engine, enum zp_family family,
 
 /* ---- Inputs ---------------------------------------------------------------------------------- */
 
-/* One input run: its segments one after the other. */
-struct input {
-	struct segment **segments;
-	size_t segment_count;
-	size_t at;
-	struct segment_iterator *iterator;
-	bool over;
-	struct segment_row row;	    /* the present one, family pin */
-	struct segment_entry entry; /* likewise, ordered families */
-};
-
 struct merge {
 	struct zp_engine *engine;
 	enum zp_family family;
-	struct input *inputs; /* newest first */
+	struct run_walk *inputs; /* newest first */
 	size_t input_count;
-	size_t key_columns; /* of ordered families */
 	bool drop_tombstones;
 	const _Atomic(bool) *stop;
 	uint64_t rows_in;
@@ -92,56 +80,19 @@ is_pin(const struct merge *merge)
 }
 
 static int
-input_next(struct merge *merge, struct input *input, struct zp_err *err)
+input_next(struct merge *merge, struct run_walk *input, struct zp_err *err)
 {
-	for (;;) {
-		int rc;
+	int rc = run_walk__next(input, err);
 
-		if (input->iterator == NULL) {
-			if (input->at == input->segment_count) {
-				input->over = true;
-				return ZP_OK;
-			}
-			rc = is_pin(merge)
-			    ? segment__iterator_open(input->segments[input->at++], NULL,
-				  SEGMENT_READ_ALL, &input->iterator, err)
-			    : segment__entries_open(input->segments[input->at++], NULL,
-				  &input->iterator, err);
-			if (rc < 0)
-				return rc;
-		}
-		rc = is_pin(merge) ? segment__iterator_next(input->iterator, &input->row, err)
-				   : segment__entries_next(input->iterator, &input->entry, err);
-		if (rc == ZP_OK)
-			merge->rows_in++;
-		if (rc != ZP_END)
-			return rc;
-		segment__iterator_close(input->iterator);
-		input->iterator = NULL;
-	}
-}
-
-static int
-input_compare(const struct merge *merge, const struct input *a, const struct input *b)
-{
-	if (is_pin(merge))
-		return zp_key_compare(&a->row.key, &b->row.key);
-	for (size_t i = 0; i < merge->key_columns; i++) {
-		if (a->entry.columns[i] != b->entry.columns[i])
-			return a->entry.columns[i] < b->entry.columns[i] ? -1 : 1;
-	}
-	return 0;
+	merge->rows_in += rc == ZP_OK && !input->is_over;
+	return rc;
 }
 
 static void
 inputs_close(struct merge *merge)
 {
-	for (size_t i = 0; i < merge->input_count; i++) {
-		segment__iterator_close(merge->inputs[i].iterator);
-		merge->inputs[i].iterator = NULL;
-		merge->inputs[i].at = 0;
-		merge->inputs[i].over = false;
-	}
+	for (size_t i = 0; i < merge->input_count; i++)
+		run_walk__close(&merge->inputs[i]);
 }
 
 /* Shows the beginning of each input to the writer; digests are uniform, so that is a fair sample. */
@@ -151,11 +102,11 @@ inputs_sample(struct merge *merge, struct segment_writer *writer, struct zp_err 
 	int rc = ZP_OK;
 
 	for (size_t i = 0; i < merge->input_count; i++) {
-		struct input *input = &merge->inputs[i];
+		struct run_walk *input = &merge->inputs[i];
 
 		for (size_t n = 0; n < SAMPLE_ROWS / 2 && rc == ZP_OK; n++) {
 			rc = input_next(merge, input, err);
-			if (rc < 0 || input->over)
+			if (rc < 0 || input->is_over)
 				break;
 			if (is_pin(merge))
 				segment__writer_sample_row(writer, &input->row);
@@ -170,24 +121,8 @@ inputs_sample(struct merge *merge, struct segment_writer *writer, struct zp_err 
 
 /* ---- The merge ------------------------------------------------------------------------------- */
 
-/* The input with the smallest key; of equal ones the newest. NULL: all are over. */
-static struct input *
-input_smallest(struct merge *merge)
-{
-	struct input *smallest = NULL;
-
-	for (size_t i = 0; i < merge->input_count; i++) {
-		struct input *input = &merge->inputs[i];
-
-		if (!input->over &&
-		    (smallest == NULL || input_compare(merge, input, smallest) < 0))
-			smallest = input;
-	}
-	return smallest;
-}
-
 static int
-row_write(struct merge *merge, const struct input *input, struct segment_writer *writer,
+row_write(struct merge *merge, const struct run_walk *input, struct segment_writer *writer,
     uint64_t *written, struct zp_err *err)
 {
 	uint8_t operation = is_pin(merge) ? input->row.operation : input->entry.operation;
@@ -205,20 +140,21 @@ static int
 rows_merge(struct merge *merge, struct segment_writer *writer, uint64_t *written,
     struct zp_err *err)
 {
-	struct input *smallest;
+	struct run_walk *smallest;
 	int rc = ZP_OK;
 
 	for (size_t i = 0; i < merge->input_count && rc == ZP_OK; i++)
 		rc = input_next(merge, &merge->inputs[i], err);
-	while (rc == ZP_OK && (smallest = input_smallest(merge)) != NULL) {
+	while (rc == ZP_OK && (smallest = run_walk__smallest(
+				  merge->inputs, merge->input_count)) != NULL) {
 		if (merge->stop != NULL && *merge->stop)
 			return zp_fail(err, ZP_E_STOPPING, "the merge was stopped");
 		rc = row_write(merge, smallest, writer, written, err);
 		for (size_t i = 0; i < merge->input_count && rc == ZP_OK; i++) {
-			struct input *input = &merge->inputs[i];
+			struct run_walk *input = &merge->inputs[i];
 
-			if (input == smallest || input->over ||
-			    input_compare(merge, input, smallest) != 0)
+			if (input == smallest || input->is_over ||
+			    run_walk__compare(input, smallest) != 0)
 				continue;
 			merge->rows_hidden++;
 			rc = input_next(merge, input, err);
@@ -264,7 +200,8 @@ inputs_take(struct merge *merge, const struct version *version, size_t first_run
 	for (size_t i = 0; i < merge->input_count; i++) {
 		const struct manifest_run *run = &version->manifest.runs[first_run + i];
 
-		merge->inputs[i] = (struct input){.segments = version->runs[first_run + i],
+		merge->inputs[i] = (struct run_walk){.family = merge->family,
+		    .segments = version->runs[first_run + i],
 		    .segment_count = run->segment_count};
 		for (size_t j = 0; j < run->segment_count; j++) {
 			if (version->runs[first_run + i][j] == NULL)
@@ -296,7 +233,6 @@ runs_merge(struct zp_engine *engine, const struct version *version, size_t first
 	int rc;
 
 	manifest__next(old, &manifest);
-	merge.key_columns = is_pin(&merge) ? 0 : segment__key_columns(family);
 	merge.inputs = zp_alloc_zero(count, sizeof(merge.inputs[0]));
 	rc = inputs_take(&merge, version, first, &manifest, &rows, err);
 	if (rc == ZP_OK) {

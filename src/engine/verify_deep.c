@@ -11,7 +11,7 @@
  * where both are the same, and counts. A range that is not 0 is told.
  */
 #include "engine/engine_internal.h"
-#include "engine/segment_internal.h"
+#include "engine/run_walk.h"
 
 #include <stdio.h>
 
@@ -230,65 +230,14 @@ pins_walk(struct deep *deep, bool *whole_out, struct zp_err *err)
 
 /* ---- Entries -------------------------------------------------------------------------------- */
 
-/* A run of an ordered family, row by row. */
-struct walk {
-	struct segment **segments;
-	size_t count;
-	size_t at; /* the next to open */
-	struct segment_iterator *iterator;
-	struct segment_entry entry;
-	bool is_over;
-};
-
-/* ZP_END behind the last; damage was told before. */
 static int
-walk_next(struct walk *walk)
-{
-	for (;;) {
-		int rc;
-
-		if (walk->iterator == NULL) {
-			walk->is_over = walk->at == walk->count;
-			if (walk->is_over)
-				return ZP_END;
-			if (walk->segments[walk->at] == NULL)
-				return ZP_E_CORRUPT;
-			rc = segment__entries_open(
-			    walk->segments[walk->at++], NULL, &walk->iterator, NULL);
-			if (rc < 0)
-				return rc;
-		}
-		rc = segment__entries_next(walk->iterator, &walk->entry, NULL);
-		if (rc != ZP_END)
-			return rc;
-		segment__iterator_close(walk->iterator);
-		walk->iterator = NULL;
-	}
-}
-
-/* The newest row of the smallest key: the walks stand in the order of the runs, newest first. */
-static struct walk *
-smallest_of(struct walk *walks, size_t count, size_t columns)
-{
-	struct walk *smallest = NULL;
-
-	for (size_t i = 0; i < count; i++) {
-		if (!walks[i].is_over &&
-		    (smallest == NULL || segment__columns_compare(walks[i].entry.columns,
-					     smallest->entry.columns, columns) < 0))
-			smallest = &walks[i];
-	}
-	return smallest;
-}
-
-static int
-walks_merge(struct deep *deep, struct family_sum *sum, struct walk *walks, size_t count,
+walks_merge(struct deep *deep, struct family_sum *sum, struct run_walk *walks, size_t count,
     bool *whole_out, struct zp_err *err)
 {
-	struct walk *smallest;
+	struct run_walk *smallest;
 	int ended = ZP_OK;
 
-	while (ended == ZP_OK && (smallest = smallest_of(walks, count, sum->columns)) != NULL) {
+	while (ended == ZP_OK && (smallest = run_walk__smallest(walks, count)) != NULL) {
 		struct segment_entry given = smallest->entry;
 
 		if (given.operation != ZP_ROW_TOMBSTONE)
@@ -297,7 +246,7 @@ walks_merge(struct deep *deep, struct family_sum *sum, struct walk *walks, size_
 			if (walks[i].is_over || segment__columns_compare(walks[i].entry.columns,
 						    given.columns, sum->columns) != 0)
 				continue;
-			if (walk_next(&walks[i]) < 0)
+			if (run_walk__next(&walks[i], NULL) < 0)
 				return ZP_OK;
 		}
 		ended = step(deep, err);
@@ -311,7 +260,7 @@ static int
 entries_walk(struct deep *deep, struct family_sum *sum, bool *whole_out, struct zp_err *err)
 {
 	const struct manifest *manifest = &deep->version->manifest;
-	struct walk *walks = zp_alloc_zero(manifest->run_count + 1, sizeof(walks[0]));
+	struct run_walk *walks = zp_alloc_zero(manifest->run_count + 1, sizeof(walks[0]));
 	size_t count = 0;
 	int rc = ZP_OK;
 
@@ -319,13 +268,14 @@ entries_walk(struct deep *deep, struct family_sum *sum, bool *whole_out, struct 
 	for (size_t i = 0; rc >= 0 && i < manifest->run_count; i++) {
 		if (manifest->runs[i].family != sum->family)
 			continue;
-		walks[count] = (struct walk){
-		    .segments = deep->version->runs[i], .count = manifest->runs[i].segment_count};
-		rc = walk_next(&walks[count++]);
+		walks[count] = (struct run_walk){.family = sum->family,
+		    .segments = deep->version->runs[i],
+		    .segment_count = manifest->runs[i].segment_count};
+		rc = run_walk__next(&walks[count++], NULL);
 	}
 	rc = rc < 0 ? ZP_OK : walks_merge(deep, sum, walks, count, whole_out, err);
 	for (size_t i = 0; i < count; i++)
-		segment__iterator_close(walks[i].iterator);
+		run_walk__close(&walks[i]);
 	zp_free(walks);
 	return rc;
 }
