@@ -34,10 +34,9 @@ entries_through(const struct column_code *code, uint64_t value)
 	return (size_t)(entry - code->entries) + (left == 1 && *entry <= value);
 }
 
-/* The class of `value` with the nearest base, or `count` when none has it. Classes of one base
- * stand narrow first, so the walk down remembers the narrower one. */
-static size_t
-class_of(const struct column_code *code, uint64_t value)
+/* Classes of one base stand narrow first, so the walk down remembers the narrower one. */
+size_t
+column__class_of(const struct column_code *code, uint64_t value)
 {
 	size_t found = code->count;
 
@@ -58,7 +57,7 @@ number_of(const struct column_code *code, uint64_t value, size_t *number_out)
 	size_t number;
 
 	if (column__has_payloads(code)) {
-		number = class_of(code, value);
+		number = column__class_of(code, value);
 	} else {
 		number = entries_through(code, value);
 		number =

@@ -77,6 +77,10 @@ void column__sample_add(struct column_sample *sample, uint64_t value);
  */
 void column__choose(struct column_sample *sample, bool is_looked_up, struct column_code *code_out);
 
+/* The entry of a code with payloads that stores `value`: the one with the nearest base, or `count`
+ * when none has it. */
+size_t column__class_of(const struct column_code *code, uint64_t value);
+
 /* ---- Packing the values of one block -------------------------------------------------------- */
 
 /* Bits of `count` values in this code, their payloads apart; false when one does not fit.

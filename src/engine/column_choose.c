@@ -282,21 +282,16 @@ try_classes(struct choice *choice)
 	}
 }
 
-/* How often each entry of classes_fill stands in the sample. */
+/* How often each entry stands in the sample. */
 static void
-weights_of(const struct choice *choice, size_t exact, const struct column_code *code,
+weights_of(const struct choice *choice, const struct column_code *code,
     uint32_t weights_out[PREFIX_NUMBERS_MAX])
 {
 	memset(weights_out, 0, PREFIX_NUMBERS_MAX * sizeof(*weights_out));
 	for (size_t i = 0; i < choice->distinct_count; i++) {
 		const struct distinct *distinct = &choice->distinct[i];
-		uint64_t base = i < exact ? distinct->value : power_base(distinct->exponent);
-		uint8_t width = i < exact ? 0 : power_width(distinct->exponent);
-		size_t number = 0;
 
-		while (code->entries[number] != base || code->entry_widths[number] != width)
-			number++;
-		weights_out[number] += distinct->count;
+		weights_out[column__class_of(code, distinct->value)] += distinct->count;
 	}
 }
 
@@ -312,10 +307,10 @@ try_prefix(struct choice *choice)
 		uint32_t weights[PREFIX_NUMBERS_MAX];
 		uint64_t bits = payload_bits(choice, exact);
 
-		if (exact + choice->powers < 2 || (i > 0 && exact < exacts[i - 1]))
+		if (exact + choice->powers < 2 || (i > 0 && exact <= exacts[i - 1]))
 			continue;
 		classes_fill(choice, exact, &code);
-		weights_of(choice, exact, &code, weights);
+		weights_of(choice, &code, weights);
 		code.code_lengths = zp_alloc(code.count);
 		code.prefix_codes = zp_alloc(code.count * sizeof(*code.prefix_codes));
 		prefix__lengths(weights, code.count, code.code_lengths);
