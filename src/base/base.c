@@ -52,8 +52,8 @@ zp_varint_put_long(uint8_t *to, uint64_t value)
 	return length;
 }
 
-static void *
-checked(void *block, size_t bytes)
+void *
+zp_alloc_check(void *block, size_t bytes)
 {
 	if (block == NULL && bytes != 0) {
 		fprintf(stderr, "zpin: out of memory asking for %zu bytes\n", bytes);
@@ -65,19 +65,19 @@ checked(void *block, size_t bytes)
 void *
 zp_alloc(size_t bytes)
 {
-	return checked(malloc(bytes == 0 ? 1 : bytes), bytes);
+	return zp_alloc_check(malloc(bytes == 0 ? 1 : bytes), bytes);
 }
 
 void *
 zp_alloc_zero(size_t count, size_t bytes)
 {
-	return checked(calloc(count == 0 ? 1 : count, bytes == 0 ? 1 : bytes), bytes);
+	return zp_alloc_check(calloc(count == 0 ? 1 : count, bytes == 0 ? 1 : bytes), bytes);
 }
 
 void *
 zp_realloc(void *block, size_t bytes)
 {
-	return checked(realloc(block, bytes == 0 ? 1 : bytes), bytes);
+	return zp_alloc_check(realloc(block, bytes == 0 ? 1 : bytes), bytes);
 }
 
 char *

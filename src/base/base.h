@@ -151,6 +151,12 @@ void *zp_alloc_zero(size_t count, size_t bytes)
 void *zp_realloc(void *block, size_t bytes) __attribute__((returns_nonnull, alloc_size(2)));
 char *zp_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 void zp_free(void *block);
+/* `block` when it is there; ends the process otherwise, as they do. */
+void *zp_alloc_check(void *block, size_t bytes) __attribute__((returns_nonnull));
+/* The same for megabytes that are touched all over: at the start of a cache line, in large pages
+ * where there are any. Freed by zp_pages_free with the same size (NULL is allowed). */
+void *zp_pages_alloc(size_t bytes) __attribute__((malloc, returns_nonnull, alloc_size(1)));
+void zp_pages_free(void *block, size_t bytes);
 
 /* XXH3 of libxxhash, wrapped so that only base includes it. */
 uint64_t zp_hash64(const void *data, size_t length, uint64_t seed);

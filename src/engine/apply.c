@@ -54,7 +54,7 @@ expire_floor_lower(struct zp_engine *engine, const struct zp_change *change)
 
 	if (!change->has_new || change->new_record.facts[ZP_FACT_EXPIRE_AT] == 0)
 		return;
-	column = index__time_column(zp_unzigzag(change->new_record.facts[ZP_FACT_EXPIRE_AT] - 1));
+	column = index__expiry(&change->new_record);
 	floor = engine->expire_floor;
 	while (
 	    column < floor && !atomic_compare_exchange_weak(&engine->expire_floor, &floor, column))

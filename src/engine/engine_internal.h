@@ -136,14 +136,11 @@ ZP_MUST_CHECK int engine__verify_deep(struct zp_engine *engine, struct version *
 
 /* Order-preserving form of signed seconds. */
 uint64_t index__time_column(int64_t seconds);
-void index__time_entry(const struct zp_key *key, const struct zp_record *record,
-    struct segment_entry *entry_out);
-/* The pin's key as SEGMENT_PIN_COLUMNS columns, whose order is that of keys, and back. */
+uint64_t index__created(const struct zp_record *record); /* as a column */
+uint64_t index__expiry(const struct zp_record *record);  /* likewise; it has one */
 void index__key_columns(const struct zp_key *key, uint64_t columns_out[SEGMENT_PIN_COLUMNS]);
 ZP_MUST_CHECK int index__key_of_columns(
     const uint64_t columns[SEGMENT_PIN_COLUMNS], struct zp_key *key_out, struct zp_err *err);
-void index__expire_entry(const struct zp_key *key, const struct zp_record *record,
-    struct segment_entry *entry_out);
 ZP_MUST_CHECK int index__expire_key(const struct segment_entry *entry, struct zp_key *key_out,
     struct zp_err *err);
 /* Adds what the change means for the ordered families to the memtable. */

@@ -5,7 +5,7 @@
  * Rule:   rows in = rows out (+ tombstones that have nothing to hide), asserted.
  */
 #include "engine/engine_internal.h"
-
+#include "engine/segment_internal.h"
 
 #define RUNS_OF_FLUSH 4u /* one a family */
 
@@ -30,8 +30,8 @@ age_next(const struct manifest *manifest)
 }
 
 static void
-run_add(struct manifest *manifest, enum zp_family family, uint64_t age,
-    const struct segment_info *info)
+run_add(
+    struct manifest *manifest, enum zp_family family, uint64_t age, const struct segment_info *info)
 {
 	struct manifest_run run = {.family = family, .level = 0, .age = age, .segment_count = 1};
 
@@ -41,8 +41,8 @@ run_add(struct manifest *manifest, enum zp_family family, uint64_t age,
 }
 
 static struct segment_plan
-flush_plan(const struct zp_engine *engine, enum zp_family family, uint64_t rows,
-    bool drops_tombstones)
+flush_plan(
+    const struct zp_engine *engine, enum zp_family family, uint64_t rows, bool drops_tombstones)
 {
 	return (struct segment_plan){
 	    .id = merge__segment_id(engine, family, SEGMENT_BY_FLUSH, drops_tombstones,
@@ -57,88 +57,109 @@ flush_plan(const struct zp_engine *engine, enum zp_family family, uint64_t rows,
 	};
 }
 
-/* Shows every n-th row to the writer. */
-static void
-rows_sample(const struct memtable_rows *rows, struct segment_writer *writer)
-{
-	size_t count = memtable__rows_count(rows);
-	struct segment_row row;
+/* What one family of a memtable has, in order, whatever it is kept as. */
+struct source {
+	enum zp_family family;
+	struct memtable_rows *pins;
+	struct memtable_entries *entries; /* of time or expire */
+	struct segment_entry *tracks;     /* owned */
+	size_t count;
+};
 
-	for (size_t i = 0; i < count; i += count / SAMPLE_ROWS + 1) {
-		memtable__rows_at(rows, i, &row);
-		segment__writer_sample_row(writer, &row);
+static void
+source_open(struct source *source, struct memtable *memtable, enum zp_family family)
+{
+	*source = (struct source){.family = family};
+	switch (family) {
+	case ZP_FAMILY_PIN:
+		source->pins = memtable__rows_open(memtable, NULL);
+		source->count = memtable__rows_count(source->pins);
+		break;
+	case ZP_FAMILY_TRACK:
+		source->count = memtable__tracks_sorted(memtable, NULL, false, &source->tracks);
+		break;
+	default:
+		source->entries = memtable__entries_open(memtable, family, UINT64_MAX);
+		source->count = memtable__entries_count(source->entries);
 	}
 }
 
-static int
-pins_write(struct zp_engine *engine, struct memtable *memtable, struct manifest *manifest,
-    uint64_t age, uint64_t *bytes, struct zp_err *err)
+static void
+source_close(struct source *source)
 {
-	struct memtable_rows *rows = memtable__rows_open(memtable, NULL);
-	bool drop = family_is_empty(manifest, ZP_FAMILY_PIN);
-	struct segment_plan plan =
-	    flush_plan(engine, ZP_FAMILY_PIN, memtable__rows_count(rows), drop);
-	struct segment_writer *writer;
-	struct segment_info info;
-	struct segment_row row;
-	uint64_t written = 0, dropped = 0;
-	int rc = segment__writer_open(engine->options.store, &plan, &writer, err);
+	memtable__rows_close(source->pins);
+	memtable__entries_close(source->entries);
+	zp_free(source->tracks);
+}
 
-	if (rc < 0)
-		goto done;
-	rows_sample(rows, writer);
-	while (rc == ZP_OK && memtable__rows_next(rows, &row) == ZP_OK) {
-		if (drop && row.operation == ZP_ROW_TOMBSTONE) {
+static void
+source_at(const struct source *source, size_t index, struct segment_cells *cells_out,
+    struct zp_slice *texts_out)
+{
+	struct segment_entry entry;
+
+	if (source->family == ZP_FAMILY_PIN) {
+		memtable__rows_at(source->pins, index, cells_out, texts_out);
+		return;
+	}
+	if (source->family == ZP_FAMILY_TRACK)
+		entry = source->tracks[index];
+	else
+		memtable__entries_at(source->entries, index, &entry);
+	segment__entry_cells(source->family, &entry, cells_out);
+	*texts_out = entry.value == NULL ? (struct zp_slice){0} : entry.value->texts;
+}
+
+/* Rows in = rows written + dropped. */
+static int
+rows_write(const struct source *source, struct segment_writer *writer, bool drop,
+    uint64_t *written_out, struct zp_err *err)
+{
+	size_t operation = segment__operation_column(source->family);
+	struct segment_cells cells;
+	struct zp_slice texts;
+	uint64_t written = 0, dropped = 0;
+	int rc = ZP_OK;
+
+	for (size_t i = 0; i < source->count; i += source->count / SAMPLE_ROWS + 1) {
+		source_at(source, i, &cells, &texts);
+		segment__writer_sample(writer, &cells);
+	}
+	for (size_t i = 0; i < source->count && rc == ZP_OK; i++) {
+		source_at(source, i, &cells, &texts);
+		if (drop && cells.columns[operation] == ZP_ROW_TOMBSTONE) {
 			dropped++;
 			continue;
 		}
-		rc = segment__writer_add_row(writer, &row, err);
+		rc = segment__writer_add(writer, &cells, texts, err);
 		written++;
 	}
-	if (rc < 0 || written == 0) {
-		segment__writer_discard(writer);
-		goto done;
-	}
-	ZP_ASSERT(written + dropped == memtable__rows_count(rows));
-	rc = segment__writer_finish(writer, &info, err);
-	if (rc < 0)
-		goto done;
-	ZP_ASSERT(info.rows == written);
-	run_add(manifest, ZP_FAMILY_PIN, age, &info);
-	*bytes += info.bytes;
-done:
-	memtable__rows_close(rows);
+	ZP_ASSERT(rc < 0 || written + dropped == source->count);
+	*written_out = written;
 	return rc;
 }
 
+/* Writes the family's rows as one run, unless there are none. */
 static int
-entries_write(struct zp_engine *engine, struct memtable *memtable, enum zp_family family,
+family_write(struct zp_engine *engine, struct memtable *memtable, enum zp_family family,
     struct manifest *manifest, uint64_t age, uint64_t *bytes, struct zp_err *err)
 {
-	struct segment_entry *entries;
-	size_t count = family == ZP_FAMILY_TRACK
-			   ? memtable__tracks_sorted(memtable, NULL, false, &entries)
-			   : memtable__entries_sorted(memtable, family, UINT64_MAX, &entries);
 	bool drop = family_is_empty(manifest, family);
-	struct segment_plan plan = flush_plan(engine, family, count, drop);
 	struct segment_writer *writer;
+	struct segment_plan plan;
 	struct segment_info info;
+	struct source source;
 	uint64_t written = 0;
 	int rc = ZP_OK;
 
-	if (count == 0)
+	source_open(&source, memtable, family);
+	if (source.count == 0)
 		goto done;
+	plan = flush_plan(engine, family, source.count, drop);
 	rc = segment__writer_open(engine->options.store, &plan, &writer, err);
 	if (rc < 0)
 		goto done;
-	for (size_t i = 0; i < count; i += count / SAMPLE_ROWS + 1)
-		segment__writer_sample_entry(writer, &entries[i]);
-	for (size_t i = 0; i < count && rc == ZP_OK; i++) {
-		if (drop && entries[i].operation == ZP_ROW_TOMBSTONE)
-			continue;
-		rc = segment__writer_add_entry(writer, &entries[i], err);
-		written++;
-	}
+	rc = rows_write(&source, writer, drop, &written, err);
 	if (rc < 0 || written == 0) {
 		segment__writer_discard(writer);
 		goto done;
@@ -150,7 +171,7 @@ entries_write(struct zp_engine *engine, struct memtable *memtable, enum zp_famil
 	run_add(manifest, family, age, &info);
 	*bytes += info.bytes;
 done:
-	zp_free(entries);
+	source_close(&source);
 	return rc;
 }
 
@@ -189,15 +210,13 @@ static int
 frozen_write(struct zp_engine *engine, struct memtable *frozen, struct manifest *manifest,
     uint64_t *bytes, struct zp_err *err)
 {
+	static const enum zp_family families[RUNS_OF_FLUSH] = {
+	    ZP_FAMILY_PIN, ZP_FAMILY_TRACK, ZP_FAMILY_TIME, ZP_FAMILY_EXPIRE};
 	uint64_t age = age_next(manifest);
-	int rc = pins_write(engine, frozen, manifest, age, bytes, err);
+	int rc = ZP_OK;
 
-	if (rc == ZP_OK)
-		rc = entries_write(engine, frozen, ZP_FAMILY_TRACK, manifest, age, bytes, err);
-	if (rc == ZP_OK)
-		rc = entries_write(engine, frozen, ZP_FAMILY_TIME, manifest, age, bytes, err);
-	if (rc == ZP_OK)
-		rc = entries_write(engine, frozen, ZP_FAMILY_EXPIRE, manifest, age, bytes, err);
+	for (size_t i = 0; i < RUNS_OF_FLUSH && rc == ZP_OK; i++)
+		rc = family_write(engine, frozen, families[i], manifest, age, bytes, err);
 	if (rc < 0)
 		return rc;
 	/* Copied: the frozen ones stay for another try if publishing fails. */
@@ -237,15 +256,16 @@ zp_engine_flush(struct zp_engine *engine, const struct zp_tables *tables, struct
 		rc = frozen_write(engine, view->frozen, &manifest, &bytes, err);
 	if (rc == ZP_OK && generation != engine->tables_generation)
 		rc = tables_write(engine, tables, &manifest, err);
-	if (rc == ZP_OK && (has_frozen || manifest.tables.low != view->version->manifest.tables.low ||
-			       manifest.has_tables != view->version->manifest.has_tables))
+	if (rc == ZP_OK &&
+	    (has_frozen || manifest.tables.low != view->version->manifest.tables.low ||
+		manifest.has_tables != view->version->manifest.has_tables))
 		rc = engine__publish(engine, &manifest, has_frozen, err);
 	else
 		manifest__done(&manifest);
 	zp_view_release(view);
 	if (rc < 0)
-		return zp_wrap(err, rc, "flush shard %016llx",
-		    (unsigned long long)engine->options.shard_id);
+		return zp_wrap(
+		    err, rc, "flush shard %016llx", (unsigned long long)engine->options.shard_id);
 	engine->tables_generation = generation;
 	if (has_frozen) {
 		pthread_mutex_lock(&engine->facts_lock);

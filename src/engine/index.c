@@ -45,26 +45,35 @@ index__key_of_columns(
 	return zp_key_decode(bytes, key_out, err);
 }
 
-void
-index__time_entry(const struct zp_key *key, const struct zp_record *record,
-    struct segment_entry *entry_out)
+uint64_t
+index__created(const struct zp_record *record)
 {
-	*entry_out = (struct segment_entry){
-	    .columns = {key->namespace_id,
-		index__time_column(zp_unzigzag(record->facts[ZP_FACT_CREATED])),
-		zp_load_u64be(key->digest), kind_and_version(key), key->codec, key->claim},
-	};
+	return index__time_column(zp_unzigzag(record->facts[ZP_FACT_CREATED]));
+}
+
+uint64_t
+index__expiry(const struct zp_record *record)
+{
+	ZP_ASSERT(record->facts[ZP_FACT_EXPIRE_AT] != 0);
+	return index__time_column(zp_unzigzag(record->facts[ZP_FACT_EXPIRE_AT] - 1));
 }
 
 void
-index__expire_entry(const struct zp_key *key, const struct zp_record *record,
-    struct segment_entry *entry_out)
+index__entry_columns(enum zp_family family, const struct zp_key *key, uint64_t moment,
+    uint64_t columns_out[SEGMENT_KEY_COLUMNS_MAX])
 {
-	int64_t seconds = zp_unzigzag(record->facts[ZP_FACT_EXPIRE_AT] - 1);
-
-	ZP_ASSERT(record->facts[ZP_FACT_EXPIRE_AT] != 0);
-	*entry_out = (struct segment_entry){.columns = {index__time_column(seconds)}};
-	index__key_columns(key, entry_out->columns + 1);
+	if (family == ZP_FAMILY_EXPIRE) {
+		columns_out[0] = moment;
+		index__key_columns(key, columns_out + 1);
+		return;
+	}
+	ZP_ASSERT(family == ZP_FAMILY_TIME);
+	columns_out[0] = key->namespace_id;
+	columns_out[1] = moment;
+	columns_out[2] = zp_load_u64be(key->digest);
+	columns_out[3] = kind_and_version(key);
+	columns_out[4] = key->codec;
+	columns_out[5] = key->claim;
 }
 
 int
@@ -74,34 +83,26 @@ index__expire_key(const struct segment_entry *entry, struct zp_key *key_out, str
 }
 
 static void
-apply_one(struct memtable *memtable, const struct zp_key *key, const struct zp_record *record,
-    uint8_t operation)
+apply_one(struct memtable *memtable, const struct zp_record *record, uint8_t operation)
 {
-	struct segment_entry entry;
-
-	index__time_entry(key, record, &entry);
-	entry.operation = operation;
-	memtable__entry_add(memtable, ZP_FAMILY_TIME, &entry);
-	if (record->facts[ZP_FACT_EXPIRE_AT] == 0)
-		return;
-	index__expire_entry(key, record, &entry);
-	entry.operation = operation;
-	memtable__entry_add(memtable, ZP_FAMILY_EXPIRE, &entry);
+	memtable__index_add(memtable, ZP_FAMILY_TIME, index__created(record), operation);
+	if (record->facts[ZP_FACT_EXPIRE_AT] != 0)
+		memtable__index_add(memtable, ZP_FAMILY_EXPIRE, index__expiry(record), operation);
 }
 
 void
 index__apply(struct memtable *memtable, const struct zp_change *change)
 {
 	bool same = change->has_old && change->has_new &&
-	    change->old_record.facts[ZP_FACT_CREATED] ==
-		change->new_record.facts[ZP_FACT_CREATED] &&
-	    change->old_record.facts[ZP_FACT_EXPIRE_AT] ==
-		change->new_record.facts[ZP_FACT_EXPIRE_AT];
+		    change->old_record.facts[ZP_FACT_CREATED] ==
+			change->new_record.facts[ZP_FACT_CREATED] &&
+		    change->old_record.facts[ZP_FACT_EXPIRE_AT] ==
+			change->new_record.facts[ZP_FACT_EXPIRE_AT];
 
 	if (same)
 		return;
 	if (change->has_old)
-		apply_one(memtable, &change->key, &change->old_record, ZP_ROW_TOMBSTONE);
+		apply_one(memtable, &change->old_record, ZP_ROW_TOMBSTONE);
 	if (change->has_new)
-		apply_one(memtable, &change->key, &change->new_record, ZP_ROW_PUT);
+		apply_one(memtable, &change->new_record, ZP_ROW_PUT);
 }

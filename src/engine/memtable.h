@@ -5,8 +5,8 @@
  * Threads: the owner adds; any thread reads what was complete when it looked. Nothing that a reader can
  *          see moves or is freed before the last hold is released.
  * Shape:   an append-only log of 64-byte entries in chunks, found through a hash table (so chosen keys
- *          cost no more than random ones), and one append-only log of index rows per ordered family. A
- *          newer entry of a key takes over its slot; the older one stays in the log, unseen. Track rows
+ *          cost no more than random ones), and one append-only log of rows per ordered family, each of
+ *          the entry that brought it. A newer entry of a key takes over its slot; the older one stays in the log, unseen. Track rows
  *          have one entry a pin and peer, found through a table of their own by the pin's key.
  */
 #ifndef ZP_ENGINE_MEMTABLE_H
@@ -32,9 +32,9 @@ void memtable__place(const struct memtable *memtable, const struct zp_key *key,
 /* Owner: the key there now has this record; NULL: a tombstone. Copies. */
 void memtable__put(struct memtable *memtable, const struct memtable_place *place,
     const struct zp_record *record);
-/* Owner: one row of an ordered family. */
-void memtable__entry_add(struct memtable *memtable, enum zp_family family,
-    const struct segment_entry *entry);
+/* Owner: one row of time or expire, at that moment (a column), of the pin that was put last. */
+void memtable__index_add(
+    struct memtable *memtable, enum zp_family family, uint64_t moment, uint8_t operation);
 
 /* Owner: the pin's status at that peer, NULL: no row any more. Copies. `had_old`: a row was there (or
  * can't be known) when this memtable first heard of it; what was not and is not leaves no trace. */
@@ -65,15 +65,21 @@ void memtable__prefetch(const struct memtable *memtable, const uint8_t key[ZP_KE
 struct memtable_rows;
 struct memtable_rows *memtable__rows_open(struct memtable *memtable, const uint8_t *from);
 size_t memtable__rows_count(const struct memtable_rows *rows);
-/* Any of them, out of turn: for samples. */
-void memtable__rows_at(const struct memtable_rows *rows, size_t index, struct segment_row *row_out);
+/* Any of them, as a segment's writer takes it; quickest one behind the other. */
+void memtable__rows_at(const struct memtable_rows *rows, size_t index,
+    struct segment_cells *cells_out, struct zp_slice *texts_out);
 /* 0 and a row, or ZP_END. */
 int memtable__rows_next(struct memtable_rows *rows, struct segment_row *row_out);
 void memtable__rows_close(struct memtable_rows *rows);
 
-/* The same for an ordered family: sorted, the newest of equal columns. *entries_out is the caller's
- * to free. Only entries whose first column is at or below `first_max`. */
-size_t memtable__entries_sorted(const struct memtable *memtable, enum zp_family family,
-    uint64_t first_max, struct segment_entry **entries_out);
+/* The same for time or expire: sorted, the newest of equal columns, of moments up to `moment_max`. Holds
+ * the memtable. */
+struct memtable_entries;
+struct memtable_entries *memtable__entries_open(
+    struct memtable *memtable, enum zp_family family, uint64_t moment_max);
+size_t memtable__entries_count(const struct memtable_entries *entries);
+void memtable__entries_at(
+    const struct memtable_entries *entries, size_t index, struct segment_entry *entry_out);
+void memtable__entries_close(struct memtable_entries *entries); /* NULL is allowed */
 
 #endif

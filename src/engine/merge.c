@@ -1,10 +1,10 @@
 /*
  * merge.c - many runs of a family become one.
  *
- * Flow:   maintenance → choose (pure) → merge rows, newest first → manifest. Deterministic: the same inputs
- *         give the same bytes, so that a merge can be repeated elsewhere instead of sent.
- * Rule:   inputs are consecutive in age; tombstones go only when the oldest run is among them; damage
- *         in an input stops the merge, so that it is never spread.
+ * Flow:   maintenance → choose (pure) → merge rows, newest first → manifest. Deterministic: the
+ * same inputs give the same bytes, so that a merge can be repeated elsewhere instead of sent. Rule:
+ * inputs are consecutive in age; tombstones go only when the oldest run is among them; damage in an
+ * input stops the merge, so that it is never spread.
  */
 #include "engine/engine_internal.h"
 #include "engine/run_walk.h"
@@ -12,8 +12,8 @@
 struct merge_choice
 merge__choose(const uint8_t *levels, size_t count)
 {
-	/* Newest first, levels never fall with age: so the runs of one level stand together. One that
-	 * cannot be read stays where it is and parts them. */
+	/* Newest first, levels never fall with age: so the runs of one level stand together. One
+	 * that cannot be read stays where it is and parts them. */
 	for (size_t first = 0; first < count;) {
 		size_t end = first;
 
@@ -29,9 +29,9 @@ merge__choose(const uint8_t *levels, size_t count)
 }
 
 struct zp_hash128
-merge__segment_id(const struct zp_engine *engine, enum zp_family family,
-    enum segment_maker maker, bool drops_tombstones, const struct zp_lane *lanes,
-    size_t lane_count, const struct segment_name *inputs, size_t input_count)
+merge__segment_id(const struct zp_engine *engine, enum zp_family family, enum segment_maker maker,
+    bool drops_tombstones, const struct zp_lane *lanes, size_t lane_count,
+    const struct segment_name *inputs, size_t input_count)
 {
 	ZP_AUTO_BUF(made_from, 256 + MANIFEST_LANES_MAX * 24 + MANIFEST_SEGMENTS_MAX * 16);
 	const struct zp_engine_options *options = &engine->options;
@@ -59,43 +59,21 @@ merge__segment_id(const struct zp_engine *engine, enum zp_family family,
 	return zp_hash128_of(made_from.data, made_from.length);
 }
 
-/* ---- Inputs ---------------------------------------------------------------------------------- */
+/* ---- The merge ------------------------------------------------------------------------------- */
 
 struct merge {
 	struct zp_engine *engine;
 	enum zp_family family;
 	struct run_walk *inputs; /* newest first */
 	size_t input_count;
+	struct run_walks walks; /* over them */
 	bool drop_tombstones;
 	const _Atomic(bool) *stop;
-	uint64_t rows_in;
-	uint64_t rows_hidden; /* an input's newer row of the same key came first */
 	uint64_t rows_dropped; /* tombstones with nothing to hide */
 };
 
-static bool
-is_pin(const struct merge *merge)
-{
-	return merge->family == ZP_FAMILY_PIN;
-}
-
-static int
-input_next(struct merge *merge, struct run_walk *input, struct zp_err *err)
-{
-	int rc = run_walk__next(input, err);
-
-	merge->rows_in += rc == ZP_OK && !input->is_over;
-	return rc;
-}
-
-static void
-inputs_close(struct merge *merge)
-{
-	for (size_t i = 0; i < merge->input_count; i++)
-		run_walk__close(&merge->inputs[i]);
-}
-
-/* Shows the beginning of each input to the writer; digests are uniform, so that is a fair sample. */
+/* Shows the beginning of each input to the writer; digests are uniform, so that is a fair sample.
+ */
 static int
 inputs_sample(struct merge *merge, struct segment_writer *writer, struct zp_err *err)
 {
@@ -105,62 +83,37 @@ inputs_sample(struct merge *merge, struct segment_writer *writer, struct zp_err 
 		struct run_walk *input = &merge->inputs[i];
 
 		for (size_t n = 0; n < SAMPLE_ROWS / 2 && rc == ZP_OK; n++) {
-			rc = input_next(merge, input, err);
-			if (rc < 0 || input->is_over)
+			rc = run_walk__next(input, err);
+			if (rc < 0 || input->cells == NULL)
 				break;
-			if (is_pin(merge))
-				segment__writer_sample_row(writer, &input->row);
-			else
-				segment__writer_sample_entry(writer, &input->entry);
+			segment__writer_sample(writer, input->cells);
 		}
+		run_walk__close(input);
 	}
-	inputs_close(merge);
-	merge->rows_in = 0;
 	return rc;
 }
 
-/* ---- The merge ------------------------------------------------------------------------------- */
-
 static int
-row_write(struct merge *merge, const struct run_walk *input, struct segment_writer *writer,
-    uint64_t *written, struct zp_err *err)
+rows_merge(
+    struct merge *merge, struct segment_writer *writer, uint64_t *written, struct zp_err *err)
 {
-	uint8_t operation = is_pin(merge) ? input->row.operation : input->entry.operation;
+	struct run_walks *walks = &merge->walks;
+	size_t operation = walks->layout.operation_column;
+	const struct run_walk *present;
+	int rc = run_walks__first(walks, err);
 
-	if (merge->drop_tombstones && operation == ZP_ROW_TOMBSTONE) {
-		merge->rows_dropped++;
-		return ZP_OK;
-	}
-	(*written)++;
-	return is_pin(merge) ? segment__writer_add_row(writer, &input->row, err)
-			     : segment__writer_add_entry(writer, &input->entry, err);
-}
-
-static int
-rows_merge(struct merge *merge, struct segment_writer *writer, uint64_t *written,
-    struct zp_err *err)
-{
-	struct run_walk *smallest;
-	int rc = ZP_OK;
-
-	for (size_t i = 0; i < merge->input_count && rc == ZP_OK; i++)
-		rc = input_next(merge, &merge->inputs[i], err);
-	while (rc == ZP_OK && (smallest = run_walk__smallest(
-				  merge->inputs, merge->input_count)) != NULL) {
+	while (rc == ZP_OK && (present = run_walks__present(walks)) != NULL) {
 		if (merge->stop != NULL && *merge->stop)
 			return zp_fail(err, ZP_E_STOPPING, "the merge was stopped");
-		rc = row_write(merge, smallest, writer, written, err);
-		for (size_t i = 0; i < merge->input_count && rc == ZP_OK; i++) {
-			struct run_walk *input = &merge->inputs[i];
-
-			if (input == smallest || input->is_over ||
-			    run_walk__compare(input, smallest) != 0)
-				continue;
-			merge->rows_hidden++;
-			rc = input_next(merge, input, err);
+		if (merge->drop_tombstones &&
+		    present->cells->columns[operation] == ZP_ROW_TOMBSTONE) {
+			merge->rows_dropped++;
+		} else {
+			rc = segment__writer_add(writer, present->cells, present->texts, err);
+			(*written)++;
 		}
 		if (rc == ZP_OK)
-			rc = input_next(merge, smallest, err);
+			rc = run_walks__next(walks, err);
 	}
 	return rc;
 }
@@ -177,15 +130,16 @@ merge_run(struct merge *merge, const struct segment_plan *plan, struct segment_i
 	if (rc < 0)
 		return rc;
 	rc = inputs_sample(merge, writer, err);
+	run_walks__init(&merge->walks, merge->family, merge->inputs, merge->input_count);
 	if (rc == ZP_OK)
 		rc = rows_merge(merge, writer, &written, err);
-	inputs_close(merge);
+	run_walks__done(&merge->walks);
 	*info_out = (struct segment_info){0};
 	if (rc < 0 || written == 0) {
 		segment__writer_discard(writer);
 		return rc;
 	}
-	ZP_ASSERT(merge->rows_in == written + merge->rows_hidden + merge->rows_dropped);
+	ZP_ASSERT(merge->walks.rows_in == written + merge->walks.rows_hidden + merge->rows_dropped);
 	rc = segment__writer_finish(writer, info_out, err);
 	ZP_ASSERT(rc < 0 || info_out->rows == written);
 	return rc;
@@ -200,13 +154,12 @@ inputs_take(struct merge *merge, const struct version *version, size_t first_run
 	for (size_t i = 0; i < merge->input_count; i++) {
 		const struct manifest_run *run = &version->manifest.runs[first_run + i];
 
-		merge->inputs[i] = (struct run_walk){.family = merge->family,
-		    .segments = version->runs[first_run + i],
-		    .segment_count = run->segment_count};
+		merge->inputs[i] = (struct run_walk){
+		    .segments = version->runs[first_run + i], .segment_count = run->segment_count};
 		for (size_t j = 0; j < run->segment_count; j++) {
 			if (version->runs[first_run + i][j] == NULL)
-				return zp_fail(err, ZP_E_CORRUPT,
-				    "a segment of the runs to merge is damaged");
+				return zp_fail(
+				    err, ZP_E_CORRUPT, "a segment of the runs to merge is damaged");
 			*rows_out += run->segments[j].rows;
 			manifest->merged = zp_realloc(manifest->merged,
 			    (manifest->merged_count + 1) * sizeof(manifest->merged[0]));
@@ -224,9 +177,13 @@ runs_merge(struct zp_engine *engine, const struct version *version, size_t first
 	const struct manifest *old = &version->manifest;
 	enum zp_family family = old->runs[first].family;
 	bool oldest = first + count == old->run_count || old->runs[first + count].family != family;
-	struct merge merge = {.engine = engine, .family = family, .input_count = count,
-	    .drop_tombstones = oldest, .stop = stop};
-	struct manifest_run output = {.family = family, .level = level, .age = old->runs[first].age};
+	struct merge merge = {.engine = engine,
+	    .family = family,
+	    .input_count = count,
+	    .drop_tombstones = oldest,
+	    .stop = stop};
+	struct manifest_run output = {
+	    .family = family, .level = level, .age = old->runs[first].age};
 	struct manifest manifest;
 	struct segment_info info = {0};
 	uint64_t rows;
@@ -276,8 +233,8 @@ family_runs(const struct manifest *manifest, size_t first)
 {
 	size_t end = first;
 
-	while (end < manifest->run_count &&
-	    manifest->runs[end].family == manifest->runs[first].family)
+	while (
+	    end < manifest->run_count && manifest->runs[end].family == manifest->runs[first].family)
 		end++;
 	return end - first;
 }
@@ -304,20 +261,20 @@ family_merge(struct zp_engine *engine, const struct version *version, size_t fir
 	ZP_ASSERT(count <= MANIFEST_RUNS_MAX);
 	for (size_t i = 0; i < count; i++)
 		levels[i] = run_is_whole(version, first + i)
-		    ? version->manifest.runs[first + i].level
-		    : MERGE_LEVEL_NEVER;
+				? version->manifest.runs[first + i].level
+				: MERGE_LEVEL_NEVER;
 	choice = merge__choose(levels, count);
 	if (choice.count == 0)
 		return ZP_OK;
-	rc = runs_merge(engine, version, first + choice.first, choice.count, choice.level, false,
-	    stop, err);
+	rc = runs_merge(
+	    engine, version, first + choice.first, choice.count, choice.level, false, stop, err);
 	*merged_out = rc == ZP_OK;
 	return rc;
 }
 
 int
-zp_engine_merge(struct zp_engine *engine, const _Atomic(bool) *stop, bool *merged_out,
-    struct zp_err *err)
+zp_engine_merge(
+    struct zp_engine *engine, const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err)
 {
 	struct version *version = engine__version_get(engine);
 	const struct manifest *manifest = &version->manifest;
@@ -338,9 +295,9 @@ zp_engine_merge(struct zp_engine *engine, const _Atomic(bool) *stop, bool *merge
 	version__release(version);
 	/* While there is something that can be merged, what cannot is told later. */
 	return failed < 0 && !*merged_out
-	    ? zp_fail(err, failed, "merge in shard %016llx: %s",
-		  (unsigned long long)engine->options.shard_id, why.text)
-	    : ZP_OK;
+		   ? zp_fail(err, failed, "merge in shard %016llx: %s",
+			 (unsigned long long)engine->options.shard_id, why.text)
+		   : ZP_OK;
 }
 
 /* One level above the oldest run; there it stays when there is none above. */

@@ -14,7 +14,7 @@ next_open(struct run_walk *walk, struct zp_err *err)
 
 	if (segment == NULL)
 		return zp_fail(err, ZP_E_CORRUPT, "a segment of the run is damaged");
-	return walk->family == ZP_FAMILY_PIN
+	return segment__is_bucketed(segment__family(segment))
 		   ? segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &walk->iterator, err)
 		   : segment__entries_open(segment, NULL, &walk->iterator, err);
 }
@@ -26,15 +26,13 @@ run_walk__next(struct run_walk *walk, struct zp_err *err)
 
 	for (;;) {
 		if (walk->iterator == NULL && walk->at == walk->segment_count) {
-			walk->is_over = true;
+			walk->cells = NULL;
 			return ZP_OK;
 		}
 		rc = walk->iterator == NULL ? next_open(walk, err) : ZP_OK;
 		if (rc < 0)
 			return rc;
-		rc = walk->family == ZP_FAMILY_PIN
-			 ? segment__iterator_next(walk->iterator, &walk->row, err)
-			 : segment__entries_next(walk->iterator, &walk->entry, err);
+		rc = segment__cells_next(walk->iterator, &walk->cells, &walk->texts, err);
 		if (rc != ZP_END)
 			return rc;
 		segment__iterator_close(walk->iterator);
@@ -42,32 +40,107 @@ run_walk__next(struct run_walk *walk, struct zp_err *err)
 	}
 }
 
-int
-run_walk__compare(const struct run_walk *a, const struct run_walk *b)
-{
-	return a->family == ZP_FAMILY_PIN ? zp_key_compare(&a->row.key, &b->row.key)
-					  : segment__columns_compare(a->entry.columns,
-						b->entry.columns, segment__key_columns(a->family));
-}
-
-struct run_walk *
-run_walk__smallest(struct run_walk *walks, size_t count)
-{
-	struct run_walk *smallest = NULL;
-
-	for (size_t i = 0; i < count; i++) {
-		if (!walks[i].is_over &&
-		    (smallest == NULL || run_walk__compare(&walks[i], smallest) < 0))
-			smallest = &walks[i];
-	}
-	return smallest;
-}
-
 void
 run_walk__close(struct run_walk *walk)
 {
 	segment__iterator_close(walk->iterator);
 	walk->iterator = NULL;
+	walk->cells = NULL;
 	walk->at = 0;
-	walk->is_over = false;
+}
+
+/* ---- Several --------------------------------------------------------------------------------- */
+
+void
+run_walks__init(struct run_walks *walks, enum zp_family family, struct run_walk *runs, size_t count)
+{
+	*walks = (struct run_walks){.walks = runs, .count = count};
+	segment__layout_init(&walks->layout, family, 0, 0, 0, 0);
+	walks->order = zp_alloc(count * sizeof(walks->order[0]));
+}
+
+void
+run_walks__done(struct run_walks *walks)
+{
+	for (size_t i = 0; i < walks->count; i++)
+		run_walk__close(&walks->walks[i]);
+	segment__layout_done(&walks->layout);
+	zp_free(walks->order);
+}
+
+static int
+compare(const struct run_walks *walks, const struct run_walk *a, const struct run_walk *b)
+{
+	return segment__cells_compare(&walks->layout, a->cells, b->cells);
+}
+
+/* Puts `walk` among order[from] and those behind it, which are in order. There is room. */
+static void
+order_insert(struct run_walks *walks, struct run_walk *walk, size_t from)
+{
+	size_t at = from;
+
+	for (; at < walks->order_count; at++) {
+		int difference = compare(walks, walk, walks->order[at]);
+
+		if (difference < 0 || (difference == 0 && walk < walks->order[at]))
+			break;
+	}
+	memmove(&walks->order[at + 1], &walks->order[at],
+	    (walks->order_count - at) * sizeof(walks->order[0]));
+	walks->order[at] = walk;
+	walks->order_count++;
+}
+
+int
+run_walks__first(struct run_walks *walks, struct zp_err *err)
+{
+	walks->order_count = 0;
+	for (size_t i = 0; i < walks->count; i++) {
+		int rc = run_walk__next(&walks->walks[i], err);
+
+		if (rc < 0)
+			return rc;
+		if (walks->walks[i].cells == NULL)
+			continue;
+		walks->rows_in++;
+		order_insert(walks, &walks->walks[i], 0);
+	}
+	return ZP_OK;
+}
+
+/* Moves order[at] to its next row and its new place, which is there or behind. */
+static int
+advance(struct run_walks *walks, size_t at, struct zp_err *err)
+{
+	struct run_walk *walk = walks->order[at];
+	int rc = run_walk__next(walk, err);
+
+	if (rc < 0)
+		return rc;
+	if (walk->cells != NULL) {
+		walks->rows_in++;
+		/* Runs of times follow each other: mostly it stays where it is. */
+		if (at + 1 == walks->order_count || compare(walks, walk, walks->order[at + 1]) < 0)
+			return ZP_OK;
+	}
+	walks->order_count--;
+	memmove(&walks->order[at], &walks->order[at + 1],
+	    (walks->order_count - at) * sizeof(walks->order[0]));
+	if (walk->cells != NULL)
+		order_insert(walks, walk, at);
+	return ZP_OK;
+}
+
+int
+run_walks__next(struct run_walks *walks, struct zp_err *err)
+{
+	while (walks->order_count > 1 && compare(walks, walks->order[0], walks->order[1]) == 0) {
+		int rc = advance(walks, 1, err);
+
+		if (rc < 0)
+			return rc;
+		walks->rows_hidden++;
+	}
+	return advance(walks, 0, err);
 }

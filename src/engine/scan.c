@@ -80,16 +80,11 @@ source_key(const struct zp_scan *scan, const struct source *source, uint8_t key_
 
 /* The key that the source's segment gave last: after a failure its present row is none. */
 static void
-last_key(const struct zp_scan *scan, const struct source *source, uint8_t key_out[KEY_BYTES_MAX])
+last_key(const struct source *source, uint8_t key_out[KEY_BYTES_MAX])
 {
 	const struct segment_iterator *iterator = source->iterator;
 
-	if (!is_pin(scan)) {
-		segment__columns_key_encode(iterator->last.columns, SEGMENT_TRACK_COLUMNS, key_out);
-		return;
-	}
-	memset(key_out, 0, KEY_BYTES_MAX);
-	zp_key_encode(&iterator->last.key, key_out);
+	segment__cells_key_encode(&iterator->segment->layout, iterator->last, key_out);
 }
 
 static int
@@ -112,14 +107,14 @@ damage_note(struct zp_scan *scan, const struct zp_err *why)
 /* The keys of the source's present segment behind the row that was read last cannot be given, up to the
  * next row (hole_close) or the segment's end. */
 static void
-hole_open(const struct zp_scan *scan, struct source *source)
+hole_open(struct source *source)
 {
 	const struct segment_info *info = &source->infos[source->segment_at - 1];
 	bool is_whole = source->segments[source->segment_at - 1] != NULL;
 	struct hole *hole = &source->hole;
 
 	if (!hole->is_there && source->has_row)
-		last_key(scan, source, hole->first);
+		last_key(source, hole->first);
 	else if (!hole->is_there)
 		memcpy(hole->first, info->first_key, KEY_BYTES_MAX);
 	memcpy(hole->last, info->last_key, KEY_BYTES_MAX);
@@ -179,7 +174,7 @@ source_open_next(struct zp_scan *scan, struct source *source)
 			return;
 		source->iterator = NULL;
 		damage_note(scan, &why);
-		hole_open(scan, source);
+		hole_open(source);
 	}
 	source->over = source->iterator == NULL;
 }
@@ -229,7 +224,7 @@ source_next(struct zp_scan *scan, struct source *source)
 		}
 		if (rc < 0) {
 			damage_note(scan, &why);
-			hole_open(scan, source);
+			hole_open(source);
 			if (++source->faults < FAULTS_MAX) {
 				source->iterator->is_over = false; /* it stands behind the damage */
 				continue;
@@ -493,17 +488,20 @@ due_entry(struct due *due, const struct segment_entry *entry)
 }
 
 static void
-due_memtable(struct due *due, const struct memtable *memtable)
+due_memtable(struct due *due, struct memtable *memtable)
 {
-	struct segment_entry *entries;
-	size_t count;
+	struct memtable_entries *entries;
+	struct segment_entry entry;
 
 	if (memtable == NULL)
 		return;
-	count = memtable__entries_sorted(memtable, ZP_FAMILY_EXPIRE, due->column_max, &entries);
-	for (size_t i = 0; i < count && due->count < due->keys_max; i++)
-		due_entry(due, &entries[i]);
-	zp_free(entries);
+	entries = memtable__entries_open(memtable, ZP_FAMILY_EXPIRE, due->column_max);
+	for (size_t i = 0;
+	     i < memtable__entries_count(entries) && due->count < due->keys_max; i++) {
+		memtable__entries_at(entries, i, &entry);
+		due_entry(due, &entry);
+	}
+	memtable__entries_close(entries);
 }
 
 /* Entries behind damage are looked at too, and the damage again another time. */

@@ -62,6 +62,14 @@ struct segment_entry {
 	uint8_t operation;
 };
 
+#define SEGMENT_COLUMNS_MAX 16u
+
+/* A row of any family as its columns: what blocks are made of and taken apart to. */
+struct segment_cells {
+	uint64_t columns[SEGMENT_COLUMNS_MAX]; /* the last: the length of the texts, where there are any */
+	uint8_t digest[32];		       /* family pin; the others have it in their columns */
+};
+
 struct segment_info {
 	struct segment_name name;
 	struct zp_hash128 id;
@@ -90,19 +98,21 @@ struct segment_plan {
 ZP_MUST_CHECK int segment__writer_open(struct zp_store *store, const struct segment_plan *plan,
     struct segment_writer **writer_out, struct zp_err *err);
 
+/* What a writer takes of a row or an entry; its texts go beside it. */
+void segment__row_cells(const struct segment_row *row, struct segment_cells *cells_out);
+void segment__entry_cells(
+    enum zp_family family, const struct segment_entry *entry, struct segment_cells *cells_out);
+
 /*
  * Shows the writer a row before the first is added, in any order, as often as the caller likes (a
  * sample of a thousand is plenty): from these it chooses each column's encoder. Rows that do not
  * fit get an encoding of their own in their block, so a bad sample costs bytes, never rows.
  */
-void segment__writer_sample_row(struct segment_writer *writer, const struct segment_row *row);
-void segment__writer_sample_entry(struct segment_writer *writer, const struct segment_entry *entry);
+void segment__writer_sample(struct segment_writer *writer, const struct segment_cells *cells);
 
 /* Adds the next row; keys must rise (ours to promise: asserted). */
-ZP_MUST_CHECK int segment__writer_add_row(struct segment_writer *writer,
-    const struct segment_row *row, struct zp_err *err);
-ZP_MUST_CHECK int segment__writer_add_entry(struct segment_writer *writer,
-    const struct segment_entry *entry, struct zp_err *err);
+ZP_MUST_CHECK int segment__writer_add(struct segment_writer *writer,
+    const struct segment_cells *cells, struct zp_slice texts, struct zp_err *err);
 
 /* Writes directory, fences, filter, columns and footer, publishes the file under its content's name.
  * Ends the writer in every case. At least one row must have been added. */
@@ -168,6 +178,9 @@ ZP_MUST_CHECK int segment__iterator_open(struct segment *segment, const struct z
 /* 0 and a row valid until the next call, ZP_END, or damage (the iterator is then over). */
 ZP_MUST_CHECK int segment__iterator_next(struct segment_iterator *iterator,
     struct segment_row *row_out, struct zp_err *err);
+/* A row of any family as it is stored, valid as long; its texts are empty where they are not read. */
+ZP_MUST_CHECK int segment__cells_next(struct segment_iterator *iterator,
+    const struct segment_cells **cells_out, struct zp_slice *texts_out, struct zp_err *err);
 /* The same for ordered families; `from` is a row of key columns or NULL. An entry's value is valid until
  * the next call. */
 ZP_MUST_CHECK int segment__entries_open(struct segment *segment, const uint64_t *from,

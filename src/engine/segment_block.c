@@ -14,9 +14,8 @@
 
 /* How one block stores its columns, and how long that is. */
 struct block_shape {
-	struct column_code codes[SEGMENT_COLUMNS_MAX]; /* borrowed entries */
-	const uint64_t *values[SEGMENT_COLUMNS_MAX];   /* borrowed from the rows, or: */
-	uint64_t differences[BLOCK_ROWS_MAX];
+	struct column_code codes[SEGMENT_COLUMNS_MAX];         /* borrowed entries */
+	uint64_t values[SEGMENT_COLUMNS_MAX][BLOCK_ROWS_MAX];  /* of those that are not constant */
 	uint16_t numbers[SEGMENT_COLUMNS_MAX][BLOCK_ROWS_MAX]; /* of those that have entries */
 	uint64_t own_mask;
 	uint64_t number_bits; /* of all columns */
@@ -27,12 +26,8 @@ static struct column_range
 range_of(const uint64_t *values, size_t count)
 {
 	struct column_range range = {values[0], values[0]};
-	uint64_t differences = 0;
 
-	/* Most columns have one value in a block, which is seen at a glance. */
-	for (size_t i = 1; i < count; i++)
-		differences |= values[i] ^ values[0];
-	for (size_t i = 1; i < count && differences != 0; i++) {
+	for (size_t i = 1; i < count; i++) {
 		range.smallest = zp_min_u64(range.smallest, values[i]);
 		range.largest = zp_max_u64(range.largest, values[i]);
 	}
@@ -64,6 +59,12 @@ shape_column(struct block_shape *shape, size_t column, const struct column_code 
 	shape->own_mask |= UINT64_C(1) << column;
 }
 
+static bool
+is_tombstone(const struct segment_layout *layout, const struct segment_cells *cells)
+{
+	return cells->columns[layout->operation_column] == ZP_ROW_TOMBSTONE;
+}
+
 static void
 range_widen(struct column_range *range, struct column_range with)
 {
@@ -77,65 +78,95 @@ range_widen(struct column_range *range, struct column_range with)
  * they take what number 0 of the segment's code stands for.
  */
 static bool
-facts_fill(
-    const struct column_code *code, const uint64_t *operations, uint64_t *values, uint32_t count)
+facts_fill(const struct segment_layout *layout, const struct column_code *code,
+    const struct block_rows *rows, uint64_t *values)
 {
 	uint64_t value = code->count > 0 ? code->entries[0] : code->base;
 	uint32_t first = 0;
 
-	while (first < count && operations[first] == ZP_ROW_TOMBSTONE)
+	while (first < rows->count && is_tombstone(layout, &rows->cells[first]))
 		first++;
-	if (first < count)
+	if (first < rows->count)
 		value = values[first];
-	for (uint32_t i = 0; i < count; i++) {
-		if (operations[i] == ZP_ROW_TOMBSTONE)
+	for (uint32_t i = 0; i < rows->count; i++) {
+		if (is_tombstone(layout, &rows->cells[i]))
 			values[i] = value;
 		else
 			value = values[i];
 	}
-	return first < count;
+	return first < rows->count;
 }
 
 /* What each row adds to the one before; the first, which is stored apart, is given what costs
  * nothing more. */
 static void
-differences_of(
-    const struct column_code *code, const uint64_t *values, uint32_t count, uint64_t *differences)
+differences_make(const struct column_code *code, uint64_t *values, uint32_t count)
 {
-	for (uint32_t i = 1; i < count; i++)
-		differences[i] = values[i] - values[i - 1];
+	for (uint32_t i = count - 1; i > 0; i--)
+		values[i] -= values[i - 1];
 	if (count > 1)
-		differences[0] = differences[1];
+		values[0] = values[1];
 	else
-		differences[0] = code->count > 0 ? code->entries[0] : code->base;
+		values[0] = code->count > 0 ? code->entries[0] : code->base;
 }
 
 static void
-shape_of(const struct segment_layout *layout, struct block_rows *rows,
+column_gather(const struct block_rows *rows, size_t column, uint64_t *values_out)
+{
+	for (uint32_t i = 0; i < rows->count; i++)
+		values_out[i] = rows->cells[i].columns[column];
+}
+
+/* Of each column the bits that are not the same in all rows. */
+static void
+differing_bits(const struct block_rows *rows, uint64_t bits_out[SEGMENT_COLUMNS_MAX])
+{
+	const uint64_t *first = rows->cells[0].columns;
+
+	memset(bits_out, 0, SEGMENT_COLUMNS_MAX * sizeof(*bits_out));
+	for (uint32_t i = 1; i < rows->count; i++) {
+		const uint64_t *columns = rows->cells[i].columns;
+
+		for (size_t c = 0; c < SEGMENT_COLUMNS_MAX; c++)
+			bits_out[c] |= columns[c] ^ first[c];
+	}
+}
+
+static void
+shape_of(const struct segment_layout *layout, const struct block_rows *rows,
     struct block_shape *shape_out, struct column_range *ranges)
 {
+	uint64_t differing[SEGMENT_COLUMNS_MAX];
+
 	shape_out->own_mask = 0;
 	shape_out->number_bits = shape_out->payload_bits = 0;
+	differing_bits(rows, differing);
 	for (size_t i = 0; i < layout->columns_count; i++) {
-		uint64_t *values = rows->columns[i];
+		const struct column_code *code = &layout->codes[i];
+		uint64_t *values = shape_out->values[i];
 		struct column_range range;
+		bool is_filled = segment__is_fact(layout, i) && rows->tombstones > 0;
 		bool counts = true;
 
-		if (segment__is_fact(layout, i) && rows->tombstones > 0)
-			counts = facts_fill(&layout->codes[i],
-			    rows->columns[layout->operation_column], values, rows->count);
-		range = range_of(values, rows->count);
+		range.smallest = range.largest = rows->cells[0].columns[i];
+		if (differing[i] == 0 && !is_filled && code->encoder == COLUMN_CONSTANT &&
+		    code->base == range.smallest && i != layout->difference_column) {
+			shape_out->codes[i] = *code;
+			range_widen(&ranges[i], range);
+			continue;
+		}
+		column_gather(rows, i, values);
+		if (is_filled)
+			counts = facts_fill(layout, code, rows, values);
+		if (is_filled || differing[i] != 0)
+			range = range_of(values, rows->count);
 		if (counts)
 			range_widen(&ranges[i], range);
-		shape_out->values[i] = values;
 		if (i == layout->difference_column) {
-			differences_of(
-			    &layout->codes[i], values, rows->count, shape_out->differences);
-			shape_out->values[i] = shape_out->differences;
-			range = range_of(shape_out->differences, rows->count);
+			differences_make(code, values, rows->count);
+			range = range_of(values, rows->count);
 		}
-		shape_column(
-		    shape_out, i, &layout->codes[i], shape_out->values[i], rows->count, range);
+		shape_column(shape_out, i, code, values, rows->count, range);
 	}
 }
 
@@ -156,7 +187,7 @@ head_encode(const struct block_shape *shape, const struct segment_layout *layout
 		}
 	}
 	if (layout->difference_column < layout->columns_count)
-		zp_buf_append_varint(to, rows->columns[layout->difference_column][0]);
+		zp_buf_append_varint(to, rows->cells[0].columns[layout->difference_column]);
 	if (texts != NULL) {
 		zp_buf_append_varint(to, offset - texts->offset);
 		zp_buf_append_varint(to, texts->compressed_length);
@@ -177,7 +208,7 @@ digests_pack(
 	for (uint32_t i = 0; i < rows->count; i++) {
 		uint32_t at;
 
-		heads[i] = zp_load_u64be(rows->digests[i]);
+		heads[i] = zp_load_u64be(rows->cells[i].digest);
 		at = i + segment__slot_of(layout, heads[i]);
 		slots[at / 64] |= UINT64_C(1) << at % 64;
 	}
@@ -185,7 +216,7 @@ digests_pack(
 		bits_write(writer, (unsigned)zp_min_u64(64, bits - at), slots[at / 64]);
 	for (uint32_t i = 0; i < rows->count; i++) {
 		for (size_t word = DIGEST_WORDS_WHOLE; word > 0; word--)
-			bits_write(writer, 64, zp_load_u64be(rows->digests[i] + 8 * word));
+			bits_write(writer, 64, zp_load_u64be(rows->cells[i].digest + 8 * word));
 		bits_write(
 		    writer, layout->remainder_bits, heads[i] & bits_mask(layout->remainder_bits));
 	}
@@ -200,7 +231,7 @@ digests_bits(const struct segment_layout *layout, uint64_t rows)
 }
 
 void
-block__encode(const struct segment_layout *layout, struct block_rows *rows,
+block__encode(const struct segment_layout *layout, const struct block_rows *rows,
     const struct texts_place *texts, uint64_t offset, uint64_t number, struct zp_buf *to,
     struct column_range *ranges)
 {
@@ -611,7 +642,7 @@ block__texts_of(
 /* ---- All rows ------------------------------------------------------------------------------- */
 
 static void
-digests_decode(const struct block_view *view, struct block_decoded *decoded)
+digests_decode(const struct block_view *view, struct segment_cells *cells)
 {
 	uint32_t bits = view->rows + SEGMENT_SLOTS, row = 0;
 
@@ -621,7 +652,7 @@ digests_decode(const struct block_view *view, struct block_decoded *decoded)
 		for (; ones != 0; ones &= ones - 1, row++) {
 			uint32_t position = at + (uint32_t)__builtin_ctzll(ones);
 
-			block__digest(view, row, position - row, decoded->digests[row]);
+			block__digest(view, row, position - row, cells[row].digest);
 		}
 	}
 	ZP_ASSERT(row == view->rows); /* block__parse counted them */
@@ -629,39 +660,41 @@ digests_decode(const struct block_view *view, struct block_decoded *decoded)
 
 /* What the rows add to the ones before becomes what they are. */
 static void
-differences_add(const struct block_view *view, size_t column, struct block_decoded *decoded)
+differences_add(const struct block_view *view, struct segment_cells *cells)
 {
-	uint64_t *values = decoded->columns[column];
-	uint64_t step = decoded->steps[column], value = view->first;
-	uint64_t constant = values[0];
+	size_t column = view->layout->difference_column;
+	uint64_t value = view->first;
 
 	for (uint32_t i = 0; i < view->rows; i++) {
-		value += i == 0 ? 0 : step == 0 ? constant : values[i];
-		values[i] = value;
+		value += i == 0 ? 0 : cells[i].columns[column];
+		cells[i].columns[column] = value;
 	}
-	decoded->steps[column] = 1;
 }
 
 const char *
-block__decode(const struct block_view *view, struct block_decoded *decoded_out)
+block__decode(const struct block_view *view, struct block_rows *rows_out)
 {
-	struct block_decoded *decoded = decoded_out;
+	struct segment_cells *cells = rows_out->cells;
 	uint64_t payload_at = view->payloads_at;
+	uint64_t values[BLOCK_ROWS_MAX];
 
-	decoded->count = view->rows;
+	rows_out->count = view->rows;
+	for (uint32_t i = 0; i < view->rows; i++)
+		memcpy(cells[i].columns, view->constants, sizeof(cells[i].columns));
 	if (view->layout->is_bucketed)
-		digests_decode(view, decoded);
-	for (size_t i = 0; i < view->layout->columns_count; i++) {
-		const struct column_code *code = &view->codes[i];
+		digests_decode(view, cells);
+	for (uint32_t some = view->places->varying; some != 0; some &= some - 1) {
+		unsigned column = (unsigned)__builtin_ctz(some);
 
-		decoded->steps[i] = code->width > 0 || column__has_payloads(code);
-		if (!column__unpack(code, view->bits, block__column_at(view, i),
-			decoded->steps[i] != 0 ? view->rows : 1, view->bits_end, &payload_at,
-			decoded->columns[i]))
+		if (!column__unpack(&view->codes[column], view->bits,
+			block__column_at(view, column), view->rows, view->bits_end, &payload_at,
+			values))
 			return "a column's bits are damaged";
-		if (i == view->layout->difference_column)
-			differences_add(view, i, decoded);
+		for (uint32_t i = 0; i < view->rows; i++)
+			cells[i].columns[column] = values[i];
 	}
+	if (view->layout->difference_column < view->layout->columns_count)
+		differences_add(view, cells);
 	if (8 * bits_bytes(payload_at) != view->bits_end)
 		return "its length is not that of its rows";
 	return NULL;

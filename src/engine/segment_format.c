@@ -49,6 +49,12 @@ segment__has_filter(enum zp_family family)
 }
 
 size_t
+segment__operation_column(enum zp_family family)
+{
+	return segment__is_bucketed(family) ? PIN_OPERATION : ordered_families[family].key_columns;
+}
+
+size_t
 segment__key_columns(enum zp_family family)
 {
 	return ordered_families[family].key_columns;
@@ -88,8 +94,7 @@ segment__layout_init(struct segment_layout *layout, enum zp_family family, uint8
 	    .difference_column = SEGMENT_COLUMNS_MAX,
 	    .seed = seed,
 	};
-	layout->operation_column =
-	    layout->is_bucketed ? PIN_OPERATION : ordered_families[family].key_columns;
+	layout->operation_column = (uint8_t)segment__operation_column(family);
 	if (layout->is_bucketed || ordered_families[family].has_texts)
 		layout->texts_column = (uint8_t)(layout->columns_count - 1);
 	for (size_t i = 0; i < layout->columns_count; i++)
@@ -305,26 +310,59 @@ segment__footer_decode(const uint8_t bytes[SEGMENT_FOOTER_BYTES], struct segment
 /* ---- Rows as columns ------------------------------------------------------------------------ */
 
 void
-segment__row_columns(const struct segment_row *row, uint64_t columns_out[SEGMENT_COLUMNS_MAX])
+segment__row_cells(const struct segment_row *row, struct segment_cells *cells_out)
 {
-	columns_out[PIN_KIND] = row->key.kind;
-	columns_out[PIN_VERSION] = row->key.version;
-	columns_out[PIN_CODEC] = row->key.codec;
-	columns_out[PIN_NAMESPACE] = row->key.namespace_id;
-	columns_out[PIN_CLAIM] = row->key.claim;
-	columns_out[PIN_OPERATION] = row->operation;
-	memcpy(columns_out + PIN_FACTS, row->record.facts, sizeof(row->record.facts));
-	columns_out[PIN_TEXTS] = row->record.texts.length;
+	uint64_t *columns = cells_out->columns;
+
+	columns[PIN_KIND] = row->key.kind;
+	columns[PIN_VERSION] = row->key.version;
+	columns[PIN_CODEC] = row->key.codec;
+	columns[PIN_NAMESPACE] = row->key.namespace_id;
+	columns[PIN_CLAIM] = row->key.claim;
+	columns[PIN_OPERATION] = row->operation;
+	memcpy(columns + PIN_FACTS, row->record.facts, sizeof(row->record.facts));
+	columns[PIN_TEXTS] = row->record.texts.length;
+	memcpy(cells_out->digest, row->key.digest, sizeof(cells_out->digest));
+}
+
+void
+segment__entry_cells(
+    enum zp_family family, const struct segment_entry *entry, struct segment_cells *cells_out)
+{
+	const struct ordered_family *ordered = &ordered_families[family];
+	const struct segment_value *value = entry->value;
+	uint64_t *to = cells_out->columns;
+
+	*cells_out = (struct segment_cells){0};
+	memcpy(to, entry->columns, ordered->key_columns * sizeof(*to));
+	to += ordered->key_columns;
+	*to++ = entry->operation;
+	if (value == NULL)
+		return;
+	memcpy(to, value->columns, ordered->value_columns * sizeof(*to));
+	to += ordered->value_columns;
+	if (ordered->has_texts)
+		*to = value->texts.length;
 }
 
 const char *
-segment__row_of_columns(const uint64_t columns[SEGMENT_COLUMNS_MAX], struct segment_row *row_out)
+segment__row_columns_fault(const uint64_t columns[SEGMENT_COLUMNS_MAX])
 {
 	if (columns[PIN_KIND] > ZP_KIND_OTHER || columns[PIN_VERSION] > 1 ||
 	    columns[PIN_NAMESPACE] > UINT32_MAX)
 		return "a row's key is impossible";
 	if (columns[PIN_OPERATION] > ZP_ROW_TOMBSTONE)
 		return "a row's operation is unknown";
+	if (columns[PIN_OPERATION] == ZP_ROW_TOMBSTONE)
+		return columns[PIN_TEXTS] == 0 ? NULL : "a tombstone has texts";
+	return columns[PIN_FACTS + ZP_FACT_TYPE] < ZP_PIN_TYPE_COUNT
+		   ? NULL
+		   : "a row's pin type is unknown";
+}
+
+static void
+row_fill(const uint64_t columns[SEGMENT_COLUMNS_MAX], struct segment_row *row_out)
+{
 	row_out->key.kind = (uint8_t)columns[PIN_KIND];
 	row_out->key.version = (uint8_t)columns[PIN_VERSION];
 	row_out->key.codec = columns[PIN_CODEC];
@@ -332,16 +370,27 @@ segment__row_of_columns(const uint64_t columns[SEGMENT_COLUMNS_MAX], struct segm
 	row_out->key.claim = columns[PIN_CLAIM];
 	row_out->operation = (uint8_t)columns[PIN_OPERATION];
 	row_out->record.texts = (struct zp_slice){0};
-	if (row_out->operation == ZP_ROW_TOMBSTONE) {
-		if (columns[PIN_TEXTS] != 0)
-			return "a tombstone has texts";
+	if (row_out->operation == ZP_ROW_TOMBSTONE)
 		memset(row_out->record.facts, 0, sizeof(row_out->record.facts));
-		return NULL;
-	}
-	if (columns[PIN_FACTS + ZP_FACT_TYPE] >= ZP_PIN_TYPE_COUNT)
-		return "a row's pin type is unknown";
-	memcpy(row_out->record.facts, columns + PIN_FACTS, sizeof(row_out->record.facts));
-	return NULL;
+	else
+		memcpy(row_out->record.facts, columns + PIN_FACTS, sizeof(row_out->record.facts));
+}
+
+const char *
+segment__row_of_columns(const uint64_t columns[SEGMENT_COLUMNS_MAX], struct segment_row *row_out)
+{
+	const char *fault = segment__row_columns_fault(columns);
+
+	if (fault == NULL)
+		row_fill(columns, row_out);
+	return fault;
+}
+
+void
+segment__row_of_cells(const struct segment_cells *cells, struct segment_row *row_out)
+{
+	memcpy(row_out->key.digest, cells->digest, sizeof(row_out->key.digest));
+	row_fill(cells->columns, row_out);
 }
 
 void
@@ -373,6 +422,54 @@ segment__columns_compare(const uint64_t *a, const uint64_t *b, size_t count)
 			return a[i] < b[i] ? -1 : 1;
 	}
 	return 0;
+}
+
+int
+segment__cells_compare(const struct segment_layout *layout, const struct segment_cells *a,
+    const struct segment_cells *b)
+{
+	if (layout->is_bucketed) {
+		uint64_t head = zp_load_u64be(a->digest), other = zp_load_u64be(b->digest);
+		int order;
+
+		if (head != other)
+			return head < other ? -1 : 1;
+		order = memcmp(a->digest, b->digest, sizeof(a->digest));
+		if (order != 0)
+			return order;
+	}
+	/* The key columns stand in the order of the key's bytes. */
+	return segment__columns_compare(a->columns, b->columns, layout->operation_column);
+}
+
+void
+segment__cells_key_encode(const struct segment_layout *layout, const struct segment_cells *cells,
+    uint8_t key_out[SEGMENT_KEY_FIELD_BYTES])
+{
+	if (!layout->is_bucketed) {
+		segment__columns_key_encode(cells->columns, layout->operation_column, key_out);
+		return;
+	}
+	memset(key_out, 0, SEGMENT_KEY_FIELD_BYTES);
+	segment__cells_pin_key_encode(layout, cells, key_out);
+}
+
+void
+segment__cells_pin_key_encode(const struct segment_layout *layout,
+    const struct segment_cells *cells, uint8_t key_out[ZP_KEY_BYTES])
+{
+	const uint64_t *columns = cells->columns;
+
+	if (!layout->is_bucketed) {
+		segment__pin_key_encode(columns, key_out);
+		return;
+	}
+	memcpy(key_out, cells->digest, sizeof(cells->digest));
+	key_out[32] = (uint8_t)columns[PIN_KIND];
+	key_out[33] = (uint8_t)columns[PIN_VERSION];
+	zp_store_u64be(key_out + 34, columns[PIN_CODEC]);
+	zp_store_u32be(key_out + 42, (uint32_t)columns[PIN_NAMESPACE]);
+	zp_store_u64be(key_out + 46, columns[PIN_CLAIM]);
 }
 
 /* ---- Names ---------------------------------------------------------------------------------- */

@@ -21,7 +21,6 @@
 #define SEGMENT_HEADER_BYTES 64u
 #define SEGMENT_FOOTER_BYTES 384u
 #define SEGMENT_KEY_FIELD_BYTES 72u
-#define SEGMENT_COLUMNS_MAX 16u
 #define SEGMENT_HEAD_BITS 64u /* prefix, bucket and slot lie in the first 64 bits of a digest */
 #define SEGMENT_SLOT_BITS 6u
 #define SEGMENT_SLOTS 64u
@@ -127,6 +126,7 @@ size_t segment__columns(enum zp_family family);
 /* The column that is stored as differences: SEGMENT_COLUMNS_MAX for none. */
 size_t segment__rising_column(enum zp_family family);
 bool segment__is_bucketed(enum zp_family family);
+size_t segment__operation_column(enum zp_family family);
 /* `seed` is the low half of the id, `head` the first 64 bits of any digest (0 for ordered). */
 void segment__layout_init(struct segment_layout *layout, enum zp_family family, uint8_t prefix_bits,
     uint8_t bucket_bits, uint64_t head, uint64_t seed);
@@ -145,10 +145,22 @@ void segment__footer_encode(
 int segment__footer_decode(const uint8_t bytes[SEGMENT_FOOTER_BYTES],
     struct segment_footer *footer_out, struct zp_err *err);
 
-void segment__row_columns(const struct segment_row *row, uint64_t columns_out[SEGMENT_COLUMNS_MAX]);
+/* NULL, or what is wrong with the columns of a row of family pin. */
+const char *segment__row_columns_fault(const uint64_t columns[SEGMENT_COLUMNS_MAX]);
 /* Key columns and facts; the digest and the texts are the caller's. NULL, or what is wrong. */
 const char *segment__row_of_columns(
     const uint64_t columns[SEGMENT_COLUMNS_MAX], struct segment_row *row_out);
+/* The same of columns without a fault, and the digest. */
+void segment__row_of_cells(const struct segment_cells *cells, struct segment_row *row_out);
+/* By key. */
+int segment__cells_compare(const struct segment_layout *layout, const struct segment_cells *a,
+    const struct segment_cells *b);
+/* As the footer and fences have it, zeros behind. */
+void segment__cells_key_encode(const struct segment_layout *layout,
+    const struct segment_cells *cells, uint8_t key_out[SEGMENT_KEY_FIELD_BYTES]);
+/* Of the pin that a row of a family with a filter is of. */
+void segment__cells_pin_key_encode(const struct segment_layout *layout,
+    const struct segment_cells *cells, uint8_t key_out[ZP_KEY_BYTES]);
 void segment__columns_key_encode(
     const uint64_t *columns, size_t count, uint8_t key_out[SEGMENT_KEY_FIELD_BYTES]);
 int segment__columns_compare(const uint64_t *a, const uint64_t *b, size_t count);
@@ -185,6 +197,12 @@ segment__prefix_matches(const struct segment_layout *layout, uint64_t head)
 	       (head ^ layout->prefix) >> (SEGMENT_HEAD_BITS - layout->prefix_bits) == 0;
 }
 
+/* ---- index.c: rows of families time and expire ----------------------------------------------- */
+
+/* The key columns of the pin's entry at that moment, which is a column too. */
+void index__entry_columns(enum zp_family family, const struct zp_key *key, uint64_t moment,
+    uint64_t columns_out[SEGMENT_KEY_COLUMNS_MAX]);
+
 /* ---- track.c: rows of family track ---------------------------------------------------------- */
 
 /* A change as a row, and back; value_out holds what entry_out->value shows. */
@@ -209,17 +227,15 @@ struct texts_place {
 	uint32_t begin;             /* of this block's texts in it */
 };
 
-/* The rows of one block, a column at a time. */
+/* The rows of one block. */
 struct block_rows {
 	uint32_t count;
 	uint32_t tombstones;
-	uint8_t digests[BLOCK_ROWS_MAX][32]; /* bucketed */
-	uint64_t columns[SEGMENT_COLUMNS_MAX][BLOCK_ROWS_MAX];
+	struct segment_cells cells[BLOCK_ROWS_MAX];
 };
 
-/* Appends the block that will stand at `offset`. `texts` is NULL for none. Widens the ranges. The
- * facts of tombstones in `rows` are overwritten. */
-void block__encode(const struct segment_layout *layout, struct block_rows *rows,
+/* Appends the block that will stand at `offset`. `texts` is NULL for none. Widens the ranges. */
+void block__encode(const struct segment_layout *layout, const struct block_rows *rows,
     const struct texts_place *texts, uint64_t offset, uint64_t number, struct zp_buf *to,
     struct column_range *ranges);
 
@@ -290,14 +306,8 @@ bool block__columns_get(
 bool block__texts_of(
     const struct block_view *view, uint32_t row, uint64_t *begin_out, uint64_t *length_out);
 
-/* All rows. NULL, or what is wrong. Constant columns have one value and step 0. */
-struct block_decoded {
-	uint32_t count;
-	uint8_t steps[SEGMENT_COLUMNS_MAX]; /* 0: columns[i][0] is every row's value */
-	uint8_t digests[BLOCK_ROWS_MAX][32];
-	uint64_t columns[SEGMENT_COLUMNS_MAX][BLOCK_ROWS_MAX];
-};
-const char *block__decode(const struct block_view *view, struct block_decoded *decoded_out);
+/* All rows; `tombstones` is not filled. NULL, or what is wrong. */
+const char *block__decode(const struct block_view *view, struct block_rows *rows_out);
 
 /* ---- segment_texts.c ------------------------------------------------------------------------ */
 

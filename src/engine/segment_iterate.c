@@ -149,7 +149,7 @@ static int
 texts_open(struct segment_iterator *iterator, const struct block_view *view, struct zp_err *err)
 {
 	const struct read_window *window = &iterator->window;
-	const struct block_decoded *rows = &iterator->rows;
+	const struct block_rows *rows = &iterator->rows;
 	size_t column = iterator->segment->layout.texts_column;
 	uint64_t stored = view->texts.compressed_length + CHECKSUM_BYTES;
 	const uint8_t *compressed = NULL;
@@ -157,7 +157,7 @@ texts_open(struct segment_iterator *iterator, const struct block_view *view, str
 	int rc;
 
 	for (uint32_t i = 0; i < rows->count; i++) {
-		uint64_t length = rows->columns[column][i * rows->steps[column]];
+		uint64_t length = rows->cells[i].columns[column];
 
 		if (length > (view->has_texts ? view->texts.length - view->texts.begin - sum : 0))
 			return segment__block_fault(iterator->segment, iterator->place.number,
@@ -183,6 +183,10 @@ iterator__block(struct segment_iterator *iterator, struct zp_err *err)
 	const char *fault;
 	int rc;
 
+	if (iterator->last != NULL) {
+		iterator->last_kept = *iterator->last;
+		iterator->last = &iterator->last_kept;
+	}
 	iterator->rows.count = 0;
 	iterator->next_row = 0;
 	rc = place_next(iterator, err);
@@ -204,124 +208,104 @@ iterator__block(struct segment_iterator *iterator, struct zp_err *err)
 
 /* ---- Rows ----------------------------------------------------------------------------------- */
 
-static bool
-key_is_above(const struct zp_key *key, const struct zp_key *last)
-{
-	uint64_t head = zp_load_u64be(key->digest), last_head = zp_load_u64be(last->digest);
-
-	return head != last_head ? head > last_head : zp_key_compare(key, last) > 0;
-}
-
-int
-iterator__row(struct segment_iterator *iterator, struct segment_row *row_out, struct zp_err *err)
-{
-	const struct block_decoded *rows = &iterator->rows;
-	uint64_t columns[SEGMENT_COLUMNS_MAX];
-	uint32_t index = iterator->next_row;
-	const char *fault;
-
-	if (index == rows->count)
-		return ZP_END;
-	iterator->next_row++;
-	for (size_t c = 0; c < SEGMENT_COLUMNS_MAX; c++)
-		columns[c] = rows->columns[c][index * rows->steps[c]];
-	fault = segment__row_of_columns(columns, row_out);
-	memcpy(row_out->key.digest, rows->digests[index], sizeof(row_out->key.digest));
-	if (fault == NULL && iterator->has_last &&
-	    !key_is_above(&row_out->key, &iterator->last.key))
-		fault = "its rows are out of order";
-	if (fault == NULL && columns[PIN_TEXTS] > 0 && !iterator->without_texts) {
-		row_out->record.texts = (struct zp_slice){
-		    iterator->scratch.texts.data + iterator->texts_at, columns[PIN_TEXTS]};
-		if (zp_texts_check(row_out->record.texts, row_out->key.kind, NULL) != 0)
-			fault = "a row's texts are damaged";
-	}
-	iterator->texts_at += columns[PIN_TEXTS];
-	if (fault != NULL)
-		return segment__block_fault(iterator->segment, iterator->place.number, fault, err);
-	iterator->last.key = row_out->key;
-	iterator->has_last = true;
-	return 0;
-}
-
-/* Steps over the texts of row `index` of an ordered block, and returns where they are. */
+/* Steps over the texts of the row, and returns where they are. */
 static struct zp_slice
-entry_texts(struct segment_iterator *iterator, uint32_t index)
+texts_pass(struct segment_iterator *iterator, const struct segment_cells *cells)
 {
-	const struct block_decoded *rows = &iterator->rows;
 	size_t column = iterator->segment->layout.texts_column;
-	uint64_t length, at = iterator->texts_at;
+	uint64_t at = iterator->texts_at;
 
-	if (column == 0)
+	if (column == 0 || cells->columns[column] == 0)
 		return (struct zp_slice){0};
-	length = rows->columns[column][index * rows->steps[column]];
-	iterator->texts_at += length;
-	return length == 0 ? (struct zp_slice){0}
-			   : (struct zp_slice){iterator->scratch.texts.data + at, length};
+	iterator->texts_at += cells->columns[column];
+	return iterator->without_texts
+		   ? (struct zp_slice){0}
+		   : (struct zp_slice){iterator->scratch.texts.data + at, cells->columns[column]};
 }
 
-/* What stands under the entry's key. NULL, or what is wrong. */
+/* NULL, or what is wrong with a row of family pin. */
 static const char *
-entry_value(struct segment_iterator *iterator, uint32_t index, struct segment_entry *entry)
+pin_fault(const struct segment_cells *cells, struct zp_slice texts)
+{
+	const char *fault = segment__row_columns_fault(cells->columns);
+
+	if (fault == NULL && texts.length > 0 &&
+	    zp_texts_check(texts, (uint8_t)cells->columns[PIN_KIND], NULL) != 0)
+		fault = "a row's texts are damaged";
+	return fault;
+}
+
+static void
+entry_of_cells(struct segment_iterator *iterator, const struct segment_cells *cells,
+    struct zp_slice texts, struct segment_entry *entry_out)
 {
 	const struct segment_layout *layout = &iterator->segment->layout;
-	const struct block_decoded *rows = &iterator->rows;
+	size_t keys = layout->operation_column;
 	struct segment_value *value = &iterator->value;
 
-	entry->value = NULL;
-	value->texts = entry_texts(iterator, index);
+	memcpy(entry_out->columns, cells->columns, keys * sizeof(entry_out->columns[0]));
+	entry_out->operation = (uint8_t)cells->columns[keys];
+	entry_out->value = NULL;
+	if (layout->texts_column == 0 || entry_out->operation == ZP_ROW_TOMBSTONE)
+		return;
+	memcpy(value->columns, cells->columns + keys + 1,
+	    (layout->texts_column - keys - 1) * sizeof(value->columns[0]));
+	value->texts = texts;
+	entry_out->value = value;
+}
+
+/* The same of an ordered family. */
+static const char *
+entry_fault(
+    struct segment_iterator *iterator, const struct segment_cells *cells, struct zp_slice texts)
+{
+	const struct segment_layout *layout = &iterator->segment->layout;
+	struct segment_entry entry;
+
+	if (cells->columns[layout->operation_column] > ZP_ROW_TOMBSTONE)
+		return "a row's operation is unknown";
 	if (layout->texts_column == 0)
 		return NULL;
-	if (entry->operation == ZP_ROW_TOMBSTONE)
-		return value->texts.length == 0 ? track__entry_fault(entry)
-						: "a tombstone has texts";
-	for (size_t c = layout->operation_column + 1u; c < layout->texts_column; c++)
-		value->columns[c - layout->operation_column - 1] =
-		    rows->columns[c][index * rows->steps[c]];
-	entry->value = value;
-	return track__entry_fault(entry);
+	entry_of_cells(iterator, cells, texts, &entry);
+	if (entry.operation == ZP_ROW_TOMBSTONE && cells->columns[layout->texts_column] != 0)
+		return "a tombstone has texts";
+	return track__entry_fault(&entry);
 }
 
 int
-iterator__entry(
-    struct segment_iterator *iterator, struct segment_entry *entry_out, struct zp_err *err)
+iterator__cells(struct segment_iterator *iterator, const struct segment_cells **cells_out,
+    struct zp_slice *texts_out, struct zp_err *err)
 {
-	const struct block_decoded *rows = &iterator->rows;
-	size_t keys = iterator->segment->layout.operation_column;
-	uint32_t index = iterator->next_row;
+	const struct segment_layout *layout = &iterator->segment->layout;
+	const struct segment_cells *cells = &iterator->rows.cells[iterator->next_row];
+	struct zp_slice texts;
 	const char *fault;
-	uint64_t operation;
 
-	if (index == rows->count)
+	if (iterator->next_row == iterator->rows.count)
 		return ZP_END;
 	iterator->next_row++;
-	for (size_t c = 0; c < keys; c++)
-		entry_out->columns[c] = rows->columns[c][index * rows->steps[c]];
-	operation = rows->columns[keys][index * rows->steps[keys]];
-	entry_out->operation = (uint8_t)operation;
-	fault = entry_value(iterator, index, entry_out);
-	if (operation > ZP_ROW_TOMBSTONE)
-		fault = "a row's operation is unknown";
-	else if (iterator->has_last &&
-		 segment__columns_compare(iterator->last.columns, entry_out->columns, keys) >= 0)
+	texts = texts_pass(iterator, cells);
+	fault = layout->is_bucketed ? pin_fault(cells, texts) : entry_fault(iterator, cells, texts);
+	if (fault == NULL && iterator->last != NULL &&
+	    segment__cells_compare(layout, iterator->last, cells) >= 0)
 		fault = "its rows are out of order";
 	if (fault != NULL)
 		return segment__block_fault(iterator->segment, iterator->place.number, fault, err);
-	memcpy(iterator->last.columns, entry_out->columns, keys * sizeof(uint64_t));
-	iterator->has_last = true;
+	iterator->last = cells;
+	*cells_out = cells;
+	*texts_out = texts;
 	return 0;
 }
 
 int
-segment__iterator_next(
-    struct segment_iterator *iterator, struct segment_row *row_out, struct zp_err *err)
+segment__cells_next(struct segment_iterator *iterator, const struct segment_cells **cells_out,
+    struct zp_slice *texts_out, struct zp_err *err)
 {
 	int rc;
 
-	ZP_ASSERT(iterator->segment->layout.is_bucketed);
 	if (iterator->is_over)
 		return ZP_END;
-	while ((rc = iterator__row(iterator, row_out, err)) == ZP_END) {
+	while ((rc = iterator__cells(iterator, cells_out, texts_out, err)) == ZP_END) {
 		rc = iterator__block(iterator, err);
 		if (rc != 0)
 			break;
@@ -331,20 +315,34 @@ segment__iterator_next(
 }
 
 int
+segment__iterator_next(
+    struct segment_iterator *iterator, struct segment_row *row_out, struct zp_err *err)
+{
+	const struct segment_cells *cells;
+	struct zp_slice texts;
+	int rc;
+
+	ZP_ASSERT(iterator->segment->layout.is_bucketed);
+	rc = segment__cells_next(iterator, &cells, &texts, err);
+	if (rc != 0)
+		return rc;
+	segment__row_of_cells(cells, row_out);
+	row_out->record.texts = texts;
+	return 0;
+}
+
+int
 segment__entries_next(
     struct segment_iterator *iterator, struct segment_entry *entry_out, struct zp_err *err)
 {
+	const struct segment_cells *cells;
+	struct zp_slice texts;
 	int rc;
 
 	ZP_ASSERT(!iterator->segment->layout.is_bucketed);
-	if (iterator->is_over)
-		return ZP_END;
-	while ((rc = iterator__entry(iterator, entry_out, err)) == ZP_END) {
-		rc = iterator__block(iterator, err);
-		if (rc != 0)
-			break;
-	}
-	iterator->is_over = rc != 0;
+	rc = segment__cells_next(iterator, &cells, &texts, err);
+	if (rc == 0)
+		entry_of_cells(iterator, cells, texts, entry_out);
 	return rc;
 }
 
@@ -359,7 +357,7 @@ iterator_new(struct segment *segment, bool is_seek)
 	iterator->rows.count = 0;
 	iterator->next_row = 0;
 	iterator->texts_at = 0;
-	iterator->has_last = false;
+	iterator->last = NULL;
 	iterator->segment = segment__hold(segment);
 	iterator->window.ahead = is_seek ? WINDOW_BYTES_SEEK : WINDOW_BYTES;
 	segment__scratch_init(&iterator->scratch);
@@ -406,33 +404,22 @@ seek_bucket(struct segment_iterator *iterator, const struct zp_key *from)
 	}
 }
 
-/* Skips rows of the first block that are before `from`, without decoding them into rows. */
+/* Moves behind the rows that are before `from`, of which only the key is looked at. */
 static int
-seek_row(struct segment_iterator *iterator, const struct zp_key *from, struct zp_err *err)
+seek_row(struct segment_iterator *iterator, const struct segment_cells *from, struct zp_err *err)
 {
+	const struct segment_layout *layout = &iterator->segment->layout;
+	const struct block_rows *rows = &iterator->rows;
 	int rc = 0;
 
-	while (iterator->next_row == iterator->rows.count) {
+	while (rc == 0 && iterator->next_row == rows->count) {
 		rc = iterator__block(iterator, err);
-		if (rc != 0)
-			return rc;
-		for (; iterator->next_row < iterator->rows.count; iterator->next_row++) {
-			const struct block_decoded *rows = &iterator->rows;
-			uint32_t i = iterator->next_row;
-			struct segment_row row;
-			uint64_t columns[SEGMENT_COLUMNS_MAX];
-			const char *fault;
+		for (; rc == 0 && iterator->next_row < rows->count; iterator->next_row++) {
+			const struct segment_cells *cells = &rows->cells[iterator->next_row];
 
-			for (size_t c = 0; c < SEGMENT_COLUMNS_MAX; c++)
-				columns[c] = rows->columns[c][i * rows->steps[c]];
-			fault = segment__row_of_columns(columns, &row);
-			if (fault != NULL)
-				return segment__block_fault(
-				    iterator->segment, iterator->place.number, fault, err);
-			memcpy(row.key.digest, rows->digests[i], sizeof(row.key.digest));
-			if (zp_key_compare(&row.key, from) >= 0)
+			if (segment__cells_compare(layout, cells, from) >= 0)
 				break;
-			iterator->texts_at += columns[PIN_TEXTS];
+			texts_pass(iterator, cells);
 		}
 	}
 	return rc;
@@ -449,8 +436,12 @@ segment__iterator_open(struct segment *segment, const struct zp_key *from, enum 
 	iterator = iterator_new(segment, from != NULL);
 	iterator->without_texts = read == SEGMENT_READ_WITHOUT_TEXTS;
 	if (from != NULL) {
+		struct segment_row row = {.key = *from};
+		struct segment_cells cells;
+
+		segment__row_cells(&row, &cells);
 		seek_bucket(iterator, from);
-		rc = seek_row(iterator, from, err);
+		rc = seek_row(iterator, &cells, err);
 	}
 	if (rc < 0) {
 		segment__iterator_close(iterator);
@@ -466,26 +457,18 @@ segment__entries_open(struct segment *segment, const uint64_t *from,
     struct segment_iterator **iterator_out, struct zp_err *err)
 {
 	struct segment_iterator *iterator;
-	size_t keys;
 	int rc = 0;
 
 	ZP_ASSERT(!segment->layout.is_bucketed);
-	keys = segment__key_columns(segment->layout.family);
 	iterator = iterator_new(segment, from != NULL);
-	if (from != NULL)
-		rc = segment__ordered_find(segment, from, &iterator->part, &iterator->bucket, err);
-	while (from != NULL && rc == 0 && iterator->next_row == iterator->rows.count) {
-		rc = iterator__block(iterator, err);
-		for (; rc == 0 && iterator->next_row < iterator->rows.count; iterator->next_row++) {
-			const struct block_decoded *rows = &iterator->rows;
-			uint64_t columns[SEGMENT_KEY_COLUMNS_MAX];
+	if (from != NULL) {
+		struct segment_cells cells;
 
-			for (size_t c = 0; c < keys; c++)
-				columns[c] = rows->columns[c][iterator->next_row * rows->steps[c]];
-			if (segment__columns_compare(columns, from, keys) >= 0)
-				break;
-			entry_texts(iterator, iterator->next_row);
-		}
+		memcpy(cells.columns, from,
+		    segment->layout.operation_column * sizeof(cells.columns[0]));
+		rc = segment__ordered_find(segment, from, &iterator->part, &iterator->bucket, err);
+		if (rc == 0)
+			rc = seek_row(iterator, &cells, err);
 	}
 	if (rc < 0) {
 		segment__iterator_close(iterator);

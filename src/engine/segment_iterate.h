@@ -28,15 +28,12 @@ struct segment_iterator {
 	struct segment_scratch scratch; /* for texts */
 	struct block_place place;       /* of the block that is decoded */
 	const uint8_t *place_first; /* its first key as the fences have it; NULL without a fence */
-	struct block_decoded rows;
+	struct block_rows rows;
 	uint32_t next_row;
-	uint64_t texts_at;          /* of the next row, in scratch.texts */
-	struct segment_value value; /* of the entry that was given last */
-	bool has_last;              /* a row was returned: keys must rise */
-	union {
-		struct zp_key key;
-		uint64_t columns[SEGMENT_KEY_COLUMNS_MAX];
-	} last;
+	uint64_t texts_at;                /* of the next row, in scratch.texts */
+	struct segment_value value;       /* of the entry that was given last */
+	const struct segment_cells *last; /* was returned last, or NULL: keys must rise */
+	struct segment_cells last_kept;   /* it, when its block is not there any more */
 };
 
 /* Moves to the next block and decodes it with its texts: 0, ZP_END, or damage; after damage the
@@ -44,9 +41,7 @@ struct segment_iterator {
 int iterator__block(struct segment_iterator *iterator, struct zp_err *err);
 /* The next row of the block that is decoded, or ZP_END behind its last. After a fault the next call
  * goes on with the row behind. */
-int iterator__row(
-    struct segment_iterator *iterator, struct segment_row *row_out, struct zp_err *err);
-int iterator__entry(
-    struct segment_iterator *iterator, struct segment_entry *entry_out, struct zp_err *err);
+int iterator__cells(struct segment_iterator *iterator, const struct segment_cells **cells_out,
+    struct zp_slice *texts_out, struct zp_err *err);
 
 #endif

@@ -155,7 +155,7 @@ pack__ordered(struct segment_writer *writer, struct zp_err *err)
 		zp_buf_append_u32le(&writer->directory, block_pack(writer, block, block->part));
 		zp_buf_append_u32le(&writer->directory, 0);
 		for (size_t c = 0; c < segment__key_columns(writer->layout.family); c++)
-			zp_buf_append_u64le(&writer->directory, block->rows.columns[c][0]);
+			zp_buf_append_u64le(&writer->directory, block->rows.cells[0].columns[c]);
 	}
 	writer->group.count = 0;
 	return pack__write(writer, writer->packed.data, writer->packed.length, err);
@@ -166,14 +166,8 @@ fence_append(struct segment_writer *writer, const struct pending_block *block, u
     uint32_t length)
 {
 	uint8_t key[ZP_KEY_BYTES];
-	struct segment_row row = {0};
-	uint64_t columns[SEGMENT_COLUMNS_MAX];
 
-	for (size_t c = 0; c < SEGMENT_COLUMNS_MAX; c++)
-		columns[c] = block->rows.columns[c][0];
-	ZP_ASSERT(segment__row_of_columns(columns, &row) == NULL);
-	memcpy(row.key.digest, block->rows.digests[0], sizeof(row.key.digest));
-	zp_key_encode(&row.key, key);
+	segment__cells_pin_key_encode(&writer->layout, &block->rows.cells[0], key);
 	zp_buf_append_u32le(&writer->fences, (uint32_t)block->bucket);
 	zp_buf_append_u32le(&writer->fences, length);
 	zp_buf_append_u64le(&writer->fences, offset);

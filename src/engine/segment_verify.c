@@ -63,64 +63,59 @@ range_note(struct column_range *range, uint64_t value)
 }
 
 static void
-key_note(struct verification *verification, const uint8_t *key, size_t length)
+filter_check(struct verification *verification, const struct segment_cells *cells)
 {
-	if (verification->rows == 0)
-		memcpy(verification->first_key, key, length);
-	memcpy(verification->last_key, key, length);
-	verification->rows++;
+	const struct segment *segment = verification->segment;
+	uint8_t key[ZP_KEY_BYTES];
+
+	if (!segment__has_filter(segment->layout.family))
+		return;
+	segment__cells_pin_key_encode(&segment->layout, cells, key);
+	if (!filter__may_contain(&segment->filter, key))
+		block_tell(verification, "a row's key is not in the filter");
 }
 
+/* What only family pin has. */
 static void
-row_note(struct verification *verification, const struct segment_row *row)
+pin_check(
+    struct verification *verification, const struct segment_cells *cells, struct zp_slice texts)
 {
 	const struct segment_layout *layout = &verification->segment->layout;
-	bool is_tombstone = row->operation == ZP_ROW_TOMBSTONE;
-	uint64_t columns[SEGMENT_COLUMNS_MAX];
+	bool is_tombstone = cells->columns[layout->operation_column] == ZP_ROW_TOMBSTONE;
 	uint8_t key[ZP_KEY_BYTES];
 	struct zp_key decoded;
 
-	zp_key_encode(&row->key, key);
+	segment__cells_pin_key_encode(layout, cells, key);
 	if (zp_key_decode(key, &decoded, NULL) != 0)
 		block_tell(verification, "a row's key is impossible");
-	key_note(verification, key, sizeof(key));
-	verification->tombstones += is_tombstone;
-	segment__row_columns(row, columns);
-	for (size_t i = 0; i < SEGMENT_COLUMNS_MAX; i++) {
-		if (!is_tombstone || !segment__is_fact(layout, i))
-			range_note(&verification->ranges[i], columns[i]);
-	}
-	if (!segment__prefix_matches(layout, zp_load_u64be(row->key.digest)))
+	if (!segment__prefix_matches(layout, zp_load_u64be(cells->digest)))
 		block_tell(verification, "a row is outside the segment's prefix");
-	if (!filter__may_contain(&verification->segment->filter, key))
-		block_tell(verification, "a row's key is not in the filter");
-	if (!is_tombstone && zp_texts_check(row->record.texts, row->key.kind, NULL) != 0)
+	/* also texts that are not there */
+	if (!is_tombstone && zp_texts_check(texts, (uint8_t)cells->columns[PIN_KIND], NULL) != 0)
 		block_tell(verification, "a row's texts are damaged");
 }
 
 static void
-entry_note(struct verification *verification, const struct segment_entry *entry)
+row_note(
+    struct verification *verification, const struct segment_cells *cells, struct zp_slice texts)
 {
 	const struct segment_layout *layout = &verification->segment->layout;
-	const struct segment_value *value = entry->value;
-	size_t keys = layout->operation_column;
-	uint8_t key[SEGMENT_KEY_FIELD_BYTES], pin_key[ZP_KEY_BYTES];
+	bool is_tombstone = cells->columns[layout->operation_column] == ZP_ROW_TOMBSTONE;
+	uint8_t key[SEGMENT_KEY_FIELD_BYTES];
 
-	segment__columns_key_encode(entry->columns, keys, key);
-	key_note(verification, key, sizeof(key));
-	verification->tombstones += entry->operation == ZP_ROW_TOMBSTONE;
-	for (size_t i = 0; i < keys; i++)
-		range_note(&verification->ranges[i], entry->columns[i]);
-	range_note(&verification->ranges[keys], entry->operation);
-	if (layout->texts_column == 0)
-		return;
-	for (size_t i = keys + 1; value != NULL && i < layout->texts_column; i++)
-		range_note(&verification->ranges[i], value->columns[i - keys - 1]);
-	range_note(
-	    &verification->ranges[layout->texts_column], value == NULL ? 0 : value->texts.length);
-	segment__pin_key_encode(entry->columns, pin_key);
-	if (!filter__may_contain(&verification->segment->filter, pin_key))
-		block_tell(verification, "a row's key is not in the filter");
+	segment__cells_key_encode(layout, cells, key);
+	if (verification->rows == 0)
+		memcpy(verification->first_key, key, sizeof(key));
+	memcpy(verification->last_key, key, sizeof(key));
+	verification->rows++;
+	verification->tombstones += is_tombstone;
+	for (size_t i = 0; i < layout->columns_count; i++) {
+		if (!is_tombstone || !segment__is_fact(layout, i))
+			range_note(&verification->ranges[i], cells->columns[i]);
+	}
+	if (layout->is_bucketed)
+		pin_check(verification, cells, texts);
+	filter_check(verification, cells);
 }
 
 /* The first row of a block with a fence, or of an ordered block, is the one its directory says. */
@@ -128,23 +123,18 @@ static void
 first_check(struct verification *verification, const struct segment_iterator *iterator)
 {
 	const struct segment *segment = verification->segment;
-	const struct block_decoded *rows = &iterator->rows;
-	uint64_t columns[SEGMENT_COLUMNS_MAX], first[SEGMENT_KEY_COLUMNS_MAX];
-	struct segment_row row = {0};
+	const struct segment_cells *cells = &iterator->rows.cells[0];
+	uint64_t first[SEGMENT_KEY_COLUMNS_MAX];
 	uint8_t key[ZP_KEY_BYTES];
 	bool is_right = true;
 
-	for (size_t c = 0; c < segment->layout.columns_count; c++)
-		columns[c] = rows->columns[c][0];
 	if (!segment->layout.is_bucketed) {
 		segment__ordered_first(segment, iterator->place.number, &iterator->part, first);
-		is_right = segment__columns_compare(
-			       columns, first, segment__key_columns(segment->layout.family)) == 0;
+		is_right = segment__columns_compare(cells->columns, first,
+			       segment__key_columns(segment->layout.family)) == 0;
 	} else if (iterator->place_first != NULL) {
-		memcpy(row.key.digest, rows->digests[0], sizeof(row.key.digest));
-		is_right = segment__row_of_columns(columns, &row) == NULL;
-		zp_key_encode(&row.key, key);
-		is_right = is_right && memcmp(key, iterator->place_first, sizeof(key)) == 0;
+		segment__cells_pin_key_encode(&segment->layout, cells, key);
+		is_right = memcmp(key, iterator->place_first, sizeof(key)) == 0;
 	}
 	if (!is_right)
 		block_tell(verification, "a block does not begin where the directory says");
@@ -159,21 +149,13 @@ block_verify(struct verification *verification, struct segment_iterator *iterato
 	verification->block = iterator->place.number;
 	first_check(verification, iterator);
 	while (rc == 0) {
+		const struct segment_cells *cells;
+		struct zp_slice texts;
 		struct zp_err fault = {0};
 
-		if (verification->segment->layout.is_bucketed) {
-			struct segment_row row;
-
-			rc = iterator__row(iterator, &row, &fault);
-			if (rc == 0)
-				row_note(verification, &row);
-		} else {
-			struct segment_entry entry;
-
-			rc = iterator__entry(iterator, &entry, &fault);
-			if (rc == 0)
-				entry_note(verification, &entry);
-		}
+		rc = iterator__cells(iterator, &cells, &texts, &fault);
+		if (rc == 0)
+			row_note(verification, cells, texts);
 		if (rc == ZP_E_CORRUPT) {
 			/* the iterator has stepped over the row already */
 			fault_tell(verification, fault.text);

@@ -148,39 +148,10 @@ sample_columns(struct segment_writer *writer, const uint64_t *columns)
 }
 
 void
-segment__writer_sample_row(struct segment_writer *writer, const struct segment_row *row)
+segment__writer_sample(struct segment_writer *writer, const struct segment_cells *cells)
 {
-	uint64_t columns[SEGMENT_COLUMNS_MAX];
-
-	ZP_ASSERT(writer->layout.is_bucketed && !writer->columns_chosen);
-	segment__row_columns(row, columns);
-	sample_columns(writer, columns);
-}
-
-static void
-entry_columns(
-    const struct segment_writer *writer, const struct segment_entry *entry, uint64_t *columns_out)
-{
-	const struct segment_layout *layout = &writer->layout;
-	size_t keys = layout->operation_column;
-
-	memcpy(columns_out, entry->columns, keys * sizeof(*columns_out));
-	columns_out[keys] = entry->operation;
-	if (layout->texts_column == 0)
-		return;
-	for (size_t c = keys + 1; c < layout->texts_column; c++)
-		columns_out[c] = entry->value == NULL ? 0 : entry->value->columns[c - keys - 1];
-	columns_out[layout->texts_column] = entry->value == NULL ? 0 : entry->value->texts.length;
-}
-
-void
-segment__writer_sample_entry(struct segment_writer *writer, const struct segment_entry *entry)
-{
-	uint64_t columns[SEGMENT_COLUMNS_MAX];
-
-	ZP_ASSERT(!writer->layout.is_bucketed && !writer->columns_chosen);
-	entry_columns(writer, entry, columns);
-	sample_columns(writer, columns);
+	ZP_ASSERT(!writer->columns_chosen);
+	sample_columns(writer, cells->columns);
 }
 
 static void
@@ -189,13 +160,8 @@ sample_pending(struct segment_writer *writer, const struct pending_set *set)
 	for (uint32_t i = 0; i < set->count; i++) {
 		const struct block_rows *rows = &set->blocks[i]->rows;
 
-		for (uint32_t row = 0; row < rows->count; row++) {
-			uint64_t columns[SEGMENT_COLUMNS_MAX];
-
-			for (size_t c = 0; c < SEGMENT_COLUMNS_MAX; c++)
-				columns[c] = rows->columns[c][row];
-			sample_columns(writer, columns);
-		}
+		for (uint32_t row = 0; row < rows->count; row++)
+			sample_columns(writer, rows->cells[row].columns);
 	}
 }
 
@@ -210,8 +176,8 @@ sample_differences(struct segment_writer *writer, size_t column)
 		const struct block_rows *rows = &writer->group.blocks[i]->rows;
 
 		for (uint32_t row = 1; row < rows->count; row++)
-			column__sample_add(
-			    sample, rows->columns[column][row] - rows->columns[column][row - 1]);
+			column__sample_add(sample, rows->cells[row].columns[column] -
+						       rows->cells[row - 1].columns[column]);
 	}
 }
 
@@ -319,15 +285,49 @@ bucket_choose(
 	return 0;
 }
 
+/* The row that was added last; NULL before the first. */
+static const struct segment_cells *
+last_cells(const struct segment_writer *writer)
+{
+	const struct pending_block *newest = writer->newest;
+
+	return newest == NULL ? NULL : &newest->rows.cells[newest->rows.count - 1];
+}
+
 /* Keys rise, and the footer keeps the ends. */
 static void
-key_note(struct segment_writer *writer, const uint8_t *key, size_t length)
+order_note(struct segment_writer *writer, const struct segment_cells *cells)
 {
-	if (writer->newest == NULL)
-		memcpy(writer->footer.first_key, key, length);
-	else
-		ZP_ASSERT(memcmp(writer->footer.last_key, key, length) < 0);
-	memcpy(writer->footer.last_key, key, length);
+	struct segment_layout *layout = &writer->layout;
+
+	if (writer->newest != NULL) {
+		ZP_ASSERT(segment__cells_compare(layout, last_cells(writer), cells) < 0);
+		return;
+	}
+	segment__cells_key_encode(layout, cells, writer->footer.first_key);
+	if (layout->is_bucketed)
+		layout->prefix = zp_load_u64be(cells->digest) &
+				 ~bits_mask(SEGMENT_HEAD_BITS - layout->prefix_bits);
+}
+
+/* Whether they are of the same pin: an ordered family's rows of one stand together. */
+static bool
+is_same_pin(const struct segment_cells *last, const struct segment_cells *cells)
+{
+	return last != NULL &&
+	       segment__columns_compare(last->columns, cells->columns, SEGMENT_PIN_COLUMNS) == 0;
+}
+
+static void
+filter_note(struct segment_writer *writer, const struct segment_cells *cells)
+{
+	uint8_t key[ZP_KEY_BYTES];
+
+	if (writer->filter.blocks_count == 0 ||
+	    (!writer->layout.is_bucketed && is_same_pin(last_cells(writer), cells)))
+		return;
+	segment__cells_pin_key_encode(&writer->layout, cells, key);
+	filter__add(&writer->filter, key);
 }
 
 /* The texts of the row that goes to the newest block. */
@@ -347,21 +347,6 @@ texts_put(struct segment_writer *writer, struct zp_slice texts)
 	ZP_ASSERT(!writer->texts.overflow);
 }
 
-static void
-row_put(struct segment_writer *writer, const struct segment_row *row)
-{
-	struct pending_block *block = writer->newest;
-	uint64_t columns[SEGMENT_COLUMNS_MAX];
-	uint32_t index = block->rows.count++;
-
-	segment__row_columns(row, columns);
-	for (size_t c = 0; c < SEGMENT_COLUMNS_MAX; c++)
-		block->rows.columns[c][index] = columns[c];
-	memcpy(block->rows.digests[index], row->key.digest, sizeof(row->key.digest));
-	block->rows.tombstones += row->operation == ZP_ROW_TOMBSTONE;
-	texts_put(writer, row->record.texts);
-}
-
 /* Rows that wait are not in the footer's count yet; a full limit's worth of them is left out. */
 #define ROWS_MAX (ZP_SEGMENT_RECORDS_MAX - 2 * SEGMENT_GROUP_BLOCKS * BLOCK_ROWS_MAX)
 
@@ -372,36 +357,6 @@ writer_check(struct segment_writer *writer, struct zp_err *err)
 		return zp_fail(err, writer->failed, "this segment failed before");
 	if (writer->footer.rows > ROWS_MAX)
 		return zp_fail(err, ZP_E_TOO_LARGE, "too many rows for one segment");
-	return 0;
-}
-
-int
-segment__writer_add_row(
-    struct segment_writer *writer, const struct segment_row *row, struct zp_err *err)
-{
-	uint64_t head = zp_load_u64be(row->key.digest);
-	uint8_t key[ZP_KEY_BYTES];
-	int rc = writer_check(writer, err);
-
-	ZP_ASSERT(writer->layout.is_bucketed);
-	ZP_ASSERT(row->operation == ZP_ROW_PUT || row->record.texts.length == 0);
-	if (rc == 0 && row->record.texts.length > ZP_RECORD_BYTES_MAX)
-		rc = zp_fail(err, ZP_E_TOO_LARGE, "texts of %zu bytes", row->record.texts.length);
-	if (rc != 0)
-		return writer->failed = rc;
-	if (writer->newest == NULL)
-		writer->layout.prefix =
-		    head & ~bits_mask(SEGMENT_HEAD_BITS - writer->layout.prefix_bits);
-	ZP_ASSERT(segment__prefix_matches(&writer->layout, head));
-	zp_key_encode(&row->key, key);
-	key_note(writer, key, sizeof(key));
-	if (writer->filter.blocks_count > 0)
-		filter__add(&writer->filter, key);
-	rc = bucket_choose(
-	    writer, segment__bucket_of(&writer->layout, head), row->record.texts.length, err);
-	if (rc != 0)
-		return writer->failed = rc;
-	row_put(writer, row);
 	return 0;
 }
 
@@ -426,48 +381,44 @@ ordered_choose(struct segment_writer *writer, size_t texts_length, struct zp_err
 	return rc;
 }
 
-/* Once a pin, however many rows it has: they stand together. */
-static void
-entry_filter_add(struct segment_writer *writer, const uint64_t *columns)
+/* Makes `newest` the block that this row goes to. */
+static int
+block_choose(struct segment_writer *writer, const struct segment_cells *cells, size_t texts_length,
+    struct zp_err *err)
 {
-	const struct pending_block *newest = writer->newest;
-	uint8_t key[ZP_KEY_BYTES];
-	bool is_same = newest != NULL && newest->rows.count > 0;
+	const struct segment_layout *layout = &writer->layout;
+	uint64_t head;
 
-	for (size_t c = 0; is_same && c < SEGMENT_PIN_COLUMNS; c++)
-		is_same = newest->rows.columns[c][newest->rows.count - 1] == columns[c];
-	if (is_same || writer->filter.blocks_count == 0)
-		return;
-	segment__pin_key_encode(columns, key);
-	filter__add(&writer->filter, key);
+	if (!layout->is_bucketed)
+		return ordered_choose(writer, texts_length, err);
+	head = zp_load_u64be(cells->digest);
+	ZP_ASSERT(segment__prefix_matches(layout, head));
+	return bucket_choose(writer, segment__bucket_of(layout, head), texts_length, err);
 }
 
 int
-segment__writer_add_entry(
-    struct segment_writer *writer, const struct segment_entry *entry, struct zp_err *err)
+segment__writer_add(struct segment_writer *writer, const struct segment_cells *cells,
+    struct zp_slice texts, struct zp_err *err)
 {
-	struct zp_slice texts = entry->value == NULL ? (struct zp_slice){0} : entry->value->texts;
-	uint64_t columns[SEGMENT_COLUMNS_MAX];
-	uint8_t key[SEGMENT_KEY_FIELD_BYTES];
+	const struct segment_layout *layout = &writer->layout;
+	bool is_tombstone = cells->columns[layout->operation_column] == ZP_ROW_TOMBSTONE;
 	struct block_rows *rows;
 	int rc = writer_check(writer, err);
 
-	ZP_ASSERT(!writer->layout.is_bucketed && texts.length <= BLOCK_TEXTS_MAX);
-	ZP_ASSERT((entry->value != NULL) ==
-		  (entry->operation == ZP_ROW_PUT && writer->layout.texts_column != 0));
-	entry_columns(writer, entry, columns);
-	segment__columns_key_encode(columns, writer->layout.operation_column, key);
-	key_note(writer, key, sizeof(key));
-	entry_filter_add(writer, columns);
-	if (rc == 0)
-		rc = ordered_choose(writer, texts.length, err);
+	ZP_ASSERT(texts.length == 0 || (layout->texts_column != 0 && !is_tombstone &&
+					   cells->columns[layout->texts_column] == texts.length));
+	if (rc == 0 && texts.length > ZP_RECORD_BYTES_MAX)
+		rc = zp_fail(err, ZP_E_TOO_LARGE, "texts of %zu bytes", texts.length);
+	if (rc != 0)
+		return writer->failed = rc;
+	order_note(writer, cells);
+	filter_note(writer, cells);
+	rc = block_choose(writer, cells, texts.length, err);
 	if (rc != 0)
 		return writer->failed = rc;
 	rows = &writer->newest->rows;
-	for (size_t c = 0; c < writer->layout.columns_count; c++)
-		rows->columns[c][rows->count] = columns[c];
-	rows->tombstones += entry->operation == ZP_ROW_TOMBSTONE;
-	rows->count++;
+	rows->cells[rows->count++] = *cells;
+	rows->tombstones += is_tombstone;
 	texts_put(writer, texts);
 	return 0;
 }
@@ -552,6 +503,8 @@ segment__writer_finish(
 
 	if (rc == 0) {
 		ZP_ASSERT(writer->newest != NULL);
+		segment__cells_key_encode(
+		    &writer->layout, last_cells(writer), writer->footer.last_key);
 		rc = blocks_finish(writer, err);
 	}
 	if (rc == 0)

@@ -81,16 +81,15 @@ range_of(const struct deep *deep, const struct family_sum *sum, uint64_t head)
 }
 
 static uint64_t
-entry_hash(const struct deep *deep, const struct family_sum *sum, const struct segment_entry *entry)
+entry_hash(const struct deep *deep, const struct family_sum *sum, const uint64_t *columns)
 {
-	return zp_hash64(
-	    entry->columns, sum->columns * sizeof(uint64_t), deep->engine->options.hash_seed);
+	return zp_hash64(columns, sum->columns * sizeof(uint64_t), deep->engine->options.hash_seed);
 }
 
 static void
-entry_want(struct deep *deep, struct family_sum *sum, const struct segment_entry *entry)
+entry_want(struct deep *deep, struct family_sum *sum, const uint64_t *columns)
 {
-	uint64_t head = entry->columns[sum->head_column], hash = entry_hash(deep, sum, entry);
+	uint64_t head = columns[sum->head_column], hash = entry_hash(deep, sum, columns);
 	struct range_sum *range = range_of(deep, sum, head);
 
 	if (head != sum->head)
@@ -107,11 +106,11 @@ entry_want(struct deep *deep, struct family_sum *sum, const struct segment_entry
 }
 
 static void
-entry_found(struct deep *deep, struct family_sum *sum, const struct segment_entry *entry)
+entry_found(struct deep *deep, struct family_sum *sum, const uint64_t *columns)
 {
-	struct range_sum *range = range_of(deep, sum, entry->columns[sum->head_column]);
+	struct range_sum *range = range_of(deep, sum, columns[sum->head_column]);
 
-	range->hash -= entry_hash(deep, sum, entry);
+	range->hash -= entry_hash(deep, sum, columns);
 	range->there++;
 	deep->report->entries++;
 }
@@ -202,7 +201,7 @@ pins_walk(struct deep *deep, bool *whole_out, struct zp_err *err)
 {
 	struct zp_view *view = view__of_version(deep->engine, deep->version);
 	struct zp_scan_options options = {.without_texts = true};
-	struct segment_entry entry;
+	uint64_t columns[SEGMENT_KEY_COLUMNS_MAX];
 	struct zp_record record;
 	struct zp_scan *scan;
 	struct zp_err why = {0};
@@ -214,11 +213,12 @@ pins_walk(struct deep *deep, bool *whole_out, struct zp_err *err)
 	       (rc = zp_scan_next(scan, &key, &record, &why)) == ZP_OK) {
 		key_check(deep, &key);
 		allocations_check(deep, &key, record.facts[ZP_FACT_ALLOCATIONS]);
-		index__time_entry(&key, &record, &entry);
-		entry_want(deep, &deep->time, &entry);
+		index__entry_columns(ZP_FAMILY_TIME, &key, index__created(&record), columns);
+		entry_want(deep, &deep->time, columns);
 		if (record.facts[ZP_FACT_EXPIRE_AT] != 0) {
-			index__expire_entry(&key, &record, &entry);
-			entry_want(deep, &deep->expire, &entry);
+			index__entry_columns(
+			    ZP_FAMILY_EXPIRE, &key, index__expiry(&record), columns);
+			entry_want(deep, &deep->expire, columns);
 		}
 		ended = step(deep, err);
 	}
@@ -230,53 +230,44 @@ pins_walk(struct deep *deep, bool *whole_out, struct zp_err *err)
 
 /* ---- Entries -------------------------------------------------------------------------------- */
 
+/* *whole_out: no entry was passed over. */
 static int
-walks_merge(struct deep *deep, struct family_sum *sum, struct run_walk *walks, size_t count,
-    bool *whole_out, struct zp_err *err)
+walks_sum(struct deep *deep, struct family_sum *sum, struct run_walks *walks, bool *whole_out,
+    struct zp_err *err)
 {
-	struct run_walk *smallest;
+	size_t operation = walks->layout.operation_column;
+	const struct run_walk *present;
 	int ended = ZP_OK;
+	int rc = run_walks__first(walks, NULL);
 
-	while (ended == ZP_OK && (smallest = run_walk__smallest(walks, count)) != NULL) {
-		struct segment_entry given = smallest->entry;
-
-		if (given.operation != ZP_ROW_TOMBSTONE)
-			entry_found(deep, sum, &given);
-		for (size_t i = 0; i < count; i++) {
-			if (walks[i].is_over || segment__columns_compare(walks[i].entry.columns,
-						    given.columns, sum->columns) != 0)
-				continue;
-			if (run_walk__next(&walks[i], NULL) < 0)
-				return ZP_OK;
-		}
+	while (rc == ZP_OK && ended == ZP_OK && (present = run_walks__present(walks)) != NULL) {
+		if (present->cells->columns[operation] != ZP_ROW_TOMBSTONE)
+			entry_found(deep, sum, present->cells->columns);
+		rc = run_walks__next(walks, NULL);
 		ended = step(deep, err);
 	}
-	*whole_out = ended == ZP_OK;
+	*whole_out = rc == ZP_OK && ended == ZP_OK;
 	return ended;
 }
 
-/* *whole_out: no entry was passed over. */
 static int
 entries_walk(struct deep *deep, struct family_sum *sum, bool *whole_out, struct zp_err *err)
 {
 	const struct manifest *manifest = &deep->version->manifest;
-	struct run_walk *walks = zp_alloc_zero(manifest->run_count + 1, sizeof(walks[0]));
+	struct run_walk *runs = zp_alloc_zero(manifest->run_count + 1, sizeof(runs[0]));
+	struct run_walks walks;
 	size_t count = 0;
-	int rc = ZP_OK;
+	int rc;
 
-	*whole_out = false;
-	for (size_t i = 0; rc >= 0 && i < manifest->run_count; i++) {
-		if (manifest->runs[i].family != sum->family)
-			continue;
-		walks[count] = (struct run_walk){.family = sum->family,
-		    .segments = deep->version->runs[i],
-		    .segment_count = manifest->runs[i].segment_count};
-		rc = run_walk__next(&walks[count++], NULL);
+	for (size_t i = 0; i < manifest->run_count; i++) {
+		if (manifest->runs[i].family == sum->family)
+			runs[count++] = (struct run_walk){.segments = deep->version->runs[i],
+			    .segment_count = manifest->runs[i].segment_count};
 	}
-	rc = rc < 0 ? ZP_OK : walks_merge(deep, sum, walks, count, whole_out, err);
-	for (size_t i = 0; i < count; i++)
-		run_walk__close(&walks[i]);
-	zp_free(walks);
+	run_walks__init(&walks, sum->family, runs, count);
+	rc = walks_sum(deep, sum, &walks, whole_out, err);
+	run_walks__done(&walks);
+	zp_free(runs);
 	return rc;
 }
 

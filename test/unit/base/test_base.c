@@ -63,6 +63,34 @@ varints_round_trip(void **state)
 	assert_int_equal(zp_varint_get(bytes, sizeof(bytes), &back), 0);
 }
 
+/* Blocks of all sizes: none overlaps another, also when one that was given back is used again. */
+static void
+pages_are_apart_and_used_again(void **state)
+{
+	static const size_t sizes[] = {0, 1, 64, 100000, 2 << 20, (2 << 20) + 1, 5 << 20, 9 << 20};
+	uint8_t *blocks[ZP_ARRAY_COUNT(sizes)];
+	void *freed;
+
+	(void)state;
+	for (uint8_t turn = 1; turn <= 3; turn++) {
+		for (size_t i = 0; i < ZP_ARRAY_COUNT(sizes); i++) {
+			blocks[i] = zp_pages_alloc(sizes[i]);
+			assert_int_equal((uintptr_t)blocks[i] % 64, 0);
+			memset(blocks[i], (int)(turn * 16 + i), sizes[i]);
+		}
+		for (size_t i = 0; i < ZP_ARRAY_COUNT(sizes); i++) {
+			for (size_t at = 0; at < sizes[i]; at++)
+				assert_int_equal(blocks[i][at], turn * 16 + i);
+			zp_pages_free(blocks[i], sizes[i]);
+		}
+	}
+	freed = zp_pages_alloc(9 << 20);
+	zp_pages_free(freed, 9 << 20);
+	assert_ptr_equal(zp_pages_alloc((9 << 20) - 1), freed); /* the same size of block */
+	zp_pages_free(freed, 9 << 20);
+	zp_pages_free(NULL, 9 << 20);
+}
+
 int
 main(void)
 {
@@ -70,6 +98,7 @@ main(void)
 	    cmocka_unit_test(error_text_grows_outward),
 	    cmocka_unit_test(buffer_refuses_past_its_maximum),
 	    cmocka_unit_test(varints_round_trip),
+	    cmocka_unit_test(pages_are_apart_and_used_again),
 	};
 
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);

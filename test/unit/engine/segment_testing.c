@@ -272,6 +272,35 @@ plan_of(const struct rows *rows)
 	};
 }
 
+static void
+row_sample(struct segment_writer *writer, const struct segment_row *row)
+{
+	struct segment_cells cells;
+
+	segment__row_cells(row, &cells);
+	segment__writer_sample(writer, &cells);
+}
+
+int
+row_add(struct segment_writer *writer, const struct segment_row *row, struct zp_err *err)
+{
+	struct segment_cells cells;
+
+	segment__row_cells(row, &cells);
+	return segment__writer_add(writer, &cells, row->record.texts, err);
+}
+
+int
+entry_add(struct segment_writer *writer, enum zp_family family, const struct segment_entry *entry,
+    struct zp_err *err)
+{
+	struct segment_cells cells;
+
+	segment__entry_cells(family, entry, &cells);
+	return segment__writer_add(
+	    writer, &cells, entry->value == NULL ? (struct zp_slice){0} : entry->value->texts, err);
+}
+
 struct segment *
 rows_write(struct memory_store *store, const struct rows *rows, const struct segment_plan *plan,
     struct segment_info *info_out)
@@ -284,9 +313,9 @@ rows_write(struct memory_store *store, const struct rows *rows, const struct seg
 
 	assert_int_equal(segment__writer_open(&store->base, plan, &writer, &err), 0);
 	for (size_t i = 0; i < rows->count; i += step)
-		segment__writer_sample_row(writer, &rows->rows[i]);
+		row_sample(writer, &rows->rows[i]);
 	for (size_t i = 0; i < rows->count; i++)
-		assert_int_equal(segment__writer_add_row(writer, &rows->rows[i], &err), 0);
+		assert_int_equal(row_add(writer, &rows->rows[i], &err), 0);
 	assert_int_equal(segment__writer_finish(writer, &info, &err), 0);
 	assert_int_equal(info.rows, rows->count);
 	if (segment__open(&store->base, &info.name, &info, &segment, &err) != 0)

@@ -77,6 +77,9 @@ void rows_sort(struct rows *rows);
 /* ---- Segments ------------------------------------------------------------------------------- */
 
 struct segment_plan plan_of(const struct rows *rows);
+int row_add(struct segment_writer *writer, const struct segment_row *row, struct zp_err *err);
+int entry_add(struct segment_writer *writer, enum zp_family family,
+    const struct segment_entry *entry, struct zp_err *err);
 /* Writes (with a sample of a thousand rows) and opens; everything is asserted to work. */
 struct segment *rows_write(struct memory_store *store, const struct rows *rows,
     const struct segment_plan *plan, struct segment_info *info_out);

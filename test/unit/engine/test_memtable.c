@@ -7,6 +7,7 @@
  * Speed is compared within one run: chosen keys against random ones.
  */
 #include "engine/memtable.h"
+#include "engine/segment_internal.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -161,40 +162,85 @@ rows_begin_where_they_are_asked_to(void **state)
 	memtable__release(memtable);
 }
 
-/* Entries of an ordered family: sorted, the newest of equal columns, none above the limit. */
+/* Ten pins a moment, of two namespaces, and what was said of each last. */
+enum { ENTRIES = 4000, DIFFERENT = 700, PINS_OF_MOMENT = 10 };
+
+static struct zp_key
+entry_key(uint64_t which)
+{
+	struct zp_key key = {.version = 1,
+	    .codec = ZP_CODEC_RAW,
+	    .namespace_id = which % 2 ? 7 : 0,
+	    .claim = which % 2};
+
+	key.digest[0] = (uint8_t)(which % PINS_OF_MOMENT);
+	zp_store_u64be(key.digest + 8, which);
+	return key;
+}
+
+static void
+entries_assert(
+    struct memtable *memtable, enum zp_family family, uint64_t moment_max, const uint8_t *last)
+{
+	struct memtable_entries *entries = memtable__entries_open(memtable, family, moment_max);
+	size_t count = memtable__entries_count(entries), expected = 0;
+	uint64_t before[SEGMENT_KEY_COLUMNS_MAX] = {0};
+	struct segment_entry entry;
+
+	for (uint64_t which = 0; which < DIFFERENT; which++)
+		expected += last[which] != UINT8_MAX && which / PINS_OF_MOMENT <= moment_max;
+	assert_int_equal(count, expected);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t columns[SEGMENT_KEY_COLUMNS_MAX] = {0};
+		uint64_t moment, which;
+		struct zp_key key;
+
+		memtable__entries_at(entries, i, &entry);
+		moment = entry.columns[family == ZP_FAMILY_TIME];
+		which = moment * PINS_OF_MOMENT +
+			(entry.columns[family == ZP_FAMILY_TIME ? 2 : 1] >> 56);
+		key = entry_key(which);
+		index__entry_columns(family, &key, moment, columns);
+		assert_memory_equal(entry.columns, columns, sizeof(columns));
+		assert_int_equal(entry.operation, last[which]);
+		assert_true(i == 0 || segment__columns_compare(
+					  before, columns, segment__key_columns(family)) < 0);
+		memcpy(before, columns, sizeof(before));
+	}
+	memtable__entries_close(entries);
+}
+
+/* Entries of time and expire: sorted, the newest of equal columns, none above the limit; whether
+ * they came in the order of their moments or not. */
 static void
 entries_are_sorted_and_newest(void **state)
 {
-	enum { ENTRIES = 4000, DIFFERENT = 700 };
-	struct memtable *memtable = memtable__new(3);
-	struct segment_entry *entries;
-	uint8_t last[DIFFERENT];
-	size_t count;
-
 	(void)state;
-	for (uint64_t i = 0; i < ENTRIES; i++) {
-		uint64_t which = i < DIFFERENT ? i : mix(i) % DIFFERENT;
-		struct segment_entry entry = {.columns = {which / 10, which % 10}};
+	for (int in_order = 0; in_order <= 1; in_order++) {
+		struct memtable *memtable = memtable__new(3);
+		uint8_t last[DIFFERENT];
 
-		last[which] = entry.operation = (uint8_t)(mix(i + ENTRIES) % 2);
-		memtable__entry_add(memtable, ZP_FAMILY_EXPIRE, &entry);
-		entry.columns[0] += 1000;
-		memtable__entry_add(memtable, ZP_FAMILY_TIME, &entry);
+		memset(last, UINT8_MAX, sizeof(last));
+		for (uint64_t i = 0; i < ENTRIES; i++) {
+			uint64_t which = mix(i) % DIFFERENT;
+			struct zp_key key;
+
+			if (in_order)
+				which = i * DIFFERENT / ENTRIES / PINS_OF_MOMENT * PINS_OF_MOMENT +
+					mix(i) % PINS_OF_MOMENT;
+			key = entry_key(which);
+			last[which] = (uint8_t)(mix(i + ENTRIES) % 2);
+			put_record(memtable, &key, NULL);
+			memtable__index_add(
+			    memtable, ZP_FAMILY_EXPIRE, which / PINS_OF_MOMENT, last[which]);
+			memtable__index_add(
+			    memtable, ZP_FAMILY_TIME, which / PINS_OF_MOMENT, last[which]);
+		}
+		entries_assert(memtable, ZP_FAMILY_EXPIRE, UINT64_MAX, last);
+		entries_assert(memtable, ZP_FAMILY_TIME, UINT64_MAX, last);
+		entries_assert(memtable, ZP_FAMILY_EXPIRE, 29, last);
+		memtable__release(memtable);
 	}
-	count = memtable__entries_sorted(memtable, ZP_FAMILY_EXPIRE, UINT64_MAX, &entries);
-	assert_int_equal(count, DIFFERENT);
-	for (uint64_t i = 0; i < count; i++) {
-		assert_int_equal(entries[i].columns[0] * 10 + entries[i].columns[1], i);
-		assert_int_equal(entries[i].operation, last[i]);
-	}
-	zp_free(entries);
-	count = memtable__entries_sorted(memtable, ZP_FAMILY_EXPIRE, 29, &entries);
-	assert_int_equal(count, 300);
-	zp_free(entries);
-	count = memtable__entries_sorted(memtable, ZP_FAMILY_TIME, 999, &entries);
-	assert_int_equal(count, 0);
-	zp_free(entries);
-	memtable__release(memtable);
 }
 
 /* ---- Chosen keys ---------------------------------------------------------------------------- */

@@ -287,12 +287,11 @@ a_full_disk_publishes_nothing(void **state)
 		store.append_fails_at = fails_at;
 		rc = segment__writer_open(&store.base, &plan, &writer, NULL);
 		for (size_t i = 0; rc == 0 && i < rows->count; i++)
-			rc = segment__writer_add_row(writer, &rows->rows[i], NULL);
+			rc = row_add(writer, &rows->rows[i], NULL);
 		if (rc != 0 && writer != NULL) {
 			struct segment_row *last = &rows->rows[rows->count - 1];
 
-			assert_int_equal(
-			    segment__writer_add_row(writer, last, NULL), ZP_E_NO_SPACE);
+			assert_int_equal(row_add(writer, last, NULL), ZP_E_NO_SPACE);
 		}
 		if (writer != NULL)
 			rc = segment__writer_finish(writer, &info, NULL);

@@ -76,7 +76,7 @@ ordered_make(struct crafted *crafted)
 	for (uint64_t i = 0; i < ENTRIES; i++) {
 		struct segment_entry entry = {.columns = {0, i}};
 
-		assert_int_equal(segment__writer_add_entry(writer, &entry, &err), 0);
+		assert_int_equal(entry_add(writer, ZP_FAMILY_TIME, &entry, &err), 0);
 	}
 	assert_int_equal(segment__writer_finish(writer, &crafted->info, &err), 0);
 	file_find(crafted);

@@ -377,29 +377,22 @@ rows_exchange(struct memory_file *file, const struct segment *segment, size_t a,
 {
 	struct group_entry group = segment__group(segment, 0);
 	uint16_t length = zp_load_u16le(group.lengths);
-	struct block_decoded *decoded = zp_alloc_zero(1, sizeof(*decoded));
 	struct block_rows *rows = zp_alloc_zero(1, sizeof(*rows));
+	struct segment_cells exchanged;
 	struct column_range ranges[SEGMENT_COLUMNS_MAX];
 	ZP_AUTO_BUF(bytes, BLOCK_BYTES_MAX);
 	struct block_view view;
 
 	assert_null(block__parse(
 	    &segment->layout, file->bytes.data + group.offset, length, group.offset, 0, &view));
-	assert_null(block__decode(&view, decoded));
-	rows->count = decoded->count;
-	memcpy(rows->digests, decoded->digests, sizeof(rows->digests));
-	for (size_t c = 0; c < SEGMENT_COLUMNS_MAX; c++) {
-		for (size_t i = 0; i < rows->count; i++) {
-			size_t from = i == a ? b : i == b ? a : i;
-
-			rows->columns[c][i] = decoded->columns[c][from * decoded->steps[c]];
-		}
-	}
+	assert_null(block__decode(&view, rows));
+	exchanged = rows->cells[a];
+	memcpy(rows->cells[a].columns, rows->cells[b].columns, sizeof(exchanged.columns));
+	memcpy(rows->cells[b].columns, exchanged.columns, sizeof(exchanged.columns));
 	block__encode(&segment->layout, rows, view.has_texts ? &view.texts : NULL, group.offset, 0,
 	    &bytes, ranges);
 	assert_int_equal(bytes.length, length);
 	memcpy(file->bytes.data + group.offset, bytes.data, length);
-	zp_free(decoded);
 	zp_free(rows);
 }
 

@@ -216,7 +216,7 @@ golden_entries(const char *name, enum zp_family family)
 		entry.columns[1] = UINT64_C(1) << 63 | i * 60;
 		entry.columns[2] = i * UINT64_C(0x9E3779B97F4A7C15);
 		entry.operation = i % 50 == 0;
-		assert_int_equal(segment__writer_add_entry(writer, &entry, NULL), 0);
+		assert_int_equal(entry_add(writer, family, &entry, NULL), 0);
 	}
 	assert_int_equal(segment__writer_finish(writer, &info, NULL), 0);
 	for (size_t way = 0; way < ZP_ARRAY_COUNT(ways); way++)
@@ -306,7 +306,7 @@ golden_track(void **state)
 			track__entry_of_key(&key, track.peer, &entries[i]);
 		else
 			track__entry_of(&key, &track, &values[i], &entries[i]);
-		assert_int_equal(segment__writer_add_entry(writer, &entries[i], NULL), 0);
+		assert_int_equal(entry_add(writer, ZP_FAMILY_TRACK, &entries[i], NULL), 0);
 	}
 	assert_int_equal(segment__writer_finish(writer, &info, NULL), 0);
 	for (size_t way = 0; way < ZP_ARRAY_COUNT(ways); way++)

@@ -57,10 +57,14 @@ entries_write(struct memory_store *store, const struct entries *set, size_t samp
 	struct zp_err err = {0};
 
 	assert_int_equal(segment__writer_open(&store->base, &plan, &writer, &err), 0);
-	for (size_t i = 0; i < samples && i < set->count; i++)
-		segment__writer_sample_entry(writer, &set->entries[i]);
+	for (size_t i = 0; i < samples && i < set->count; i++) {
+		struct segment_cells cells;
+
+		segment__entry_cells(set->family, &set->entries[i], &cells);
+		segment__writer_sample(writer, &cells);
+	}
 	for (size_t i = 0; i < set->count; i++)
-		assert_int_equal(segment__writer_add_entry(writer, &set->entries[i], &err), 0);
+		assert_int_equal(entry_add(writer, set->family, &set->entries[i], &err), 0);
 	assert_int_equal(segment__writer_finish(writer, &info, &err), 0);
 	assert_int_equal(info.rows, set->count);
 	if (segment__open(&store->base, &info.name, &info, &segment, &err) != 0)
