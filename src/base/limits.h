@@ -21,6 +21,8 @@
 #define ZP_ALLOCATION_LISTS_MAX 1048576u
 #define ZP_SEGMENT_RECORDS_MAX 4294967295u
 #define ZP_FILE_NAME_MAX 120u	      /* names inside a store */
+#define ZP_ACCESS_COUNT_MAX 4294967295u    /* accesses that are told or journaled at once */
+#define ZP_ACCESS_SECONDS_MAX 253402300799 /* when, since 1970: the end of 9999 */
 
 /* Journal. */
 #define ZP_JOURNAL_BATCH_BYTES_MAX ((1u << 20) - 4096u) /* framed; fits a message of a replicated lane */

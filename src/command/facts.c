@@ -16,6 +16,8 @@ engines_add(struct zp_engine_facts *sum, const struct zp_engine_facts *facts)
 	sum->segments += facts->segments;
 	sum->disk_bytes += facts->disk_bytes;
 	sum->time_bytes += facts->time_bytes;
+	sum->access_bytes += facts->access_bytes;
+	sum->access_rows += facts->access_rows;
 	sum->memtable_bytes += facts->memtable_bytes;
 	sum->memtable_entries += facts->memtable_entries;
 	sum->resident_bytes += facts->resident_bytes;

@@ -5,6 +5,7 @@
  *         one that opens.
  * Rule:   counters follow from what a change replaces, so that they are exact without a count.
  */
+#include "engine/accesses.h"
 #include "engine/engine_internal.h"
 #include "engine/segment_internal.h"
 
@@ -24,6 +25,8 @@ count_change(struct zp_engine *engine, const struct zp_change *change)
 {
 	struct manifest_counter *counter;
 
+	if (change->accesses.count > 0)
+		return;
 	if (change->has_old) {
 		uint64_t size = change->old_record.facts[ZP_FACT_SIZE];
 
@@ -69,6 +72,40 @@ change_prefetch(const struct zp_change *change)
 	__builtin_prefetch(&change->new_record.texts);
 }
 
+static void
+access_apply(struct zp_engine *engine, const struct zp_change *change)
+{
+	const struct zp_accesses *access = &change->accesses;
+	struct zp_key key = accesses__short_key(engine->options.cluster_id, &change->key);
+
+	ZP_ASSERT(access->last_seconds >= 0 && access->last_seconds <= ZP_ACCESS_SECONDS_MAX);
+	engine->has_accesses = true;
+	memtable__access_add(engine->active, &key, access->count, (uint64_t)access->last_seconds);
+}
+
+/* The pin is gone: a new one under its key begins without accesses. */
+static void
+access_end(struct zp_engine *engine, const struct zp_change *change)
+{
+	struct zp_key key;
+
+	if (!engine->has_accesses || change->has_new)
+		return;
+	key = accesses__short_key(engine->options.cluster_id, &change->key);
+	memtable__access_end(engine->active, &key);
+}
+
+static void
+pin_apply(
+    struct zp_engine *engine, const struct zp_change *change, const struct memtable_place *place)
+{
+	ZP_ASSERT(change->has_old || change->has_new || change->old_is_unknown);
+	memtable__put(engine->active, place, change->has_new ? &change->new_record : NULL);
+	index__apply(engine->active, change);
+	access_end(engine, change);
+	expire_floor_lower(engine, change);
+}
+
 void
 zp_engine_apply_all(struct zp_engine *engine, const struct zp_change *const *changes, size_t count)
 {
@@ -82,16 +119,15 @@ zp_engine_apply_all(struct zp_engine *engine, const struct zp_change *const *cha
 	for (size_t i = 0; i < count; i++) {
 		const struct zp_change *change = changes[i];
 
-		ZP_ASSERT(change->has_old || change->has_new || change->old_is_unknown);
 		if (i + FAR < count)
 			change_prefetch(changes[i + FAR]);
-		memtable__put(engine->active, &places[i % AHEAD],
-		    change->has_new ? &change->new_record : NULL);
+		if (change->accesses.count > 0)
+			access_apply(engine, change);
+		else
+			pin_apply(engine, change, &places[i % AHEAD]);
 		if (i + AHEAD < count)
 			memtable__place(
 			    engine->active, &changes[i + AHEAD]->key, &places[i % AHEAD]);
-		index__apply(engine->active, change);
-		expire_floor_lower(engine, change);
 	}
 	pthread_mutex_lock(&engine->facts_lock);
 	for (size_t i = 0; i < count; i++)

@@ -284,6 +284,8 @@ zp_engine_open(const struct zp_engine_options *options, struct zp_engine **engin
 	}
 	engine->incarnation = engine->view->version->manifest.incarnation;
 	facts_load(engine);
+	engine->has_accesses =
+	    manifest__has_family(&engine->view->version->manifest, ZP_FAMILY_ACCESS);
 	*engine_out = engine;
 	return ZP_OK;
 }
@@ -540,6 +542,10 @@ facts_of_version(const struct version *version, struct zp_engine_facts *facts)
 			facts->disk_bytes += run->segments[j].bytes;
 			if (run->family == ZP_FAMILY_TIME)
 				facts->time_bytes += run->segments[j].bytes;
+			if (run->family == ZP_FAMILY_ACCESS) {
+				facts->access_bytes += run->segments[j].bytes;
+				facts->access_rows += run->segments[j].rows;
+			}
 			if (version->runs[i][j] == NULL)
 				facts->damaged_segments++;
 			else

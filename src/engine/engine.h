@@ -94,9 +94,20 @@ uint64_t zp_engine_manifest_checksum(struct zp_engine *engine);
 
 /* ---- Writing: owner ------------------------------------------------------------------------- */
 
-/* One pin's change, with what was there before: counters and index entries follow from both. */
+/* Accesses of a pin: how many, and when the last was. All 0: none is known. */
+struct zp_accesses {
+	uint64_t count;
+	int64_t last_seconds; /* since 1970, 0 to ZP_ACCESS_SECONDS_MAX */
+};
+
+/*
+ * One pin's change, with what was there before: counters and index entries follow from both. Or its
+ * accesses alone, which are added to those that it has: then the pin stays as it is, whatever else
+ * is here. A pin that goes takes its accesses along.
+ */
 struct zp_change {
 	struct zp_key key;
+	struct zp_accesses accesses; /* count 0: it is of the pin */
 	bool has_old;
 	bool has_new;	     /* false: delete */
 	bool old_is_unknown; /* without has_old: what is there could not be read, and a delete hides it */
@@ -223,7 +234,9 @@ struct zp_engine_facts {
 	uint64_t runs;			  /* of family pin */
 	uint64_t segments;		  /* of all families */
 	uint64_t disk_bytes;		  /* of live segments */
-	uint64_t time_bytes;		  /* of those of family time */
+	uint64_t time_bytes;              /* of those of family time, */
+	uint64_t access_bytes;            /* and of family access */
+	uint64_t access_rows;             /* in these */
 	uint64_t memtable_bytes;
 	uint64_t memtable_entries;
 	uint64_t resident_bytes;	  /* directories and filters */
@@ -309,6 +322,22 @@ ZP_MUST_CHECK int zp_track_scan_open(struct zp_view *view, const struct zp_key *
 /* As zp_scan_next; the scan is closed by zp_scan_close. */
 ZP_MUST_CHECK int zp_track_scan_next(struct zp_scan *scan, struct zp_key *key_out,
     struct zp_track *track_out, struct zp_err *err);
+
+/*
+ * Accesses of pins whose keys rise, to be walked beside a scan of the view's pins: from the first
+ * key on (NULL: all), or `only` that pin's. One thread a walk; it holds the view.
+ */
+struct zp_accesses_walk;
+ZP_MUST_CHECK int zp_accesses_walk_open(struct zp_view *view, const struct zp_key *from, bool only,
+    struct zp_accesses_walk **walk_out, struct zp_err *err);
+/* What is known of the pin; ZP_E_CORRUPT where something of it may be in what cannot be read: the
+ * walk goes on with other pins. */
+ZP_MUST_CHECK int zp_accesses_walk_get(struct zp_accesses_walk *walk, const struct zp_key *key,
+    struct zp_accesses *access_out, struct zp_err *err);
+void zp_accesses_walk_close(struct zp_accesses_walk *walk); /* NULL is allowed */
+/* The same of one pin. */
+ZP_MUST_CHECK int zp_view_accesses_get(struct zp_view *view, const struct zp_key *key,
+    struct zp_accesses *access_out, struct zp_err *err);
 
 /* Keys whose expiry is at or before `now_seconds`, in no order, at most `keys_max`, perhaps one twice.
  * Entries that no longer hold are left out by looking the pin up. One caller at a time. */

@@ -61,6 +61,10 @@ struct zp_engine {
 	struct zp_lane *frozen_lanes;
 	size_t frozen_lane_count;
 
+	/* Accesses may be in files or memory: a pin that goes must hide them. Once so it stays. The
+	 * owner's, and the opening thread's. */
+	bool has_accesses;
+
 	_Atomic(uint32_t) incarnation; /* the manifest's; options have what opening asked for */
 	_Atomic(uint64_t) expire_floor; /* no live expiry entry is below this column value */
 

@@ -4,20 +4,11 @@
  * Flow:   checkpoint → zp_engine_flush → segment writer → manifest. Owner: the maintenance thread.
  * Rule:   rows in = rows out (+ tombstones that have nothing to hide), asserted.
  */
+#include "engine/accesses.h"
 #include "engine/engine_internal.h"
 #include "engine/segment_internal.h"
 
-#define RUNS_OF_FLUSH 4u /* one a family */
-
-static bool
-family_is_empty(const struct manifest *manifest, enum zp_family family)
-{
-	for (size_t i = 0; i < manifest->run_count; i++) {
-		if (manifest->runs[i].family == family)
-			return false;
-	}
-	return true;
-}
+#define RUNS_OF_FLUSH 5u /* one a family */
 
 static uint64_t
 age_next(const struct manifest *manifest)
@@ -62,7 +53,7 @@ struct source {
 	enum zp_family family;
 	struct memtable_rows *pins;
 	struct memtable_entries *entries; /* of time or expire */
-	struct segment_entry *tracks;     /* owned */
+	struct segment_entry *rows;       /* of track or access; owned */
 	size_t count;
 };
 
@@ -76,7 +67,10 @@ source_open(struct source *source, struct memtable *memtable, enum zp_family fam
 		source->count = memtable__rows_count(source->pins);
 		break;
 	case ZP_FAMILY_TRACK:
-		source->count = memtable__tracks_sorted(memtable, NULL, false, &source->tracks);
+		source->count = memtable__tracks_sorted(memtable, NULL, false, &source->rows);
+		break;
+	case ZP_FAMILY_ACCESS:
+		source->count = memtable__accesses_sorted(memtable, NULL, &source->rows);
 		break;
 	default:
 		source->entries = memtable__entries_open(memtable, family, UINT64_MAX);
@@ -89,7 +83,7 @@ source_close(struct source *source)
 {
 	memtable__rows_close(source->pins);
 	memtable__entries_close(source->entries);
-	zp_free(source->tracks);
+	zp_free(source->rows);
 }
 
 static void
@@ -102,8 +96,8 @@ source_at(const struct source *source, size_t index, struct segment_cells *cells
 		memtable__rows_at(source->pins, index, cells_out, texts_out);
 		return;
 	}
-	if (source->family == ZP_FAMILY_TRACK)
-		entry = source->tracks[index];
+	if (source->rows != NULL)
+		entry = source->rows[index];
 	else
 		memtable__entries_at(source->entries, index, &entry);
 	segment__entry_cells(source->family, &entry, cells_out);
@@ -131,6 +125,8 @@ rows_write(const struct source *source, struct segment_writer *writer, bool drop
 			dropped++;
 			continue;
 		}
+		if (drop && source->family == ZP_FAMILY_ACCESS)
+			accesses__cells_oldest(&cells);
 		rc = segment__writer_add(writer, &cells, texts, err);
 		written++;
 	}
@@ -144,7 +140,7 @@ static int
 family_write(struct zp_engine *engine, struct memtable *memtable, enum zp_family family,
     struct manifest *manifest, uint64_t age, uint64_t *bytes, struct zp_err *err)
 {
-	bool drop = family_is_empty(manifest, family);
+	bool drop = !manifest__has_family(manifest, family);
 	struct segment_writer *writer;
 	struct segment_plan plan;
 	struct segment_info info;
@@ -211,7 +207,7 @@ frozen_write(struct zp_engine *engine, struct memtable *frozen, struct manifest 
     uint64_t *bytes, struct zp_err *err)
 {
 	static const enum zp_family families[RUNS_OF_FLUSH] = {
-	    ZP_FAMILY_PIN, ZP_FAMILY_TRACK, ZP_FAMILY_TIME, ZP_FAMILY_EXPIRE};
+	    ZP_FAMILY_PIN, ZP_FAMILY_TRACK, ZP_FAMILY_TIME, ZP_FAMILY_EXPIRE, ZP_FAMILY_ACCESS};
 	uint64_t age = age_next(manifest);
 	int rc = ZP_OK;
 

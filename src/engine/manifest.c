@@ -125,6 +125,16 @@ manifest__run_remove(struct manifest *manifest, size_t at)
 	    (manifest->run_count - at) * sizeof(manifest->runs[0]));
 }
 
+bool
+manifest__has_family(const struct manifest *manifest, enum zp_family family)
+{
+	for (size_t i = 0; i < manifest->run_count; i++) {
+		if (manifest->runs[i].family == family)
+			return true;
+	}
+	return false;
+}
+
 void
 manifest__lane_set(struct manifest *manifest, const struct zp_lane *lane)
 {

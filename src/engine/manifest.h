@@ -67,6 +67,8 @@ void manifest__run_add(struct manifest *manifest, struct manifest_run run);
 void manifest__run_remove(struct manifest *manifest, size_t at);
 void manifest__run_done(struct manifest_run *run);
 
+bool manifest__has_family(const struct manifest *manifest, enum zp_family family);
+
 /* Sets or raises the lane's applied batch. */
 void manifest__lane_set(struct manifest *manifest, const struct zp_lane *lane);
 uint64_t manifest__lane_applied(const struct manifest *manifest, uint64_t node);

@@ -6,6 +6,8 @@
  */
 #include "engine/memtable_internal.h"
 
+#include "engine/accesses.h"
+
 enum {
 	ARENA_FIRST = 16384, /* bytes */
 	ARENA_MAX = 1 << 20,
@@ -78,6 +80,7 @@ memtable__new(uint64_t hash_seed)
 	memtable->seed = hash_seed ^ (uint64_t)(uintptr_t)memtable;
 	memtable->pins.log.row_bytes = sizeof(struct entry);
 	memtable->tracks.log.row_bytes = sizeof(struct track_entry);
+	memtable->accesses.log.row_bytes = sizeof(struct access_entry);
 	memtable->times.row_bytes = sizeof(struct index_row);
 	memtable->expiries.row_bytes = sizeof(struct index_row);
 	return memtable;
@@ -112,6 +115,7 @@ memtable__release(struct memtable *memtable)
 		return;
 	keyed_done(&memtable->pins);
 	keyed_done(&memtable->tracks);
+	keyed_done(&memtable->accesses);
 	for (block = memtable->arena; block != NULL;) {
 		struct arena_block *older = block->older;
 
@@ -139,7 +143,8 @@ memtable__entries(const struct memtable *memtable)
 bool
 memtable__is_empty(const struct memtable *memtable)
 {
-	return log_count(&memtable->pins.log) == 0 && log_count(&memtable->tracks.log) == 0;
+	return log_count(&memtable->pins.log) == 0 && log_count(&memtable->tracks.log) == 0 &&
+	       log_count(&memtable->accesses.log) == 0;
 }
 
 /* ---- Adding ---------------------------------------------------------------------------------- */
@@ -375,6 +380,62 @@ memtable__track_put(struct memtable *memtable, const struct zp_key *key, uint32_
 	atomic_init(&entry->value, stored);
 	log_publish(&tracks->log);
 	keyed_link(memtable, tracks, number, key_hash(memtable, bytes));
+}
+
+/* The pin's entry; where there is none it is made, with `count`, and *made_out says so. */
+static struct access_entry *
+access_entry_of(struct memtable *memtable, const struct zp_key *short_key, uint64_t count,
+    uint64_t last, bool *made_out)
+{
+	struct keyed *accesses = &memtable->accesses;
+	uint64_t number = atomic_load_explicit(&accesses->log.count, memory_order_relaxed);
+	struct access_entry *entry;
+	uint8_t bytes[ZP_KEY_BYTES];
+
+	zp_key_encode(short_key, bytes);
+	entry =
+	    (struct access_entry *)(uintptr_t)memtable__find(memtable, accesses, bytes); /* ours */
+	*made_out = entry == NULL;
+	if (entry != NULL)
+		return entry;
+	ZP_ASSERT(number < UINT32_MAX - 1);
+	entry = (struct access_entry *)log_reserve(memtable, &accesses->log);
+	memcpy(entry->key, bytes, ZP_KEY_BYTES);
+	atomic_init(&entry->count, count);
+	atomic_init(&entry->last, last);
+	log_publish(&accesses->log);
+	keyed_link(memtable, accesses, number, key_hash(memtable, bytes));
+	return entry;
+}
+
+void
+memtable__access_add(
+    struct memtable *memtable, const struct zp_key *short_key, uint64_t count, uint64_t last)
+{
+	struct access_entry *entry;
+	uint64_t before;
+	bool is_made;
+
+	ZP_ASSERT(count > 0 && count <= ACCESSES_COUNT_MAX);
+	entry = access_entry_of(memtable, short_key, count, last, &is_made);
+	if (is_made)
+		return;
+	before = atomic_load_explicit(&entry->count, memory_order_relaxed);
+	count = zp_min_u64((before & ~ACCESS_HIDES) + count, ACCESSES_COUNT_MAX);
+	last = zp_max_u64(atomic_load_explicit(&entry->last, memory_order_relaxed), last);
+	atomic_store_explicit(&entry->last, last, memory_order_relaxed);
+	atomic_store_explicit(&entry->count, (before & ACCESS_HIDES) | count, memory_order_release);
+}
+
+void
+memtable__access_end(struct memtable *memtable, const struct zp_key *short_key)
+{
+	bool is_made;
+	struct access_entry *entry =
+	    access_entry_of(memtable, short_key, ACCESS_HIDES, 0, &is_made);
+
+	atomic_store_explicit(&entry->count, ACCESS_HIDES, memory_order_release);
+	atomic_store_explicit(&entry->last, 0, memory_order_relaxed);
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */

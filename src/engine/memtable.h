@@ -2,12 +2,13 @@
  * memtable.h - a shard's newest rows in memory; private to engine/.
  *
  * Flow:    zp_engine_apply adds, views read, flush writes it out as a run.
- * Threads: the owner adds; any thread reads what was complete when it looked. Nothing that a reader can
- *          see moves or is freed before the last hold is released.
- * Shape:   an append-only log of 64-byte entries in chunks, found through a hash table (so chosen keys
- *          cost no more than random ones), and one append-only log of rows per ordered family, each of
- *          the entry that brought it. A newer entry of a key takes over its slot; the older one stays in the log, unseen. Track rows
- *          have one entry a pin and peer, found through a table of their own by the pin's key.
+ * Threads: the owner adds; any thread reads what was complete when it looked. Nothing that a reader
+ * can see moves or is freed before the last hold is released. Shape:   an append-only log of
+ * 64-byte entries in chunks, found through a hash table (so chosen keys cost no more than random
+ * ones), and one append-only log of rows per ordered family, each of the entry that brought it. A
+ * newer entry of a key takes over its slot; the older one stays in the log, unseen. Track rows have
+ * one entry a pin and peer, found through a table of their own by the pin's key; accesses have one
+ * a pin, which is added to in place.
  */
 #ifndef ZP_ENGINE_MEMTABLE_H
 #define ZP_ENGINE_MEMTABLE_H
@@ -48,6 +49,16 @@ bool memtable__track_get(const struct memtable *memtable, const struct zp_key *k
  * values are the memtable's. */
 size_t memtable__tracks_sorted(const struct memtable *memtable, const struct zp_key *from,
     bool only, struct segment_entry **entries_out);
+
+/* Owner: so many more accesses of the pin, the last then (seconds since 1970); and: it is unpinned,
+ * what was before does not count. By its short key (accesses.h). */
+void memtable__access_add(
+    struct memtable *memtable, const struct zp_key *short_key, uint64_t count, uint64_t last);
+void memtable__access_end(struct memtable *memtable, const struct zp_key *short_key);
+/* Accesses as sorted entries, one a pin: all, or (not NULL) that pin's. *entries_out is the
+ * caller's to free, with the values in it. */
+size_t memtable__accesses_sorted(
+    const struct memtable *memtable, const struct zp_key *only, struct segment_entry **entries_out);
 
 /* Bytes in use and entries of family pin. Any thread. */
 uint64_t memtable__bytes(const struct memtable *memtable);

@@ -33,6 +33,15 @@ struct track_entry {
 	_Atomic(const struct segment_value *) value; /* NULL: no row any more */
 };
 
+/* A pin's accesses while this memtable was written to. What older ones and files have is added,
+ * unless it is hidden: both in one word, so that a reader sees them of one moment. */
+struct access_entry {
+	uint8_t key[ZP_KEY_BYTES]; /* short */
+	_Atomic(uint64_t) count;   /* and above it ACCESS_HIDES */
+	_Atomic(uint64_t) last;
+};
+#define ACCESS_HIDES (UINT64_C(1) << 63) /* older ones do not count; with count 0 none is left */
+
 /* Entry number + 1 in the low half, the key's hash in the high half (which also says where a slot
  * goes when the table grows, without looking at its entry); 0 is empty. */
 struct table {
@@ -71,9 +80,10 @@ struct memtable {
 	_Atomic(uint64_t) holds;
 	_Atomic(uint64_t) bytes;
 	uint64_t seed;
-	struct keyed pins;   /* struct entry */
-	struct keyed tracks; /* struct track_entry */
-	struct log times;    /* struct index_row, as the next */
+	struct keyed pins;     /* struct entry */
+	struct keyed tracks;   /* struct track_entry */
+	struct keyed accesses; /* struct access_entry */
+	struct log times;      /* struct index_row, as the next */
 	struct log expiries;
 	struct zp_buf encoded; /* the owner's: of the record being added */
 	struct arena_block *arena;

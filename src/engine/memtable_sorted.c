@@ -1,11 +1,14 @@
 /*
- * memtable_sorted.c - a memtable's rows in order: pins, entries of time and expire, statuses.
+ * memtable_sorted.c - a memtable's rows in order: pins, entries of time and expire, statuses,
+ * accesses.
  *
  * Flow:    flush.c and scan.c. Any thread: they are the rows that were there when it was opened.
  * Digests: are uniform, so pins are spread into as many buckets as there are rows; chosen ones cost
  *          a sort.
  */
 #include "engine/memtable_internal.h"
+
+#include "engine/accesses.h"
 
 #include <stdlib.h>
 
@@ -458,4 +461,58 @@ memtable__tracks_sorted(const struct memtable *memtable, const struct zp_key *fr
 	qsort(entries, kept, sizeof(*entries), track_order);
 	*entries_out = entries;
 	return kept;
+}
+
+/* ---- Accesses ------------------------------------------------------------------------------- */
+
+static int
+access_order(const void *left, const void *right)
+{
+	const struct segment_entry *a = left, *b = right;
+
+	return segment__columns_compare(a->columns, b->columns, SEGMENT_ACCESS_COLUMNS);
+}
+
+static void
+access_entry_set(
+    const struct access_entry *entry, struct segment_value *value, struct segment_entry *entry_out)
+{
+	uint64_t count = atomic_load_explicit(&entry->count, memory_order_acquire);
+	struct accesses_sum sum = {.count = count & ~ACCESS_HIDES,
+	    .last = atomic_load_explicit(&entry->last, memory_order_relaxed),
+	    .replaces = (count & ACCESS_HIDES) != 0};
+	struct zp_key key;
+
+	sum.is_end = sum.count == 0; /* and then it hides */
+	ZP_ASSERT(zp_key_decode(entry->key, &key, NULL) == ZP_OK);
+	*entry_out = (struct segment_entry){0};
+	accesses__columns(&key, entry_out->columns);
+	accesses__to_entry(&sum, value, entry_out);
+}
+
+size_t
+memtable__accesses_sorted(
+    const struct memtable *memtable, const struct zp_key *only, struct segment_entry **entries_out)
+{
+	const struct log *log = &memtable->accesses.log;
+	const struct access_entry *entry = NULL;
+	uint64_t count = log_count(log);
+	struct segment_entry *entries;
+	struct segment_value *values;
+	uint8_t bytes[ZP_KEY_BYTES];
+
+	if (only != NULL) {
+		zp_key_encode(only, bytes);
+		entry = memtable__find(memtable, &memtable->accesses, bytes);
+		count = entry != NULL;
+	}
+	entries = zp_alloc(count * (sizeof(*entries) + sizeof(*values)));
+	values = (struct segment_value *)(entries + count);
+	for (uint64_t i = 0; i < count; i++)
+		access_entry_set(only != NULL ? entry : (const struct access_entry *)log_at(log, i),
+		    &values[i], &entries[i]);
+	if (count > 1)
+		qsort(entries, count, sizeof(*entries), access_order);
+	*entries_out = entries;
+	return count;
 }

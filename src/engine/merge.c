@@ -6,6 +6,7 @@
  * inputs are consecutive in age; tombstones go only when the oldest run is among them; damage in an
  * input stops the merge, so that it is never spread.
  */
+#include "engine/accesses.h"
 #include "engine/engine_internal.h"
 #include "engine/run_walk.h"
 
@@ -93,23 +94,47 @@ inputs_sample(struct merge *merge, struct segment_writer *writer, struct zp_err 
 	return rc;
 }
 
+/* Of accesses all rows of the key count: what they come to. */
+static void
+accesses_merge(const struct run_walks *walks, bool is_oldest, struct segment_cells *cells_out)
+{
+	const struct segment_cells *newest = run_walks__present(walks)->cells;
+	struct accesses_sum sum = accesses__of_cells(newest);
+	const struct run_walk *older;
+
+	for (size_t nth = 1; (older = run_walks__older(walks, nth)) != NULL; nth++) {
+		struct accesses_sum added = accesses__of_cells(older->cells);
+
+		accesses__combine(&sum, &added);
+	}
+	*cells_out = *newest;
+	accesses__to_cells(&sum, cells_out);
+	if (is_oldest)
+		accesses__cells_oldest(cells_out);
+}
+
 static int
 rows_merge(
     struct merge *merge, struct segment_writer *writer, uint64_t *written, struct zp_err *err)
 {
 	struct run_walks *walks = &merge->walks;
 	size_t operation = walks->layout.operation_column;
+	bool is_summed = merge->family == ZP_FAMILY_ACCESS;
 	const struct run_walk *present;
+	struct segment_cells sum;
 	int rc = run_walks__first(walks, err);
 
 	while (rc == ZP_OK && (present = run_walks__present(walks)) != NULL) {
+		const struct segment_cells *cells = is_summed ? &sum : present->cells;
+
 		if (merge->stop != NULL && *merge->stop)
 			return zp_fail(err, ZP_E_STOPPING, "the merge was stopped");
-		if (merge->drop_tombstones &&
-		    present->cells->columns[operation] == ZP_ROW_TOMBSTONE) {
+		if (is_summed)
+			accesses_merge(walks, merge->drop_tombstones, &sum);
+		if (merge->drop_tombstones && cells->columns[operation] == ZP_ROW_TOMBSTONE) {
 			merge->rows_dropped++;
 		} else {
-			rc = segment__writer_add(writer, present->cells, present->texts, err);
+			rc = segment__writer_add(writer, cells, present->texts, err);
 			(*written)++;
 		}
 		if (rc == ZP_OK)

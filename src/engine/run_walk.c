@@ -132,6 +132,14 @@ advance(struct run_walks *walks, size_t at, struct zp_err *err)
 	return ZP_OK;
 }
 
+const struct run_walk *
+run_walks__older(const struct run_walks *walks, size_t nth)
+{
+	return nth < walks->order_count && compare(walks, walks->order[0], walks->order[nth]) == 0
+		   ? walks->order[nth]
+		   : NULL;
+}
+
 int
 run_walks__next(struct run_walks *walks, struct zp_err *err)
 {

@@ -45,6 +45,8 @@ run_walks__present(const struct run_walks *walks)
 {
 	return walks->order_count == 0 ? NULL : walks->order[0];
 }
+/* The next older row of the present one's key, `nth` from 1 on; NULL: there are no more. */
+const struct run_walk *run_walks__older(const struct run_walks *walks, size_t nth);
 /* Behind the present row, and behind those that it hides. */
 ZP_MUST_CHECK int run_walks__next(struct run_walks *walks, struct zp_err *err);
 /* Closes all. */

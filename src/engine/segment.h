@@ -18,7 +18,7 @@ enum zp_family {
 	ZP_FAMILY_TRACK = 2,
 	ZP_FAMILY_TIME = 3,
 	ZP_FAMILY_EXPIRE = 4,
-	ZP_FAMILY_ACCESS = 5, /* reserved */
+	ZP_FAMILY_ACCESS = 5,
 };
 
 enum zp_row_operation {
@@ -29,11 +29,13 @@ enum zp_row_operation {
 #define SEGMENT_TIME_COLUMNS 6u	  /* namespace, created, digest prefix, kind/version, codec, claim */
 #define SEGMENT_EXPIRE_COLUMNS 9u /* expire_at, 4 × digest, kind/version, codec, namespace, claim */
 #define SEGMENT_TRACK_COLUMNS 9u  /* 4 × digest, kind/version, codec, namespace, claim, peer */
+#define SEGMENT_ACCESS_COLUMNS 6u /* digest prefix, tag, kind/version, codec, namespace, claim */
 #define SEGMENT_KEY_COLUMNS_MAX 9u
 #define SEGMENT_PIN_COLUMNS                                                                       \
 	8u                      /* of a track or expire key: those of the pin's key, in its order \
 				 */
 #define SEGMENT_TRACK_VALUES 4u /* status, since, attempts, flags */
+#define SEGMENT_ACCESS_VALUES 3u /* count, last, replaces */
 #define SEGMENT_VALUE_COLUMNS_MAX 4u
 
 struct segment_name {
@@ -48,7 +50,7 @@ struct segment_row {
 	struct zp_record record; /* all zero for a tombstone; texts borrowed */
 };
 
-/* What an entry says besides that it is there: family track. */
+/* What an entry says besides that it is there: families track and access. */
 struct segment_value {
 	uint64_t columns[SEGMENT_VALUE_COLUMNS_MAX];
 	struct zp_slice texts; /* borrowed */

@@ -3,6 +3,7 @@
  *
  * Flow: segment_internal.h. Format: docs/formats.md, "Segment".
  */
+#include "engine/accesses.h"
 #include "engine/segment_internal.h"
 
 #include <stdio.h>
@@ -25,6 +26,7 @@ static const struct ordered_family ordered_families[] = {
     [ZP_FAMILY_TRACK] = {SEGMENT_TRACK_COLUMNS, SEGMENT_TRACK_VALUES, true, SEGMENT_COLUMNS_MAX},
     [ZP_FAMILY_TIME] = {SEGMENT_TIME_COLUMNS, 0, false, 1},
     [ZP_FAMILY_EXPIRE] = {SEGMENT_EXPIRE_COLUMNS, 0, false, 0},
+    [ZP_FAMILY_ACCESS] = {SEGMENT_ACCESS_COLUMNS, SEGMENT_ACCESS_VALUES, false, 0},
 };
 _Static_assert(SEGMENT_TRACK_COLUMNS + 1 + SEGMENT_TRACK_VALUES + 1 <= SEGMENT_COLUMNS_MAX,
     "family track fits");
@@ -97,6 +99,8 @@ segment__layout_init(struct segment_layout *layout, enum zp_family family, uint8
 	layout->operation_column = (uint8_t)segment__operation_column(family);
 	if (layout->is_bucketed || ordered_families[family].has_texts)
 		layout->texts_column = (uint8_t)(layout->columns_count - 1);
+	layout->values_end =
+	    layout->texts_column != 0 ? layout->texts_column : layout->columns_count;
 	for (size_t i = 0; i < layout->columns_count; i++)
 		layout->ranges[i] = COLUMN_RANGE_NONE;
 	if (!layout->is_bucketed)
@@ -470,6 +474,12 @@ segment__cells_pin_key_encode(const struct segment_layout *layout,
 	zp_store_u64be(key_out + 34, columns[PIN_CODEC]);
 	zp_store_u32be(key_out + 42, (uint32_t)columns[PIN_NAMESPACE]);
 	zp_store_u64be(key_out + 46, columns[PIN_CLAIM]);
+}
+
+const char *
+segment__entry_fault(enum zp_family family, const struct segment_entry *entry)
+{
+	return family == ZP_FAMILY_TRACK ? track__entry_fault(entry) : accesses__entry_fault(entry);
 }
 
 /* ---- Names ---------------------------------------------------------------------------------- */

@@ -108,6 +108,7 @@ struct segment_layout {
 	uint8_t bucket_bits;
 	uint8_t columns_count;
 	uint8_t operation_column; /* facts or values follow, then the length of the texts */
+	uint8_t values_end;       /* the column behind them */
 	uint8_t texts_column;     /* 0: the family has no texts */
 	uint8_t difference_column; /* stored as differences of rows; SEGMENT_COLUMNS_MAX: none is */
 	unsigned
@@ -172,7 +173,7 @@ void segment__pin_key_encode(const uint64_t *columns, uint8_t key_out[ZP_KEY_BYT
 static inline bool
 segment__is_fact(const struct segment_layout *layout, size_t column)
 {
-	return column > layout->operation_column && column < layout->texts_column;
+	return column > layout->operation_column && column < layout->values_end;
 }
 
 /* Where a digest's first 64 bits say its row is. */
@@ -216,6 +217,9 @@ const char *track__of_entry(
 /* What a value says, 0 for none (NULL). Ours, or checked. */
 uint8_t track__status(const struct segment_value *value);
 const char *track__entry_fault(const struct segment_entry *entry);
+
+/* NULL, or what is wrong with a row of a family that has values. */
+const char *segment__entry_fault(enum zp_family family, const struct segment_entry *entry);
 
 /* ---- segment_block.c ------------------------------------------------------------------------ */
 

@@ -246,10 +246,10 @@ entry_of_cells(struct segment_iterator *iterator, const struct segment_cells *ce
 	memcpy(entry_out->columns, cells->columns, keys * sizeof(entry_out->columns[0]));
 	entry_out->operation = (uint8_t)cells->columns[keys];
 	entry_out->value = NULL;
-	if (layout->texts_column == 0 || entry_out->operation == ZP_ROW_TOMBSTONE)
+	if (layout->values_end == keys + 1 || entry_out->operation == ZP_ROW_TOMBSTONE)
 		return;
 	memcpy(value->columns, cells->columns + keys + 1,
-	    (layout->texts_column - keys - 1) * sizeof(value->columns[0]));
+	    (layout->values_end - keys - 1) * sizeof(value->columns[0]));
 	value->texts = texts;
 	entry_out->value = value;
 }
@@ -264,12 +264,13 @@ entry_fault(
 
 	if (cells->columns[layout->operation_column] > ZP_ROW_TOMBSTONE)
 		return "a row's operation is unknown";
-	if (layout->texts_column == 0)
+	if (layout->values_end == layout->operation_column + 1u)
 		return NULL;
 	entry_of_cells(iterator, cells, texts, &entry);
-	if (entry.operation == ZP_ROW_TOMBSTONE && cells->columns[layout->texts_column] != 0)
+	if (entry.operation == ZP_ROW_TOMBSTONE && layout->texts_column != 0 &&
+	    cells->columns[layout->texts_column] != 0)
 		return "a tombstone has texts";
-	return track__entry_fault(&entry);
+	return segment__entry_fault(layout->family, &entry);
 }
 
 int

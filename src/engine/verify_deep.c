@@ -1,6 +1,7 @@
 /*
  * verify_deep.c - what the families of a shard say of each other: each pin has its time and expiry
- * entry, each entry its pin, each list of allocations is in the tables, each key in the shard.
+ * entry, each entry its pin, each list of allocations is in the tables, each key in the shard, each
+ * row of accesses has its pin.
  *
  * Flow:  `zpin verify --deep`, behind zp_engine_verify, which has read every block. Owner: the
  *        caller's thread.
@@ -10,6 +11,7 @@
  * ranges of digests, and what the entries are is taken away: sums of a keyed hash, which are 0 only
  * where both are the same, and counts. A range that is not 0 is told.
  */
+#include "engine/accesses.h"
 #include "engine/engine_internal.h"
 #include "engine/run_walk.h"
 
@@ -49,6 +51,7 @@ struct deep {
 	uint64_t allocations;     /* found in the tables last */
 	uint64_t wrong_allocations, wrong_keys;
 	struct family_sum time, expire;
+	struct zp_accesses_walk *accesses; /* owned */
 	uint64_t rows;
 };
 
@@ -202,6 +205,7 @@ pins_walk(struct deep *deep, bool *whole_out, struct zp_err *err)
 	struct zp_view *view = view__of_version(deep->engine, deep->version);
 	struct zp_scan_options options = {.without_texts = true};
 	uint64_t columns[SEGMENT_KEY_COLUMNS_MAX];
+	struct zp_accesses accesses;
 	struct zp_record record;
 	struct zp_scan *scan;
 	struct zp_err why = {0};
@@ -209,9 +213,12 @@ pins_walk(struct deep *deep, bool *whole_out, struct zp_err *err)
 	int ended = ZP_OK;
 	int rc = zp_scan_open(view, &options, &scan, &why);
 
+	ZP_ASSERT(zp_accesses_walk_open(view, NULL, false, &deep->accesses, NULL) == ZP_OK);
 	while (rc == ZP_OK && ended == ZP_OK &&
 	       (rc = zp_scan_next(scan, &key, &record, &why)) == ZP_OK) {
 		key_check(deep, &key);
+		/* One that can't be read was told with its block. */
+		zp_ignore(zp_accesses_walk_get(deep->accesses, &key, &accesses, NULL));
 		allocations_check(deep, &key, record.facts[ZP_FACT_ALLOCATIONS]);
 		index__entry_columns(ZP_FAMILY_TIME, &key, index__created(&record), columns);
 		entry_want(deep, &deep->time, columns);
@@ -282,6 +289,19 @@ family_check(struct deep *deep, struct family_sum *sum, struct zp_err *err)
 	return rc;
 }
 
+static void
+accesses_check(struct deep *deep)
+{
+	uint64_t strays = accesses__walk_end(deep->accesses);
+	char text[96];
+
+	if (strays == 0)
+		return;
+	snprintf(text, sizeof(text), "family access: %llu rows are of no pin",
+	    (unsigned long long)strays);
+	damage_tell(deep, text);
+}
+
 int
 engine__verify_deep(struct zp_engine *engine, struct version *version, const struct zp_check *check,
     struct zp_verify_report *report, struct zp_err *err)
@@ -309,6 +329,9 @@ engine__verify_deep(struct zp_engine *engine, struct version *version, const str
 		rc = family_check(&deep, &deep.time, err);
 	if (rc == ZP_OK && whole)
 		rc = family_check(&deep, &deep.expire, err);
+	if (rc == ZP_OK && whole)
+		accesses_check(&deep);
+	zp_accesses_walk_close(deep.accesses);
 	zp_tables_free(deep.tables);
 	zp_free(deep.time.ranges);
 	zp_free(deep.expire.ranges);

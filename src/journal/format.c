@@ -277,6 +277,7 @@ operation_is_known(uint8_t operation)
 	case ZP_OP_EXPIRE:
 	case ZP_OP_TRACK:
 	case ZP_OP_TRACK_END:
+	case ZP_OP_ACCESS:
 	case ZP_OP_PEER:
 	case ZP_OP_ALLOCATION_LIST:
 	case ZP_OP_PEER_MOVED:

@@ -38,6 +38,7 @@ enum zp_journal_operation {
 	ZP_OP_EXPIRE = 3,
 	ZP_OP_TRACK = 7,
 	ZP_OP_TRACK_END = 8,
+	ZP_OP_ACCESS = 10,
 	ZP_OP_PEER = 16,
 	ZP_OP_ALLOCATION_LIST = 17,
 	ZP_OP_PEER_MOVED = 18,

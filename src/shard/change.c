@@ -76,6 +76,15 @@ zp_shard_track_end_encode(const struct zp_key *key, uint32_t peer, struct zp_buf
 }
 
 void
+zp_shard_access_encode(
+    const struct zp_key *key, const struct zp_accesses *access, struct zp_buf *payload)
+{
+	key_encode(key, payload);
+	zp_buf_append_varint(payload, access->count);
+	zp_buf_append_varint(payload, (uint64_t)access->last_seconds);
+}
+
+void
 zp_shard_peer_encode(uint32_t id, struct zp_slice binary, struct zp_buf *payload)
 {
 	zp_buf_append_varint(payload, id);
@@ -185,6 +194,18 @@ read_track_end(struct reader *reader, struct zp_shard_change *change, struct zp_
 	return rc;
 }
 
+static int
+read_access(struct reader *reader, struct zp_shard_change *change, struct zp_err *err)
+{
+	int rc = read_key(reader, &change->key, err);
+
+	change->accesses.count = read_varint(reader, ZP_ACCESS_COUNT_MAX);
+	change->accesses.last_seconds = (int64_t)read_varint(reader, ZP_ACCESS_SECONDS_MAX);
+	if (rc == ZP_OK && !reader->bad && change->accesses.count == 0)
+		return zp_fail(err, ZP_E_CORRUPT, "journal record: no access is none");
+	return rc;
+}
+
 static void
 read_list(struct reader *reader, struct zp_shard_change *change)
 {
@@ -212,6 +233,8 @@ read_body(struct reader *reader, struct zp_shard_change *change, struct zp_err *
 		return read_track(reader, change, err);
 	case ZP_OP_TRACK_END:
 		return read_track_end(reader, change, err);
+	case ZP_OP_ACCESS:
+		return read_access(reader, change, err);
 	case ZP_OP_PEER:
 		change->id = (uint32_t)read_varint(reader, UINT32_MAX);
 		change->binary = reader->left;

@@ -138,6 +138,7 @@ zp_group_add(struct zp_group *group, const struct zp_key *key)
 		grow(group);
 	item = &group->items[index];
 	item->change.key = *key;
+	item->change.accesses.count = 0;
 	item->change.has_old = false;
 	item->change.old_is_unknown = false;
 	item->change.has_new = false;
@@ -347,11 +348,22 @@ zp_group_settle(struct zp_group *group, uint32_t index)
 	group->items[item->first].latest = index;
 }
 
+void
+zp_group_access(struct zp_group *group, uint32_t index, const struct zp_accesses *access)
+{
+	struct zp_group_item *item = &group->items[index];
+
+	ZP_ASSERT(index < group->count && !item->is_settled && access->count > 0);
+	item->is_settled = true;
+	item->change.accesses = *access;
+}
+
 static bool
 is_change(const struct zp_group_item *item)
 {
 	return item->is_settled &&
-	       (item->change.has_old || item->change.has_new || item->change.old_is_unknown);
+	       (item->change.has_old || item->change.has_new || item->change.old_is_unknown ||
+		   item->change.accesses.count > 0);
 }
 
 /* Changes by shard, each shard's in their order; shard_counts[i] becomes where shard i begins. */

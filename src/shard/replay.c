@@ -202,7 +202,7 @@ change_decide(const struct zp_shard_change *change, struct zp_change *decided)
 		return decided->old_is_unknown ||
 		       (decided->has_old &&
 			   decided->old_record.facts[ZP_FACT_EXPIRE_AT] == change->expire_fact);
-	default:
+	default: /* a delete, or accesses of a pin */
 		return decided->has_old || decided->old_is_unknown;
 	}
 }
@@ -336,7 +336,11 @@ decide(struct zp_shards *shards, const struct zp_journal_batch *batch, size_t fr
 		item = zp_group_turn(shards->replay_group, at);
 		item->change.old_is_unknown = item->rc < 0;
 		shards->replay_unknown += item->rc < 0;
-		if (change_decide(change, &item->change))
+		if (!change_decide(change, &item->change))
+			; /* it says nothing any more */
+		else if (change->operation == ZP_OP_ACCESS)
+			zp_group_access(shards->replay_group, at, &change->accesses);
+		else
 			zp_group_settle(shards->replay_group, at);
 		at++;
 		shards->replayed++;

@@ -101,15 +101,16 @@ uint64_t zp_checkpoint_trim(const struct zp_checkpoint *checkpoint);
 
 /* What a record of the journal says, decoded. */
 struct zp_shard_change {
-	uint8_t operation;       /* enum zp_journal_operation */
-	struct zp_key key;       /* PUT, DELETE, EXPIRE, TRACK, TRACK_END */
-	struct zp_record record; /* PUT; borrows from the payload */
-	uint64_t expire_fact;    /* EXPIRE: the fact that must still stand */
-	struct zp_track track;   /* TRACK; borrows. TRACK_END: only the peer */
-	uint32_t id;             /* PEER, ALLOCATION_LIST; PEER_MOVED: the old peer */
-	uint32_t to;             /* PEER_MOVED: the new peer */
-	struct zp_slice binary;  /* PEER; borrows */
-	uint32_t peers_count;    /* ALLOCATION_LIST */
+	uint8_t operation;           /* enum zp_journal_operation */
+	struct zp_key key;           /* PUT, DELETE, EXPIRE, TRACK, TRACK_END, ACCESS */
+	struct zp_record record;     /* PUT; borrows from the payload */
+	uint64_t expire_fact;        /* EXPIRE: the fact that must still stand */
+	struct zp_track track;       /* TRACK; borrows. TRACK_END: only the peer */
+	struct zp_accesses accesses; /* ACCESS: what is added */
+	uint32_t id;                 /* PEER, ALLOCATION_LIST; PEER_MOVED: the old peer */
+	uint32_t to;                 /* PEER_MOVED: the new peer */
+	struct zp_slice binary;      /* PEER; borrows */
+	uint32_t peers_count;        /* ALLOCATION_LIST */
 	uint32_t peers[ZP_ALLOCATIONS_COUNT_MAX];
 };
 
@@ -122,6 +123,8 @@ void zp_shard_expire_encode(const struct zp_key *key, uint64_t expire_fact, stru
 void zp_shard_track_encode(
     const struct zp_key *key, const struct zp_track *track, struct zp_buf *payload);
 void zp_shard_track_end_encode(const struct zp_key *key, uint32_t peer, struct zp_buf *payload);
+void zp_shard_access_encode(
+    const struct zp_key *key, const struct zp_accesses *access, struct zp_buf *payload);
 void zp_shard_peer_encode(uint32_t id, struct zp_slice binary, struct zp_buf *payload);
 void zp_shard_list_encode(uint32_t id, const uint32_t *peers, size_t count, struct zp_buf *payload);
 void zp_shard_peer_moved_encode(uint32_t from, uint32_t to, struct zp_buf *payload);
@@ -227,6 +230,9 @@ void zp_group_clear(struct zp_group *group); /* keeps memory of a usual size */
 /* Adds an item and returns its index; the group must not be full. */
 #define ZP_GROUP_ITEMS_MAX 16384u
 uint32_t zp_group_add(struct zp_group *group, const struct zp_key *key);
+/* The item's turn came, and the pin is there: this is added to its accesses, and it stays as it is
+ * for later items. Instead of zp_group_settle. */
+void zp_group_access(struct zp_group *group, uint32_t index, const struct zp_accesses *access);
 /* Adds a status's change, whose texts are borrowed until the group is cleared; has_old and
  * old_status are the lookup's to fill. Items and statuses together are at most ZP_GROUP_ITEMS_MAX.
  */

@@ -71,6 +71,9 @@ payload_encode(const struct zp_shard_change *change, struct zp_buf *payload)
 	case ZP_OP_TRACK_END:
 		zp_shard_track_end_encode(&change->key, change->track.peer, payload);
 		break;
+	case ZP_OP_ACCESS:
+		zp_shard_access_encode(&change->key, &change->accesses, payload);
+		break;
 	case ZP_OP_PEER:
 		zp_shard_peer_encode(change->id, change->binary, payload);
 		break;

@@ -6,6 +6,7 @@
  * that the fuzzer reaches the decoders behind them. Texts blocks are left alone: what is behind
  * their checksum is zstd, zp_texts_check and zp_track_check, which other targets reach.
  */
+#include "engine/accesses.h"
 #include "engine/segment_internal.h"
 
 #include <stdio.h>
@@ -209,6 +210,19 @@ rows_read(struct segment *segment, enum segment_read read)
 	segment__iterator_close(iterator);
 }
 
+static void
+access_use(const struct segment_entry *entry)
+{
+	struct accesses_sum sum = accesses__of_entry(entry), older = sum;
+	struct segment_entry again = *entry;
+	struct segment_value value;
+
+	accesses__combine(&sum, &older);
+	accesses__to_entry(&sum, &value, &again);
+	ZP_ASSERT(accesses__entry_fault(&again) == NULL);
+	ZP_ASSERT(sum.last == older.last && sum.count >= older.count);
+}
+
 /* An entry that was given out can be used: a status is a status, its error can be walked. */
 static void
 entry_use(const struct segment *segment, const struct segment_entry *entry)
@@ -217,6 +231,11 @@ entry_use(const struct segment *segment, const struct segment_entry *entry)
 	struct zp_key key;
 
 	ZP_ASSERT(entry->operation <= ZP_ROW_TOMBSTONE);
+	if (segment__family(segment) == ZP_FAMILY_ACCESS) {
+		ZP_ASSERT(accesses__entry_fault(entry) == NULL);
+		if (entry->value != NULL) /* what a sum of it is written as reads back */
+			access_use(entry);
+	}
 	if (segment__family(segment) != ZP_FAMILY_TRACK)
 		return;
 	ZP_ASSERT(track__of_entry(entry, &key, &track) == NULL);

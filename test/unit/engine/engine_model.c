@@ -262,10 +262,19 @@ state_follow(const struct model *model, uint64_t number, struct model_state *sta
 {
 	const struct model_change *logged = &model->log[number];
 
-	if (logged->peer == 0)
+	if (logged->accesses.count > 0) {
+		struct zp_accesses *access = &state->accesses[logged->key];
+
+		access->count += logged->accesses.count;
+		if (access->last_seconds < logged->accesses.last_seconds)
+			access->last_seconds = logged->accesses.last_seconds;
+	} else if (logged->peer == 0) {
 		state->pins[logged->key] = logged->pin;
-	else
+		if (!logged->pin.there)
+			state->accesses[logged->key] = (struct zp_accesses){0};
+	} else {
 		state->tracks[logged->key][logged->peer - 1] = logged->track;
+	}
 }
 
 /* Change `number` of the log, where `state` is what was before and becomes what is then. */
@@ -274,7 +283,10 @@ apply(struct model *model, uint64_t number, struct model_state *state)
 {
 	const struct model_change *logged = &model->log[number];
 
-	if (logged->peer == 0)
+	if (logged->accesses.count > 0)
+		zp_engine_apply(model->engine, &(struct zp_change){.key = model->keys[logged->key],
+						   .accesses = logged->accesses});
+	else if (logged->peer == 0)
 		pin_apply(model, logged, &state->pins[logged->key]);
 	else
 		track_apply(model, logged, &state->tracks[logged->key][logged->peer - 1]);
@@ -320,6 +332,17 @@ model_track(struct model *model, uint32_t key, uint32_t peer, bool remove)
 }
 
 void
+model_access(struct model *model, uint32_t key)
+{
+	if (!model->state.pins[key].there)
+		return;
+	log_add(model, key, 0)->accesses =
+	    (struct zp_accesses){.count = 1 + model_draw(model, model_draw(model, 2) ? 3 : 100000),
+		.last_seconds = (int64_t)model_draw(model, 1000)};
+	apply(model, model->log_count, &model->state);
+}
+
+void
 model_change_some(struct model *model, uint32_t count)
 {
 	while (count-- > 0) {
@@ -329,6 +352,8 @@ model_change_some(struct model *model, uint32_t count)
 		if (model_draw(model, 3) == 0)
 			model_track(model, key, 1 + (uint32_t)model_draw(model, MODEL_TRACK_PEERS),
 			    remove || model_draw(model, 3) == 0);
+		else if (model_draw(model, 2) == 0)
+			model_access(model, key);
 		else
 			model_change(model, key, remove);
 	}
@@ -601,17 +626,62 @@ track_counters_hold(struct model *model, struct zp_engine *engine, const struct 
 	return true;
 }
 
+bool
+model_access_is_honest(struct model *model, struct zp_view *view, size_t at)
+{
+	const struct zp_accesses *expected = &model->state.accesses[at];
+	struct zp_accesses accesses;
+	int rc = zp_view_accesses_get(view, &model->keys[at], &accesses, NULL);
+
+	return rc == ZP_E_CORRUPT || (rc == ZP_OK && accesses.count == expected->count &&
+					 accesses.last_seconds == expected->last_seconds);
+}
+
+/* The accesses of keys `from` and up by a walk, and each alone. */
+static bool
+accesses_hold(
+    struct model *model, struct zp_view *view, const struct model_state *state, size_t from)
+{
+	struct zp_accesses_walk *walk;
+	struct zp_err err = {0};
+	bool holds = true;
+
+	if (zp_accesses_walk_open(view, from == 0 ? NULL : &model->keys[from], false, &walk, &err) <
+	    0)
+		return model_broken(model, "accesses: %s", err.text);
+	for (size_t i = from; i < MODEL_KEYS && holds; i++) {
+		const struct zp_accesses *expected = &state->accesses[i];
+		struct zp_accesses walked, got;
+
+		if (zp_accesses_walk_get(walk, &model->keys[i], &walked, &err) < 0 ||
+		    zp_view_accesses_get(view, &model->keys[i], &got, &err) < 0)
+			holds = model_broken(model, "accesses of key %zu: %s", i, err.text);
+		else if (walked.count != expected->count ||
+			 walked.last_seconds != expected->last_seconds ||
+			 got.count != expected->count || got.last_seconds != expected->last_seconds)
+			holds = model_broken(model,
+			    "accesses of key %zu: %llu at %lld, walked %llu at %lld, not %llu at "
+			    "%lld",
+			    i, (unsigned long long)got.count, (long long)got.last_seconds,
+			    (unsigned long long)walked.count, (long long)walked.last_seconds,
+			    (unsigned long long)expected->count, (long long)expected->last_seconds);
+	}
+	zp_accesses_walk_close(walk);
+	return holds;
+}
+
 static bool
 engine_holds(struct model *model, struct zp_engine *engine, const struct model_state *state)
 {
 	struct zp_view *view = zp_engine_view_get(engine);
 	const struct model_pin *pins = state->pins;
-	bool holds = gets_hold(model, view, pins) && scan_holds(model, view, pins, 0) &&
-		     scan_holds(model, view, pins, model_draw(model, MODEL_KEYS)) &&
-		     counters_hold(model, engine, pins) &&
-		     tracks_hold(model, view, state, 0, false) &&
-		     tracks_hold(model, view, state, model_draw(model, MODEL_KEYS), false) &&
-		     track_counters_hold(model, engine, state);
+	bool holds =
+	    gets_hold(model, view, pins) && scan_holds(model, view, pins, 0) &&
+	    scan_holds(model, view, pins, model_draw(model, MODEL_KEYS)) &&
+	    counters_hold(model, engine, pins) && tracks_hold(model, view, state, 0, false) &&
+	    tracks_hold(model, view, state, model_draw(model, MODEL_KEYS), false) &&
+	    track_counters_hold(model, engine, state) && accesses_hold(model, view, state, 0) &&
+	    accesses_hold(model, view, state, model_draw(model, MODEL_KEYS));
 
 	for (size_t i = model_draw(model, 8); i < MODEL_KEYS && holds; i += 8)
 		holds = tracks_hold(model, view, state, i, true);

@@ -44,15 +44,17 @@ struct model_track {
 
 struct model_change {
 	uint32_t key;
-	uint32_t peer;            /* 0: the pin itself */
-	struct model_pin pin;     /* what it is from now on */
-	struct model_track track; /* of peer */
+	uint32_t peer;               /* 0: the pin itself, or its accesses: */
+	struct zp_accesses accesses; /* not count 0 */
+	struct model_pin pin;        /* what it is from now on */
+	struct model_track track;    /* of peer */
 };
 
 /* What the shard has at one position. */
 struct model_state {
 	struct model_pin pins[MODEL_KEYS];
 	struct model_track tracks[MODEL_KEYS][MODEL_TRACK_PEERS]; /* of peer 1 first */
+	struct zp_accesses accesses[MODEL_KEYS];
 };
 
 struct model {
@@ -93,6 +95,8 @@ void model_replay(struct model *model, uint64_t from);
 void model_change(struct model *model, uint32_t key, bool remove);
 /* The same of the pin's status at a peer, which may be there without the pin. */
 void model_track(struct model *model, uint32_t key, uint32_t peer, bool remove);
+/* Accesses of the pin, if it is there. */
+void model_access(struct model *model, uint32_t key);
 void model_change_some(struct model *model, uint32_t count);
 
 /* Freezes (unless a flush that failed left something frozen) and flushes. */
@@ -106,6 +110,8 @@ bool model_holds(struct model *model);
 /* The statuses of one key where files may be damaged: none is wrong, and where none is said to be
  * missing all are there. */
 bool model_tracks_are_honest(struct model *model, struct zp_view *view, size_t at);
+/* The same of its accesses. */
+bool model_access_is_honest(struct model *model, struct zp_view *view, size_t at);
 /* Files alone: the position is neither behind what was acknowledged nor ahead of what was written;
  * what they hold is the model at that position; verify finds nothing; tables explain all rows. The
  * same of every manifest that is there. From then on it counts as acknowledged. */

@@ -543,7 +543,7 @@ damage_in_one_family_lets_the_others_merge(void **state)
 		merges++;
 	assert_false(merged);
 	assert_int_equal(err.code, ZP_E_CORRUPT);
-	assert_int_equal(merges, 2); /* time and expire */
+	assert_int_equal(merges, 4); /* of every family but the pins */
 	answers_check(model);
 	model_free(model);
 }

@@ -198,7 +198,7 @@ a_contradiction_is_damage(void **state)
 	    {8, 1, 0, 4, ZP_E_CORRUPT},                 /* counters fall */
 	    {8, 0, 8, 0, ZP_E_CORRUPT},                 /* a counter of 0 pins */
 	    {8, 2, 4, ZP_PIN_TYPE_COUNT, ZP_E_VERSION}, /* of an unknown type */
-	    {9, 0, 0, 5, ZP_E_VERSION},                 /* a reserved family */
+	    {9, 0, 0, 6, ZP_E_VERSION},                 /* an unknown family */
 	    {9, 2, 0, 4, ZP_E_CORRUPT},                 /* families fall */
 	    {9, 0, 2, 2, ZP_E_VERSION},                 /* another encoder */
 	    {9, 0, 4, 2, ZP_E_CORRUPT},                 /* more segments than bytes */

@@ -8,6 +8,8 @@
  */
 #include "segment_testing.h"
 
+#include "engine/accesses.h"
+
 #include <zstd.h>
 
 #define GOLDEN_ZSTD 10504u
@@ -314,6 +316,68 @@ golden_track(void **state)
 	memory_store_done(&store);
 }
 
+static void
+accesses_assert_in(struct segment *segment, const struct segment_entry *entries)
+{
+	struct segment_iterator *iterator = NULL;
+	struct segment_entry read;
+
+	assert_int_equal(segment__family(segment), ZP_FAMILY_ACCESS);
+	assert_int_equal(segment__verify(segment, NULL, NULL), 0);
+	assert_int_equal(segment__entries_open(segment, NULL, &iterator, NULL), 0);
+	for (size_t i = 0; i < 400; i++) {
+		assert_int_equal(segment__entries_next(iterator, &read, NULL), 0);
+		assert_memory_equal(read.columns, entries[i].columns,
+		    SEGMENT_ACCESS_COLUMNS * sizeof(read.columns[0]));
+		assert_int_equal(read.operation, entries[i].operation);
+		assert_int_equal(read.value == NULL, entries[i].value == NULL);
+		if (read.value != NULL)
+			assert_memory_equal(read.value->columns, entries[i].value->columns,
+			    SEGMENT_ACCESS_VALUES * sizeof(read.value->columns[0]));
+	}
+	assert_int_equal(segment__entries_next(iterator, &read, NULL), ZP_END);
+	segment__iterator_close(iterator);
+	segment__release(segment);
+}
+
+/* Accesses of four hundred pins: once and often, tombstones, rows that replace, digests that begin
+ * alike, the highest count and time. */
+static void
+golden_access(void **state)
+{
+	struct segment_plan plan = {
+	    .id = {5, 4}, .shard_id = 2, .family = ZP_FAMILY_ACCESS, .rows_expected = 400};
+	struct segment_writer *writer = NULL;
+	struct segment_entry entries[400] = {0};
+	struct segment_value values[400];
+	struct segment_info info;
+	struct memory_store store;
+
+	(void)state;
+	memory_store_init(&store);
+	assert_int_equal(segment__writer_open(&store.base, &plan, &writer, NULL), 0);
+	for (size_t i = 0; i < 400; i++) {
+		struct accesses_sum sum = {.count = i % 7 == 0 ? 1 + i * i : 1,
+		    .last = 1700000000 + i * 17 % 3600,
+		    .replaces = i % 50 == 3,
+		    .is_end = i % 20 == 5};
+		uint64_t *columns = entries[i].columns;
+
+		columns[0] = (i - i % 3) * UINT64_C(0x0012345678abcdef);
+		columns[1] = i % 3 << 30 | i; /* a tag */
+		columns[2] = 1;               /* kind 0, version 1 */
+		columns[3] = i % 9 == 0 ? ZP_CODEC_DAG_PB : ZP_CODEC_RAW;
+		if (i == 300)
+			sum = (struct accesses_sum){
+			    .count = ACCESSES_COUNT_MAX, .last = ZP_ACCESS_SECONDS_MAX};
+		accesses__to_entry(&sum, &values[i], &entries[i]);
+		assert_int_equal(entry_add(writer, ZP_FAMILY_ACCESS, &entries[i], NULL), 0);
+	}
+	assert_int_equal(segment__writer_finish(writer, &info, NULL), 0);
+	accesses_assert_in(golden_open(&store, WAY_NOW, "access", &info, true), entries);
+	memory_store_done(&store);
+}
+
 int
 main(void)
 {
@@ -324,6 +388,7 @@ main(void)
 	    cmocka_unit_test(golden_time),
 	    cmocka_unit_test(golden_expire),
 	    cmocka_unit_test(golden_track),
+	    cmocka_unit_test(golden_access),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -388,6 +388,25 @@ changes_are_read_back(void **state)
 	assert_int_equal(decoded.expire_fact, 1u << 30);
 
 	zp_buf_clear(&payload);
+	zp_shard_access_encode(
+	    &key, &(struct zp_accesses){.count = ZP_ACCESS_COUNT_MAX, .last_seconds = 1}, &payload);
+	payload_check(ZP_OP_ACCESS, &payload);
+	assert_int_equal(zp_key_compare(&decoded.key, &key), 0);
+	assert_int_equal(decoded.accesses.count, ZP_ACCESS_COUNT_MAX);
+	assert_int_equal(decoded.accesses.last_seconds, 1);
+	zp_buf_clear(&payload); /* of the year 10000, and none at all */
+	zp_shard_access_encode(&key,
+	    &(struct zp_accesses){.count = 1, .last_seconds = ZP_ACCESS_SECONDS_MAX + 1}, &payload);
+	assert_int_equal(
+	    zp_shard_change_decode(ZP_OP_ACCESS, zp_buf_slice(&payload), &decoded, NULL),
+	    ZP_E_CORRUPT);
+	zp_buf_clear(&payload);
+	zp_shard_access_encode(&key, &(struct zp_accesses){.last_seconds = 1}, &payload);
+	assert_int_equal(
+	    zp_shard_change_decode(ZP_OP_ACCESS, zp_buf_slice(&payload), &decoded, NULL),
+	    ZP_E_CORRUPT);
+
+	zp_buf_clear(&payload);
 	zp_shard_peer_encode(70000, (struct zp_slice){texts, 4}, &payload);
 	payload_check(ZP_OP_PEER, &payload);
 	assert_int_equal(decoded.id, 70000);
@@ -572,8 +591,9 @@ hostile_changes_are_refused(void **state)
 	for (unsigned operation = 0; operation < 256; operation++) {
 		bool known = operation == ZP_OP_PUT || operation == ZP_OP_DELETE ||
 			     operation == ZP_OP_EXPIRE || operation == ZP_OP_TRACK ||
-			     operation == ZP_OP_TRACK_END || operation == ZP_OP_PEER ||
-			     operation == ZP_OP_ALLOCATION_LIST || operation == ZP_OP_PEER_MOVED;
+			     operation == ZP_OP_TRACK_END || operation == ZP_OP_ACCESS ||
+			     operation == ZP_OP_PEER || operation == ZP_OP_ALLOCATION_LIST ||
+			     operation == ZP_OP_PEER_MOVED;
 
 		if (!known)
 			assert_int_equal(zp_shard_change_decode((uint8_t)operation,
