@@ -87,10 +87,4 @@ bits_write_end(const struct bits_writer *writer)
 	zp_store_u64le(writer->to, writer->word);
 }
 
-/* The position of set bit number `rank` (0 is the lowest); the word must have that many. The fast
- * form uses pdep where the processor has it; the plain one is there for the rest and for the test.
- */
-unsigned bits__select(uint64_t word, unsigned rank);
-unsigned bits__select_plain(uint64_t word, unsigned rank);
-
 #endif

@@ -12,12 +12,12 @@
  */
 #include "engine/block_cache.h"
 
-#include "engine/bits.h"
-
 #include <pthread.h>
 #include <sys/mman.h>
 
 #define WAYS 7u
+#define PAGE_SETS 64u /* 4 KiB of them */
+#define NEIGHBOURS 2u /* blocks that stand side by side and share a set */
 #define HOLD_ONE (UINT64_C(1) << 48)
 #define ADDRESS_MASK ((HOLD_ONE - 1) & ~UINT64_C(63))
 #define WAS_FOUND UINT64_C(1)
@@ -38,7 +38,7 @@ _Static_assert(sizeof(struct set) == 64, "a set is one cache line");
 
 struct zp_block_cache {
 	struct set *sets;
-	uint64_t sets_count;
+	uint64_t pages_count; /* of sets */
 	uint8_t *ring;
 	uint64_t ring_bytes;
 	pthread_mutex_t lock; /* for what comes in and goes out: all below */
@@ -64,9 +64,9 @@ zp_block_cache_new(uint64_t bytes_max)
 	struct zp_block_cache *cache = zp_alloc_zero(1, sizeof(*cache));
 
 	cache->ring_bytes = (bytes_max & ~(uint64_t)(ENTRY_ALIGNMENT - 1)) + ENTRY_ALIGNMENT;
-	cache->sets_count = bytes_max / SET_BYTES_USUAL + 1;
+	cache->pages_count = bytes_max / SET_BYTES_USUAL / PAGE_SETS + 1;
 	cache->ring = memory_map(cache->ring_bytes);
-	cache->sets = memory_map(cache->sets_count * sizeof(struct set));
+	cache->sets = memory_map(cache->pages_count * PAGE_SETS * sizeof(struct set));
 	pthread_mutex_init(&cache->lock, NULL);
 	zp_buf_init(&cache->moving, cache->ring_bytes);
 	if (cache->ring == NULL || cache->sets == NULL) {
@@ -83,7 +83,7 @@ zp_block_cache_free(struct zp_block_cache *cache)
 	if (cache == NULL)
 		return;
 	if (cache->sets != NULL)
-		munmap(cache->sets, cache->sets_count * sizeof(struct set));
+		munmap(cache->sets, cache->pages_count * PAGE_SETS * sizeof(struct set));
 	if (cache->ring != NULL)
 		munmap(cache->ring, cache->ring_bytes);
 	zp_buf_done(&cache->moving);
@@ -98,23 +98,11 @@ zp_block_cache_bytes(const struct zp_block_cache *cache)
 }
 
 static size_t
-block_offset(const struct block_cache_entry *head)
+entry_bytes(const struct block_cache_entry *entry)
 {
-	return offsetof(struct block_cache_entry, marks) + head->marks_count * sizeof(uint32_t);
-}
-
-static size_t
-entry_bytes(const struct block_cache_entry *head)
-{
-	size_t bytes = block_offset(head) + head->length + BITS_SLACK;
+	size_t bytes = sizeof(*entry) + entry->bytes;
 
 	return (bytes + ENTRY_ALIGNMENT - 1) & ~(size_t)(ENTRY_ALIGNMENT - 1);
-}
-
-const uint8_t *
-block_cache__entry_block(const struct block_cache_entry *entry)
-{
-	return (const uint8_t *)entry + block_offset(entry);
 }
 
 static struct block_cache_entry *
@@ -135,51 +123,91 @@ hash_of(uint64_t serial, uint64_t number)
 	return (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
 }
 
+/* Blocks that are neighbours share a page, two to a set: a segment whose blocks are here takes few
+ * pages, whose addresses the processor then knows. */
 static struct set *
-set_of(const struct zp_block_cache *cache, uint64_t hash)
+set_of(const struct zp_block_cache *cache, uint64_t serial, uint64_t number)
 {
-	return &cache->sets[(uint64_t)(((unsigned __int128)hash * cache->sets_count) >> 64)];
+	uint64_t hash = hash_of(serial, number / (NEIGHBOURS * PAGE_SETS));
+	uint64_t page = (uint64_t)(((unsigned __int128)hash * cache->pages_count) >> 64);
+
+	return &cache->sets[page * PAGE_SETS + number / NEIGHBOURS % PAGE_SETS];
 }
 
 static uint8_t
-tag_of(uint64_t hash)
+tag_of(uint64_t serial, uint64_t number)
 {
-	return (uint8_t)(hash >> 8);
+	return (uint8_t)(hash_of(serial, number) >> 56);
+}
+
+/* The ways that may have that tag, as the highest bit of a byte each: the lowest has. */
+static uint64_t
+ways_alike(uint64_t tags, uint8_t tag)
+{
+	const uint64_t ones = UINT64_C(0x0001010101010101), highs = ones << 7;
+	uint64_t differing = (tags ^ tag * ones) & (ones * 255);
+
+	return (differing - ones) & ~differing & highs;
 }
 
 void
 block_cache__prefetch(const struct zp_block_cache *cache, uint64_t serial, uint64_t number)
 {
 	if (cache != NULL)
-		__builtin_prefetch(set_of(cache, hash_of(serial, number)));
+		__builtin_prefetch(set_of(cache, serial, number));
+}
+
+static struct block_cache_ref
+way_hold(_Atomic(uint64_t) *way)
+{
+	uint64_t word = atomic_fetch_add_explicit(way, HOLD_ONE, memory_order_acquire);
+
+	if ((word & WAS_FOUND) == 0)
+		atomic_fetch_or_explicit(way, WAS_FOUND, memory_order_relaxed);
+	if (entry_of(word) != NULL)
+		return (struct block_cache_ref){entry_of(word), way};
+	atomic_fetch_sub_explicit(way, HOLD_ONE, memory_order_release);
+	return (struct block_cache_ref){0};
+}
+
+struct block_cache_ref
+block_cache__candidate(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
+{
+	struct set *set;
+	uint64_t alike;
+
+	if (cache == NULL)
+		return (struct block_cache_ref){0};
+	set = set_of(cache, serial, number);
+	alike = ways_alike(
+	    atomic_load_explicit(&set->tags, memory_order_acquire), tag_of(serial, number));
+	return alike == 0 ? (struct block_cache_ref){0}
+			  : way_hold(&set->ways[__builtin_ctzll(alike) / 8]);
+}
+
+bool
+block_cache__is(struct block_cache_ref ref, uint64_t serial, uint64_t number)
+{
+	return ref.entry->serial == serial && ref.entry->number == number;
 }
 
 struct block_cache_ref
 block_cache__find(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
 {
 	struct set *set;
-	uint64_t hash, tags;
+	uint64_t alike;
 
 	if (cache == NULL)
 		return (struct block_cache_ref){0};
-	hash = hash_of(serial, number);
-	set = set_of(cache, hash);
-	tags = atomic_load_explicit(&set->tags, memory_order_acquire);
-	for (unsigned way = 0; way < WAYS; way++) {
-		const struct block_cache_entry *entry;
-		uint64_t word;
+	set = set_of(cache, serial, number);
+	alike = ways_alike(
+	    atomic_load_explicit(&set->tags, memory_order_acquire), tag_of(serial, number));
+	for (; alike != 0; alike &= alike - 1) {
+		struct block_cache_ref ref = way_hold(&set->ways[__builtin_ctzll(alike) / 8]);
 
-		if ((uint8_t)(tags >> 8 * way) != tag_of(hash))
-			continue;
-		word = atomic_fetch_add_explicit(&set->ways[way], HOLD_ONE, memory_order_acquire);
-		entry = entry_of(word);
-		if (entry != NULL && entry->serial == serial && entry->number == number) {
-			if ((word & WAS_FOUND) == 0)
-				atomic_fetch_or_explicit(
-				    &set->ways[way], WAS_FOUND, memory_order_relaxed);
-			return (struct block_cache_ref){entry, &set->ways[way]};
-		}
-		atomic_fetch_sub_explicit(&set->ways[way], HOLD_ONE, memory_order_release);
+		if (ref.entry != NULL && block_cache__is(ref, serial, number))
+			return ref;
+		block_cache__release(ref);
 	}
 	return (struct block_cache_ref){0};
 }
@@ -197,7 +225,7 @@ block_cache__release(struct block_cache_ref ref)
 static _Atomic(uint64_t) *
 way_of(struct zp_block_cache *cache, const struct block_cache_entry *entry)
 {
-	struct set *set = set_of(cache, hash_of(entry->serial, entry->number));
+	struct set *set = set_of(cache, entry->serial, entry->number);
 
 	for (unsigned way = 0; way < WAYS; way++) {
 		if (entry_of(set->ways[way]) == entry)
@@ -211,8 +239,8 @@ way_of(struct zp_block_cache *cache, const struct block_cache_entry *entry)
 static void
 entry_name(struct zp_block_cache *cache, struct block_cache_entry *entry)
 {
-	uint64_t hash = hash_of(entry->serial, entry->number);
-	struct set *set = set_of(cache, hash);
+	uint8_t tag = tag_of(entry->serial, entry->number);
+	struct set *set = set_of(cache, entry->serial, entry->number);
 
 	for (unsigned step = 0; step < 2 * WAYS; step++) {
 		unsigned way = step % WAYS;
@@ -228,7 +256,7 @@ entry_name(struct zp_block_cache *cache, struct block_cache_entry *entry)
 			continue;
 		tags = set->tags & ~(UINT64_C(255) << 8 * way);
 		atomic_store_explicit(
-		    &set->tags, tags | (uint64_t)tag_of(hash) << 8 * way, memory_order_release);
+		    &set->tags, tags | (uint64_t)tag << 8 * way, memory_order_release);
 		return;
 	}
 }
@@ -305,7 +333,7 @@ tail_turn(struct zp_block_cache *cache, unsigned *turns)
 static void
 sets_spread(struct zp_block_cache *cache)
 {
-	uint64_t bytes = cache->sets_count * sizeof(struct set);
+	uint64_t bytes = cache->pages_count * PAGE_SETS * sizeof(struct set);
 
 	if (cache->sets_are_huge || cache->used < 2 * bytes)
 		return;
@@ -315,11 +343,10 @@ sets_spread(struct zp_block_cache *cache)
 }
 
 void
-block_cache__keep(struct zp_block_cache *cache, const struct block_cache_entry *head,
-    const uint8_t *block, const uint32_t *marks)
+block_cache__keep(struct zp_block_cache *cache, const struct block_cache_entry *entry)
 {
-	uint64_t bytes = entry_bytes(head);
-	struct block_cache_entry *entry;
+	uint64_t bytes = entry_bytes(entry);
+	struct block_cache_entry *kept;
 	struct block_cache_ref other;
 	unsigned turns = 0;
 	bool room = true;
@@ -327,18 +354,15 @@ block_cache__keep(struct zp_block_cache *cache, const struct block_cache_entry *
 	if (cache == NULL || bytes > cache->ring_bytes / 2)
 		return;
 	pthread_mutex_lock(&cache->lock);
-	other = block_cache__find(cache, head->serial, head->number);
+	other = block_cache__find(cache, entry->serial, entry->number);
 	block_cache__release(other);
 	while (room && other.entry == NULL && ring_free(cache) < head_wants(cache, bytes))
 		room = tail_turn(cache, &turns);
 	if (room && other.entry == NULL) {
-		entry = head_take(cache, bytes);
-		*entry = *head;
-		entry->bytes_all = (uint32_t)bytes;
-		memcpy(entry->marks, marks, head->marks_count * sizeof(*marks));
-		memcpy((uint8_t *)entry + block_offset(head), block, head->length);
-		memset((uint8_t *)entry + block_offset(head) + head->length, 0, BITS_SLACK);
-		entry_name(cache, entry);
+		kept = head_take(cache, bytes);
+		memcpy(kept, entry, sizeof(*entry) + entry->bytes);
+		kept->bytes_all = (uint32_t)bytes;
+		entry_name(cache, kept);
 		cache->used = cache->head - cache->tail;
 		sets_spread(cache);
 	}

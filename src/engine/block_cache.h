@@ -1,5 +1,5 @@
 /*
- * block_cache.h - blocks that were read, checked and are asked for again; private to engine/.
+ * block_cache.h - images of blocks that were read and are asked for again; private to engine/.
  *
  * Flow:    segment_get.c looks here before it reads a block, and leaves here what it had to read.
  * Threads: any. A hit takes no lock: it counts itself in the word that names the entry, and an
@@ -22,13 +22,11 @@
 struct block_cache_entry {
 	uint64_t serial;
 	uint64_t number;
-	uint64_t offset;      /* of the block in its file */
-	uint32_t length;      /* of the block */
-	uint32_t marks_count; /* segment_internal.h, "Marks" */
-	uint32_t bytes_all;   /* of the entry */
-	uint32_t marks[]; /* then the block, and BITS_SLACK bytes of 0: what is looked at first is
-			     near */
+	uint32_t bytes;     /* of the content */
+	uint32_t bytes_all; /* of the entry in the ring */
+	uint8_t content[];  /* the block's image; where a word may be */
 };
+_Static_assert(sizeof(struct block_cache_entry) % 8 == 0, "the content is aligned");
 
 /* An entry that stays while it is held. */
 struct block_cache_ref {
@@ -36,19 +34,23 @@ struct block_cache_ref {
 	_Atomic(uint64_t) *way;                /* where it is counted */
 };
 
-const uint8_t *block_cache__entry_block(const struct block_cache_entry *entry);
-
 /* Fetches what block_cache__find will look at first. `cache` may be NULL in all of these. */
 void block_cache__prefetch(const struct zp_block_cache *cache, uint64_t serial, uint64_t number);
+
+/* The first that may be the entry, held and not looked at, or a ref without one: what can be said
+ * before the entry itself is near. If it is not the one (block_cache__is), release it and find the
+ * entry. */
+struct block_cache_ref block_cache__candidate(
+    struct zp_block_cache *cache, uint64_t serial, uint64_t number);
+bool block_cache__is(struct block_cache_ref ref, uint64_t serial, uint64_t number);
 
 /* The entry, held, or a ref without one. */
 struct block_cache_ref block_cache__find(
     struct zp_block_cache *cache, uint64_t serial, uint64_t number);
 void block_cache__release(struct block_cache_ref ref); /* one without an entry is fine */
 
-/* Copies a block and its marks. `head` says what they are; its bytes_all is not looked at. Where
- * another thread was first, or there is no room just now, nothing happens. */
-void block_cache__keep(struct zp_block_cache *cache, const struct block_cache_entry *head,
-    const uint8_t *block, const uint32_t *marks);
+/* Copies the entry, whose bytes_all is not looked at. Where another thread was first, or there is
+ * no room just now, nothing happens. */
+void block_cache__keep(struct zp_block_cache *cache, const struct block_cache_entry *entry);
 
 #endif

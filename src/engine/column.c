@@ -240,46 +240,6 @@ column__unpack(const struct column_code *code, const uint8_t *bits, uint64_t at,
 	return true;
 }
 
-bool
-column__payloads_skip(const struct column_code *code, const uint8_t *bits, uint64_t at,
-    size_t count, uint64_t bits_end, uint64_t *payload_at)
-{
-	uint64_t to = *payload_at;
-
-	for (size_t i = 0; i < count && code->encoder == COLUMN_PREFIX; i++) {
-		if (to > bits_end)
-			return false;
-		to += prefix_row_bits(prefix_at(code, bits, to));
-	}
-	for (size_t i = 0; i < count && code->encoder == COLUMN_CLASSES; i++, at += code->width) {
-		uint64_t number = bits_get(bits, at, code->width);
-
-		if (number >= code->count)
-			return false;
-		to += code->entry_widths[number];
-	}
-	*payload_at = to;
-	return to <= bits_end;
-}
-
-bool
-column__get(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t row,
-    uint64_t bits_end, uint64_t payload_at, uint64_t *value_out)
-{
-	uint64_t number;
-
-	if (column__has_payloads(code))
-		return column__payloads_skip(code, bits, at, row, bits_end, &payload_at) &&
-		       column__unpack(
-			   code, bits, at + row * code->width, 1, bits_end, &payload_at, value_out);
-	number = bits_get(bits, at + row * code->width, code->width);
-	if (code->encoder == COLUMN_DICTIONARY && number >= code->count)
-		return false;
-	*value_out = code->encoder == COLUMN_DICTIONARY ? code->entries[number]
-							: code->base + (number << code->shift);
-	return true;
-}
-
 #define COLUMN_DIFFERENCES 1u /* a flag */
 
 void

@@ -106,16 +106,6 @@ struct column_code column__frame_of(struct column_range range);
 bool column__unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
     uint64_t bits_end, uint64_t *payload_at, uint64_t *values_out);
 
-/* Reads the value of one row; `payload_at` is where the payloads begin of the row whose number is
- * at `at`. */
-bool column__get(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t row,
-    uint64_t bits_end, uint64_t payload_at, uint64_t *value_out);
-
-/* Moves *payload_at behind the payloads of `count` rows, the first of which has its number at `at`.
- */
-bool column__payloads_skip(const struct column_code *code, const uint8_t *bits, uint64_t at,
-    size_t count, uint64_t bits_end, uint64_t *payload_at);
-
 /* ---- The columns section -------------------------------------------------------------------- */
 
 void column__section_encode(

@@ -149,6 +149,7 @@ uint64_t segment__memory_bytes(const struct segment *segment);
 /* What `segment__get` reads into; reuse it from call to call, by one thread. */
 struct segment_scratch {
 	struct zp_buf block;
+	struct zp_buf image; /* made of it: an entry for the cache of blocks */
 	struct zp_buf texts_compressed;
 	struct zp_buf texts;
 	struct zp_buf row_texts; /* of one row, from the cache */

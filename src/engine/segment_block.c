@@ -356,8 +356,8 @@ columns_place(struct block_view *view, size_t bits_length)
 	return NULL;
 }
 
-const char *
-block__reopen(const struct segment_layout *layout, const uint8_t *bytes, size_t length,
+static const char *
+head_parse(const struct segment_layout *layout, const uint8_t *bytes, size_t length,
     uint64_t offset, uint64_t number, struct block_view *view_out)
 {
 	struct zp_slice from = {bytes + 2, length - 2 - CHECKSUM_BYTES};
@@ -369,7 +369,6 @@ block__reopen(const struct segment_layout *layout, const uint8_t *bytes, size_t 
 	view->codes = layout->codes;
 	view->places = &layout->places;
 	view->constants = layout->constants;
-	view->marks = NULL;
 	view->rows = bytes[0] + 1u;
 	view->number = number;
 	view->bucket = number & bits_mask(40);
@@ -403,84 +402,27 @@ block__parse(const struct segment_layout *layout, const uint8_t *bytes, size_t l
 	if ((uint32_t)zp_hash64(bytes, length - CHECKSUM_BYTES, layout->seed + number) !=
 	    zp_load_u32le(bytes + length - CHECKSUM_BYTES))
 		return "its checksum is wrong, or it is not the block of this place";
-	fault = block__reopen(layout, bytes, length, offset, number, view_out);
+	fault = head_parse(layout, bytes, length, offset, number, view_out);
 	if (fault == NULL && layout->is_bucketed && !slots_check(view_out))
 		fault = "its slots and rows disagree";
 	return fault;
 }
 
-/* ---- Marks ----------------------------------------------------------------------------------- */
-
-static uint32_t
-marks_of_column(const struct block_view *view)
-{
-	return (view->rows + BLOCK_MARK_ROWS - 1) / BLOCK_MARK_ROWS;
-}
-
-uint32_t
-block__marks_count(const struct block_view *view)
-{
-	return view->places->classes_count * marks_of_column(view);
-}
-
-const char *
-block__marks_make(const struct block_view *view, uint32_t *marks_out)
-{
-	uint64_t payload_at = view->payloads_at;
-
-	for (size_t i = 0; i < view->layout->columns_count; i++) {
-		const struct column_code *code = &view->codes[i];
-		uint64_t at = block__column_at(view, i);
-
-		if ((view->places->classes >> i & 1) == 0)
-			continue;
-		for (uint32_t row = 0; row < view->rows; row += BLOCK_MARK_ROWS) {
-			*marks_out++ = (uint32_t)(payload_at - view->payloads_at);
-			if (!column__payloads_skip(code, view->bits,
-				at + (uint64_t)row * code->width,
-				zp_min_u64(BLOCK_MARK_ROWS, view->rows - row), view->bits_end,
-				&payload_at))
-				return "a column's bits are damaged";
-		}
-	}
-	return NULL;
-}
-
 /* ---- Looking up one row --------------------------------------------------------------------- */
 
-/* The position of the 0 that ends slot `slot`. */
-static uint32_t
-slot_end(const struct block_view *view, unsigned slot)
-{
-	for (uint32_t at = 0;; at += 64) {
-		uint64_t zeros = ~bits_get(view->bits, at, 64);
-		unsigned count = bits_count(zeros);
-
-		if (slot < count)
-			return at + bits__select(zeros, slot);
-		slot -= count;
-		ZP_ASSERT(at <= BLOCK_ROWS_MAX + SEGMENT_SLOTS); /* block__parse counted them */
-	}
-}
-
 void
-block__slot_rows(
-    const struct block_view *view, unsigned slot, uint32_t *first_out, uint32_t *end_out)
+block__slot_ends(const struct block_view *view, uint8_t ends_out[SEGMENT_SLOTS])
 {
-	uint32_t at = slot == 0 ? 0 : slot_end(view, slot - 1) + 1;
+	uint32_t bits = view->rows + SEGMENT_SLOTS, slot = 0;
 
-	*first_out = at - slot;
-	/* The slot's rows are the 1s from here to the next 0; block__parse saw that there is one.
-	 */
-	for (;; at += 57) {
-		uint64_t zeros = ~bits_get(view->bits, at, 57);
+	for (uint32_t at = 0; at < bits; at += 64) {
+		unsigned some = (unsigned)zp_min_u64(64, bits - at);
+		uint64_t zeros = ~bits_get(view->bits, at, some) & bits_mask(some);
 
-		zeros &= bits_mask(57);
-		if (zeros != 0) {
-			*end_out = at + (uint32_t)__builtin_ctzll(zeros) - slot;
-			return;
-		}
+		for (; zeros != 0; zeros &= zeros - 1, slot++)
+			ends_out[slot] = (uint8_t)(at + (uint32_t)__builtin_ctzll(zeros) - slot);
 	}
+	ZP_ASSERT(slot == SEGMENT_SLOTS); /* block__parse counted them */
 }
 
 void
@@ -496,147 +438,6 @@ block__digest(const struct block_view *view, uint32_t row, unsigned slot, uint8_
 	if (layout->bucket_bits > 0)
 		head |= view->bucket << (layout->remainder_bits + SEGMENT_SLOT_BITS);
 	zp_store_u64be(digest_out, head | bits_get(view->bits, at, layout->remainder_bits));
-}
-
-bool
-block__digest_is(const struct block_view *view, uint32_t row, const uint64_t words[4])
-{
-	unsigned remainder_bits = view->layout->remainder_bits;
-	uint64_t at =
-	    view->remainders_at + row * (uint64_t)(64 * DIGEST_WORDS_WHOLE + remainder_bits);
-
-	for (size_t word = DIGEST_WORDS_WHOLE; word > 0; word--, at += 64) {
-		if (bits_get(view->bits, at, 64) != words[word])
-			return false;
-	}
-	return bits_get(view->bits, at, remainder_bits) == (words[0] & bits_mask(remainder_bits));
-}
-
-void
-block__row_prefetch(const struct block_view *view, uint32_t row)
-{
-	uint64_t at = view->remainders_at +
-		      row * (uint64_t)(64 * DIGEST_WORDS_WHOLE + view->layout->remainder_bits);
-	const uint32_t *mark = view->marks + row / BLOCK_MARK_ROWS;
-
-	__builtin_prefetch(view->bits + at / 8);
-	__builtin_prefetch(view->bits + at / 8 + 32);
-	for (uint32_t some = view->places->varying; some != 0; some &= some - 1) {
-		unsigned column = (unsigned)__builtin_ctz(some);
-
-		at = block__column_at(view, column) + (uint64_t)row * view->codes[column].width;
-		__builtin_prefetch(view->bits + at / 8);
-	}
-	for (uint32_t i = 0; i < view->places->classes_count; i++, mark += marks_of_column(view))
-		__builtin_prefetch(view->bits + (view->payloads_at + *mark) / 8);
-}
-
-/* Where the payloads of a class column begin: behind those of the class columns before it. */
-static bool
-payloads_of(const struct block_view *view, unsigned column, uint64_t *payload_at_out)
-{
-	uint64_t payload_at = view->payloads_at;
-	uint32_t before = view->places->classes & (uint32_t)bits_mask(column);
-
-	for (; before != 0; before &= before - 1) {
-		unsigned i = (unsigned)__builtin_ctz(before);
-
-		if (!column__payloads_skip(&view->codes[i], view->bits, block__column_at(view, i),
-			view->rows, view->bits_end, &payload_at))
-			return false;
-	}
-	*payload_at_out = payload_at;
-	return true;
-}
-
-/* A row at or before `row` of a class column, and where its payload is. */
-static bool
-payload_before(const struct block_view *view, unsigned column, uint32_t row, uint32_t *first_out,
-    uint64_t *payload_at_out)
-{
-	uint32_t at;
-
-	*first_out = 0;
-	if (view->marks == NULL)
-		return payloads_of(view, column, payload_at_out);
-	*first_out = row - row % BLOCK_MARK_ROWS;
-	at = view->places->class_index[column] * marks_of_column(view) + row / BLOCK_MARK_ROWS;
-	*payload_at_out = view->payloads_at + view->marks[at];
-	return true;
-}
-
-/* A value of a class column. */
-static bool
-class_get(const struct block_view *view, unsigned column, uint32_t row, uint64_t *value_out)
-{
-	const struct column_code *code = &view->codes[column];
-	uint64_t at = block__column_at(view, column), payload_at;
-	uint32_t first;
-
-	return payload_before(view, column, row, &first, &payload_at) &&
-	       column__get(code, view->bits, at + (uint64_t)first * code->width, row - first,
-		   view->bits_end, payload_at, value_out);
-}
-
-bool
-block__column_get(const struct block_view *view, unsigned column, uint32_t row, uint64_t *value_out)
-{
-	const struct column_code *code = &view->codes[column];
-
-	return column__has_payloads(code)
-		   ? class_get(view, column, row, value_out)
-		   : column__get(code, view->bits, block__column_at(view, column), row,
-			 view->bits_end, 0, value_out);
-}
-
-bool
-block__columns_get(
-    const struct block_view *view, uint32_t row, uint64_t columns_out[SEGMENT_COLUMNS_MAX])
-{
-	uint32_t varying = view->places->varying;
-
-	memcpy(columns_out, view->constants, SEGMENT_COLUMNS_MAX * sizeof(*columns_out));
-	for (; varying != 0; varying &= varying - 1) {
-		unsigned column = (unsigned)__builtin_ctz(varying);
-		const struct column_code *code = &view->codes[column];
-		uint64_t number;
-
-		if (column__has_payloads(code)) {
-			if (!class_get(view, column, row, &columns_out[column]))
-				return false;
-			continue;
-		}
-		number = bits_get(view->bits,
-		    block__column_at(view, column) + (uint64_t)row * code->width, code->width);
-		if (code->encoder == COLUMN_FRAME)
-			columns_out[column] = code->base + (number << code->shift);
-		else if (number < code->count)
-			columns_out[column] = code->entries[number];
-		else
-			return false;
-	}
-	return true;
-}
-
-bool
-block__texts_of(
-    const struct block_view *view, uint32_t row, uint64_t *begin_out, uint64_t *length_out)
-{
-	uint64_t lengths[BLOCK_ROWS_MAX];
-	uint64_t payload_at, begin = view->texts.begin;
-
-	if (!payloads_of(view, PIN_TEXTS, &payload_at) ||
-	    !column__unpack(&view->codes[PIN_TEXTS], view->bits, block__column_at(view, PIN_TEXTS),
-		row + 1, view->bits_end, &payload_at, lengths))
-		return false;
-	for (uint32_t i = 0; i < row; i++) {
-		if (lengths[i] > view->texts.length - begin)
-			return false;
-		begin += lengths[i];
-	}
-	*begin_out = begin;
-	*length_out = lengths[row];
-	return lengths[row] <= view->texts.length - begin;
 }
 
 /* ---- All rows ------------------------------------------------------------------------------- */

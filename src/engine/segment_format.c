@@ -120,11 +120,8 @@ segment__places_of(const struct column_code *codes, size_t count, struct column_
 		places_out->bits_before[i + 1] = places_out->bits_before[i] + codes[i].width;
 		if (codes[i].width > 0 || codes[i].encoder >= COLUMN_DICTIONARY)
 			places_out->varying |= 1u << i;
-		places_out->class_index[i] = places_out->classes_count;
-		if (column__has_payloads(&codes[i])) {
+		if (column__has_payloads(&codes[i]))
 			places_out->classes |= 1u << i;
-			places_out->classes_count++;
-		}
 	}
 }
 

@@ -1,9 +1,9 @@
 /*
  * segment_get.c - one row by its key.
  *
- * Flow:  read.c asks the runs newest first. digest bits → bucket → the block, in memory or by way
- * of the directory, one read and its checksum → slot → remainder and key columns → the other
- * columns of that row only → its texts, by way of their cache.
+ * Flow:  read.c asks the runs newest first. digest bits → bucket → the block's image, in memory or
+ * made of the block, which takes the directory, one read and its checksum → slot → the row: its
+ * digest, then its columns → its texts, by way of their cache.
  */
 #include "engine/segment_internal.h"
 #include "engine/texts_cache.h"
@@ -55,37 +55,33 @@ place_find(const struct segment *segment, const struct zp_key *key, struct block
 	return true;
 }
 
-/* Takes the rows of the key's slot. */
+/* The image's rows that may be the key's. */
 static void
-slot_open(struct segment_probe *probe)
+slot_open(struct segment_probe *probe, const struct block_image *image)
 {
-	block__slot_rows(&probe->view, segment__slot_of(&probe->segment->layout, probe->words[0]),
-	    &probe->first, &probe->end);
+	uint32_t first = probe->slot == 0 ? 0 : image->ends[probe->slot - 1];
+
+	probe->image = image;
+	probe->row = image__row(&probe->segment->image, image, first);
+	probe->rows = image->ends[probe->slot] - first;
 }
 
-/* Leaves a copy to the cache. */
-static void
-block_keep(const struct segment *segment, const struct block_place *place, uint64_t cache_number,
-    const struct block_view *view, const uint8_t *bytes)
+/* The images that are in memory hold no faults. */
+static const struct block_image *
+entry_image(const struct block_cache_entry *entry)
 {
-	struct block_cache_entry head = {.serial = segment->serial,
-	    .number = cache_number,
-	    .offset = place->offset,
-	    .length = place->length,
-	    .marks_count = block__marks_count(view)};
-	uint32_t marks[BLOCK_MARKS_MAX];
-
-	/* One with damaged payloads stays out: each of its rows is told for itself. */
-	if (segment->block_cache != NULL && block__marks_make(view, marks) == NULL)
-		block_cache__keep(segment->block_cache, &head, bytes, marks);
+	return (const struct block_image *)entry->content;
 }
 
-/* Reads the block into the scratch. */
+/* Reads the block and makes its image in the scratch, with a copy for the cache. */
 static int
 block_read(struct segment_probe *probe, const struct block_place *place, uint64_t cache_number,
     struct segment_scratch *scratch, struct zp_err *err)
 {
 	const struct segment *segment = probe->segment;
+	struct block_cache_entry head = {.serial = segment->serial, .number = cache_number};
+	struct block_cache_entry *entry;
+	struct block_view view;
 	const char *fault;
 	uint8_t *bytes;
 	int rc;
@@ -98,72 +94,43 @@ block_read(struct segment_probe *probe, const struct block_place *place, uint64_
 		return segment__block_wrap(segment, place->number, rc, err);
 	memset(bytes + place->length, 0, BITS_SLACK);
 	fault = block__parse(
-	    &segment->layout, bytes, place->length, place->offset, place->number, &probe->view);
+	    &segment->layout, bytes, place->length, place->offset, place->number, &view);
+	zp_buf_clear(&scratch->image);
+	zp_buf_append(&scratch->image, &head, sizeof(head));
+	if (fault == NULL)
+		fault = image__make(&segment->image, &view, &scratch->image);
 	if (fault != NULL)
 		return segment__block_fault(segment, place->number, fault, err);
-	block_keep(segment, place, cache_number, &probe->view, bytes);
-	slot_open(probe);
+	entry = (struct block_cache_entry *)scratch->image.data;
+	entry->bytes = (uint32_t)(scratch->image.length - sizeof(head));
+	block_cache__keep(segment->block_cache, entry);
+	slot_open(probe, entry_image(entry));
 	return 0;
 }
 
-/* Takes the block apart that the probe holds. */
-static int
-block_open(struct segment_probe *probe, struct zp_err *err)
+static bool
+key_matches(const uint64_t *columns, const struct zp_key *key)
 {
-	const struct segment *segment = probe->segment;
-	const struct block_cache_entry *entry = probe->ref.entry;
-	uint64_t number = entry->number & ~CACHE_FENCED;
-	const char *fault = block__reopen(&segment->layout, block_cache__entry_block(entry),
-	    entry->length, entry->offset, number, &probe->view);
-
-	if (fault != NULL) /* its bytes were whole when they came in */
-		return segment__block_fault(segment, number, fault, err);
-	probe->view.marks = entry->marks;
-	slot_open(probe);
-	return 0;
+	return columns[PIN_KIND] == key->kind && columns[PIN_VERSION] == key->version &&
+	       columns[PIN_CODEC] == key->codec && columns[PIN_NAMESPACE] == key->namespace_id &&
+	       columns[PIN_CLAIM] == key->claim;
 }
 
-/* The columns of the key: 1 equal, 0 not, −1 damaged. */
-static int
-key_matches(const struct block_view *view, uint32_t row, const struct zp_key *key)
+/* Finds the row in its slot, and takes its columns. Several rows have one digest when they differ
+ * in the rest of the key. */
+static bool
+row_find(struct segment_probe *probe, uint64_t columns_out[SEGMENT_COLUMNS_MAX])
 {
-	const uint64_t wanted[PIN_KEY_COLUMNS] = {
-	    key->kind,
-	    key->version,
-	    key->codec,
-	    key->namespace_id,
-	    key->claim,
-	};
+	const struct image_layout *layout = &probe->segment->image;
 
-	for (unsigned i = 0; i < PIN_KEY_COLUMNS; i++) {
-		uint64_t value = view->constants[i];
-
-		if ((view->places->varying >> i & 1) != 0 &&
-		    !block__column_get(view, i, row, &value))
-			return -1;
-		if (value != wanted[i])
-			return 0;
-	}
-	return 1;
-}
-
-/* Finds the row in its slot. Several rows have one digest when they differ in the rest of the key.
- */
-static int
-row_find(const struct segment_probe *probe, uint32_t *row_out)
-{
-	for (uint32_t row = probe->first; row < probe->end; row++) {
-		int match;
-
-		if (!block__digest_is(&probe->view, row, probe->words))
+	for (; probe->rows > 0; probe->rows--, probe->row += layout->row_bytes) {
+		if (!image__digest_is(layout, probe->row, probe->key->digest))
 			continue;
-		match = key_matches(&probe->view, row, probe->key);
-		if (match != 0) {
-			*row_out = row;
-			return match;
-		}
+		image__columns(layout, probe->row, columns_out);
+		if (key_matches(columns_out, probe->key))
+			return true;
 	}
-	return 0;
+	return false;
 }
 
 /* `length` bytes from `begin` on of the texts block at `place`, from the scratch, the cache or the
@@ -196,18 +163,15 @@ texts_read(const struct segment *segment, const struct texts_place *place, uint6
 }
 
 static int
-texts_get(const struct segment_probe *probe, uint32_t row, struct segment_scratch *scratch,
+texts_get(const struct segment_probe *probe, uint64_t length, struct segment_scratch *scratch,
     struct segment_row *row_out, struct zp_err *err)
 {
 	const struct segment *segment = probe->segment;
-	const struct block_view *view = &probe->view;
-	uint64_t number = view->number, begin, length;
-	int rc;
+	uint64_t begin = image__field(&segment->image.texts_begin, probe->row);
+	uint64_t number = probe->image->number;
+	int rc = texts_read(
+	    segment, &probe->image->texts, begin, length, scratch, &row_out->record.texts, err);
 
-	if (!view->has_texts || !block__texts_of(view, row, &begin, &length))
-		return segment__block_fault(
-		    segment, number, "its text lengths are impossible", err);
-	rc = texts_read(segment, &view->texts, begin, length, scratch, &row_out->record.texts, err);
 	if (rc != 0)
 		return segment__block_wrap(segment, number, rc, err);
 	rc = zp_texts_check(row_out->record.texts, row_out->key.kind, err);
@@ -221,45 +185,56 @@ void
 probe__begin(struct segment_probe *probe, const struct segment *segment, const struct zp_key *key)
 {
 	const struct segment_layout *layout = &segment->layout;
+	uint64_t head = zp_load_u64be(key->digest);
 
 	ZP_ASSERT(layout->is_bucketed);
 	probe->segment = segment;
 	probe->key = key;
 	probe->ref = (struct block_cache_ref){0};
-	for (size_t i = 0; i < 4; i++)
-		probe->words[i] = zp_load_u64be(key->digest + 8 * i);
-	probe->is_outside = !segment__prefix_matches(layout, probe->words[0]);
+	probe->image = NULL;
+	probe->bucket = segment__bucket_of(layout, head);
+	probe->slot = (uint8_t)segment__slot_of(layout, head);
+	probe->is_outside = !segment__prefix_matches(layout, head);
 	if (!probe->is_outside)
-		block_cache__prefetch(segment->block_cache, segment->serial,
-		    segment__bucket_of(layout, probe->words[0]));
+		block_cache__prefetch(segment->block_cache, segment->serial, probe->bucket);
 }
 
 void
 probe__find(struct segment_probe *probe)
 {
 	const struct segment *segment = probe->segment;
+	const struct block_image *image;
 
 	if (probe->is_outside)
 		return;
 	/* Those of a bucket that has many are found by their fences (block_fetch). */
-	probe->ref = block_cache__find(segment->block_cache, segment->serial,
-	    segment__bucket_of(&segment->layout, probe->words[0]));
-	if (probe->ref.entry != NULL) {
-		__builtin_prefetch(probe->ref.entry);
-		__builtin_prefetch((const uint8_t *)probe->ref.entry + 64);
-		__builtin_prefetch((const uint8_t *)probe->ref.entry + 128);
-	}
+	probe->ref = block_cache__candidate(segment->block_cache, segment->serial, probe->bucket);
+	if (probe->ref.entry == NULL)
+		return;
+	image = entry_image(probe->ref.entry);
+	__builtin_prefetch(probe->ref.entry);
+	__builtin_prefetch(&image->ends[probe->slot]);
 }
 
 void
 probe__locate(struct segment_probe *probe)
 {
-	probe->rc = probe->is_outside ? ZP_E_NOT_FOUND : 0;
+	const struct segment *segment = probe->segment;
+
 	if (probe->ref.entry == NULL)
 		return;
-	probe->rc = block_open(probe, NULL);
-	if (probe->rc == 0 && probe->first < probe->end)
-		block__row_prefetch(&probe->view, probe->first);
+	if (!block_cache__is(probe->ref, segment->serial, probe->bucket)) {
+		block_cache__release(probe->ref);
+		probe->ref =
+		    block_cache__find(segment->block_cache, segment->serial, probe->bucket);
+		if (probe->ref.entry == NULL)
+			return;
+	}
+	slot_open(probe, entry_image(probe->ref.entry));
+	if (probe->rows > 0) {
+		__builtin_prefetch(probe->row);
+		__builtin_prefetch(probe->row + segment->image.row_bytes - 1);
+	}
 }
 
 /* The block is not in memory, or not under its bucket's number. */
@@ -274,8 +249,10 @@ block_fetch(struct segment_probe *probe, struct segment_scratch *scratch, struct
 		return ZP_E_NOT_FOUND;
 	if ((cache_number & CACHE_FENCED) != 0)
 		probe->ref = block_cache__find(segment->block_cache, segment->serial, cache_number);
-	return probe->ref.entry != NULL ? block_open(probe, err)
-					: block_read(probe, &place, cache_number, scratch, err);
+	if (probe->ref.entry == NULL)
+		return block_read(probe, &place, cache_number, scratch, err);
+	slot_open(probe, entry_image(probe->ref.entry));
+	return 0;
 }
 
 static int
@@ -283,30 +260,25 @@ row_get(struct segment_probe *probe, struct segment_scratch *scratch, struct seg
     struct zp_err *err)
 {
 	uint64_t columns[SEGMENT_COLUMNS_MAX];
-	uint64_t number = probe->view.number;
 	const char *fault;
-	uint32_t index;
-	int found = row_find(probe, &index);
 
-	if (found == 0)
+	if (!row_find(probe, columns))
 		return ZP_E_NOT_FOUND;
-	if (found < 0 || !block__columns_get(&probe->view, index, columns))
-		return segment__block_fault(
-		    probe->segment, number, "a column's bits are damaged", err);
 	memcpy(row_out->key.digest, probe->key->digest, sizeof(row_out->key.digest));
 	fault = segment__row_of_columns(columns, row_out);
 	if (fault != NULL)
-		return segment__block_fault(probe->segment, number, fault, err);
-	return columns[PIN_TEXTS] > 0 ? texts_get(probe, index, scratch, row_out, err) : 0;
+		return segment__block_fault(probe->segment, probe->image->number, fault, err);
+	return columns[PIN_TEXTS] > 0 ? texts_get(probe, columns[PIN_TEXTS], scratch, row_out, err)
+				      : 0;
 }
 
 int
 probe__end(struct segment_probe *probe, struct segment_scratch *scratch,
     struct segment_row *row_out, struct zp_err *err)
 {
-	int rc = probe->rc;
+	int rc = probe->is_outside ? ZP_E_NOT_FOUND : 0;
 
-	if (rc == 0 && probe->ref.entry == NULL)
+	if (rc == 0 && probe->image == NULL)
 		rc = block_fetch(probe, scratch, err);
 	if (rc == 0)
 		rc = row_get(probe, scratch, row_out, err);

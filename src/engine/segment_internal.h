@@ -10,6 +10,7 @@
 #define ZP_ENGINE_SEGMENT_INTERNAL_H
 
 #include "engine/block_cache.h"
+#include "engine/block_image.h"
 #include "engine/column.h"
 #include "engine/filter.h"
 #include "engine/segment.h"
@@ -96,8 +97,6 @@ struct column_places {
 	uint32_t bits_before[SEGMENT_COLUMNS_MAX + 1]; /* that a row has in the columns before; the last: in all */
 	uint32_t varying; /* a bit for each column that is not constant */
 	uint32_t classes; /* one for each that has payloads */
-	uint8_t classes_count;
-	uint8_t class_index[SEGMENT_COLUMNS_MAX]; /* how many of these come before */
 };
 
 /* All that is needed to understand a block's bytes. */
@@ -223,14 +222,6 @@ const char *segment__entry_fault(enum zp_family family, const struct segment_ent
 
 /* ---- segment_block.c ------------------------------------------------------------------------ */
 
-/* Where the texts of a block are. */
-struct texts_place {
-	uint64_t offset;            /* of the texts block in the file */
-	uint32_t compressed_length; /* without its checksum */
-	uint32_t length;            /* uncompressed */
-	uint32_t begin;             /* of this block's texts in it */
-};
-
 /* The rows of one block. */
 struct block_rows {
 	uint32_t count;
@@ -249,7 +240,6 @@ struct block_view {
 	const struct column_code *codes;    /* the layout's, or own[] */
 	const struct column_places *places; /* likewise */
 	const uint64_t *constants;          /* likewise: the values of columns that don't vary */
-	const uint32_t *marks;              /* of the payloads; NULL: they are counted from the first */
 	const uint8_t *bits;
 	uint64_t bits_end;
 	uint64_t remainders_at;
@@ -275,40 +265,11 @@ block__column_at(const struct block_view *view, size_t column)
 /* `bytes` have BITS_SLACK readable bytes behind them. The block's place in the file is `offset`. */
 const char *block__parse(const struct segment_layout *layout, const uint8_t *bytes, size_t length,
     uint64_t offset, uint64_t number, struct block_view *view_out);
-/* The same for bytes that went through block__parse before and did not change: neither checksum nor slots
- * are looked at again. */
-const char *block__reopen(const struct segment_layout *layout, const uint8_t *bytes, size_t length,
-    uint64_t offset, uint64_t number, struct block_view *view_out);
 
-/*
- * Marks: for every class column and every BLOCK_MARK_ROWS-th row the bit of the row's payload, counted from
- * payloads_at, so that a value is found without those of all rows before. They are kept in memory beside a
- * block, never in a file.
- */
-#define BLOCK_MARK_ROWS 4u
-#define BLOCK_MARKS_MAX (SEGMENT_COLUMNS_MAX * ((BLOCK_ROWS_MAX + BLOCK_MARK_ROWS - 1) / BLOCK_MARK_ROWS))
-uint32_t block__marks_count(const struct block_view *view);
-/* NULL, or what is wrong with the payloads. */
-const char *block__marks_make(const struct block_view *view, uint32_t *marks_out);
-
-/* The rows of a slot: from *first_out up to but not *end_out. */
-void block__slot_rows(
-    const struct block_view *view, unsigned slot, uint32_t *first_out, uint32_t *end_out);
+/* Of each slot the number of the row behind its last. */
+void block__slot_ends(const struct block_view *view, uint8_t ends_out[SEGMENT_SLOTS]);
 void block__digest(
     const struct block_view *view, uint32_t row, unsigned slot, uint8_t digest_out[32]);
-/* Whether the row has that digest, whose prefix, bucket and slot are those of the row. `words` are its
- * 8 bytes each, as big-endian numbers. */
-bool block__digest_is(const struct block_view *view, uint32_t row, const uint64_t words[4]);
-/* Brings nearer what reading the row will touch. */
-void block__row_prefetch(const struct block_view *view, uint32_t row);
-bool block__column_get(
-    const struct block_view *view, unsigned column, uint32_t row, uint64_t *value_out);
-/* All columns of the row; false when damaged. */
-bool block__columns_get(
-    const struct block_view *view, uint32_t row, uint64_t columns_out[SEGMENT_COLUMNS_MAX]);
-/* Where in their texts block the texts of `row` are; false when damaged. Only when it has texts. */
-bool block__texts_of(
-    const struct block_view *view, uint32_t row, uint64_t *begin_out, uint64_t *length_out);
 
 /* All rows; `tombstones` is not filled. NULL, or what is wrong. */
 const char *block__decode(const struct block_view *view, struct block_rows *rows_out);
@@ -350,6 +311,7 @@ struct segment {
 	struct segment_info info;
 	struct segment_footer footer;
 	struct segment_layout layout;
+	struct image_layout image; /* bucketed */
 	struct filter filter;
 	uint8_t *directory; /* bucketed; owned; checked at open */
 	/* Ordered (segment_ordered.c), owned: of each part of the directory the key columns of its first row,
@@ -407,12 +369,13 @@ ZP_MUST_CHECK int segment__ordered_find(const struct segment *segment, const uin
 struct segment_probe {
 	const struct segment *segment;
 	const struct zp_key *key;
-	uint64_t words[4]; /* of the digest */
 	struct block_cache_ref ref;
-	bool is_outside;     /* its prefix is not the segment's */
-	int rc;              /* so far */
-	uint32_t first, end; /* the rows of its slot */
-	struct block_view view;
+	const struct block_image *image; /* of the block in memory that may have it; NULL: none */
+	const uint8_t *row;              /* the first of its slot */
+	uint32_t rows;                   /* that are left of the slot */
+	uint8_t slot;
+	bool is_outside; /* its prefix is not the segment's */
+	uint64_t bucket;
 };
 void probe__begin(
     struct segment_probe *probe, const struct segment *segment, const struct zp_key *key);

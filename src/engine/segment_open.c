@@ -255,6 +255,8 @@ columns_decode(struct segment *segment, struct zp_slice section)
 			return "a column is stored in a way that the footer does not name";
 	}
 	segment__layout_ready(layout);
+	if (layout->is_bucketed)
+		image__layout_init(&segment->image, layout);
 	return section.length == 0 ? NULL : "there are bytes behind the columns";
 }
 

@@ -41,6 +41,7 @@ segment__scratch_init(struct segment_scratch *scratch)
 {
 	*scratch = (struct segment_scratch){
 	    .block = ZP_BUF_INIT(BLOCK_BYTES_MAX + BITS_SLACK),
+	    .image = ZP_BUF_INIT(sizeof(struct block_cache_entry) + IMAGE_BYTES_MAX),
 	    .texts_compressed = ZP_BUF_INIT(TEXTS_BLOCK_MAX + CHECKSUM_BYTES),
 	    .texts = ZP_BUF_INIT(TEXTS_BLOCK_MAX),
 	    .row_texts = ZP_BUF_INIT(BLOCK_TEXTS_MAX),
@@ -51,6 +52,7 @@ void
 segment__scratch_done(struct segment_scratch *scratch)
 {
 	zp_buf_done(&scratch->block);
+	zp_buf_done(&scratch->image);
 	zp_buf_done(&scratch->texts_compressed);
 	zp_buf_done(&scratch->texts);
 	zp_buf_done(&scratch->row_texts);

@@ -9,61 +9,45 @@
 
 #include <pthread.h>
 
-#define BLOCK_BYTES 1000u
-#define MARKS 5u
+#define CONTENT_BYTES 1000u
+#define CONTENT_BYTES_MAX (CONTENT_BYTES + 700u)
 #define THREADS 4u
 
-static void
-head_make(uint64_t serial, uint64_t number, struct block_cache_entry *head_out)
+static uint32_t
+bytes_of(uint64_t number)
 {
-	head_out->serial = serial;
-	head_out->number = number;
-	head_out->offset = number * 4096;
-	head_out->length = (uint32_t)(BLOCK_BYTES + number % 700);
-	head_out->marks_count = MARKS;
-	head_out->bytes_all = 0;
+	return (uint32_t)(CONTENT_BYTES + number % 700);
 }
 
 static uint8_t
-byte_of(const struct block_cache_entry *head, uint32_t at)
+byte_of(uint64_t serial, uint64_t number, uint32_t at)
 {
-	return (uint8_t)(head->serial * 37 + head->number * 11 + at * 3);
+	return (uint8_t)(serial * 37 + number * 11 + at * 3);
 }
 
 static void
 block_keep(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
 {
-	struct block_cache_entry head;
-	uint8_t bytes[BLOCK_BYTES + 700];
-	uint32_t marks[MARKS];
+	struct block_cache_entry *entry = zp_alloc_zero(1, sizeof(*entry) + CONTENT_BYTES_MAX);
 
-	head_make(serial, number, &head);
-	for (uint32_t i = 0; i < head.length; i++)
-		bytes[i] = byte_of(&head, i);
-	for (uint32_t i = 0; i < MARKS; i++)
-		marks[i] = (uint32_t)number + i;
-	block_cache__keep(cache, &head, bytes, marks);
+	entry->serial = serial;
+	entry->number = number;
+	entry->bytes = bytes_of(number);
+	for (uint32_t i = 0; i < entry->bytes; i++)
+		entry->content[i] = byte_of(serial, number, i);
+	block_cache__keep(cache, entry);
+	zp_free(entry);
 }
 
 /* Whether everything in the entry is of that block. */
 static bool
 is_whole(const struct block_cache_entry *entry, uint64_t serial, uint64_t number)
 {
-	const uint32_t *marks = entry->marks;
-	struct block_cache_entry head;
-	bool whole;
+	bool whole =
+	    entry->serial == serial && entry->number == number && entry->bytes == bytes_of(number);
 
-	head_make(serial, number, &head);
-	whole = entry->serial == serial && entry->number == number &&
-		entry->offset == head.offset && entry->length == head.length &&
-		entry->marks_count == MARKS;
-
-	for (uint32_t i = 0; i < head.length && whole; i++)
-		whole = block_cache__entry_block(entry)[i] == byte_of(&head, i);
-	for (uint32_t i = 0; i < BITS_SLACK && whole; i++)
-		whole = block_cache__entry_block(entry)[head.length + i] == 0;
-	for (uint32_t i = 0; i < MARKS && whole; i++)
-		whole = marks[i] == number + i;
+	for (uint32_t i = 0; whole && i < entry->bytes; i++)
+		whole = entry->content[i] == byte_of(serial, number, i);
 	return whole;
 }
 
@@ -193,6 +177,29 @@ turn_over(void *context)
 	return NULL;
 }
 
+/* Each block of a segment can be kept, those that share a set too; a candidate is the one in most
+ * cases, and another block or none in the rest. */
+static void
+neighbours_are_found(void **state)
+{
+	struct zp_block_cache *cache = zp_block_cache_new(8u << 20);
+	uint64_t right = 0;
+
+	(void)state;
+	for (uint64_t i = 0; i < 2000; i++)
+		block_keep(cache, 1 + i % 3, i);
+	for (uint64_t i = 0; i < 2000; i++) {
+		struct block_cache_ref ref = block_cache__candidate(cache, 1 + i % 3, i);
+
+		assert_true(block_find(cache, 1 + i % 3, i));
+		assert_non_null(ref.entry);
+		right += block_cache__is(ref, 1 + i % 3, i);
+		block_cache__release(ref);
+	}
+	assert_in_range(right, 1900, 2000);
+	zp_block_cache_free(cache);
+}
+
 static void
 threads_find_whole_blocks(void **state)
 {
@@ -222,6 +229,7 @@ main(void)
 	    cmocka_unit_test(what_is_held_stays),
 	    cmocka_unit_test(too_large_a_block),
 	    cmocka_unit_test(no_room_is_no_cache),
+	    cmocka_unit_test(neighbours_are_found),
 	    cmocka_unit_test(threads_find_whole_blocks),
 	};
 

@@ -17,7 +17,7 @@ range_of(const uint64_t *values, size_t count)
 	return range;
 }
 
-/* Packs at an odd place, unpacks whole and row by row, after the code itself went through its
+/* Packs at an odd place and unpacks, after the code itself went through its
  * section. */
 static void
 pack_assert(const struct column_code *code, const uint64_t *values, size_t count)
@@ -53,12 +53,6 @@ pack_assert(const struct column_code *code, const uint64_t *values, size_t count
 	assert_int_equal(payload_at, end);
 	assert_memory_equal(unpacked, values, count * sizeof(*values));
 	payload_at = at + number_bits;
-	for (size_t i = 0; i < count; i++) {
-		uint64_t value;
-
-		assert_true(column__get(&read, bits, at, i, end, payload_at, &value));
-		assert_int_equal(value, values[i]);
-	}
 	if (payload_bits > 0) { /* one bit less room is noticed */
 		assert_false(
 		    column__unpack(&read, bits, at, count, end - 1, &payload_at, unpacked));
@@ -321,26 +315,6 @@ frequent_numbers_are_short(void **state)
 	assert_memory_equal(lengths, ((uint8_t[]){1, 2, 3, 3}), 4);
 }
 
-/* Both forms of select answer alike. */
-static void
-select_forms_agree(void **state)
-{
-	uint64_t seed = 12;
-
-	(void)state;
-	for (size_t round = 0; round < 1000; round++) {
-		uint64_t word = random_next(&seed) & random_next(&seed);
-
-		for (unsigned rank = 0; rank < (unsigned)__builtin_popcountll(word); rank++) {
-			unsigned position = bits__select(word, rank);
-
-			assert_int_equal(bits__select_plain(word, rank), position);
-			assert_int_equal(word >> position & 1, 1);
-			assert_int_equal(__builtin_popcountll(word & bits_mask(position)), rank);
-		}
-	}
-}
-
 /* Numbers of any width at any position come back and touch no neighbour. */
 static void
 bits_of_any_width_at_any_place(void **state)
@@ -371,7 +345,6 @@ main(void)
 	    cmocka_unit_test(classes_come_back),
 	    cmocka_unit_test(prefix_codes_are_complete),
 	    cmocka_unit_test(frequent_numbers_are_short),
-	    cmocka_unit_test(select_forms_agree),
 	    cmocka_unit_test(bits_of_any_width_at_any_place),
 	};
 

@@ -370,6 +370,34 @@ lies_are_found(void **state)
 	rows_free(many);
 }
 
+/* A value that is not in its column's range is damage to whoever looks it up, never another value.
+ */
+static void
+values_outside_their_range_are_damage(void **state)
+{
+	struct rows *rows = rows_plain(40);
+	struct segment_plan plan = plan_of(rows);
+	struct segment *segment = NULL;
+	struct segment_scratch scratch;
+	struct fixture fixture;
+	struct segment_row row;
+	struct zp_err err = {0};
+
+	(void)state;
+	fixture_init(&fixture, rows, &plan);
+	assert_int_equal(
+	    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL), 0);
+	segment->layout.ranges[PIN_FACTS + ZP_FACT_SIZE] = (struct column_range){1, 2};
+	image__layout_init(&segment->image, &segment->layout);
+	segment__scratch_init(&scratch);
+	assert_int_equal(
+	    segment__get(segment, &rows->rows[7].key, &scratch, &row, &err), ZP_E_CORRUPT);
+	assert_non_null(strstr(err.text, "outside the range of its column"));
+	segment__scratch_done(&scratch);
+	segment__release(segment);
+	fixture_done(&fixture);
+}
+
 /* The one block of a segment that has one: encoded again with rows a and b exchanged but for the
  * digest. */
 static void
@@ -554,6 +582,7 @@ main(void)
 	    cmocka_unit_test(another_segments_bytes_are_refused),
 	    cmocka_unit_test(damage_stays_where_it_is),
 	    cmocka_unit_test(lies_are_found),
+	    cmocka_unit_test(values_outside_their_range_are_damage),
 	    cmocka_unit_test(rows_out_of_order_are_damage),
 	    cmocka_unit_test(broken_texts_are_damage),
 	    cmocka_unit_test(the_manifest_is_believed),

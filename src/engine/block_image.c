@@ -1,0 +1,165 @@
+/*
+ * block_image.c - see block_image.h.
+ */
+#include "engine/block_image.h"
+
+#include "engine/segment_internal.h"
+
+_Static_assert(IMAGE_SLOTS == SEGMENT_SLOTS, "a slot is a slot");
+_Static_assert(offsetof(struct block_image, rows) % 8 == 0, "rows begin where a word can");
+
+/* ---- Where fields are ------------------------------------------------------------------------ */
+
+/* The next `width` bits at `*at`, so that one load of 8 bytes has them all. */
+static struct image_field
+field_place(uint32_t *at, unsigned width, uint64_t base)
+{
+	struct image_field field = {.mask = bits_mask(width), .base = base};
+
+	if (*at % 8 + width > 64)
+		*at = (*at + 7) & ~7u;
+	field.byte = (uint16_t)(*at / 8);
+	field.shift = (uint8_t)(*at % 8);
+	*at += width;
+	return field;
+}
+
+void
+image__layout_init(struct image_layout *image, const struct segment_layout *layout)
+{
+	uint32_t at = 8 * IMAGE_DIGEST_BYTES;
+
+	*image = (struct image_layout){0};
+	image->remainder = field_place(&at, layout->remainder_bits, 0);
+	for (uint8_t i = 0; i < layout->columns_count; i++) {
+		struct column_range range = layout->ranges[i];
+
+		if (range.smallest > range.largest) /* facts of tombstones, which are no facts */
+			range = (struct column_range){0};
+		image->constants[i] = range.smallest;
+		if (range.smallest == range.largest)
+			continue;
+		image->fields[image->fields_count] =
+		    field_place(&at, bits_needed(range.largest - range.smallest), range.smallest);
+		image->fields[image->fields_count++].column = i;
+	}
+	image->has_texts = layout->ranges[layout->texts_column].largest > 0;
+	if (image->has_texts)
+		image->texts_begin = field_place(&at, bits_needed(TEXTS_BLOCK_MAX), 0);
+	image->row_bytes = (at + 7) / 8;
+	ZP_ASSERT(image->row_bytes <= IMAGE_ROW_BYTES_MAX);
+}
+
+/* ---- Making ---------------------------------------------------------------------------------- */
+
+/* The row's bits of the field are still 0. */
+static void
+field_put(const struct image_field *field, uint8_t *row, uint64_t value)
+{
+	uint8_t *to = row + field->byte;
+
+	zp_store_u64le(to, zp_load_u64le(to) | (value - field->base) << field->shift);
+}
+
+static void
+digests_put(const struct image_layout *layout, const struct block_view *view,
+    const uint8_t ends[IMAGE_SLOTS], uint8_t *rows)
+{
+	uint8_t digest[32];
+	unsigned slot = 0;
+
+	for (uint32_t i = 0; i < view->rows; i++, rows += layout->row_bytes) {
+		while (ends[slot] <= i)
+			slot++;
+		block__digest(view, i, slot, digest);
+		memcpy(rows, digest + 8, IMAGE_DIGEST_BYTES);
+		field_put(&layout->remainder, rows, zp_load_u64be(digest) & layout->remainder.mask);
+	}
+}
+
+/* The values of column `column`, which tombstones are told by. `field` is NULL when all must be
+ * `range.smallest`. */
+static const char *
+column_put(const struct image_field *field, uint32_t row_bytes, struct column_range range,
+    const uint64_t *values, const bool *passes, uint32_t count, uint8_t *rows)
+{
+	for (uint32_t i = 0; i < count; i++, rows += row_bytes) {
+		if (passes != NULL && passes[i])
+			continue;
+		if (values[i] - range.smallest > range.largest - range.smallest)
+			return "a value is outside the range of its column";
+		if (field != NULL)
+			field_put(field, rows, values[i]);
+	}
+	return NULL;
+}
+
+/* Where the texts of each row begin: behind those of the rows before. */
+static const char *
+texts_put(const struct image_layout *layout, const struct block_view *view, const uint64_t *lengths,
+    uint8_t *rows)
+{
+	uint64_t begin = view->texts.begin;
+
+	for (uint32_t i = 0; i < view->rows; i++, rows += layout->row_bytes) {
+		if (lengths[i] == 0)
+			continue;
+		if (!view->has_texts || lengths[i] > view->texts.length - begin)
+			return "its text lengths are impossible";
+		field_put(&layout->texts_begin, rows, begin);
+		begin += lengths[i];
+	}
+	return NULL;
+}
+
+static const char *
+columns_put(const struct image_layout *image, const struct block_view *view, uint8_t *rows)
+{
+	const struct segment_layout *layout = view->layout;
+	const struct image_field *field = image->fields;
+	uint64_t values[BLOCK_ROWS_MAX], payload_at = view->payloads_at;
+	bool tombstones[BLOCK_ROWS_MAX];
+	const char *fault = NULL;
+
+	for (unsigned i = 0; i < layout->columns_count && fault == NULL; i++) {
+		bool has_field = field < image->fields + image->fields_count && field->column == i;
+		bool varies = (view->places->varying >> i & 1) != 0;
+
+		if (varies &&
+		    !column__unpack(&view->codes[i], view->bits, block__column_at(view, i),
+			view->rows, view->bits_end, &payload_at, values))
+			return "a column's bits are damaged";
+		for (uint32_t row = 0; row < view->rows && !varies; row++)
+			values[row] = view->constants[i];
+		for (uint32_t row = 0; row < view->rows && i == layout->operation_column; row++)
+			tombstones[row] = values[row] == ZP_ROW_TOMBSTONE;
+		fault = column_put(has_field ? field : NULL, image->row_bytes, layout->ranges[i],
+		    values, segment__is_fact(layout, i) ? tombstones : NULL, view->rows, rows);
+		if (fault == NULL && i == layout->texts_column && image->has_texts)
+			fault = texts_put(image, view, values, rows);
+		field += has_field;
+	}
+	if (fault == NULL && 8 * bits_bytes(payload_at) != view->bits_end)
+		fault = "its length is not that of its rows";
+	return fault;
+}
+
+const char *
+image__make(const struct image_layout *layout, const struct block_view *view, struct zp_buf *to)
+{
+	size_t bytes = sizeof(struct block_image) + (size_t)view->rows * layout->row_bytes;
+	struct block_image *image = (struct block_image *)zp_buf_reserve(to, bytes + BITS_SLACK);
+	const char *fault;
+
+	ZP_ASSERT(image != NULL);
+	memset(image, 0, bytes + BITS_SLACK);
+	image->number = view->number;
+	if (view->has_texts)
+		image->texts = view->texts;
+	block__slot_ends(view, image->ends);
+	digests_put(layout, view, image->ends, image->rows);
+	fault = columns_put(layout, view, image->rows);
+	if (fault == NULL)
+		to->length += bytes + BITS_SLACK;
+	return fault;
+}
