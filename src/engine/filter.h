@@ -1,44 +1,57 @@
 /*
- * filter.h - a blocked Bloom filter over the keys of a segment.
+ * filter.h - a filter over the keys of a segment: made as a ribbon, read as that or as a blocked
+ * Bloom filter.
  *
- * Flow:    the writer adds each key; readers ask before they read. One cache line a question.
- * Threads: a filter that is finished may be asked by any.
+ * Flow:    the writer adds each key; readers ask before they read.
+ * Threads: a filter that is open may be asked by any.
  * Format:  docs/formats.md, "Filter".
  */
 #ifndef ZP_ENGINE_FILTER_H
 #define ZP_ENGINE_FILTER_H
 
+#include "engine/ribbon.h"
 #include "pin/pin.h"
 
-#define FILTER_PENDING 16u
+/* ---- Making -------------------------------------------------------------------------------------
+ */
+
+/* Keys come in order. */
+void filter__add(struct ribbon_writer *writer, const uint8_t key[ZP_KEY_BYTES]);
+
+/* ---- Asking -------------------------------------------------------------------------------------
+ */
 
 struct filter {
-	uint64_t seed;         /* low half of the segment id */
-	uint64_t blocks_count; /* of 64 bytes; 0: there is no filter and every key may be there */
+	uint8_t *memory; /* owned: the section as it is in the file; NULL: no filter, every key may
+			    be there */
+	size_t memory_bytes;
+	uint64_t seed;         /* of the Bloom kind: low half of the segment id */
+	uint64_t blocks_count; /* of 64 bytes; 0: it is a ribbon */
 	uint32_t hash_count;
-	uint8_t *blocks; /* cache-line aligned */
-	uint8_t *memory; /* owned: the section as it is in the file, its blocks aligned */
-	/* Of a filter that is being made: how many were added since the last settling, and of the
-	 * latest the hashes, whose cache lines are on their way. */
-	uint64_t added;
-	uint64_t pending[FILTER_PENDING];
+	const uint8_t *blocks; /* cache-line aligned */
+	struct ribbon ribbon;
 };
 
-/* A filter with room for `keys` keys, empty. */
-void filter__init(struct filter *filter, uint64_t keys, uint64_t seed);
+/* A key that filters are asked of, with what is the same for all of them. */
+struct filter_key {
+	const uint8_t *bytes; /* borrowed, ZP_KEY_BYTES */
+	struct ribbon_key ribbon;
+};
+
+/* One filter's answer on its way. */
+struct filter_ask {
+	struct ribbon_place place;
+	uint64_t hash; /* of the Bloom kind */
+};
+
 void filter__done(struct filter *filter); /* a zeroed one is fine */
 
-void filter__add(struct filter *filter, const uint8_t key[ZP_KEY_BYTES]);
-/* For asking of many keys: the hash, the cache line that the answer needs, the answer. */
-uint64_t filter__hash(const struct filter *filter, const uint8_t key[ZP_KEY_BYTES]);
-void filter__prefetch(const struct filter *filter, uint64_t hash);
-bool filter__has(const struct filter *filter, uint64_t hash);
+struct filter_key filter__key(const uint8_t bytes[ZP_KEY_BYTES]);
+/* In two steps, so that the memory that many keys need is fetched together. */
+struct filter_ask filter__ask(const struct filter *filter, const struct filter_key *key);
+bool filter__answer(const struct filter *filter, const struct filter_ask *ask);
 /* False only when the key was never added. */
-bool filter__may_contain(const struct filter *filter, const uint8_t key[ZP_KEY_BYTES]);
-
-/* Ends the adding and gives the filter as the section of a segment, without a copy; empty for none.
- */
-struct zp_slice filter__section(struct filter *filter);
+bool filter__may_contain(const struct filter *filter, const struct filter_key *key);
 
 /* Memory for a section of `length` bytes to be read into, and then: NULL, or what is wrong with it.
  * After either the filter is to be ended with filter__done. */

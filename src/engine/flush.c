@@ -42,7 +42,7 @@ flush_plan(
 	    .family = family,
 	    .prefix_bits = engine__prefix_bits(engine),
 	    .rows_expected = rows,
-	    .with_filter = segment__has_filter(family),
+	    .filter_bits = segment__filter_bits(family, rows),
 	    /* A merge will soon compress them again, and better. */
 	    .zstd_level = 1,
 	};

@@ -225,7 +225,7 @@ runs_merge(struct zp_engine *engine, const struct version *version, size_t first
 		    .family = family,
 		    .prefix_bits = engine__prefix_bits(engine),
 		    .rows_expected = rows,
-		    .with_filter = segment__has_filter(family) && !seal,
+		    .filter_bits = seal ? 0 : segment__filter_bits(family, rows),
 		};
 
 		rc = merge_run(&merge, &plan, &info, err);

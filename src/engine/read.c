@@ -2,20 +2,22 @@
  * read.c - one pin, or a batch of pins, from a view.
  *
  * Flow:   command → view → memtables, then runs from the newest. Any thread; takes no lock.
- * Rule:   the first row found decides; a damaged place where a newer row could be is an error, never
- *         a reason to look at older ones.
+ * Rule:   the first row found decides; a damaged place where a newer row could be is an error,
+ * never a reason to look at older ones.
  */
 #include "engine/engine_internal.h"
 #include "engine/segment_internal.h"
 
 #define BATCH_AHEAD 8u /* keys whose cache lines are under way while one is looked at */
-#define BATCH_STEP 16u /* keys that go through a run together */
+#define BATCH_STEP 32u /* keys that go through a run together */
 
 /* A key of a batch whose newest row is not found yet. */
 struct wanted {
 	const struct zp_key *key;
 	struct zp_batch_answer *answer;
 	uint8_t bytes[ZP_KEY_BYTES];
+	bool is_hashed;
+	struct ribbon_key hash; /* for filters, once one is asked */
 };
 
 struct zp_read_scratch {
@@ -43,22 +45,34 @@ zp_read_scratch_free(struct zp_read_scratch *scratch)
 	zp_free(scratch);
 }
 
+/* As memcmp of the key and a bound of which `known` bytes are known; nearly always the head
+ * decides. */
+static int
+bound_compare(uint64_t head, const uint8_t key[ZP_KEY_BYTES], const uint8_t *bound, size_t known)
+{
+	uint64_t bound_head = zp_load_u64be(bound);
+
+	if (head != bound_head)
+		return head < bound_head ? -1 : 1;
+	return memcmp(key, bound, known);
+}
+
 /* The run's segment whose range holds the key: true and which. */
 static bool
 run_segment(const struct version *version, size_t run_at, const uint8_t key[ZP_KEY_BYTES],
     size_t *index_out)
 {
 	const struct manifest_run *run = &version->manifest.runs[run_at];
+	uint64_t head = zp_load_u64be(key);
 
 	for (size_t i = 0; i < run->segment_count; i++) {
 		const struct segment_info *info = &run->segments[i];
-		struct segment *segment = version->runs[run_at][i];
 		/* Of a damaged one only the beginnings of its first and last key are known. */
-		size_t known = segment == NULL ? 48 : ZP_KEY_BYTES;
+		size_t known = version->runs[run_at][i] == NULL ? 48 : ZP_KEY_BYTES;
 
-		if (memcmp(key, info->first_key, known) < 0)
+		if (bound_compare(head, key, info->first_key, known) < 0)
 			return false;
-		if (memcmp(key, info->last_key, known) <= 0) {
+		if (bound_compare(head, key, info->last_key, known) <= 0) {
 			*index_out = i;
 			return true;
 		}
@@ -68,9 +82,8 @@ run_segment(const struct version *version, size_t run_at, const uint8_t key[ZP_K
 
 /* The newest row of the key in the runs: 0, ZP_E_NOT_FOUND, or an error. */
 static int
-runs_get(const struct version *version, const struct zp_key *key,
-    const uint8_t bytes[ZP_KEY_BYTES], struct zp_read_scratch *scratch,
-    struct segment_row *row_out, struct zp_err *err)
+runs_get(const struct version *version, const struct zp_key *key, const uint8_t bytes[ZP_KEY_BYTES],
+    struct zp_read_scratch *scratch, struct segment_row *row_out, struct zp_err *err)
 {
 	for (size_t i = 0; i < version->manifest.run_count; i++) {
 		struct segment *segment;
@@ -154,6 +167,15 @@ answer_settle(
 	return batch->texts->overflow ? ZP_E_TOO_LARGE : ZP_OK;
 }
 
+/* The key at `from` stays wanted. */
+static void
+wanted_keep(struct batch *batch, size_t from, size_t *kept)
+{
+	if (from != *kept)
+		batch->wanted[*kept] = batch->wanted[from];
+	++*kept;
+}
+
 /* Answers what the memtable knows; the rest stays wanted. */
 static int
 memtable_batch(struct batch *batch, const struct memtable *memtable)
@@ -161,6 +183,8 @@ memtable_batch(struct batch *batch, const struct memtable *memtable)
 	size_t kept = 0;
 	int rc = ZP_OK;
 
+	if (memtable__entries(memtable) == 0)
+		return ZP_OK;
 	for (size_t i = 0; i < batch->count && rc == ZP_OK; i++) {
 		const struct wanted *wanted = &batch->wanted[i];
 		struct segment_row row;
@@ -170,7 +194,7 @@ memtable_batch(struct batch *batch, const struct memtable *memtable)
 		if (memtable__get(memtable, wanted->bytes, &row))
 			rc = answer_settle(batch, wanted, ZP_OK, &row);
 		else
-			batch->wanted[kept++] = *wanted;
+			wanted_keep(batch, i, &kept);
 	}
 	batch->count = kept;
 	return rc;
@@ -179,28 +203,44 @@ memtable_batch(struct batch *batch, const struct memtable *memtable)
 /* A key on its way through a run. */
 struct passing {
 	const struct segment *segment; /* NULL: the run cannot have it */
-	size_t index;                  /* of the run's segment */
-	uint64_t hash;                 /* of that segment's filter */
 	int rc;
+	struct filter_ask ask;
 	struct segment_probe probe;
 };
 
-static void
-passing_begin(const struct version *version, size_t run_at, const struct wanted *wanted,
-    struct passing *passing)
+static struct filter_ask
+filter_begin(const struct filter *filter, struct wanted *wanted)
 {
+	struct filter_key key = {.bytes = wanted->bytes, .ribbon = wanted->hash};
+
+	if (!wanted->is_hashed) {
+		key = filter__key(wanted->bytes);
+		wanted->hash = key.ribbon;
+		wanted->is_hashed = true;
+	}
+	return filter__ask(filter, &key);
+}
+
+static void
+passing_begin(
+    const struct version *version, size_t run_at, struct wanted *wanted, struct passing *passing)
+{
+	const struct segment *segment;
+	size_t index;
+
 	passing->segment = NULL;
 	passing->rc = ZP_E_NOT_FOUND;
-	if (!run_segment(version, run_at, wanted->bytes, &passing->index))
+	if (!run_segment(version, run_at, wanted->bytes, &index))
 		return;
-	passing->segment = version->runs[run_at][passing->index];
-	if (passing->segment == NULL) {
+	segment = version->runs[run_at][index];
+	if (segment == NULL) {
 		passing->rc = segment__unopened_fault(
-		    ZP_FAMILY_PIN, &version->manifest.runs[run_at].segments[passing->index], NULL);
+		    ZP_FAMILY_PIN, &version->manifest.runs[run_at].segments[index], NULL);
 		return;
 	}
-	passing->hash = filter__hash(&passing->segment->filter, wanted->bytes);
-	filter__prefetch(&passing->segment->filter, passing->hash);
+	passing->segment = segment;
+	if (segment->filter.memory != NULL)
+		passing->ask = filter_begin(&segment->filter, wanted);
 }
 
 /* Steps of `count` keys, each for all of them in turn (segment_internal.h, segment_probe). */
@@ -212,7 +252,7 @@ passings_probe(const struct wanted *wanted, struct passing *passings, size_t cou
 
 		if (passing->segment == NULL)
 			continue;
-		if (filter__has(&passing->segment->filter, passing->hash))
+		if (filter__answer(&passing->segment->filter, &passing->ask))
 			probe__begin(&passing->probe, passing->segment, wanted[i].key);
 		else
 			passing->segment = NULL;
@@ -239,10 +279,10 @@ passings_end(struct batch *batch, size_t at, struct passing *passings, size_t co
 		struct segment_row row;
 
 		if (passing->segment != NULL) /* also after a failure: each probe must end */
-			passing->rc = probe__end(
-			    &passing->probe, &batch->scratch->segment, &row, NULL);
+			passing->rc =
+			    probe__end(&passing->probe, &batch->scratch->segment, &row, NULL);
 		if (passing->rc == ZP_E_NOT_FOUND)
-			batch->wanted[(*kept)++] = *wanted;
+			wanted_keep(batch, at + i, kept);
 		else if (rc == ZP_OK)
 			rc = answer_settle(batch, wanted, passing->rc, &row);
 	}
@@ -306,6 +346,7 @@ zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys, size_t
 		answers_out[i].rc = ZP_E_NOT_FOUND;
 		batch.wanted[i].key = keys[i];
 		batch.wanted[i].answer = &answers_out[i];
+		batch.wanted[i].is_hashed = false;
 		zp_key_encode(keys[i], batch.wanted[i].bytes);
 	}
 	if (sources_batch(&batch) == ZP_E_TOO_LARGE)

@@ -93,7 +93,7 @@ struct segment_plan {
 	enum zp_family family;
 	uint8_t prefix_bits;	/* leading digest bits that all keys of the shard share, 0 to 64 */
 	uint64_t rows_expected; /* an upper bound that is close: it decides the bucket bits */
-	bool with_filter;
+	uint8_t filter_bits;	/* for each key, at most RIBBON_BITS_MAX; 0: no filter */
 	int zstd_level;		/* of texts; 0: 3 */
 };
 
@@ -207,6 +207,8 @@ size_t segment__value_columns(enum zp_family family);
 /* Whether runs of the family that are written to have a filter: of the pins' keys. */
 bool segment__family_known(unsigned family);
 bool segment__has_filter(enum zp_family family);
+/* Bits of the filter for each key of so many rows: 0 for none. */
+uint8_t segment__filter_bits(enum zp_family family, uint64_t rows);
 
 /* "<32 hex>.seg" for a name, and back (false when it is not one). `text` has ZP_FILE_NAME_MAX bytes. */
 void segment__name_format(const struct segment_name *name, char *text);

@@ -50,6 +50,17 @@ segment__has_filter(enum zp_family family)
 	return family == ZP_FAMILY_PIN || family == ZP_FAMILY_TRACK;
 }
 
+/* Most keys are in a few large runs, and memory is for their filters. The small runs are many, and
+ * each that says "may be" costs a read of its own, so they are nearly always right: a megabyte at
+ * most. */
+uint8_t
+segment__filter_bits(enum zp_family family, uint64_t rows)
+{
+	if (!segment__has_filter(family))
+		return 0;
+	return rows < FILTER_SMALL_ROWS ? 8 : 5;
+}
+
 size_t
 segment__operation_column(enum zp_family family)
 {
@@ -220,7 +231,7 @@ footer_believe(const uint8_t *from, struct zp_err *err)
 	if (zp_load_u32le(from + 16) != SEGMENT_VERSION)
 		return zp_fail(err, ZP_E_VERSION, "version %u was written by a newer zpin",
 		    zp_load_u32le(from + 16));
-	if ((zp_load_u64le(from + 64) & ~(uint64_t)SEGMENT_FEATURE_SHORT_COLUMNS) != 0)
+	if ((zp_load_u64le(from + 64) & ~(uint64_t)SEGMENT_FEATURES) != 0)
 		return zp_fail(err, ZP_E_VERSION, "a feature (mask %llx) of a newer zpin is used",
 		    (unsigned long long)zp_load_u64le(from + 64));
 	if (from[352] != 0 || zp_load_u32le(from + 356) != 0)

@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 
 #define SEGMENT_VERSION 1u
-#define SEGMENT_ENCODER 2u /* rises when the same rows give other bytes: 2 has prefix codes and differences */
+#define SEGMENT_ENCODER 3u /* rises when the same rows give other bytes: 2 has prefix codes and differences, 3 ribbons */
 #define SEGMENT_HEADER_BYTES 64u
 #define SEGMENT_FOOTER_BYTES 384u
 #define SEGMENT_KEY_FIELD_BYTES 72u
@@ -30,6 +30,9 @@
 #define SEGMENT_FENCED 65535u /* instead of a block's length: look in the fences */
 #define SEGMENT_FENCE_BYTES 72u
 #define SEGMENT_FEATURE_SHORT_COLUMNS 1u /* incompatible: prefix codes, differences, ordered blocks over 128 rows */
+#define SEGMENT_FEATURE_RIBBON 2u        /* incompatible: the filter is a ribbon */
+#define FILTER_SMALL_ROWS (UINT64_C(1) << 20)
+#define SEGMENT_FEATURES (SEGMENT_FEATURE_SHORT_COLUMNS | SEGMENT_FEATURE_RIBBON)
 #define BLOCK_ROWS_MAX 255u
 #define BLOCK_BYTES_MAX 65534u
 #define BLOCK_BYTES_MIN 6u

@@ -250,7 +250,7 @@ columns_decode(struct segment *segment, struct zp_slice section)
 			return fault;
 		if (layout->codes[i].is_differences && i != segment__rising_column(layout->family))
 			return "a column that need not rise is stored as differences";
-		if (segment->footer.features_incompatible == 0 &&
+		if ((segment->footer.features_incompatible & SEGMENT_FEATURE_SHORT_COLUMNS) == 0 &&
 		    (layout->codes[i].is_differences || layout->codes[i].encoder == COLUMN_PREFIX))
 			return "a column is stored in a way that the footer does not name";
 	}
@@ -298,6 +298,9 @@ filter_read(struct segment *segment, struct zp_err *err)
 	if (rc != 0)
 		return rc;
 	fault = filter__section_adopt(&segment->filter, length, segment->layout.seed);
+	if (fault == NULL && segment->filter.blocks_count == 0 &&
+	    (segment->footer.features_incompatible & SEGMENT_FEATURE_RIBBON) == 0)
+		fault = "the filter is of a kind that the footer does not name";
 	return fault == NULL ? 0 : zp_fail(err, ZP_E_CORRUPT, "%s", fault);
 }
 
@@ -484,20 +487,21 @@ segment__memory_bytes(const struct segment *segment)
 	       (segment->layout.is_bucketed ? segment->footer.sections[SECTION_DIRECTORY].length
 					    : segment__ordered_bytes(segment)) +
 	       segment->footer.sections[SECTION_FENCES].length +
-	       (segment->filter.blocks_count == 0
-		       ? 0
-		       : segment->footer.sections[SECTION_FILTER].length) +
+	       (segment->filter.memory == NULL ? 0
+					       : segment->footer.sections[SECTION_FILTER].length) +
 	       segment->footer.sections[SECTION_COLUMNS].length;
 }
 
 bool
 segment__may_contain(const struct segment *segment, const struct zp_key *key)
 {
+	struct filter_key asked;
 	uint8_t bytes[ZP_KEY_BYTES];
 
 	ZP_ASSERT(segment__has_filter(segment->layout.family));
-	if (segment->filter.blocks_count == 0)
+	if (segment->filter.memory == NULL)
 		return true;
 	zp_key_encode(key, bytes);
-	return filter__may_contain(&segment->filter, bytes);
+	asked = filter__key(bytes);
+	return filter__may_contain(&segment->filter, &asked);
 }

@@ -33,7 +33,7 @@ struct segment_writer {
 	struct segment_plan plan;
 	struct segment_footer footer;
 	struct segment_layout layout;
-	struct filter filter;
+	struct ribbon_writer filter;
 	struct column_sample samples[SEGMENT_COLUMNS_MAX];
 	bool columns_chosen;
 	struct pending_block *newest; /* the block rows go to; NULL before the first */

@@ -71,7 +71,7 @@ writer_free(struct segment_writer *writer)
 	zp_buf_done(&writer->packed);
 	zp_buf_done(&writer->directory);
 	zp_buf_done(&writer->fences);
-	filter__done(&writer->filter);
+	ribbon__writer_done(&writer->filter);
 	segment__hash_free(writer->hash);
 	ZSTD_freeCCtx(writer->compressor);
 	zp_free(writer);
@@ -117,8 +117,11 @@ segment__writer_open(struct zp_store *store, const struct segment_plan *plan,
 		segment__writer_discard(writer);
 		return rc;
 	}
-	if (plan->with_filter && segment__has_filter(plan->family))
-		filter__init(&writer->filter, plan->rows_expected, plan->id.low);
+	if (plan->filter_bits > 0 && segment__has_filter(plan->family)) {
+		ribbon__writer_init(
+		    &writer->filter, plan->filter_bits, plan->rows_expected, plan->prefix_bits);
+		writer->footer.features_incompatible |= SEGMENT_FEATURE_RIBBON;
+	}
 	*writer_out = writer;
 	return 0;
 }
@@ -323,7 +326,7 @@ filter_note(struct segment_writer *writer, const struct segment_cells *cells)
 {
 	uint8_t key[ZP_KEY_BYTES];
 
-	if (writer->filter.blocks_count == 0 ||
+	if (writer->filter.bits == 0 ||
 	    (!writer->layout.is_bucketed && is_same_pin(last_cells(writer), cells)))
 		return;
 	segment__cells_pin_key_encode(&writer->layout, cells, key);
@@ -469,7 +472,8 @@ sections_finish(struct segment_writer *writer, struct zp_err *err)
 	if (rc == 0)
 		rc = section_write(writer, SECTION_FENCES, zp_buf_slice(&writer->fences), err);
 	if (rc == 0)
-		rc = section_write(writer, SECTION_FILTER, filter__section(&writer->filter), err);
+		rc =
+		    section_write(writer, SECTION_FILTER, ribbon__writer_end(&writer->filter), err);
 	if (rc == 0)
 		rc = section_write(writer, SECTION_COLUMNS, zp_buf_slice(&columns), err);
 	return rc;

@@ -268,7 +268,7 @@ plan_of(const struct rows *rows)
 	    .shard_id = 7,
 	    .family = ZP_FAMILY_PIN,
 	    .rows_expected = rows->count,
-	    .with_filter = true,
+	    .filter_bits = 5,
 	};
 }
 

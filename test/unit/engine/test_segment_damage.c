@@ -342,7 +342,7 @@ lies_are_found(void **state)
 		bytes = fixture.file->bytes.data;
 		footer = bytes + fixture.file->bytes.length - SEGMENT_FOOTER_BYTES;
 		if (lie == FILTER)
-			memset(bytes + zp_load_u64le(footer + 304) + 16, 0, 64);
+			memset(bytes + zp_load_u64le(footer + 304) + 24, 0xff, 60);
 		if (lie == FENCE) /* the claim of the second fence: odd, so no row's */
 			bytes[zp_load_u64le(footer + 280) + SEGMENT_FENCE_BYTES + 16 + 53] |= 1;
 		if (lie == RANGE)
@@ -540,13 +540,13 @@ newer_files_are_told_apart(void **state)
 		struct segment *segment = NULL;
 		struct segment_footer decoded;
 
-		footer[places[i]] ^= 2;
+		footer[places[i]] ^= 4;
 		assert_int_equal(
 		    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
 		    ZP_E_CORRUPT); /* the checksum speaks first */
 		zp_store_u64le(footer + 8, zp_hash64(footer + 16, SEGMENT_FOOTER_BYTES - 16, 0));
 		assert_int_equal(segment__footer_decode(footer, &decoded, NULL), ZP_E_VERSION);
-		footer[places[i]] ^= 2;
+		footer[places[i]] ^= 4;
 	}
 	fixture_done(&fixture);
 }

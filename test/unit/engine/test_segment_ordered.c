@@ -50,7 +50,7 @@ static struct segment *
 entries_write(struct memory_store *store, const struct entries *set, size_t samples)
 {
 	struct segment_plan plan = {
-	    .id = {3, 4}, .family = set->family, .rows_expected = set->count, .with_filter = true};
+	    .id = {3, 4}, .family = set->family, .rows_expected = set->count, .filter_bits = 5};
 	struct segment_writer *writer = NULL;
 	struct segment *segment = NULL;
 	struct segment_info info;
