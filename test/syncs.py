@@ -20,7 +20,7 @@ import mutate  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CALL = re.compile(r"\b(fsync|fdatasync|syncfs|sync_file_range|sync_handle|zp_disk_entry_sync|writer_sync|name_sync|"
                   r"store__directory_sync|store__log_sync|zp_store_sync_directory|zp_store_log_sync|"
-                  r"directory_sync|file_sync)\(")
+                  r"directory_sync|file_sync|store__disk_sync|store__disk_sync_directory)\(")
 
 # folder of the build, program, what it is called in the table
 PROGRAMS = {
@@ -43,7 +43,11 @@ SITES = [
      "power", "writes", "names in the node's directories"),
     ("os/disk.c", "return fdatasync(file) == 0 ? 0 : errno; /* no loop, as in sync_handle */", "return 0;",
      "power", "writes", "the bytes of every file of the store"),
-    ("store/writer.c", "rc = store->disk->ops->file_sync(store->disk, writer->file);", "rc = 0;",
+    ("store/calls.c", "int rc = store->disk->ops->file_sync(store->disk, file);", "int rc = 0;",
+     "store", "published_files_survive", "the bytes of every file of the store"),
+    ("store/calls.c", "int rc = store->disk->ops->directory_sync(store->disk, store->directory);", "int rc = 0;",
+     "store", "published_files_survive", "any name"),
+    ("store/writer.c", "rc = store__disk_sync(store, writer->file, writer->temporary);", "rc = 0;",
      "store", "published_files_survive", "a published file's bytes"),
     ("store/writer.c", "return writer_sync(writer, err);", "return 0;",
      "store", "published_files_survive", "the same"),
@@ -51,7 +55,7 @@ SITES = [
      "store", "published_files_survive", "a published file's name"),
     ("store/log.c", "rc = store__directory_sync(store, err);", "rc = 0;",
      "store", "logs_survive", "a new log's name"),
-    ("store/log.c", "rc = store->disk->ops->file_sync(store->disk, log->file);", "rc = 0;",
+    ("store/log.c", "rc = store__disk_sync(store, log->file, log->name);", "rc = 0;",
      "store", "logs_survive", "what was appended"),
     ("store/log.c", "return store__log_sync(base, err);", "return 0;",
      "store", "logs_survive", "a cut: the old end comes back"),
@@ -59,7 +63,7 @@ SITES = [
      "power", "snapshot", "the files of a snapshot"),
     ("store/tree.c", "rc = zp_disk_entry_sync(path);", "rc = 0;",
      "power", "removal", "the removal of a snapshot: it is there again"),
-    ("store/directory.c", "rc = store->disk->ops->directory_sync(store->disk, store->directory);", "rc = 0;",
+    ("store/directory.c", "rc = store__disk_sync_directory(store);", "rc = 0;",
      "store", "published_files_survive", "any name"),
     ("store/directory.c", "return store__directory_sync(store, err);", "return 0;",
      "store", "removals_survive", "a removal: the file comes back"),

@@ -47,6 +47,10 @@ struct zp_disk_ops {
 	/* *read_out is less than `length` only at the end of the file. */
 	int (*file_read)(struct zp_disk *disk, int file, uint64_t offset, void *to, size_t length,
 	    size_t *read_out);
+	/* The same where it waits for no disk: 0 and all of it, or EAGAIN, also where the file
+	 * system can't tell. NULL: it never can. */
+	int (*file_read_cached)(
+	    struct zp_disk *disk, int file, uint64_t offset, void *to, size_t length);
 	/* All of it or an error; then a part may be written. */
 	int (*file_write)(struct zp_disk *disk, int file, uint64_t offset, const void *data,
 	    size_t length);

@@ -59,7 +59,8 @@ shard__store_open(const struct zp_shards_options *options, uint64_t shard_id, bo
 	struct zp_store_directory_options directory = {.create = create,
 	    .read_only = options->read_only,
 	    .no_sync = options->no_sync,
-	    .disk = options->disk};
+	    .disk = options->disk,
+	    .watch = options->watch};
 	char path[PATH_BYTES];
 	int length = snprintf(
 	    path, sizeof(path), "%s/shards/%016llx", options->root, (unsigned long long)shard_id);

@@ -143,6 +143,7 @@ struct zp_shards_options {
 	bool read_only;
 	bool no_sync;
 	struct zp_disk *disk;               /* under the shards' stores; NULL: the system's */
+	struct zp_store_watch *watch;       /* of the shards' stores; NULL: none */
 	struct zp_texts_cache *texts_cache; /* of the engines; borrowed; NULL: none */
 	struct zp_block_cache *block_cache; /* likewise */
 	uint64_t memory_bytes_max;          /* replay flushes when the memtables hold this much */

@@ -49,7 +49,7 @@ store__directory_sync(struct directory_store *store, struct zp_err *err)
 	if (atomic_load(&store->directory_lost))
 		return zp_fail(
 		    err, ZP_E_IO, "%s: an earlier sync of this directory failed", store->path);
-	rc = store->disk->ops->directory_sync(store->disk, store->directory);
+	rc = store__disk_sync_directory(store);
 	if (rc != 0) {
 		atomic_store(&store->directory_lost, true);
 		return zp_fail_errno(err, rc, "sync directory %s", store->path);
@@ -91,8 +91,7 @@ directory_list(struct zp_store *base,
 	int answer = 0;
 	int rc;
 
-	rc = store->disk->ops->directory_list(
-	    store->disk, store->directory, list_one, &list, &answer);
+	rc = store__disk_list(store, list_one, &list, &answer);
 	if (rc != 0)
 		return zp_fail_errno(err, rc, "list %s", store->path);
 	return answer;
@@ -108,7 +107,7 @@ directory_remove(struct zp_store *base, const char *name, struct zp_err *err)
 		rc = store__change_check(store, name, err);
 	if (rc < 0)
 		return rc;
-	rc = store->disk->ops->unlink(store->disk, store->directory, name);
+	rc = store__disk_unlink(store, name);
 	if (rc != 0)
 		return zp_fail_errno(err, rc, "remove %s/%s", store->path, name);
 	return 0;
@@ -126,7 +125,7 @@ directory_rename(struct zp_store *base, const char *from, const char *to, struct
 		rc = store__change_check(store, from, err);
 	if (rc < 0)
 		return rc;
-	rc = store->disk->ops->rename(store->disk, store->directory, from, to);
+	rc = store__disk_rename(store, from, to);
 	if (rc != 0)
 		return zp_fail_errno(err, rc, "rename %s/%s to %s", store->path, from, to);
 	return 0;
@@ -149,8 +148,12 @@ directory_space(struct zp_store *base, struct zp_store_space *space_out, struct 
 	struct zp_store_space space;
 	int rc;
 
-	rc = store->disk->ops->directory_space(
-	    store->disk, store->directory, &space.bytes_free, &space.bytes_total);
+	if (store__is_hurried(store))
+		rc = store__space_hurried(store, &space.bytes_free, &space.bytes_total, err);
+	else
+		rc = store__disk_space(store, &space.bytes_free, &space.bytes_total);
+	if (rc < 0)
+		return rc;
 	if (rc != 0)
 		return zp_fail_errno(err, rc, "space of %s", store->path);
 	*space_out = space;
@@ -161,7 +164,14 @@ static void
 directory_close(struct zp_store *base)
 {
 	struct directory_store *store = directory_of(base);
+	struct zp_store_watch *watch = store->watch;
 
+	if (watch != NULL) {
+		zp_mutex_lock(&watch->lock);
+		while (store->stuck > 0) /* reads that were given up still need it */
+			zp_cond_wait(&watch->returned, &watch->lock);
+		zp_mutex_unlock(&watch->lock);
+	}
 	store->disk->ops->close(store->disk, store->directory);
 	zp_free(store->path);
 	zp_free(store);
@@ -211,6 +221,7 @@ zp_store_directory_open(const char *path, const struct zp_store_directory_option
 	store->path = zp_strdup(path);
 	store->read_only = options->read_only;
 	store->no_sync = options->no_sync;
+	store->watch = options->watch;
 	atomic_init(&store->directory_lost, false);
 	*store_out = &store->base;
 	return 0;

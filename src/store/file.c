@@ -8,20 +8,11 @@
 
 #include <inttypes.h>
 
-struct directory_file {
-	struct zp_store_file base; /* first */
-	struct directory_store *store;
-	int file;       /* handle of disk */
-	uint64_t bytes; /* when it was opened */
-	char name[STORE_TEMPORARY_NAME_BYTES];
-};
-
 int
 store__file_open(
     struct zp_store *base, const char *name, struct zp_store_file **file_out, struct zp_err *err)
 {
 	struct directory_store *store = (struct directory_store *)base;
-	struct zp_disk *disk = store->disk;
 	struct directory_file *file;
 	uint64_t bytes = 0;
 	int handle;
@@ -29,14 +20,9 @@ store__file_open(
 
 	if (rc < 0)
 		return rc;
-	rc = disk->ops->file_open(disk, store->directory, name, ZP_DISK_READ, &handle);
+	rc = store__disk_open(store, name, ZP_DISK_READ, &handle, &bytes);
 	if (rc != 0)
 		return zp_fail_errno(err, rc, "open %s/%s", store->path, name);
-	rc = disk->ops->file_bytes(disk, handle, &bytes);
-	if (rc != 0) {
-		disk->ops->close(disk, handle);
-		return zp_fail_errno(err, rc, "length of %s/%s", store->path, name);
-	}
 	file = zp_alloc_zero(1, sizeof(*file));
 	file->base.ops = base->ops;
 	file->store = store;
@@ -45,6 +31,24 @@ store__file_open(
 	memcpy(file->name, name, strlen(name) + 1);
 	*file_out = &file->base;
 	return 0;
+}
+
+/* What the system has in memory is given at once; only the rest may have to wait for the disk. */
+static int
+file_read(struct directory_file *file, uint64_t offset, void *to, size_t length, size_t *got_out,
+    struct zp_err *err)
+{
+	struct directory_store *store = file->store;
+	struct zp_disk *disk = store->disk;
+
+	if (!store__is_hurried(store))
+		return store__disk_read(store, file->file, file->name, offset, to, length, got_out);
+	if (disk->ops->file_read_cached != NULL &&
+	    disk->ops->file_read_cached(disk, file->file, offset, to, length) == 0) {
+		*got_out = length;
+		return 0;
+	}
+	return store__read_hurried(file, offset, to, length, got_out, err);
 }
 
 int
@@ -56,7 +60,9 @@ store__file_read(
 	size_t got = 0;
 	int rc;
 
-	rc = store->disk->ops->file_read(store->disk, file->file, offset, to, length, &got);
+	rc = file_read(file, offset, to, length, &got, err);
+	if (rc < 0)
+		return rc;
 	if (rc != 0)
 		return zp_fail_errno(
 		    err, rc, "read %s/%s at %" PRIu64, store->path, file->name, offset);
@@ -74,10 +80,25 @@ store__file_bytes(const struct zp_store_file *base)
 }
 
 void
+store__file_free(struct directory_file *file)
+{
+	store__disk_close(file->store, file->file, file->name);
+	zp_free(file);
+}
+
+void
 store__file_close(struct zp_store_file *base)
 {
 	struct directory_file *file = (struct directory_file *)base;
+	struct zp_store_watch *watch = file->store->watch;
+	bool is_stuck = false;
 
-	file->store->disk->ops->close(file->store->disk, file->file);
-	zp_free(file);
+	if (watch != NULL) {
+		zp_mutex_lock(&watch->lock);
+		is_stuck = file->stuck > 0;
+		file->is_closed = true;
+		zp_mutex_unlock(&watch->lock);
+	}
+	if (!is_stuck)
+		store__file_free(file);
 }

@@ -32,16 +32,15 @@ log_of(struct zp_store_log *log)
 static int
 log_create(struct directory_store *store, const char *name, int *file_out, struct zp_err *err)
 {
-	struct zp_disk *disk = store->disk;
 	int file;
 	int rc;
 
-	rc = disk->ops->file_open(disk, store->directory, name, ZP_DISK_CREATE, &file);
+	rc = store__disk_open(store, name, ZP_DISK_CREATE, &file, NULL);
 	if (rc != 0)
 		return zp_fail_errno(err, rc, "create %s/%s", store->path, name);
 	rc = store__directory_sync(store, err);
 	if (rc < 0) {
-		disk->ops->close(disk, file);
+		store__disk_close(store, file, name);
 		return rc;
 	}
 	*file_out = file;
@@ -52,20 +51,9 @@ static int
 log_open_existing(struct directory_store *store, const char *name, int *file_out,
     uint64_t *bytes_out, struct zp_err *err)
 {
-	struct zp_disk *disk = store->disk;
-	int file;
-	int rc;
+	int rc = store__disk_open(store, name, ZP_DISK_WRITE, file_out, bytes_out);
 
-	rc = disk->ops->file_open(disk, store->directory, name, ZP_DISK_WRITE, &file);
-	if (rc != 0)
-		return zp_fail_errno(err, rc, "open %s/%s to append", store->path, name);
-	rc = disk->ops->file_bytes(disk, file, bytes_out);
-	if (rc != 0) {
-		disk->ops->close(disk, file);
-		return zp_fail_errno(err, rc, "length of %s/%s", store->path, name);
-	}
-	*file_out = file;
-	return 0;
+	return rc == 0 ? 0 : zp_fail_errno(err, rc, "open %s/%s to append", store->path, name);
 }
 
 int
@@ -119,12 +107,11 @@ int
 store__log_append(struct zp_store_log *base, const void *data, size_t length, struct zp_err *err)
 {
 	struct directory_log *log = log_of(base);
-	struct zp_disk *disk = log->store->disk;
 	int rc = log_end_known(log, err);
 
 	if (rc < 0)
 		return rc;
-	rc = disk->ops->file_write(disk, log->file, log->bytes, data, length);
+	rc = store__disk_write(log->store, log->file, log->name, log->bytes, data, length);
 	if (rc != 0) {
 		log->end_unknown = true;
 		return zp_fail_errno(err, rc, "append %zu bytes at %" PRIu64 " to %s/%s", length,
@@ -139,13 +126,12 @@ store__log_rewrite(
     struct zp_store_log *base, uint64_t offset, const void *data, size_t length, struct zp_err *err)
 {
 	struct directory_log *log = log_of(base);
-	struct zp_disk *disk = log->store->disk;
 	int rc = log_end_known(log, err);
 
 	if (rc < 0)
 		return rc;
 	ZP_ASSERT(offset <= log->bytes && length <= log->bytes - offset);
-	rc = disk->ops->file_write(disk, log->file, offset, data, length);
+	rc = store__disk_write(log->store, log->file, log->name, offset, data, length);
 	if (rc != 0) {
 		log->end_unknown = true;
 		return zp_fail_errno(err, rc, "rewrite %zu bytes at %" PRIu64 " of %s/%s", length,
@@ -163,7 +149,7 @@ store__log_sync(struct zp_store_log *base, struct zp_err *err)
 
 	if (rc < 0 || store->no_sync)
 		return rc;
-	rc = store->disk->ops->file_sync(store->disk, log->file);
+	rc = store__disk_sync(store, log->file, log->name);
 	if (rc != 0) {
 		log->sync_failed = true;
 		return zp_fail_errno(err, rc, "sync %s/%s", store->path, log->name);
@@ -180,7 +166,7 @@ store__log_truncate(struct zp_store_log *base, uint64_t bytes, struct zp_err *er
 
 	if (rc < 0)
 		return rc;
-	rc = store->disk->ops->file_truncate(store->disk, log->file, bytes);
+	rc = store__disk_truncate(store, log->file, log->name, bytes);
 	if (rc != 0) {
 		log->end_unknown = true;
 		return zp_fail_errno(
@@ -202,6 +188,6 @@ store__log_close(struct zp_store_log *base)
 {
 	struct directory_log *log = log_of(base);
 
-	log->store->disk->ops->close(log->store->disk, log->file);
+	store__disk_close(log->store, log->file, log->name);
 	zp_free(log);
 }

@@ -267,6 +267,7 @@ struct zp_store_directory_options {
 	bool read_only; /* every change is refused with ZP_E_READ_ONLY */
 	bool no_sync;	/* syncs do nothing: for tests and throw-away imports only */
 	struct zp_disk *disk; /* where the directory is; NULL: the machine's own. Borrowed */
+	struct zp_store_watch *watch; /* sees its calls; NULL: nobody does. Borrowed */
 };
 
 /* A store in the directory `path` of any file system. */
@@ -281,6 +282,31 @@ ZP_MUST_CHECK int zp_store_directory_open(const char *path,
  */
 ZP_MUST_CHECK int zp_store_directory_link(struct zp_disk *disk, const char *from_path,
     const char *const *names, size_t names_count, const char *to_path, struct zp_err *err);
+
+/* ---- A disk that does not answer ----------------------------------------------------------- */
+
+/*
+ * Sees which calls of its stores have been under way for how long. Ends after its stores, and waits
+ * for reads that were given up.
+ */
+struct zp_store_watch;
+struct zp_store_watch *zp_store_watch_new(uint64_t hang_after_ns);
+void zp_store_watch_free(struct zp_store_watch *watch); /* NULL is allowed */
+
+struct zp_store_hang {
+	uint64_t since_ns; /* of zp_clock_monotonic_ns: when the oldest call began */
+	uint32_t calls;    /* that are under way for hang_after */
+	char text[640];    /* the oldest: "sync /var/lib/zpin/journal/log-…" */
+};
+/* Whether a call is under way for hang_after or longer, and which. */
+bool zp_store_watch_look(struct zp_store_watch *watch, struct zp_store_hang *hang_out);
+
+/*
+ * From now on the calling thread does not wait for ever: its reads of files of a watched store, and
+ * looks at the space, answer ZP_E_TIMEOUT when they take longer than a sixth of hang_after, and at
+ * once while such a one hangs. That is no damage. Returns what held before, to be set again.
+ */
+bool zp_store_hurry(bool on);
 
 /* ---- Folders of snapshots ---------------------------------------------------------------------
  */

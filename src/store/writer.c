@@ -62,10 +62,10 @@ store__writer_open(struct zp_store *base, const char *name, struct zp_store_writ
 
 	/* A new file rather than a truncated one: a reader of the leftover, if any, keeps its
 	 * bytes. */
-	rc = store->disk->ops->unlink(store->disk, store->directory, writer->temporary);
+	rc = store__disk_unlink(store, writer->temporary);
 	if (rc == 0 || rc == ENOENT)
-		rc = store->disk->ops->file_open(store->disk, store->directory, writer->temporary,
-		    ZP_DISK_CREATE, &writer->file);
+		rc =
+		    store__disk_open(store, writer->temporary, ZP_DISK_CREATE, &writer->file, NULL);
 	if (rc != 0) {
 		rc = zp_fail_errno(err, rc, "create %s/%s", store->path, writer->temporary);
 		zp_free(writer);
@@ -80,7 +80,7 @@ writer_write(struct directory_writer *writer, const void *data, size_t length, s
 {
 	struct directory_store *store = writer->store;
 	int rc =
-	    store->disk->ops->file_write(store->disk, writer->file, writer->bytes, data, length);
+	    store__disk_write(store, writer->file, writer->temporary, writer->bytes, data, length);
 
 	if (rc != 0) {
 		writer->failed = true;
@@ -138,7 +138,7 @@ store__writer_append(
 static void
 writer_free(struct directory_writer *writer)
 {
-	writer->store->disk->ops->close(writer->store->disk, writer->file);
+	store__disk_close(writer->store, writer->file, writer->temporary);
 	zp_buf_done(&writer->gathered);
 	zp_free(writer);
 }
@@ -151,7 +151,7 @@ writer_sync(struct directory_writer *writer, struct zp_err *err)
 
 	if (store->no_sync)
 		return 0;
-	rc = store->disk->ops->file_sync(store->disk, writer->file);
+	rc = store__disk_sync(store, writer->file, writer->temporary);
 	if (rc != 0)
 		return zp_fail_errno(err, rc, "sync %s/%s", store->path, writer->temporary);
 	return 0;
@@ -187,8 +187,7 @@ store__writer_publish(struct zp_store_writer *base, const char *name, struct zp_
 	int rc = writer_finish(writer, name, err);
 
 	if (rc == 0) {
-		rc = store->disk->ops->rename(
-		    store->disk, store->directory, writer->temporary, name);
+		rc = store__disk_rename(store, writer->temporary, name);
 		if (rc != 0)
 			rc = zp_fail_errno(
 			    err, rc, "rename %s/%s to %s", store->path, writer->temporary, name);
@@ -209,6 +208,6 @@ store__writer_discard(struct zp_store_writer *base)
 	struct directory_store *store = writer->store;
 
 	/* What can't be removed now is removed at the next start, as after a power cut. */
-	zp_ignore(store->disk->ops->unlink(store->disk, store->directory, writer->temporary));
+	zp_ignore(store__disk_unlink(store, writer->temporary));
 	writer_free(writer);
 }
