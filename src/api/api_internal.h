@@ -85,6 +85,11 @@ struct api_call {
 	bool is_incomplete;      /* what the answer lacks, `err` says; so does its trailer */
 	struct zp_write write;
 	struct zp_write_batch batch;
+	/* A write that the disk holds up (pins.c): its client was answered, the node still has it.
+	 */
+	bool is_late;
+	struct zp_task late_task;
+	struct zp_err late_err;
 };
 
 struct api_call *api__call_take(struct zp_api *api, struct zp_http_request *request);

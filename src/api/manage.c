@@ -151,7 +151,15 @@ info_answer(struct zp_manage *manage, struct zp_http_request *request)
 static bool
 is_damaged(const struct zp_node_facts *facts)
 {
-	return facts->damages > 0 || facts->engines.damaged_segments > 0;
+	return facts->damages > 0 || facts->engines.damaged_segments > 0 ||
+	       facts->hanging_calls > 0;
+}
+
+static void
+hang_text(const struct zp_node_facts *facts, const char *before, char text[ZP_ERR_TEXT_BYTES])
+{
+	snprintf(text, ZP_ERR_TEXT_BYTES, "%sthe disk does not answer: %.400s hangs for %llu s",
+	    before, facts->hang_text, (unsigned long long)facts->hang_seconds);
 }
 
 /* The damage that is known, as members of an object: how much, of that how much is whole shards and
@@ -165,8 +173,15 @@ put_damage(struct zp_manage *manage, const struct zp_node_facts *facts, struct z
 	api__put_u64(body, "damaged_blocks", facts->damages);
 	api__put_u64(body, "damaged_segments", facts->engines.damaged_segments);
 	api__put_u64(body, "suspended_shards", facts->suspended_shards);
+	api__put_u64(body, "hanging_calls", facts->hanging_calls);
 	zp_json_put_name(body, "damages");
 	zp_buf_append_byte(body, '[');
+	if (facts->hanging_calls > 0) {
+		char text[ZP_ERR_TEXT_BYTES];
+
+		hang_text(facts, "", text);
+		zp_json_put_text(body, text);
+	}
 	for (uint32_t i = 0; i < count; i++) {
 		zp_json_put_comma(body);
 		zp_json_put_text(body, texts[i]);
@@ -187,16 +202,20 @@ damage_answer(
 	api__manage_answer(request, 200, &body);
 }
 
-/* 503 when the node can take no writes although it should, 200 where something is damaged, or 204.
- */
+/* 503 when the node can take no writes although it should, 200 where something is damaged or hangs,
+ * or 204. */
 static void
 health_answer(struct zp_manage *manage, struct zp_http_request *request)
 {
+	char text[ZP_ERR_TEXT_BYTES];
 	struct zp_node_facts facts;
 
 	zp_node_facts_get(manage->options.node, &facts);
+	hang_text(&facts, "no writes are taken, ", text);
 	if (facts.is_broken)
 		answer_error(request, 503, facts.broken_text);
+	else if (facts.writes_hang)
+		answer_error(request, 503, text);
 	else if (facts.is_full)
 		answer_error(
 		    request, 503, "the disk is full: writes are refused until there is space");

@@ -99,6 +99,16 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	    facts->journal.syncs);
 	zp_metric_gauge(page, "zpin_journal_broken", "1 when a write to the journal failed.",
 	    facts->is_broken);
+	zp_metric_gauge(page, "zpin_disk_hanging_calls",
+	    "Calls of the disk that have been under way for storage.hang_after or longer.",
+	    facts->hanging_calls);
+	zp_metric_gauge(page, "zpin_disk_hang_seconds",
+	    "How long the oldest of them has been under way; the log and /health name its file.",
+	    facts->hang_seconds);
+	zp_metric_counter(
+	    page, "zpin_disk_hangs_total", "Times that the disk did not answer.", facts->hangs);
+	zp_metric_gauge(page, "zpin_writes_hang", "1 when writes are refused until it does.",
+	    facts->writes_hang);
 	zp_metric_gauge(page, "zpin_suspended_shards",
 	    "Shards that could not be opened: their pins answer an error.",
 	    facts->suspended_shards);

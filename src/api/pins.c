@@ -76,13 +76,50 @@ write_answer(struct zp_task *task)
 		api__answer_json(call);
 }
 
+/* The client was answered before: only what the node had of the call is to be put back. */
+static void
+late_end(struct zp_task *task)
+{
+	struct api_call *call = ZP_CONTAINER(task, struct api_call, task);
+	struct zp_http_request *request = call->request;
+
+	call->is_late = false;
+	api__call_put(call);
+	zp_http_release(request);
+}
+
 static void
 write_done(struct zp_write_batch *batch)
 {
 	struct api_call *call = batch->context;
 
-	call->task.run = write_answer;
+	call->task.run = call->is_late ? late_end : write_answer;
 	zp_http_post(call->request, &call->task);
+}
+
+/* The node keeps the call until it is done with it, so the answer is made without it. */
+static void
+late_answer(struct zp_task *task)
+{
+	struct api_call *call = ZP_CONTAINER(task, struct api_call, late_task);
+	struct api_call *answer = api__call_take(call->api, call->request);
+
+	answer->err = call->late_err;
+	api__answer_failure(answer, answer->err.code);
+}
+
+/* Held, since the answer ends the request and `done` still asks for its thread; which runs tasks in
+ * the order that they were posted. */
+static void
+write_late(struct zp_write_batch *batch, const struct zp_err *err)
+{
+	struct api_call *call = batch->context;
+
+	call->is_late = true;
+	call->late_err = *err;
+	call->late_task.run = late_answer;
+	zp_http_hold(call->request);
+	zp_http_post(call->request, &call->late_task);
 }
 
 /* ---- Writes --------------------------------------------------------------------------------- */
@@ -126,6 +163,7 @@ write_submit(struct api_call *call, enum zp_write_kind kind)
 	    .writes = &call->write,
 	    .count = 1,
 	    .done = write_done,
+	    .late = write_late,
 	    .context = call,
 	};
 	rc = zp_command_write(call->api->node, &call->batch, &call->err);

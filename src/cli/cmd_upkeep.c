@@ -238,8 +238,9 @@ int
 cli__damage_judge(struct cli_call *call, struct zp_slice object, const char *what)
 {
 	static const char *const names[] = {
-	    "damaged_blocks", "damaged_segments", "suspended_shards"};
-	struct zp_buf values[] = {ZP_BUF_INIT(64), ZP_BUF_INIT(64), ZP_BUF_INIT(64)};
+	    "damaged_blocks", "damaged_segments", "suspended_shards", "hanging_calls"};
+	struct zp_buf values[] = {
+	    ZP_BUF_INIT(64), ZP_BUF_INIT(64), ZP_BUF_INIT(64), ZP_BUF_INIT(64)};
 	uint64_t counts[ZP_ARRAY_COUNT(names)];
 	int rc = cli__pick(object, names, values, ZP_ARRAY_COUNT(names), &call->err);
 
@@ -247,10 +248,13 @@ cli__damage_judge(struct cli_call *call, struct zp_slice object, const char *wha
 		counts[i] = cli__pick_count(&values[i]);
 		zp_buf_done(&values[i]);
 	}
-	if (rc < 0 || counts[0] + counts[1] == 0)
+	if (rc < 0 || counts[0] + counts[1] + counts[3] == 0)
 		return rc;
 	if (!call->settings.is_json)
 		rc = cli__each(object, each_damage_member, call, &call->err);
+	if (rc == 0 && counts[0] + counts[1] == 0)
+		return zp_fail(&call->err, ZP_E_CORRUPT,
+		    "%s: the disk does not answer, in %" PRIu64 " calls", what, counts[3]);
 	return rc < 0 ? rc
 		      : zp_fail(&call->err, ZP_E_CORRUPT,
 			    "%s: %" PRIu64 " damaged places are known, of these %" PRIu64

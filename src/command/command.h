@@ -34,9 +34,11 @@ struct zp_node_options {
 	uint32_t expiry_interval_seconds; /* how often due pins are looked for; 0: never */
 	uint64_t scrub_bytes_per_second;  /* of the scrubber; 0: it reads on request only */
 	uint32_t scrub_interval_seconds;  /* from pass to pass; 0: on request only */
-	bool read_only;     /* changes no file, for snapshots and nodes that were stopped or
-			     * killed: what only the journal has is replayed into memory.
-			     * Shares the lock with others that only read */
+	uint64_t hang_after_ns; /* a call of the disk that takes so long hangs, and who waits for
+				 * it is told; 0: everybody waits */
+	bool read_only;         /* changes no file, for snapshots and nodes that were stopped or
+				 * killed: what only the journal has is replayed into memory.
+				 * Shares the lock with others that only read */
 	bool at_checkpoint; /* the pinset of the newest checkpoint, exactly: a snapshot, or what a
 			     * node was then. What only the journal has is not in it. With it
 			     * read_only is implied */
@@ -44,7 +46,10 @@ struct zp_node_options {
 	bool no_sync;       /* tests only */
 	/* Where the node tells what happens; may be NULL. level: 0 debug … 3 error. */
 	void (*log)(void *context, int level, const char *text);
-	void *log_context;
+	/* While the node was told to stop (zp_node_work_stop) and a call of the disk hangs, again
+	 * and again, on a thread of the node's own: closing would wait for it. May be NULL. */
+	void (*stop_hangs)(void *context, const char *text);
+	void *log_context; /* of both */
 };
 
 /* Makes a new node's files. ZP_E_EXISTS where there is one. Of the options it takes root, shards
@@ -164,8 +169,13 @@ struct zp_write_batch {
 	size_t count;
 	struct zp_journal_origin origin; /* zero, or the client's stream: already applied sequences
 					  * are answered without being written again */
-	/* Called once on the commit thread, when all writes are answered. Must not block. */
+	/* Called once on a thread of the node's, when all writes are answered. Must not block. */
 	void (*done)(struct zp_write_batch *batch);
+	/* Called before that, at most once, when the disk does not answer: nobody knows what comes
+	 * of the writes, and who waits may be told so. The batch stays the node's until `done`, and
+	 * its writes are not to be looked at. Must not block, nor call the node. NULL: who sent it
+	 * rather waits, for the disk too. */
+	void (*late)(struct zp_write_batch *batch, const struct zp_err *err);
 	void *context;
 	struct zp_write_batch *next; /* the queue's own, */
 	uint64_t bytes;              /* and so is this */
@@ -174,8 +184,9 @@ struct zp_write_batch {
 /*
  * Hands a batch to the commit thread. `done` is not called after an error: ZP_E_FULL when the queue
  * is at its limit, ZP_E_READ_ONLY, ZP_E_STOPPING, ZP_E_IO after a failed journal, and
- * ZP_E_TOO_LARGE for more than ZP_WRITE_BATCH_MAX writes, 16 MiB, or, of a stream, what one journal
- * batch holds (1 MiB). A batch of a stream may have no writes: it only moves the sequence on.
+ * ZP_E_TIMEOUT while the disk does not answer (not with `late` NULL), ZP_E_TOO_LARGE for more than
+ * ZP_WRITE_BATCH_MAX writes, 16 MiB, or, of a stream, what one journal batch holds (1 MiB). A batch
+ * of a stream may have no writes: it only moves the sequence on.
  */
 #define ZP_WRITE_BATCH_MAX 8192u
 ZP_MUST_CHECK int zp_command_write(
@@ -430,16 +441,23 @@ struct zp_node_facts {
 	uint64_t damages_met;      /* since the start, those that were mended too */
 	uint64_t texts_cache_bytes;
 	uint64_t block_cache_bytes;
-	uint64_t moments_open;   /* snapshots and checkpoints, to be read */
-	uint64_t moments_held;   /* of these are being read */
-	uint64_t moments_bytes;  /* their directories in memory */
-	uint64_t moments_opened; /* since the start */
+	uint64_t moments_open;             /* snapshots and checkpoints, to be read */
+	uint64_t moments_held;             /* of these are being read */
+	uint64_t moments_bytes;            /* their directories in memory */
+	uint64_t moments_opened;           /* since the start */
+	uint64_t hanging_calls;            /* of the disk, for hang_after or longer */
+	uint64_t hang_seconds;             /* of these the oldest, */
+	char hang_text[ZP_ERR_TEXT_BYTES]; /* and what it does: "sync PATH" */
+	uint64_t hangs;                    /* since the start: from one that hangs to none */
+	bool writes_hang;                  /* and so writes are refused */
 	bool read_only;
 	bool is_full;   /* the disk: writes are refused until there is space again */
 	bool is_broken; /* the journal failed; see broken_text */
 	char broken_text[ZP_ERR_TEXT_BYTES];
 };
 void zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out);
+/* Of the node's disk; ZP_E_TIMEOUT when it does not answer. */
+ZP_MUST_CHECK int zp_node_free_bytes(struct zp_node *node, uint64_t *bytes_out, struct zp_err *err);
 
 /* The first damages that were met since the node was opened, each with shard, file and what to do;
  * room for ZP_NODE_DAMAGES_MAX. Returns how many there are. */

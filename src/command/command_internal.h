@@ -5,8 +5,8 @@
  *          and looks for due pins. Callers only queue, wait and read.
  * Locks:   `queue.lock` and `upkeep_lock`; whoever holds upkeep_lock may take queue.lock, never the
  *          other way round. `snapshots_lock` comes before upkeep_lock and moments.open_lock, that
- *          before moments.lock. `origins_lock`, `damage.lock` and `scrub.lock` are taken
- *          alone.
+ *          before moments.lock. `origins_lock`, `damage.lock`, `hang.lock` and `scrub.lock`
+ *          are taken alone.
  */
 #ifndef ZP_COMMAND_COMMAND_INTERNAL_H
 #define ZP_COMMAND_COMMAND_INTERNAL_H
@@ -52,8 +52,11 @@ struct command__queue {
 	uint64_t writes; /* waiting */
 	uint64_t bytes;
 	struct command__errand *errand_first, *errand_last;
-	bool stopping;     /* nothing more is taken */
-	bool has_consumer; /* the commit thread runs */
+	bool stopping;                    /* nothing more is taken */
+	bool has_consumer;                /* the commit thread runs */
+	struct zp_write_batch *under_way; /* in the commit thread's hands and not answered */
+	uint64_t busy_since_ns; /* the commit thread is in a group or errand, or waits for memory */
+	bool is_told;           /* who is under way knows that it takes long */
 };
 
 /* Brings nearer what of a write the feeding and the commit thread look at: they hand each other
@@ -167,6 +170,22 @@ struct command__moments {
 	bool stopping;
 };
 
+/* ---- A disk that does not answer (hang.c) --------------------------------------------------- */
+
+struct command__hang {
+	struct zp_store_watch *watch; /* NULL: everybody waits; a moment has its node's */
+	struct zp_thread *thread;
+	struct zp_mutex lock; /* guards what follows; nothing else is taken in it */
+	struct zp_cond wake;
+	bool stopping;
+	bool is_hung;
+	uint64_t calls;
+	uint64_t since_ns;
+	char text[ZP_ERR_TEXT_BYTES];
+	_Atomic(uint64_t) hangs;
+	_Atomic(bool) writes_hang; /* set under queue.lock */
+};
+
 /* ---- What is not for everybody: another disk or size, for tests; a moment of a node (node.c) - */
 
 struct command__seam {
@@ -202,6 +221,8 @@ struct zp_node {
 	_Atomic(bool) merge_stop; /* set under queue.lock; the engine looks at it between rows */
 	_Atomic(bool) merge_may_stop; /* the running one has not given way before */
 	_Atomic(bool) work_stop;      /* what was asked for and takes long ends early */
+
+	struct command__hang hang;
 
 	struct command__scrub scrub;
 	struct zp_thread *scrub_thread; /* NULL: none */
@@ -350,6 +371,16 @@ ZP_MUST_CHECK int command__errand_run(struct zp_node *node,
     struct zp_err *err);
 /* The commit thread's loop. */
 void command__commit_run(void *context);
+
+/* ---- A disk that does not answer (hang.c) --------------------------------------------------- */
+
+void command__hang_init(struct zp_node *node); /* before files are opened */
+void command__hang_run(void *context);         /* the watch thread's loop */
+void command__hang_stop(struct zp_node *node); /* joins it */
+void command__hang_done(struct zp_node *node); /* after files are closed */
+/* ZP_E_TIMEOUT while writes wait for a disk that does not answer. */
+ZP_MUST_CHECK int command__hang_refuse(struct zp_node *node, struct zp_err *err);
+void command__hang_facts_get(struct zp_node *node, struct zp_node_facts *facts);
 
 /* ---- Commit (commit.c) ---------------------------------------------------------------------- */
 

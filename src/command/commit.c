@@ -428,6 +428,11 @@ origins_set(struct zp_node *node, const struct zp_write_batch *first)
 static void
 answer_all(struct zp_node *node, struct zp_write_batch *first)
 {
+	/* From here on nobody else may tell them anything. */
+	zp_mutex_lock(&node->queue.lock);
+	if (node->queue.under_way == first)
+		node->queue.under_way = NULL;
+	zp_mutex_unlock(&node->queue.lock);
 	for (const struct zp_write_batch *batch = first; batch != NULL; batch = batch->next)
 		node->writes_done += batch->count;
 	while (first != NULL) {
@@ -512,8 +517,11 @@ command__commit_group(struct zp_node *node, struct zp_write_batch *first)
 	commit->append_rc = ZP_OK;
 	rc = room_check(node, first, &err);
 	if (rc == ZP_OK) {
+		bool was_hurried = zp_store_hurry(true);
+
 		keys_gather(node, first);
 		rc = zp_group_lookup(commit->group, &err);
+		zp_store_hurry(was_hurried);
 	}
 	if (rc < 0) {
 		command__refuse_all(node, first, rc, err.text);

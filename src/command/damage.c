@@ -61,6 +61,9 @@ command__damage_note(struct zp_node *node, uint32_t shard, int rc, struct zp_err
 {
 	struct zp_err why = {0};
 
+	if (rc == ZP_E_TIMEOUT)
+		return zp_wrap(err, rc, "shard %016llx is suspended until its disk answers",
+		    (unsigned long long)zp_shards_map(node->shards)->ranges[shard].id);
 	if (rc != ZP_E_CORRUPT && rc != ZP_E_IO)
 		return rc;
 	rc = shard_name(node, shard, rc, err != NULL ? err->text : "damaged", &why);

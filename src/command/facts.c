@@ -26,6 +26,29 @@ engines_add(struct zp_engine_facts *sum, const struct zp_engine_facts *facts)
 	sum->merged_bytes += facts->merged_bytes;
 }
 
+static bool
+is_full(struct zp_node *node)
+{
+	bool was_hurried = zp_store_hurry(true);
+	int rc = node->journal == NULL ? ZP_OK : zp_journal_room_check(node->journal, 0, NULL);
+
+	zp_store_hurry(was_hurried);
+	return rc == ZP_E_NO_SPACE;
+}
+
+int
+zp_node_free_bytes(struct zp_node *node, uint64_t *bytes_out, struct zp_err *err)
+{
+	bool was_hurried = zp_store_hurry(true);
+	struct zp_store_space space;
+	int rc = zp_store_space_get(node->journal_store, &space, err);
+
+	zp_store_hurry(was_hurried);
+	if (rc == ZP_OK)
+		*bytes_out = space.bytes_free;
+	return rc;
+}
+
 void
 zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 {
@@ -41,8 +64,7 @@ zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 	    .texts_cache_bytes = zp_texts_cache_bytes(node->texts_cache),
 	    .block_cache_bytes = zp_block_cache_bytes(node->block_cache),
 	    .read_only = node->read_only,
-	    .is_full = node->journal != NULL &&
-		       zp_journal_room_check(node->journal, 0, NULL) == ZP_E_NO_SPACE,
+	    .is_full = is_full(node),
 	    .is_broken = node->is_broken,
 	};
 	for (uint32_t i = 0; i < facts_out->shards; i++) {
@@ -54,6 +76,7 @@ zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 	}
 	command__journal_facts_get(node, &facts_out->journal);
 	command__moments_facts_get(node, facts_out);
+	command__hang_facts_get(node, facts_out);
 	zp_mutex_lock(&node->damage.lock);
 	facts_out->damages = node->damage.count;
 	facts_out->damages_met = node->damage.met;

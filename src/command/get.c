@@ -13,6 +13,7 @@ zp_command_get(struct zp_node *node, const struct zp_key *key, struct zp_read_sc
 {
 	uint32_t shard = zp_shard_map_find(zp_shards_map(node->shards), key);
 	struct zp_view *view = zp_engine_view_get(zp_shards_engine(node->shards, shard));
+	bool was_hurried = zp_store_hurry(true);
 	struct zp_record record;
 	int rc =
 	    command__damage_note(node, shard, zp_view_get(view, key, scratch, &record, err), err);
@@ -26,6 +27,7 @@ zp_command_get(struct zp_node *node, const struct zp_key *key, struct zp_read_sc
 		rc = zp_buf_check(texts, "the pin's texts", err);
 	}
 	zp_view_release(view);
+	zp_store_hurry(was_hurried);
 	if (rc == ZP_OK)
 		*record_out = record;
 	return rc;
@@ -40,14 +42,18 @@ command__damage_of_key(struct zp_node *node, const struct zp_key *key, int rc, s
 	struct zp_err why = {0};
 	struct zp_view *view;
 
-	if (rc != ZP_E_CORRUPT && rc != ZP_E_IO)
+	bool was_hurried;
+
+	if (rc != ZP_E_CORRUPT && rc != ZP_E_IO && rc != ZP_E_TIMEOUT)
 		return rc;
+	was_hurried = zp_store_hurry(true);
 	scratch = zp_read_scratch_new();
 	view = zp_engine_view_get(zp_shards_engine(node->shards, shard));
 	if (zp_view_get(view, key, scratch, &record, &why) == rc)
 		rc = command__damage_note(node, shard, rc, &why);
 	zp_view_release(view);
 	zp_read_scratch_free(scratch);
+	zp_store_hurry(was_hurried);
 	return zp_fail(err, rc, "what stands under the CID cannot be read: %s", why.text);
 }
 
@@ -92,12 +98,14 @@ shard_get(struct zp_node *node, const struct wanted *wanted, size_t count,
     struct zp_buf *texts, struct zp_err *err)
 {
 	struct zp_view *view = zp_engine_view_get(zp_shards_engine(node->shards, wanted[0].shard));
+	bool was_hurried = zp_store_hurry(true);
 	int rc;
 
 	for (size_t i = 0; i < count; i++)
 		keys[i] = wanted[i].key;
 	rc = zp_view_get_batch(view, keys, count, scratch, texts, found, err);
 	zp_view_release(view);
+	zp_store_hurry(was_hurried);
 	return rc;
 }
 

@@ -151,11 +151,12 @@ int
 zp_list_next(
     struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err)
 {
+	bool was_hurried = zp_store_hurry(true);
 	struct zp_key key;
 	struct zp_record record;
+	int rc;
 
 	for (;;) {
-		int rc;
 
 		if (++list->since_clock >= LOOK_AT_CLOCK_EVERY) {
 			list->since_clock = 0;
@@ -164,11 +165,12 @@ zp_list_next(
 				scan_close(list);
 		}
 		rc = next(list, &key, &record, err);
-		if (rc != ZP_OK)
-			return rc;
-		if (key.namespace_id == list->namespace_id)
+		if (rc != ZP_OK || key.namespace_id == list->namespace_id)
 			break;
 	}
+	zp_store_hurry(was_hurried);
+	if (rc != ZP_OK)
+		return rc;
 	*key_out = key;
 	*record_out = record;
 	return ZP_OK;

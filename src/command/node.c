@@ -163,13 +163,16 @@ static int
 files_open(struct zp_node *node, struct zp_err *err)
 {
 	const struct zp_node_options *options = &node->options;
-	struct zp_store_directory_options directory = {
-	    .read_only = options->read_only, .no_sync = options->no_sync, .disk = node->seam.disk};
+	struct zp_store_directory_options directory = {.read_only = options->read_only,
+	    .no_sync = options->no_sync,
+	    .disk = node->seam.disk,
+	    .watch = node->hang.watch};
 	struct zp_shards_options shards = {
 	    .root = node->root,
 	    .read_only = options->read_only,
 	    .no_sync = options->no_sync,
 	    .disk = node->seam.disk,
+	    .watch = node->hang.watch,
 	    .memory_bytes_max = options->memtable_bytes_max,
 	    .warn = shards_warn,
 	    .warn_context = node,
@@ -278,10 +281,13 @@ replay(struct zp_node *node, struct zp_err *err)
 static int
 threads_start(struct zp_node *node, struct zp_err *err)
 {
-	int rc;
+	int rc = ZP_OK;
 
-	if (node->options.read_only)
-		return ZP_OK;
+	if (node->hang.watch != NULL && node->seam.node == NULL)
+		rc =
+		    zp_thread_start("zpin-watch", command__hang_run, node, &node->hang.thread, err);
+	if (rc < 0 || node->options.read_only)
+		return rc;
 	node->queue.has_consumer = true;
 	rc = zp_thread_start("zpin-commit", command__commit_run, node, &node->commit_thread, err);
 	if (rc < 0) {
@@ -332,6 +338,8 @@ node_free(struct zp_node *node)
 	zp_shards_close(node->shards);
 	caches_close(node);
 	zp_store_close(node->journal_store);
+	command__hang_stop(node); /* until here something might have hung */
+	command__hang_done(node);
 	zp_store_lock_release(node->lock);
 	zp_cond_done(&node->queue.wake);
 	zp_cond_done(&node->queue.done);
@@ -357,6 +365,7 @@ command__node_files_open(const struct zp_node_options *options, const struct com
 	int rc;
 
 	node->seam = *seam;
+	command__hang_init(node);
 	rc = files_open(node, err);
 	if (rc < 0)
 		node_free(node);
@@ -391,6 +400,7 @@ command__node_open(const struct zp_node_options *options, const struct command__
 		return zp_fail(err, ZP_E_INVALID, "a peer id of %zu bytes", options->peer_id_bytes);
 	node = node_new(options);
 	node->seam = *seam;
+	command__hang_init(node);
 	rc = files_open(node, err);
 	if (rc == ZP_OK && !options->at_checkpoint)
 		rc = journal_open(node, err);
@@ -454,6 +464,7 @@ zp_node_close(struct zp_node *node)
 
 	if (node == NULL)
 		return;
+	node->work_stop = true;
 	command__scrub_stop(node);
 	command__moments_stop(node);
 	/* The maintenance thread stays until the queue is empty: writes may wait for memory. */

@@ -66,13 +66,13 @@ batch_check(const struct zp_write_batch *batch, uint64_t bytes, struct zp_err *e
 }
 
 static int
-node_check(struct zp_node *node, struct zp_err *err)
+node_check(struct zp_node *node, const struct zp_write_batch *batch, struct zp_err *err)
 {
 	if (node->is_broken)
 		return zp_fail(err, ZP_E_IO, "%s", node->broken_text);
 	if (node->read_only)
 		return zp_fail(err, ZP_E_READ_ONLY, "the node is read-only");
-	return ZP_OK;
+	return batch->late == NULL ? ZP_OK : command__hang_refuse(node, err);
 }
 
 int
@@ -81,7 +81,7 @@ command__write_queue(
 {
 	struct command__queue *queue = &node->queue;
 	uint64_t bytes = is_bounded_already ? batch->bytes : 0;
-	int rc = node_check(node, err);
+	int rc = node_check(node, batch, err);
 
 	for (size_t i = 0; rc == ZP_OK && !is_bounded_already && i < batch->count; i++)
 		bytes += command__write_bytes(&batch->writes[i]);
@@ -249,6 +249,16 @@ memory_is_full(struct zp_node *node)
 	return commit->memory_measured >= limit;
 }
 
+/* With the lock held: the commit thread begins or ends what may have to wait for the disk. */
+static void
+busy_set(struct zp_node *node, bool is_busy)
+{
+	node->queue.busy_since_ns = is_busy ? zp_clock_monotonic_ns() : 0;
+	node->queue.is_told = false;
+	if (!is_busy)
+		node->hang.writes_hang = false;
+}
+
 /* With the lock held. While memory is full writers wait for the flush; when flushes fail they are
  * told instead, since waiting would not help. */
 static void
@@ -260,6 +270,7 @@ group_next(struct zp_node *node)
 	bool refuse = node->checkpoint_is_failing && memory_is_full(node);
 
 	memcpy(failure, node->checkpoint_failure, sizeof(failure));
+	queue->under_way = first;
 	zp_mutex_unlock(&queue->lock);
 	if (node->is_broken)
 		command__refuse_all(node, first, ZP_E_IO, node->broken_text);
@@ -282,14 +293,22 @@ command__commit_run(void *context)
 					!node->checkpoint_is_failing && !node->is_broken;
 
 		if (queue->errand_first != NULL) {
+			busy_set(node, true);
 			errand_next(node);
+			busy_set(node, false);
 		} else if (queue->first != NULL && !waits_for_memory) {
+			busy_set(node, true);
 			group_next(node);
+			busy_set(node, false);
 		} else if (queue->first == NULL && queue->stopping) {
 			queue->has_consumer = false;
 			break;
 		} else {
-			if (waits_for_memory) {
+			if (!waits_for_memory) {
+				busy_set(node, false);
+			} else {
+				if (queue->busy_since_ns == 0)
+					busy_set(node, true);
 				node->upkeep.checkpoint_due = true;
 				zp_cond_signal(&node->upkeep.wake);
 			}

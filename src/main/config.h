@@ -131,6 +131,7 @@ struct zp_config {
 		uint64_t shards;       /* only used when the data directory is made */
 		bool sync;             /* false: a crash may lose acknowledged writes */
 		uint64_t memory_bytes; /* 0: a quarter of the machine */
+		int64_t hang_after_ns; /* of a call of the disk; 0: nobody looks */
 	} storage;
 	struct {
 		uint64_t

@@ -141,6 +141,12 @@ const struct config_key config__keys[] = {
 	"of names that are asked for often (a sixteenth) and filters together. 0: a quarter of the "
 	"machine; otherwise at least 64MiB."),
 
+    DURATION(storage, "hang_after", hang_after_ns, "30s", 0, 24 * HOUR,
+	"How long a call of the disk may take before it counts as hanging. Then clients whose "
+	"writes wait for it are answered 503, further writes are refused until it returns, and "
+	"/health names it. A read that a client waits for is given up after a sixth of this. 0s: "
+	"everybody waits."),
+
     SIZE(journal, "size_max", size_max_bytes, "1GiB", 16 * MIB, TIB,
 	"A checkpoint begins when the journal has grown by this since the last one."),
     DURATION(journal, "group_delay", group_delay_ns, "0s", 0, CONFIG_SECOND,

@@ -93,6 +93,7 @@ options_fill(const struct zp_config *config, struct zp_node_options *options)
 	    .expiry_interval_seconds = seconds_of(config->expiry.scan_interval_ns),
 	    .scrub_bytes_per_second = config->scrub.rate_bytes,
 	    .scrub_interval_seconds = seconds_of(config->scrub.every_ns),
+	    .hang_after_ns = (uint64_t)config->storage.hang_after_ns,
 	    .read_only = config->node.read_only,
 	    .no_sync = !config->storage.sync,
 	    .log = node_log,

@@ -8,6 +8,7 @@
 #include "main/serve.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ struct daemon {
 	struct zp_manage *manage;
 	struct zp_http_listener *listeners[LISTENERS_MAX]; /* of the API: with certificates */
 	size_t listener_count;
-	struct zp_store *space; /* for the free space of the data directory */
+	atomic_bool is_drained; /* while it stops: nobody waits for an answer any more */
 	char api_url[128];	/* the first, for people */
 };
 
@@ -65,22 +66,37 @@ log_apply(const struct zp_config *config)
 	zp_log_setup(log_level(config), config->log.format == ZP_CONFIG_LOG_JSON);
 }
 
+/* Requests get their time first. What is not closed is as after a kill: the journal has what was
+ * acknowledged. No thread that is in such a call can be ended from here, so the system may keep the
+ * process until the disk answers. */
+static void
+stop_hangs(void *context, const char *text)
+{
+	struct daemon *daemon = context;
+
+	if (!atomic_load(&daemon->is_drained))
+		return;
+	zp_log(ZP_LOG_ERROR,
+	    "stopped without waiting for the disk: %s; no checkpoint was written, the journal is "
+	    "read at the next start",
+	    text);
+	_exit(1);
+}
+
 /* ---- Parts ----------------------------------------------------------------------------------- */
 
 static int
 node_start(struct daemon *daemon, struct zp_err *err)
 {
-	struct zp_store_directory_options space_options = {.read_only = true};
 	struct zp_node_options options;
 	int rc = main__node_options(
 	    &daemon->config, daemon->config_path, &daemon->identity, &options, err);
 
 	daemon->read_only = daemon->config.node.read_only;
+	options.stop_hangs = stop_hangs;
+	options.log_context = daemon;
 	if (rc == ZP_OK)
 		rc = zp_node_open(&options, &daemon->node, err);
-	if (rc == ZP_OK)
-		rc = zp_store_directory_open(daemon->config.node.data, &space_options,
-		    &daemon->space, err);
 	if (daemon->config.node.name[0] != '\0')
 		snprintf(daemon->peer_name, sizeof(daemon->peer_name), "%s",
 		    daemon->config.node.name);
@@ -145,12 +161,8 @@ static bool
 free_space(void *context, uint64_t *bytes_out)
 {
 	struct daemon *daemon = context;
-	struct zp_store_space space;
 
-	if (zp_store_space_get(daemon->space, &space, NULL) < 0)
-		return false;
-	*bytes_out = space.bytes_free;
-	return true;
+	return zp_node_free_bytes(daemon->node, bytes_out, NULL) == ZP_OK;
 }
 
 static enum zp_log_level
@@ -358,6 +370,7 @@ daemon_stop(struct daemon *daemon)
 
 	zp_node_work_stop(daemon->node); /* a verify may take an hour */
 	cut = daemon->server == NULL ? 0 : zp_http_server_stop(daemon->server, DRAIN_MS);
+	atomic_store(&daemon->is_drained, true);
 	if (cut > 0)
 		zp_log(ZP_LOG_WARNING, "%u connections were cut off", cut);
 	zp_manage_free(daemon->manage);
@@ -365,7 +378,6 @@ daemon_stop(struct daemon *daemon)
 	zp_access_free(daemon->access);
 	zp_http_server_free(daemon->server);
 	zp_api_free(daemon->api);
-	zp_store_close(daemon->space);
 }
 
 /* ---- Signals --------------------------------------------------------------------------------- */

@@ -117,6 +117,20 @@ handle_of(struct sim_store *sim, int handle)
 	return &sim->handles[handle];
 }
 
+static void
+hang(struct sim_store *sim, int handle, enum sim_call call)
+{
+	const struct sim_handle *found = handle_of(sim, handle);
+	const struct sim_directory *home =
+	    found->directory != NULL ? found->directory : found->home;
+
+	sim->hanging++;
+	while (sim->hang_path != NULL && (sim->hang_calls & call) != 0 &&
+	       strcmp(sim->hang_path, home->path) == 0)
+		zp_cond_wait(&sim->hang_over, &sim->lock);
+	sim->hanging--;
+}
+
 /* The directory, or the file, of a handle, through the gate: 0 or an errno value. A call that fails
  * at the gate still gets its object, unless all was over before: it may do half of its work. */
 static int
@@ -124,9 +138,12 @@ directory_enter(
     struct sim_store *sim, int handle, enum sim_call call, struct sim_directory **directory_out)
 {
 	bool was_dead = sim->is_dead;
-	int rc = gate(sim, call);
-	struct sim_handle *found = handle_of(sim, handle);
+	struct sim_handle *found;
+	int rc;
 
+	hang(sim, handle, call);
+	rc = gate(sim, call);
+	found = handle_of(sim, handle);
 	if (found->is_dead || was_dead)
 		return EIO;
 	ZP_ASSERT(found->directory != NULL);
@@ -138,9 +155,12 @@ static int
 file_enter(struct sim_store *sim, int handle, enum sim_call call, struct sim_file **file_out)
 {
 	bool was_dead = sim->is_dead;
-	int rc = gate(sim, call);
-	struct sim_handle *found = handle_of(sim, handle);
+	struct sim_handle *found;
+	int rc;
 
+	hang(sim, handle, call);
+	rc = gate(sim, call);
+	found = handle_of(sim, handle);
 	if (found->is_dead || was_dead)
 		return EIO;
 	ZP_ASSERT(found->file != NULL);
@@ -388,6 +408,7 @@ sim_file_open(
 		opened.file = entry != NULL ? entry->file : NULL;
 		rc = entry != NULL ? 0 : ENOENT;
 	}
+	opened.home = directory;
 	opened.may_misplace = rc == 0 && strcmp(name, "mark") != 0 &&
 			      (strstr(directory->path, "/shards") != NULL ||
 				  strstr(directory->path, "/journal") != NULL);

@@ -83,6 +83,7 @@ struct sim_handle {
 	bool is_dead; /* opened before a crash */
 	struct sim_file *file;
 	struct sim_directory *directory;
+	const struct sim_directory *home; /* of a file: where it was opened */
 	bool is_temporary; /* the file was made as "*.tmp" */
 	bool may_misplace; /* its writes may go astray */
 };
@@ -117,6 +118,10 @@ struct sim_store {
 	uint64_t trace;
 	void (*on_call)(void *context, enum sim_call call);
 	void *on_call_context;
+	const char *hang_path; /* of the test's; NULL: nothing hangs */
+	unsigned hang_calls;
+	unsigned hanging;
+	struct zp_cond hang_over;
 };
 
 /* A number below `limit` (1 at least). */

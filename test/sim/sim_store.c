@@ -11,6 +11,7 @@ sim_store_new(uint64_t seed)
 	sim->disk.ops = &sim__disk_ops;
 	sim->random = seed;
 	zp_mutex_init(&sim->lock);
+	zp_cond_init(&sim->hang_over);
 	return sim;
 }
 
@@ -26,6 +27,7 @@ sim_store_free(struct sim_store *sim)
 	zp_free(sim->files);
 	zp_free(sim->directories);
 	zp_free(sim->handles);
+	zp_cond_done(&sim->hang_over);
 	zp_mutex_done(&sim->lock);
 	zp_free(sim);
 }
@@ -130,6 +132,35 @@ sim_store_on_call(
 	sim->on_call = on_call;
 	sim->on_call_context = context;
 	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_hang(struct sim_store *sim, const char *path, unsigned calls)
+{
+	zp_mutex_lock(&sim->lock);
+	sim->hang_path = path;
+	sim->hang_calls = calls;
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_go_on(struct sim_store *sim)
+{
+	zp_mutex_lock(&sim->lock);
+	sim->hang_path = NULL;
+	zp_cond_broadcast(&sim->hang_over);
+	zp_mutex_unlock(&sim->lock);
+}
+
+unsigned
+sim_store_hanging(struct sim_store *sim)
+{
+	unsigned hanging;
+
+	zp_mutex_lock(&sim->lock);
+	hanging = sim->hanging;
+	zp_mutex_unlock(&sim->lock);
+	return hanging;
 }
 
 uint64_t

@@ -131,6 +131,12 @@ void sim_store_misplace(struct sim_store *sim, enum sim_misplace kind, uint64_t 
 void sim_store_on_call(
     struct sim_store *sim, void (*on_call)(void *context, enum sim_call call), void *context);
 
+/* Calls of these kinds in the directory `path` (which the test keeps), and on files that were
+ * opened there, do not return until sim_store_go_on. */
+void sim_store_hang(struct sim_store *sim, const char *path, unsigned calls);
+void sim_store_go_on(struct sim_store *sim);
+unsigned sim_store_hanging(struct sim_store *sim); /* calls that are in it */
+
 /* A number that follows from all calls so far, their names, places and bytes: equal runs have equal ones. */
 uint64_t sim_store_trace(const struct sim_store *sim);
 

@@ -3,11 +3,13 @@
 
 Usage: zfs_fuse.py ZPIN        exit 77 and a reason where zfs-fuse can't run
 
-Three things are done to it under load, and each time every acknowledged pin must be there, and nothing that
+Four things are done to it under load, and each time every acknowledged pin must be there, and nothing that
 nobody asked for:
   * the node is killed;
   * the file system is killed (SIGKILL to zfs-fuse), so that the node's calls fail; then the pool is imported
     anew, which replays ZFS's own log;
+  * the file system hangs (SIGSTOP to zfs-fuse), so that no call returns, as with failmode=wait; then it goes
+    on; and it hangs once more while the node is to stop;
   * the pool is filled until writes are refused; when there is space again, writes go on.
 
 All of it happens in a mount namespace of its own with an empty /etc/zfs and /run, so that no other pool is
@@ -105,7 +107,14 @@ class Pool:
         self.daemon_start()
         tool("zpool", "import", "-o", "cachefile=none", "-f", "-d", self.images, POOL)
 
+    def hang(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def destroy(self):
+        self.go_on()
         subprocess.run(["zpool", "destroy", "-f", POOL], stderr=subprocess.DEVNULL)
         self.process.terminate()
         try:
@@ -168,8 +177,8 @@ class Node:
         if self.process.wait(60) != 0:
             raise Failure("the node does not stop well")
 
-    def request(self, method, path, body=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+    def request(self, method, path, body=None, port=None):
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
         try:
             connection.request(method, path, body)
             answer = connection.getresponse()
@@ -245,6 +254,61 @@ class Load:
         print(f"{what}: all {len(self.acknowledged)} acknowledged pins are there", flush=True)
 
 
+def until(what, true):
+    end = time.monotonic() + 60
+    while not true():
+        if time.monotonic() > end:
+            raise Failure(f"waited in vain for {what}")
+        time.sleep(0.05)
+
+
+def expect(what, answer, status, *texts):
+    if answer[0] != status or not all(text.encode() in answer[1] for text in texts):
+        raise Failure(f"{what}: {answer[0]} {answer[1][:500]}, not {status} {texts}")
+
+
+def hanging_pool(node, load, pool):
+    """No call returns: who waits is told, reads from memory go on, and all is well afterwards."""
+    node.stop()
+    node.environment["ZPIN_STORAGE_HANG_AFTER"] = "2s"
+    node.start()
+    in_memory = "just-before"
+    load.asked.add(in_memory)
+    expect("a write", node.request("POST", f"/pins/{cid_of(in_memory)}?name={in_memory}"), 200)
+    load.acknowledged.add(in_memory)
+    pool.hang()
+    late = "in-between"
+    load.asked.add(late)
+    expect("a write that hangs", node.request("POST", f"/pins/{cid_of(late)}?name={late}"), 503,
+           "outcome not known", "/journal/")
+    refused = "refused"
+    expect("the next write", node.request("POST", f"/pins/{cid_of(refused)}?name={refused}"), 503,
+           "nothing was written", "/journal/")
+    expect("health", node.request("GET", "/health", port=node.management), 503, "does not answer", "/journal/")
+    expect("metrics", node.request("GET", "/metrics", port=node.management), 200, "zpin_writes_hang 1")
+    expect("what is in memory", node.request("GET", f"/allocations/{cid_of(in_memory)}"), 200, in_memory)
+    for name in sorted(load.acknowledged)[:50]:  # in files: there, or an answer all the same
+        status, answer = node.request("GET", f"/allocations/{cid_of(name)}")
+        if status not in (200, 503):
+            raise Failure(f"a read while the disk hangs: {status} {answer[:300]}")
+    pool.go_on()
+    until("health", lambda: node.request("GET", "/health", port=node.management)[0] == 204)
+    if late not in node.names():
+        raise Failure("the write that hung and then succeeded is not there")
+    load.check("file system hung, and went on")
+    pool.hang()
+    load.asked.add("at-the-end")
+    expect("a write that hangs", node.request("POST", f"/pins/{cid_of('at-the-end')}?name=at-the-end"), 503)
+    node.process.send_signal(signal.SIGTERM)
+    until("the stop", lambda: "stopped without waiting for the disk" in node.log.read_text(errors="replace"))
+    pool.go_on()  # the system keeps the process until its last call has returned
+    if node.process.wait(60) != 1:
+        raise Failure("a stop while the disk hangs is told as a good one")
+    del node.environment["ZPIN_STORAGE_HANG_AFTER"]
+    node.start()
+    load.check("stopped while the file system hung")
+
+
 def full_pool(node, load, data):
     ballast = data.parent / "ballast"
     with open(ballast, "wb") as file:
@@ -301,6 +365,7 @@ def inside(program, base):
         pool.again()
         node.start()
         load.check("file system killed")
+        hanging_pool(node, load, pool)
         full_pool(node, load, data)
         node.stop()
         verified = node.command("verify", "--offline")

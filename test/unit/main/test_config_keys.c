@@ -73,6 +73,7 @@ static const struct sample samples[] = {
     {"storage", "shards", "16", "4096", "4096", "4096", "4097", "which is 1 to 4096"},
     {"storage", "sync", "true", "false", "false", "false", "off", "neither true nor false"},
     {"storage", "memory", "0", "2GB", "2GB", "2GB", "2XB", "the units are"},
+    {"storage", "hang_after", "30s", "2s", "2s", "2s", "25h", "which is 0s to 24h"},
     {"journal", "size_max", "1GiB", "64MiB", "64MiB", "64MiB", "1MiB", "which is 16MiB to 1TiB"},
     {"journal", "group_delay", "0s", "250us", "250us", "250us", "2s", "which is 0s to 1s"},
     {"checkpoint", "interval", "1h", "1m", "1m", "1m", "1ms", "which is 1s to 168h"},
