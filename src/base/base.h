@@ -16,10 +16,10 @@
 #include "base/limits.h"
 
 /* What our own code promised; always on. Never for bytes from outside: those are errors. */
-#define ZP_ASSERT(condition)                                                                       \
-	do {                                                                                       \
-		if (__builtin_expect(!(condition), 0))                                             \
-			zp_assert_failed(#condition, __FILE__, __LINE__, __func__);                \
+#define ZP_ASSERT(condition)                                                        \
+	do {                                                                        \
+		if (__builtin_expect(!(condition), 0))                              \
+			zp_assert_failed(#condition, __FILE__, __LINE__, __func__); \
 	} while (0)
 
 void zp_assert_failed(const char *condition, const char *file, int line, const char *function)
@@ -142,6 +142,16 @@ zp_varint_bytes(uint64_t value)
 {
 	return (size_t)((64 - __builtin_clzll(value | 1)) * 9 + 64) / 64;
 }
+
+/*
+ * A function that is compiled for several processors; which form runs is chosen at start, and all
+ * give the same. Not under sanitizers, which are not there yet when that is chosen.
+ */
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define ZP_CLONES __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
+#else
+#define ZP_CLONES
+#endif
 
 /* Allocation that never returns NULL: the process ends with a message when memory is gone. Use only
  * for small things of bounded number; budgets refuse the rest before it comes to this. */

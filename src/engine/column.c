@@ -15,6 +15,7 @@ column__code_done(struct column_code *code)
 	zp_free(code->code_lengths);
 	zp_free(code->prefix_codes);
 	zp_free(code->prefix_table);
+	zp_free(code->memo);
 	*code = (struct column_code){0};
 }
 
@@ -67,6 +68,33 @@ number_of(const struct column_code *code, uint64_t value, size_t *number_out)
 	return number < code->count;
 }
 
+void
+column__memo_add(struct column_code *code)
+{
+	ZP_ASSERT(code->count > 0 && code->memo == NULL);
+	code->memo = zp_alloc_zero(1, sizeof(*code->memo));
+}
+
+/* The same as number_of. */
+static inline bool
+number_recall(const struct column_code *code, uint64_t value, size_t *number_out)
+{
+	struct column_memo *memo = code->memo;
+	size_t at = (size_t)(value * UINT64_C(0x9E3779B97F4A7C15) >> (64 - COLUMN_MEMO_BITS));
+
+	if (memo == NULL)
+		return number_of(code, value, number_out);
+	if (memo->values[at] == value && memo->numbers[at] > 0) {
+		*number_out = memo->numbers[at] - 1u;
+		return true;
+	}
+	if (!number_of(code, value, number_out))
+		return false;
+	memo->values[at] = value;
+	memo->numbers[at] = (uint16_t)(*number_out + 1);
+	return true;
+}
+
 /* Frames: whether all are in it. */
 static bool
 frame_fits(
@@ -96,16 +124,14 @@ column__measure(const struct column_code *code, const uint64_t *values, size_t c
 	for (size_t i = 0; i < count; i++) {
 		size_t number;
 
-		if (i > 0 && values[i] == values[i - 1])
-			number = numbers_out[i - 1];
-		else if (!number_of(code, values[i], &number))
+		if (!number_recall(code, values[i], &number))
 			return false;
 		numbers_out[i] = (uint16_t)number;
-		if (column__has_payloads(code))
-			payload_bits += code->entry_widths[number];
-		if (code->encoder == COLUMN_PREFIX)
-			payload_bits += code->code_lengths[number];
 	}
+	for (size_t i = 0; i < count && column__has_payloads(code); i++)
+		payload_bits += code->entry_widths[numbers_out[i]];
+	for (size_t i = 0; i < count && code->encoder == COLUMN_PREFIX; i++)
+		payload_bits += code->code_lengths[numbers_out[i]];
 	*payload_bits_out = payload_bits;
 	return true;
 }
@@ -114,14 +140,22 @@ void
 column__pack_numbers(const struct column_code *code, const uint64_t *values,
     const uint16_t *numbers, size_t count, struct bits_writer *writer)
 {
-	if (code->encoder == COLUMN_CONSTANT || code->width == 0)
+	bool is_frame = code->encoder == COLUMN_FRAME;
+	unsigned width = code->width;
+	size_t at_once;
+
+	if (code->encoder == COLUMN_CONSTANT || width == 0)
 		return;
-	if (code->encoder == COLUMN_FRAME) {
-		for (size_t i = 0; i < count; i++)
-			bits_write(writer, code->width, (values[i] - code->base) >> code->shift);
-	} else {
-		for (size_t i = 0; i < count; i++)
-			bits_write(writer, code->width, numbers[i]);
+	at_once = 64 / width;
+	/* As many as a word holds are put together first: that does not wait for the writer. */
+	for (size_t i = 0; i < count;) {
+		size_t some = zp_min_u64(at_once, count - i);
+		uint64_t word = 0;
+
+		for (size_t j = 0; j < some; j++, i++)
+			word |= (is_frame ? (values[i] - code->base) >> code->shift : numbers[i])
+				<< j * width;
+		bits_write(writer, (unsigned)some * width, word);
 	}
 }
 
@@ -131,10 +165,19 @@ column__pack_payloads(const struct column_code *code, const uint64_t *values,
 {
 	for (size_t i = 0; i < count && column__has_payloads(code); i++) {
 		uint16_t number = numbers[i];
+		unsigned width = code->entry_widths[number], length = 0;
+		uint64_t payload = values[i] - code->entries[number];
 
-		if (code->encoder == COLUMN_PREFIX)
-			bits_write(writer, code->code_lengths[number], code->prefix_codes[number]);
-		bits_write(writer, code->entry_widths[number], values[i] - code->entries[number]);
+		if (code->encoder == COLUMN_PREFIX) {
+			length = code->code_lengths[number];
+			if (length + width <= 64) { /* in one piece */
+				payload = payload << length | code->prefix_codes[number];
+				width += length;
+			} else {
+				bits_write(writer, length, code->prefix_codes[number]);
+			}
+		}
+		bits_write(writer, width, payload);
 	}
 }
 

@@ -213,7 +213,7 @@ engine_load(struct zp_engine *engine, struct zp_err *err)
 		manifest__done(&manifest);
 		return rc;
 	}
-	engine->active = memtable__new(engine->options.hash_seed);
+	engine->active = engine__memtable_new(engine);
 	engine->view = view__new(engine, version, engine->active, NULL);
 	version__release(version);
 	return ZP_OK;
@@ -318,7 +318,7 @@ zp_engine_suspended_new(const struct zp_engine_options *options, const char *why
 	version->runs = zp_alloc_zero(version->manifest.run_count, sizeof(version->runs[0]));
 	for (size_t i = 0; i < version->manifest.run_count; i++)
 		version->runs[i] = zp_alloc_zero(1, sizeof(version->runs[i][0]));
-	engine->active = memtable__new(options->hash_seed);
+	engine->active = engine__memtable_new(engine);
 	engine->view = view__new(engine, version, engine->active, NULL);
 	version__release(version);
 	return engine;
@@ -385,6 +385,15 @@ engine__prefix_bits(const struct zp_engine *engine)
 	if (high_is_start)
 		last--;
 	return low == last ? 64 : (uint8_t)__builtin_clzll(low ^ last);
+}
+
+struct memtable *
+engine__memtable_new(const struct zp_engine *engine)
+{
+	/* The next will be as large as the last. */
+	return memtable__new(engine->options.hash_seed, zp_load_u64be(engine->options.low),
+	    engine__prefix_bits(engine),
+	    engine->active == NULL ? 0 : memtable__entries(engine->active));
 }
 
 /* ---- Owner ----------------------------------------------------------------------------------- */

@@ -129,6 +129,7 @@ void engine__warn(struct zp_engine *engine, const char *format, ...)
 
 /* Leading digest bits that all keys of the shard share. */
 uint8_t engine__prefix_bits(const struct zp_engine *engine);
+struct memtable *engine__memtable_new(const struct zp_engine *engine);
 
 /* ---- verify_deep.c ---------------------------------------------------------------------------- */
 

@@ -51,20 +51,22 @@ flush_plan(
 /* What one family of a memtable has, in order, whatever it is kept as. */
 struct source {
 	enum zp_family family;
+	struct memtable *memtable; /* borrowed */
 	struct memtable_rows *pins;
 	struct memtable_entries *entries; /* of time or expire */
 	struct segment_entry *rows;       /* of track or access; owned */
-	size_t count;
+	uint64_t count;
+	uint64_t next; /* of entries and rows */
 };
 
 static void
 source_open(struct source *source, struct memtable *memtable, enum zp_family family)
 {
-	*source = (struct source){.family = family};
+	*source = (struct source){.family = family, .memtable = memtable};
 	switch (family) {
 	case ZP_FAMILY_PIN:
 		source->pins = memtable__rows_open(memtable, NULL);
-		source->count = memtable__rows_count(source->pins);
+		source->count = memtable__keys(memtable);
 		break;
 	case ZP_FAMILY_TRACK:
 		source->count = memtable__tracks_sorted(memtable, NULL, false, &source->rows);
@@ -86,16 +88,13 @@ source_close(struct source *source)
 	zp_free(source->rows);
 }
 
+/* Of entries and tracks. */
 static void
-source_at(const struct source *source, size_t index, struct segment_cells *cells_out,
+source_at(const struct source *source, uint64_t index, struct segment_cells *cells_out,
     struct zp_slice *texts_out)
 {
 	struct segment_entry entry;
 
-	if (source->family == ZP_FAMILY_PIN) {
-		memtable__rows_at(source->pins, index, cells_out, texts_out);
-		return;
-	}
 	if (source->rows != NULL)
 		entry = source->rows[index];
 	else
@@ -104,10 +103,37 @@ source_at(const struct source *source, size_t index, struct segment_cells *cells
 	*texts_out = entry.value == NULL ? (struct zp_slice){0} : entry.value->texts;
 }
 
+static bool
+source_next(struct source *source, struct segment_cells *cells_out, struct zp_slice *texts_out)
+{
+	if (source->family == ZP_FAMILY_PIN)
+		return memtable__rows_next_cells(source->pins, cells_out, texts_out) == ZP_OK;
+	if (source->next == source->count)
+		return false;
+	source_at(source, source->next++, cells_out, texts_out);
+	return true;
+}
+
+static void
+source_sample(const struct source *source, struct segment_writer *writer)
+{
+	if (source->family == ZP_FAMILY_PIN) {
+		memtable__rows_sample(source->memtable, SAMPLE_ROWS, writer);
+		return;
+	}
+	for (uint64_t i = 0; i < source->count; i += source->count / SAMPLE_ROWS + 1) {
+		struct segment_cells cells;
+		struct zp_slice texts;
+
+		source_at(source, i, &cells, &texts);
+		segment__writer_sample(writer, &cells);
+	}
+}
+
 /* Rows in = rows written + dropped. */
 static int
-rows_write(const struct source *source, struct segment_writer *writer, bool drop,
-    uint64_t *written_out, struct zp_err *err)
+rows_write(struct source *source, struct segment_writer *writer, bool drop, uint64_t *written_out,
+    struct zp_err *err)
 {
 	size_t operation = segment__operation_column(source->family);
 	struct segment_cells cells;
@@ -115,12 +141,8 @@ rows_write(const struct source *source, struct segment_writer *writer, bool drop
 	uint64_t written = 0, dropped = 0;
 	int rc = ZP_OK;
 
-	for (size_t i = 0; i < source->count; i += source->count / SAMPLE_ROWS + 1) {
-		source_at(source, i, &cells, &texts);
-		segment__writer_sample(writer, &cells);
-	}
-	for (size_t i = 0; i < source->count && rc == ZP_OK; i++) {
-		source_at(source, i, &cells, &texts);
+	source_sample(source, writer);
+	while (rc == ZP_OK && source_next(source, &cells, &texts)) {
 		if (drop && cells.columns[operation] == ZP_ROW_TOMBSTONE) {
 			dropped++;
 			continue;

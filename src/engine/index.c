@@ -16,21 +16,25 @@ index__time_column(int64_t seconds)
 	return (uint64_t)seconds ^ SIGN_BIT;
 }
 
-static uint64_t
-kind_and_version(const struct zp_key *key)
+/* Of an encoded key, which is in the order of the columns. */
+static void
+encoded_columns(const uint8_t key[ZP_KEY_BYTES], uint64_t columns_out[SEGMENT_PIN_COLUMNS])
 {
-	return (uint64_t)key->kind << 8 | key->version;
+	for (size_t i = 0; i < 4; i++)
+		columns_out[i] = zp_load_u64be(key + 8 * i);
+	columns_out[4] = (uint64_t)key[32] << 8 | key[33];
+	columns_out[5] = zp_load_u64be(key + 34);
+	columns_out[6] = zp_load_u32be(key + 42);
+	columns_out[7] = zp_load_u64be(key + 46);
 }
 
 void
 index__key_columns(const struct zp_key *key, uint64_t columns_out[SEGMENT_PIN_COLUMNS])
 {
-	for (size_t i = 0; i < 4; i++)
-		columns_out[i] = zp_load_u64be(key->digest + 8 * i);
-	columns_out[4] = kind_and_version(key);
-	columns_out[5] = key->codec;
-	columns_out[6] = key->namespace_id;
-	columns_out[7] = key->claim;
+	uint8_t bytes[ZP_KEY_BYTES];
+
+	zp_key_encode(key, bytes);
+	encoded_columns(bytes, columns_out);
 }
 
 int
@@ -59,21 +63,24 @@ index__expiry(const struct zp_record *record)
 }
 
 void
-index__entry_columns(enum zp_family family, const struct zp_key *key, uint64_t moment,
+index__entry_columns(enum zp_family family, const uint8_t key[ZP_KEY_BYTES], uint64_t moment,
     uint64_t columns_out[SEGMENT_KEY_COLUMNS_MAX])
 {
+	uint64_t columns[SEGMENT_PIN_COLUMNS];
+
 	if (family == ZP_FAMILY_EXPIRE) {
 		columns_out[0] = moment;
-		index__key_columns(key, columns_out + 1);
+		encoded_columns(key, columns_out + 1);
 		return;
 	}
 	ZP_ASSERT(family == ZP_FAMILY_TIME);
-	columns_out[0] = key->namespace_id;
+	encoded_columns(key, columns);
+	columns_out[0] = columns[6];
 	columns_out[1] = moment;
-	columns_out[2] = zp_load_u64be(key->digest);
-	columns_out[3] = kind_and_version(key);
-	columns_out[4] = key->codec;
-	columns_out[5] = key->claim;
+	columns_out[2] = columns[0];
+	columns_out[3] = columns[4];
+	columns_out[4] = columns[5];
+	columns_out[5] = columns[7];
 }
 
 int

@@ -9,17 +9,76 @@
 #include "engine/accesses.h"
 
 enum {
-	ARENA_FIRST = 16384, /* bytes */
-	ARENA_MAX = 1 << 20,
+	SLAB_FIRST = 1 << 16, /* bytes; each next one is twice as large */
+	SLAB_MAX = 1 << 22,
+	ARENA_PIECE = 2048,
 	TABLE_FIRST = 512, /* slots */
+	PARTITION_ENTRIES = 1024, /* fewer are not worth the pieces of memory of one more */
 };
+#define LINE ((size_t)64)
+
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+/* At the start of a cache line. */
+static uint8_t *
+slab_take(struct memtable *memtable, size_t bytes)
+{
+	uint8_t *taken;
+
+	bytes = (bytes + LINE - 1) & ~(LINE - 1);
+	if (bytes > memtable->slab.left) {
+		size_t size = memtable->slabs == NULL
+				  ? SLAB_FIRST
+				  : zp_min_u64(2 * memtable->slabs->bytes, SLAB_MAX);
+		struct slab *slab;
+
+		size = zp_max_u64(size, sizeof(*slab) + bytes);
+		slab = zp_pages_alloc(size);
+		slab->older = memtable->slabs;
+		slab->bytes = size;
+		memtable->slabs = slab;
+		memtable->slab = (struct arena){slab->data, size - sizeof(*slab)};
+		memtable->bytes += size;
+	}
+	taken = memtable->slab.at;
+	memtable->slab.at += bytes;
+	memtable->slab.left -= bytes;
+	return taken;
+}
+
+static uint8_t *
+arena_take(struct memtable *memtable, struct arena *arena, size_t bytes)
+{
+	uint8_t *taken;
+
+	if (bytes > ARENA_PIECE / 2)
+		return slab_take(memtable, bytes);
+	if (bytes > arena->left)
+		*arena = (struct arena){slab_take(memtable, ARENA_PIECE), ARENA_PIECE};
+	taken = arena->at;
+	arena->at += bytes;
+	arena->left -= bytes;
+	return taken;
+}
 
 /* ---- Logs ------------------------------------------------------------------------------------ */
 
-static size_t
-chunk_bytes(const struct log *log, unsigned chunk)
+static void
+chunk_add(struct memtable *memtable, struct log *log, uint64_t chunk)
 {
-	return ((size_t)LOG_CHUNK_FIRST << chunk) * log->row_bytes;
+	uint8_t **chunks = atomic_load_explicit(&log->chunks, memory_order_relaxed);
+
+	if (chunk == log->chunks_room) {
+		uint64_t room = log->chunks_room == 0 ? 8 : 2 * log->chunks_room;
+		uint8_t **more = (uint8_t **)(void *)slab_take(memtable, room * sizeof(*more));
+
+		if (chunk > 0)
+			memcpy(more, chunks, chunk * sizeof(*more));
+		log->chunks_room = room;
+		atomic_store_explicit(&log->chunks, more, memory_order_release);
+		chunks = more;
+	}
+	chunks[chunk] = slab_take(memtable, LOG_CHUNK_ROWS * log->row_bytes);
 }
 
 /* Where the next row goes; it counts only after log_publish. */
@@ -27,13 +86,9 @@ static uint8_t *
 log_reserve(struct memtable *memtable, struct log *log)
 {
 	uint64_t at = atomic_load_explicit(&log->count, memory_order_relaxed);
-	unsigned chunk = 63u - (unsigned)__builtin_clzll(at / LOG_CHUNK_FIRST + 1);
 
-	ZP_ASSERT(chunk < LOG_CHUNKS_MAX);
-	if (log->chunks[chunk] == NULL) {
-		log->chunks[chunk] = zp_pages_alloc(chunk_bytes(log, chunk));
-		memtable->bytes += chunk_bytes(log, chunk);
-	}
+	if (at % LOG_CHUNK_ROWS == 0)
+		chunk_add(memtable, log, at / LOG_CHUNK_ROWS);
 	return log_at(log, at);
 }
 
@@ -43,13 +98,6 @@ log_publish(struct log *log)
 	uint64_t at = atomic_load_explicit(&log->count, memory_order_relaxed);
 
 	atomic_store_explicit(&log->count, at + 1, memory_order_release);
-}
-
-static void
-log_done(struct log *log)
-{
-	for (unsigned i = 0; i < LOG_CHUNKS_MAX; i++)
-		zp_pages_free(log->chunks[i], chunk_bytes(log, i));
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -70,7 +118,7 @@ table_new(uint64_t slots)
 }
 
 struct memtable *
-memtable__new(uint64_t hash_seed)
+memtable__new(uint64_t hash_seed, uint64_t low, unsigned prefix_bits, uint64_t entries_expected)
 {
 	struct memtable *memtable = zp_alloc_zero(1, sizeof(*memtable));
 
@@ -78,9 +126,16 @@ memtable__new(uint64_t hash_seed)
 	zp_buf_init(&memtable->encoded, ZP_RECORD_BYTES_MAX);
 	/* The address adds what a caller without randomness lacks. */
 	memtable->seed = hash_seed ^ (uint64_t)(uintptr_t)memtable;
-	memtable->pins.log.row_bytes = sizeof(struct entry);
-	memtable->tracks.log.row_bytes = sizeof(struct track_entry);
-	memtable->accesses.log.row_bytes = sizeof(struct access_entry);
+	memtable->prefix_bits = (unsigned)zp_min_u64(prefix_bits, 64 - PARTITION_BITS_MAX);
+	memtable->low = memtable->prefix_bits == 0
+			    ? 0
+			    : low >> (64 - memtable->prefix_bits) << (64 - memtable->prefix_bits);
+	memtable->pins.log_bits = (unsigned)zp_min_u64(
+	    bits_needed(entries_expected / PARTITION_ENTRIES), PARTITION_BITS_MAX);
+	for (size_t i = 0; i < PARTITIONS_MAX; i++)
+		memtable->pins.logs[i].row_bytes = sizeof(struct entry);
+	memtable->tracks.logs[0].row_bytes = sizeof(struct track_entry);
+	memtable->accesses.logs[0].row_bytes = sizeof(struct access_entry);
 	memtable->times.row_bytes = sizeof(struct index_row);
 	memtable->expiries.row_bytes = sizeof(struct index_row);
 	return memtable;
@@ -94,37 +149,32 @@ memtable__hold(struct memtable *memtable)
 }
 
 static void
-keyed_done(struct keyed *keyed)
+tables_free(struct table *table)
 {
-	for (struct table *table = keyed->table; table != NULL;) {
+	while (table != NULL) {
 		struct table *older = table->older;
 
 		zp_pages_free(table, table_bytes(table->mask + 1));
 		table = older;
 	}
-	log_done(&keyed->log);
 }
 
 void
 memtable__release(struct memtable *memtable)
 {
-	struct arena_block *block;
-
 	if (memtable == NULL ||
 	    atomic_fetch_sub_explicit(&memtable->holds, 1, memory_order_acq_rel) != 1)
 		return;
-	keyed_done(&memtable->pins);
-	keyed_done(&memtable->tracks);
-	keyed_done(&memtable->accesses);
-	for (block = memtable->arena; block != NULL;) {
-		struct arena_block *older = block->older;
+	tables_free(memtable->pins.table);
+	tables_free(memtable->tracks.table);
+	tables_free(memtable->accesses.table);
+	for (struct slab *slab = memtable->slabs; slab != NULL;) {
+		struct slab *older = slab->older;
 
-		zp_free(block);
-		block = older;
+		zp_pages_free(slab, slab->bytes);
+		slab = older;
 	}
 	zp_buf_done(&memtable->encoded);
-	log_done(&memtable->times);
-	log_done(&memtable->expiries);
 	zp_free(memtable);
 }
 
@@ -137,40 +187,17 @@ memtable__bytes(const struct memtable *memtable)
 uint64_t
 memtable__entries(const struct memtable *memtable)
 {
-	return log_count(&memtable->pins.log);
+	return atomic_load_explicit(&memtable->entries, memory_order_acquire);
 }
 
 bool
 memtable__is_empty(const struct memtable *memtable)
 {
-	return log_count(&memtable->pins.log) == 0 && log_count(&memtable->tracks.log) == 0 &&
-	       log_count(&memtable->accesses.log) == 0;
+	return memtable__entries(memtable) == 0 && log_count(&memtable->tracks.logs[0]) == 0 &&
+	       log_count(&memtable->accesses.logs[0]) == 0;
 }
 
 /* ---- Adding ---------------------------------------------------------------------------------- */
-
-static uint8_t *
-arena_take(struct memtable *memtable, size_t bytes)
-{
-	uint8_t *at;
-
-	if (memtable->arena == NULL || bytes > memtable->arena_bytes - memtable->arena_used) {
-		struct arena_block *block;
-
-		memtable->arena_bytes = memtable->arena == NULL
-		    ? ARENA_FIRST
-		    : zp_min_u64(memtable->arena_bytes * 2, ARENA_MAX);
-		memtable->arena_bytes = zp_max_u64(memtable->arena_bytes, bytes);
-		block = zp_alloc(sizeof(*block) + memtable->arena_bytes);
-		block->older = memtable->arena;
-		memtable->arena = block;
-		memtable->arena_used = 0;
-		memtable->bytes += memtable->arena_bytes;
-	}
-	at = memtable->arena->bytes + memtable->arena_used;
-	memtable->arena_used += bytes;
-	return at;
-}
 
 static uint32_t
 key_hash(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES])
@@ -182,7 +209,7 @@ key_hash(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES])
 static const uint8_t *
 slot_row(const struct keyed *keyed, uint64_t slot)
 {
-	return log_at(&keyed->log, (slot & UINT32_MAX) - 1);
+	return keyed_at(keyed, (uint32_t)slot - 1);
 }
 
 /*
@@ -229,9 +256,9 @@ table_grow(struct memtable *memtable, struct keyed *keyed)
 
 /* Makes row `number`, which is published, the newest of its key, which has that hash. */
 static void
-keyed_link(struct memtable *memtable, struct keyed *keyed, uint64_t number, uint32_t hash)
+keyed_link(struct memtable *memtable, struct keyed *keyed, uint32_t number, uint32_t hash)
 {
-	const uint8_t *key = log_at(&keyed->log, number);
+	const uint8_t *key = keyed_at(keyed, number);
 	struct table *table = keyed->table;
 	uint64_t at, slot;
 
@@ -260,7 +287,7 @@ memtable__find(const struct memtable *memtable, const struct keyed *keyed,
 }
 
 static const uint8_t *
-value_store(struct memtable *memtable, const struct zp_record *record)
+value_store(struct memtable *memtable, struct arena *arena, const struct zp_record *record)
 {
 	struct zp_buf *bytes = &memtable->encoded;
 	uint8_t *value;
@@ -268,7 +295,7 @@ value_store(struct memtable *memtable, const struct zp_record *record)
 	zp_buf_clear(bytes);
 	zp_record_encode(record, bytes);
 	ZP_ASSERT(!bytes->overflow); /* what is in the journal fits */
-	value = arena_take(memtable, sizeof(uint32_t) + bytes->length);
+	value = arena_take(memtable, arena, sizeof(uint32_t) + bytes->length);
 	zp_store_u32le(value, (uint32_t)bytes->length);
 	memcpy(value + sizeof(uint32_t), bytes->data, bytes->length);
 	return value;
@@ -293,21 +320,35 @@ memtable__place(const struct memtable *memtable, const struct zp_key *key,
 	slot_prefetch(memtable, place_out->hash);
 }
 
+/* Room for one more row of log `which`: its number. */
+static uint32_t
+keyed_next(const struct keyed *keyed, unsigned which)
+{
+	uint64_t at = atomic_load_explicit(&keyed->logs[which].count, memory_order_relaxed);
+
+	ZP_ASSERT(at < (UINT32_MAX >> keyed->log_bits)); /* 4 GB of entries with one beginning */
+	return (uint32_t)(at << keyed->log_bits | which);
+}
+
 void
 memtable__put(struct memtable *memtable, const struct memtable_place *place,
     const struct zp_record *record)
 {
 	struct keyed *pins = &memtable->pins;
-	uint64_t number = atomic_load_explicit(&pins->log.count, memory_order_relaxed);
+	unsigned which = memtable__partition(memtable, zp_load_u64be(place->key));
+	uint32_t number = keyed_next(pins, which);
 	struct entry *entry;
 
-	ZP_ASSERT(number < UINT32_MAX - 1);
-	entry = (struct entry *)log_reserve(memtable, &pins->log);
+	entry = (struct entry *)log_reserve(memtable, &pins->logs[which]);
 	memcpy(entry->key, place->key, ZP_KEY_BYTES);
 	memset(entry->reserved, 0, sizeof(entry->reserved));
-	entry->value = record == NULL ? NULL : value_store(memtable, record);
-	log_publish(&pins->log);
+	entry->value =
+	    record == NULL ? NULL : value_store(memtable, &memtable->arenas[which], record);
+	log_publish(&pins->logs[which]);
+	atomic_store_explicit(
+	    &memtable->entries, memtable->entries + 1, memory_order_release);
 	keyed_link(memtable, pins, number, place->hash);
+	memtable->newest = number;
 }
 
 void
@@ -315,13 +356,13 @@ memtable__index_add(
     struct memtable *memtable, enum zp_family family, uint64_t moment, uint8_t operation)
 {
 	struct log *log = family == ZP_FAMILY_TIME ? &memtable->times : &memtable->expiries;
-	uint64_t pins = atomic_load_explicit(&memtable->pins.log.count, memory_order_relaxed);
 	struct index_row *row;
 
-	ZP_ASSERT((family == ZP_FAMILY_TIME || family == ZP_FAMILY_EXPIRE) && pins > 0);
+	ZP_ASSERT((family == ZP_FAMILY_TIME || family == ZP_FAMILY_EXPIRE) &&
+		  memtable->entries > 0);
 	row = (struct index_row *)log_reserve(memtable, log);
 	*row = (struct index_row){
-	    .moment = moment, .entry = (uint32_t)(pins - 1), .operation = operation};
+	    .moment = moment, .entry = memtable->newest, .operation = operation};
 	log_publish(log);
 }
 
@@ -335,7 +376,8 @@ track_value_store(struct memtable *memtable, const struct segment_value *value)
 	if (value == NULL)
 		return NULL;
 	/* In one piece; what the arena gives is not aligned, since pins are packed in it. */
-	at = (uintptr_t)arena_take(memtable, sizeof(*stored) + value->texts.length + 7);
+	at = (uintptr_t)arena_take(
+	    memtable, &memtable->tracks_arena, sizeof(*stored) + value->texts.length + 7);
 	stored = (struct segment_value *)((at + 7) & ~(uintptr_t)7);
 	texts = (uint8_t *)(stored + 1);
 	*stored = *value;
@@ -360,10 +402,10 @@ memtable__track_put(struct memtable *memtable, const struct zp_key *key, uint32_
     const struct segment_value *value, bool had_old)
 {
 	struct keyed *tracks = &memtable->tracks;
-	uint64_t number = atomic_load_explicit(&tracks->log.count, memory_order_relaxed);
 	const struct segment_value *stored = track_value_store(memtable, value);
 	struct track_entry *entry;
 	uint8_t bytes[ZP_KEY_BYTES];
+	uint32_t number;
 
 	zp_key_encode(key, bytes);
 	entry = (struct track_entry *)(uintptr_t)track_find(memtable, bytes, peer); /* ours */
@@ -371,14 +413,14 @@ memtable__track_put(struct memtable *memtable, const struct zp_key *key, uint32_
 		atomic_store_explicit(&entry->value, stored, memory_order_release);
 		return;
 	}
-	ZP_ASSERT(number < UINT32_MAX - 1);
-	entry = (struct track_entry *)log_reserve(memtable, &tracks->log);
+	number = keyed_next(tracks, 0);
+	entry = (struct track_entry *)log_reserve(memtable, &tracks->logs[0]);
 	memcpy(entry->key, bytes, ZP_KEY_BYTES);
 	entry->had_old = had_old;
 	entry->peer = peer;
 	entry->other = memtable__find(memtable, tracks, bytes);
 	atomic_init(&entry->value, stored);
-	log_publish(&tracks->log);
+	log_publish(&tracks->logs[0]);
 	keyed_link(memtable, tracks, number, key_hash(memtable, bytes));
 }
 
@@ -388,7 +430,7 @@ access_entry_of(struct memtable *memtable, const struct zp_key *short_key, uint6
     uint64_t last, bool *made_out)
 {
 	struct keyed *accesses = &memtable->accesses;
-	uint64_t number = atomic_load_explicit(&accesses->log.count, memory_order_relaxed);
+	uint32_t number;
 	struct access_entry *entry;
 	uint8_t bytes[ZP_KEY_BYTES];
 
@@ -398,12 +440,12 @@ access_entry_of(struct memtable *memtable, const struct zp_key *short_key, uint6
 	*made_out = entry == NULL;
 	if (entry != NULL)
 		return entry;
-	ZP_ASSERT(number < UINT32_MAX - 1);
-	entry = (struct access_entry *)log_reserve(memtable, &accesses->log);
+	number = keyed_next(accesses, 0);
+	entry = (struct access_entry *)log_reserve(memtable, &accesses->logs[0]);
 	memcpy(entry->key, bytes, ZP_KEY_BYTES);
 	atomic_init(&entry->count, count);
 	atomic_init(&entry->last, last);
-	log_publish(&accesses->log);
+	log_publish(&accesses->logs[0]);
 	keyed_link(memtable, accesses, number, key_hash(memtable, bytes));
 	return entry;
 }
@@ -441,18 +483,26 @@ memtable__access_end(struct memtable *memtable, const struct zp_key *short_key)
 /* ---- Reading --------------------------------------------------------------------------------- */
 
 void
-memtable__entry_row(const struct entry *entry, struct segment_row *row_out)
+memtable__entry_record(
+    const struct entry *entry, uint8_t *operation_out, struct zp_record *record_out)
 {
 	struct zp_slice bytes;
 
-	*row_out = (struct segment_row){.operation = ZP_ROW_TOMBSTONE};
-	ZP_ASSERT(zp_key_decode(entry->key, &row_out->key, NULL) == ZP_OK);
-	if (entry->value == NULL)
+	*operation_out = entry->value == NULL ? ZP_ROW_TOMBSTONE : ZP_ROW_PUT;
+	if (entry->value == NULL) {
+		*record_out = (struct zp_record){0};
 		return;
+	}
 	bytes.length = zp_load_u32le(entry->value);
 	bytes.data = entry->value + sizeof(uint32_t);
-	row_out->operation = ZP_ROW_PUT;
-	zp_record_decode_own(bytes, &row_out->record);
+	zp_record_decode_own(bytes, record_out);
+}
+
+void
+memtable__entry_row(const struct entry *entry, struct segment_row *row_out)
+{
+	ZP_ASSERT(zp_key_decode(entry->key, &row_out->key, NULL) == ZP_OK);
+	memtable__entry_record(entry, &row_out->operation, &row_out->record);
 }
 
 bool

@@ -3,12 +3,13 @@
  *
  * Flow:    zp_engine_apply adds, views read, flush writes it out as a run.
  * Threads: the owner adds; any thread reads what was complete when it looked. Nothing that a reader
- * can see moves or is freed before the last hold is released. Shape:   an append-only log of
- * 64-byte entries in chunks, found through a hash table (so chosen keys cost no more than random
- * ones), and one append-only log of rows per ordered family, each of the entry that brought it. A
- * newer entry of a key takes over its slot; the older one stays in the log, unseen. Track rows have
- * one entry a pin and peer, found through a table of their own by the pin's key; accesses have one
- * a pin, which is added to in place.
+ *          can see moves or is freed before the last hold is released.
+ * Shape:   append-only logs of 64-byte entries in chunks, one for each of up to 64 ranges of keys,
+ *          found through a hash table (so chosen keys cost no more than random ones), and one
+ *          append-only log of rows per ordered family, each of the entry that brought it. A newer
+ *          entry of a key takes over its slot; the older one stays in the log, unseen. Track rows
+ *          have one entry a pin and peer, found through a table of their own by the pin's key;
+ *          accesses have one a pin, which is added to in place.
  */
 #ifndef ZP_ENGINE_MEMTABLE_H
 #define ZP_ENGINE_MEMTABLE_H
@@ -17,7 +18,10 @@
 
 struct memtable;
 
-struct memtable *memtable__new(uint64_t hash_seed);
+/* All keys begin with the first `prefix_bits` bits of `low`; so many entries as expected make it
+ * quickest. */
+struct memtable *memtable__new(
+    uint64_t hash_seed, uint64_t low, unsigned prefix_bits, uint64_t entries_expected);
 struct memtable *memtable__hold(struct memtable *memtable);
 void memtable__release(struct memtable *memtable); /* NULL is allowed */
 
@@ -75,13 +79,18 @@ void memtable__prefetch(const struct memtable *memtable, const uint8_t key[ZP_KE
  * all). Holds the memtable. */
 struct memtable_rows;
 struct memtable_rows *memtable__rows_open(struct memtable *memtable, const uint8_t *from);
-size_t memtable__rows_count(const struct memtable_rows *rows);
-/* Any of them, as a segment's writer takes it; quickest one behind the other. */
-void memtable__rows_at(const struct memtable_rows *rows, size_t index,
-    struct segment_cells *cells_out, struct zp_slice *texts_out);
 /* 0 and a row, or ZP_END. */
 int memtable__rows_next(struct memtable_rows *rows, struct segment_row *row_out);
+/* The same as a segment's writer takes it. */
+int memtable__rows_next_cells(
+    struct memtable_rows *rows, struct segment_cells *cells_out, struct zp_slice *texts_out);
 void memtable__rows_close(struct memtable_rows *rows);
+/* How many rows there are in all, of a memtable that nothing is added to any more. */
+uint64_t memtable__keys(const struct memtable *memtable);
+/* Shows about as many rows as wanted, from all over, to the writer. */
+struct segment_writer;
+void memtable__rows_sample(
+    const struct memtable *memtable, size_t wanted, struct segment_writer *writer);
 
 /* The same for time or expire: sorted, the newest of equal columns, of moments up to `moment_max`. Holds
  * the memtable. */

@@ -11,8 +11,11 @@
 
 #include <stdatomic.h>
 
-#define LOG_CHUNK_FIRST 256u /* rows of the first chunk; each next one is twice as large */
-#define LOG_CHUNKS_MAX 24u   /* 256 × (2^24 − 1) rows: over any budget */
+#define LOG_CHUNK_ROWS 32u
+/* Pins are kept apart by the digest bits behind the shard's prefix, so that what a flush reads one
+ * behind the other lies together: memory that is touched at random costs more than all else. */
+#define PARTITION_BITS_MAX 6u
+#define PARTITIONS_MAX (1u << PARTITION_BITS_MAX)
 
 /* One cache line. The value is a u32 length and that many bytes of canonical record; NULL:
  * tombstone. */
@@ -50,9 +53,19 @@ struct table {
 	_Atomic(uint64_t) slots[];
 };
 
-struct arena_block {
-	struct arena_block *older;
-	uint8_t bytes[];
+/* Memory that goes all at once. */
+struct slab {
+	struct slab *older;
+	size_t bytes;
+	uint8_t pad[64 - sizeof(struct slab *) - sizeof(size_t)];
+	uint8_t data[];
+};
+_Static_assert(sizeof(struct slab) == 64, "what is taken of it begins at a cache line");
+
+/* What variable lengths are taken from: a piece of a slab at a time. */
+struct arena {
+	uint8_t *at;
+	size_t left;
 };
 
 /* One row of an ordered family: of the pin of that entry. */
@@ -62,44 +75,51 @@ struct index_row {
 	uint32_t operation;
 };
 
-/* A log of fixed-size rows in chunks that never move. */
+/* A log of fixed-size rows in chunks that never move. The array of chunks does when it grows: its
+ * older ones stay. */
 struct log {
-	uint8_t *chunks[LOG_CHUNKS_MAX];
+	_Atomic(uint8_t **) chunks;
+	uint64_t chunks_room;
 	_Atomic(uint64_t) count;
 	size_t row_bytes;
 };
 
-/* A log whose rows begin with a key, the newest of each found by it. */
+/* Logs whose rows begin with a key, the newest of each found by it. A row's number is its place in
+ * its log, then the log's in the lowest bits. */
 struct keyed {
-	struct log log;
+	struct log logs[PARTITIONS_MAX];
+	unsigned log_bits; /* 1 << log_bits of them are used */
 	_Atomic(struct table *) table;
-	uint64_t slots_used;
+	uint64_t
+	    slots_used; /* how many keys: the owner's, anyone's when nothing is added any more */
 };
 
 struct memtable {
 	_Atomic(uint64_t) holds;
 	_Atomic(uint64_t) bytes;
+	_Atomic(uint64_t) entries; /* of all logs of pins */
 	uint64_t seed;
+	uint64_t low; /* all keys' first 64 bits have its first prefix_bits bits */
+	unsigned prefix_bits;
 	struct keyed pins;     /* struct entry */
-	struct keyed tracks;   /* struct track_entry */
-	struct keyed accesses; /* struct access_entry */
+	struct keyed tracks;   /* struct track_entry, in one log */
+	struct keyed accesses; /* struct access_entry, in one log */
+	uint32_t newest;       /* pin: its number */
 	struct log times;      /* struct index_row, as the next */
 	struct log expiries;
-	struct zp_buf encoded; /* the owner's: of the record being added */
-	struct arena_block *arena;
-	size_t arena_used;
-	size_t arena_bytes;
+	struct zp_buf encoded;               /* the owner's: of the record being added */
+	struct arena arenas[PARTITIONS_MAX]; /* values of pins */
+	struct arena tracks_arena;
+	struct slab *slabs;
+	struct arena slab; /* what is left of the newest */
 };
 
-/* Row `at` is in chunk c = floor(log2(at / LOG_CHUNK_FIRST + 1)), which begins at LOG_CHUNK_FIRST ×
- * (2^c − 1). */
 static inline uint8_t *
 log_at(const struct log *log, uint64_t at)
 {
-	unsigned chunk = 63u - (unsigned)__builtin_clzll(at / LOG_CHUNK_FIRST + 1);
-	uint64_t first = ((1ull << chunk) - 1) * LOG_CHUNK_FIRST;
+	uint8_t *const *chunks = atomic_load_explicit(&log->chunks, memory_order_acquire);
 
-	return log->chunks[chunk] + (at - first) * log->row_bytes;
+	return chunks[at / LOG_CHUNK_ROWS] + at % LOG_CHUNK_ROWS * log->row_bytes;
 }
 
 static inline uint64_t
@@ -108,10 +128,33 @@ log_count(const struct log *log)
 	return atomic_load_explicit(&log->count, memory_order_acquire);
 }
 
+static inline uint8_t *
+keyed_at(const struct keyed *keyed, uint32_t number)
+{
+	return log_at(
+	    &keyed->logs[number & ((1u << keyed->log_bits) - 1)], number >> keyed->log_bits);
+}
+
+static inline unsigned
+memtable__partitions(const struct memtable *memtable)
+{
+	return 1u << memtable->pins.log_bits;
+}
+
+/* Which log of pins a key of the shard is in; rises with it. */
+static inline unsigned
+memtable__partition(const struct memtable *memtable, uint64_t head)
+{
+	return (unsigned)((head - memtable->low) << memtable->prefix_bits >> 1 >>
+			  (63 - memtable->pins.log_bits));
+}
+
 /* The newest row of the key of a log that has it, or NULL. */
 const void *memtable__find(
     const struct memtable *memtable, const struct keyed *keyed, const uint8_t key[ZP_KEY_BYTES]);
 /* Of a pin's entry, which is ours: so it decodes, and what does not is a bug. */
+void memtable__entry_record(
+    const struct entry *entry, uint8_t *operation_out, struct zp_record *record_out);
 void memtable__entry_row(const struct entry *entry, struct segment_row *row_out);
 
 #endif

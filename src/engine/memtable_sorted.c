@@ -15,37 +15,51 @@
 enum {
 	SORT_PART_ITEMS = 4096,
 	SORT_PARTS_MAX = 1024,
+	ENTRIES_AHEAD = 16,
 };
 
 /* ---- Pins ------------------------------------------------------------------------------------ */
 
 struct sort_item {
 	uint64_t prefix; /* first 8 bytes of the key, as a number */
-	const struct entry *entry;
-	uint64_t number;
+	uint64_t at;     /* in the partition's log: the newest is the highest */
 };
 
+/* The rows of one partition, in order, are at hand at a time. */
 struct memtable_rows {
-	struct memtable *memtable; /* held */
+	struct memtable *memtable;       /* held */
+	uint64_t counts[PARTITIONS_MAX]; /* of their logs when it was opened */
+	uint8_t from[ZP_KEY_BYTES];      /* nothing before it; zeros: all */
+	unsigned first;                  /* partition: of `from` */
+	unsigned partition;              /* the next one */
+	const struct log *log;           /* of the one at hand */
 	struct sort_item *items;
-	size_t items_bytes;
+	struct sort_item *spare;
+	uint32_t *ends;
+	size_t room; /* items */
 	size_t count;
-	size_t at;
+	size_t next;
 };
+
+static const struct entry *
+item_entry(const struct log *log, const struct sort_item *item)
+{
+	return (const struct entry *)log_at(log, item->at);
+}
 
 /* By key; of equal keys the newest first. */
 static int
-sort_item_compare(const void *left, const void *right)
+sort_item_compare(const void *left, const void *right, void *log)
 {
 	const struct sort_item *a = left, *b = right;
 	int order;
 
 	if (a->prefix != b->prefix)
 		return a->prefix < b->prefix ? -1 : 1;
-	order = memcmp(a->entry->key, b->entry->key, ZP_KEY_BYTES);
+	order = memcmp(item_entry(log, a)->key, item_entry(log, b)->key, ZP_KEY_BYTES);
 	if (order != 0)
 		return order;
-	return a->number > b->number ? -1 : 1;
+	return a->at > b->at ? -1 : 1;
 }
 
 /* A range of prefixes, cut into equal buckets. */
@@ -95,19 +109,21 @@ items_spread(const struct sort_item *from, struct sort_item *to, size_t count,
 
 /* A bucket. Nearly all have few items, which are not worth a call of qsort. */
 static void
-bucket_sort(struct sort_item *items, size_t count)
+bucket_sort(const struct log *log, struct sort_item *items, size_t count)
 {
 	enum { FEW = 16 };
 
 	if (count > FEW) {
-		qsort(items, count, sizeof(*items), sort_item_compare);
+		qsort_r(items, count, sizeof(*items), sort_item_compare, (void *)(uintptr_t)log);
 		return;
 	}
 	for (size_t i = 1; i < count; i++) {
 		struct sort_item item = items[i];
 		size_t at = i;
 
-		for (; at > 0 && sort_item_compare(&item, &items[at - 1]) < 0; at--)
+		for (;
+		     at > 0 && sort_item_compare(&item, &items[at - 1], (void *)(uintptr_t)log) < 0;
+		     at--)
 			items[at] = items[at - 1];
 		items[at] = item;
 	}
@@ -118,115 +134,179 @@ bucket_sort(struct sort_item *items, size_t count)
  * (chosen ones) share buckets, which are sorted like any array.
  */
 static void
-part_sort(const struct sort_item *from, struct sort_item *to, size_t count, uint32_t *ends)
+part_sort(const struct log *log, const struct sort_item *from, struct sort_item *to, size_t count,
+    uint32_t *ends)
 {
 	struct buckets buckets = buckets_of(from, count, count);
 
 	items_spread(from, to, count, &buckets, ends);
 	for (size_t i = 0, begin = 0; i < count; begin = ends[i++]) {
 		if (ends[i] - begin > 1)
-			bucket_sort(&to[begin], ends[i] - begin);
+			bucket_sort(log, &to[begin], ends[i] - begin);
 	}
 }
 
 /* First into parts that the processor's cache holds, so that no item goes to a page of its own. */
 static void
-items_sort(struct sort_item *items, size_t count)
+items_sort(struct memtable_rows *rows)
 {
-	size_t bytes = count * sizeof(struct sort_item),
-	       ends_bytes = (count + 1) * sizeof(uint32_t);
-	struct sort_item *spread = zp_pages_alloc(bytes);
-	uint32_t *ends = zp_pages_alloc(ends_bytes);
+	struct sort_item *items = rows->items, *spread = rows->spare;
 	uint32_t part_ends[SORT_PARTS_MAX + 1];
-	struct buckets parts =
-	    buckets_of(items, count, zp_min_u64(count / SORT_PART_ITEMS + 1, SORT_PARTS_MAX));
+	struct buckets parts = buckets_of(
+	    items, rows->count, zp_min_u64(rows->count / SORT_PART_ITEMS + 1, SORT_PARTS_MAX));
 
-	items_spread(items, spread, count, &parts, part_ends);
+	items_spread(items, spread, rows->count, &parts, part_ends);
 	for (size_t i = 0, begin = 0; i < parts.count; begin = part_ends[i++])
-		part_sort(&spread[begin], &items[begin], part_ends[i] - begin, ends);
-	zp_pages_free(spread, bytes);
-	zp_pages_free(ends, ends_bytes);
+		part_sort(
+		    rows->log, &spread[begin], &items[begin], part_ends[i] - begin, rows->ends);
 }
 
 static bool
-item_is_same_key(const struct sort_item *a, const struct sort_item *b)
+item_is_same_key(const struct log *log, const struct sort_item *a, const struct sort_item *b)
 {
 	/* The entries lie anywhere in memory: mostly there is no need to look at them. */
-	return a->prefix == b->prefix && memcmp(a->entry->key, b->entry->key, ZP_KEY_BYTES) == 0;
+	return a->prefix == b->prefix &&
+	       memcmp(item_entry(log, a)->key, item_entry(log, b)->key, ZP_KEY_BYTES) == 0;
 }
 
 /* Keeps the first of equal keys. */
-static size_t
-items_unique(struct sort_item *items, size_t count)
+static void
+items_unique(struct memtable_rows *rows)
 {
+	struct sort_item *items = rows->items;
 	size_t kept = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		if (kept == 0 || !item_is_same_key(&items[kept - 1], &items[i]))
+	for (size_t i = 0; i < rows->count; i++) {
+		if (kept == 0 || !item_is_same_key(rows->log, &items[kept - 1], &items[i]))
 			items[kept++] = items[i];
 	}
-	return kept;
+	rows->count = kept;
+}
+
+static void
+items_free(struct memtable_rows *rows)
+{
+	zp_pages_free(rows->items, rows->room * sizeof(rows->items[0]));
+	zp_pages_free(rows->spare, rows->room * sizeof(rows->spare[0]));
+	zp_pages_free(rows->ends, (rows->room + 1) * sizeof(rows->ends[0]));
+}
+
+static void
+items_make_room(struct memtable_rows *rows, size_t room)
+{
+	if (room <= rows->room)
+		return;
+	items_free(rows);
+	rows->room = room + room / 4; /* the next partition is about as large */
+	rows->items = zp_pages_alloc(rows->room * sizeof(rows->items[0]));
+	rows->spare = zp_pages_alloc(rows->room * sizeof(rows->spare[0]));
+	rows->ends = zp_pages_alloc((rows->room + 1) * sizeof(rows->ends[0]));
+}
+
+/* Takes the next partition in hand. */
+static void
+partition_open(struct memtable_rows *rows)
+{
+	uint64_t count = rows->counts[rows->partition];
+	bool is_first = rows->partition == rows->first;
+
+	rows->log = &rows->memtable->pins.logs[rows->partition++];
+	rows->count = rows->next = 0;
+	items_make_room(rows, count);
+	for (uint64_t i = 0; i < count; i++) {
+		const struct entry *entry = (const struct entry *)log_at(rows->log, i);
+
+		if (is_first && memcmp(entry->key, rows->from, ZP_KEY_BYTES) < 0)
+			continue;
+		rows->items[rows->count++] =
+		    (struct sort_item){.prefix = zp_load_u64be(entry->key), .at = i};
+	}
+	if (rows->count == 0)
+		return;
+	items_sort(rows);
+	items_unique(rows);
+}
+
+/* The first that may have keys at or after such a one, which need not be the shard's. */
+static unsigned
+partition_from(const struct memtable *memtable, uint64_t head)
+{
+	unsigned rest = 64 - memtable->prefix_bits;
+
+	if (head < memtable->low)
+		return 0;
+	if (rest < 64 && (head - memtable->low) >> rest != 0)
+		return memtable__partitions(memtable);
+	return memtable__partition(memtable, head);
 }
 
 struct memtable_rows *
 memtable__rows_open(struct memtable *memtable, const uint8_t *from)
 {
 	struct memtable_rows *rows = zp_alloc_zero(1, sizeof(*rows));
-	uint64_t count = log_count(&memtable->pins.log);
 
 	rows->memtable = memtable__hold(memtable);
-	rows->items_bytes = count * sizeof(rows->items[0]);
-	rows->items = zp_pages_alloc(rows->items_bytes);
-	for (uint64_t i = 0; i < count; i++) {
-		const struct entry *entry = (const struct entry *)log_at(&memtable->pins.log, i);
-
-		if (from != NULL && memcmp(entry->key, from, ZP_KEY_BYTES) < 0)
-			continue;
-		rows->items[rows->count++] = (struct sort_item){
-		    .prefix = zp_load_u64be(entry->key), .entry = entry, .number = i};
+	for (size_t i = 0; i < memtable__partitions(memtable); i++)
+		rows->counts[i] = log_count(&memtable->pins.logs[i]);
+	if (from != NULL) {
+		memcpy(rows->from, from, ZP_KEY_BYTES);
+		rows->first = rows->partition = partition_from(memtable, zp_load_u64be(from));
 	}
-	items_sort(rows->items, rows->count);
-	rows->count = items_unique(rows->items, rows->count);
 	return rows;
 }
 
-size_t
-memtable__rows_count(const struct memtable_rows *rows)
-{
-	return rows->count;
-}
-
-/* Entry `index`, and those that come next brought nearer. */
+/* The next entry, and those behind it brought nearer; NULL at the end. */
 static const struct entry *
-entry_take(const struct memtable_rows *rows, size_t index)
+rows_step(struct memtable_rows *rows)
 {
 	enum { ENTRY_AHEAD = 16, VALUE_AHEAD = 8 }; /* the value's place is in the entry */
+	size_t at;
 
-	ZP_ASSERT(index < rows->count);
-	if (index + ENTRY_AHEAD < rows->count)
-		__builtin_prefetch(rows->items[index + ENTRY_AHEAD].entry);
-	if (index + VALUE_AHEAD < rows->count)
-		__builtin_prefetch(rows->items[index + VALUE_AHEAD].entry->value);
-	return rows->items[index].entry;
-}
-
-void
-memtable__rows_at(const struct memtable_rows *rows, size_t index, struct segment_cells *cells_out,
-    struct zp_slice *texts_out)
-{
-	struct segment_row row;
-
-	memtable__entry_row(entry_take(rows, index), &row);
-	segment__row_cells(&row, cells_out);
-	*texts_out = row.record.texts;
+	while (rows->next == rows->count) {
+		if (rows->partition == memtable__partitions(rows->memtable))
+			return NULL;
+		partition_open(rows);
+	}
+	at = rows->next++;
+	if (at + ENTRY_AHEAD < rows->count)
+		__builtin_prefetch(item_entry(rows->log, &rows->items[at + ENTRY_AHEAD]));
+	if (at + VALUE_AHEAD < rows->count)
+		__builtin_prefetch(item_entry(rows->log, &rows->items[at + VALUE_AHEAD])->value);
+	return item_entry(rows->log, &rows->items[at]);
 }
 
 int
 memtable__rows_next(struct memtable_rows *rows, struct segment_row *row_out)
 {
-	if (rows->at == rows->count)
+	const struct entry *entry = rows_step(rows);
+
+	if (entry == NULL)
 		return ZP_END;
-	memtable__entry_row(entry_take(rows, rows->at++), row_out);
+	memtable__entry_row(entry, row_out);
+	return ZP_OK;
+}
+
+static void
+cells_of_entry(
+    const struct entry *entry, struct segment_cells *cells_out, struct zp_slice *texts_out)
+{
+	struct segment_row row;
+
+	segment__key_cells(entry->key, cells_out);
+	memtable__entry_record(entry, &row.operation, &row.record);
+	segment__record_cells(row.operation, &row.record, cells_out);
+	*texts_out = row.record.texts;
+}
+
+int
+memtable__rows_next_cells(
+    struct memtable_rows *rows, struct segment_cells *cells_out, struct zp_slice *texts_out)
+{
+	const struct entry *entry = rows_step(rows);
+
+	if (entry == NULL)
+		return ZP_END;
+	cells_of_entry(entry, cells_out, texts_out);
 	return ZP_OK;
 }
 
@@ -236,8 +316,34 @@ memtable__rows_close(struct memtable_rows *rows)
 	if (rows == NULL)
 		return;
 	memtable__release(rows->memtable);
-	zp_pages_free(rows->items, rows->items_bytes);
+	items_free(rows);
 	zp_free(rows);
+}
+
+uint64_t
+memtable__keys(const struct memtable *memtable)
+{
+	return memtable->pins.slots_used;
+}
+
+void
+memtable__rows_sample(const struct memtable *memtable, size_t wanted, struct segment_writer *writer)
+{
+	uint64_t step = memtable__entries(memtable) / wanted + 1, passed = 0;
+
+	for (size_t i = 0; i < memtable__partitions(memtable); i++) {
+		const struct log *log = &memtable->pins.logs[i];
+		uint64_t at = (step - passed % step) % step, count = log_count(log);
+
+		for (; at < count; at += step) {
+			struct segment_cells cells;
+			struct zp_slice texts;
+
+			cells_of_entry((const struct entry *)log_at(log, at), &cells, &texts);
+			segment__writer_sample(writer, &cells);
+		}
+		passed += count;
+	}
 }
 
 /* ---- Ordered families ------------------------------------------------------------------------ */
@@ -268,18 +374,26 @@ index_row_at(const struct memtable_entries *entries, uint32_t number)
 static const struct entry *
 index_row_pin(const struct memtable_entries *entries, const struct index_row *row)
 {
-	return (const struct entry *)log_at(&entries->memtable->pins.log, row->entry);
+	return (const struct entry *)keyed_at(&entries->memtable->pins, row->entry);
 }
 
 static void
-item_entry(const struct memtable_entries *entries, uint32_t number, struct segment_entry *entry_out)
+entry_of_item(
+    const struct memtable_entries *entries, uint32_t number, struct segment_entry *entry_out)
 {
 	const struct index_row *row = index_row_at(entries, number);
-	struct zp_key key;
 
-	ZP_ASSERT(zp_key_decode(index_row_pin(entries, row)->key, &key, NULL) == ZP_OK);
-	*entry_out = (struct segment_entry){.operation = (uint8_t)row->operation};
-	index__entry_columns(entries->family, &key, row->moment, entry_out->columns);
+	entry_out->operation = (uint8_t)row->operation;
+	entry_out->value = NULL;
+	index__entry_columns(
+	    entries->family, index_row_pin(entries, row)->key, row->moment, entry_out->columns);
+}
+
+/* Asks the memory for the pin of a row that is not far. */
+static void
+index_row_prefetch(const struct memtable_entries *entries, uint32_t number)
+{
+	__builtin_prefetch(index_row_pin(entries, index_row_at(entries, number)));
 }
 
 /* By columns; 0 only when all are the same. */
@@ -295,8 +409,8 @@ item_columns_compare(
 		return a->moment < b->moment ? -1 : 1;
 	if (a->head != b->head)
 		return a->head < b->head ? -1 : 1;
-	item_entry(entries, a->number, &left);
-	item_entry(entries, b->number, &right);
+	entry_of_item(entries, a->number, &left);
+	entry_of_item(entries, b->number, &right);
 	return segment__columns_compare(
 	    left.columns, right.columns, segment__key_columns(entries->family));
 }
@@ -360,6 +474,8 @@ memtable__entries_open(struct memtable *memtable, enum zp_family family, uint64_
 		const struct index_row *row = index_row_at(entries, i);
 		const uint8_t *key = index_row_pin(entries, row)->key;
 
+		if (i + ENTRIES_AHEAD < count)
+			index_row_prefetch(entries, i + ENTRIES_AHEAD);
 		if (row->moment <= moment_max)
 			entries->items[entries->count++] = (struct entry_item){
 			    .moment = row->moment,
@@ -388,7 +504,9 @@ memtable__entries_at(
     const struct memtable_entries *entries, size_t index, struct segment_entry *entry_out)
 {
 	ZP_ASSERT(index < entries->count);
-	item_entry(entries, entries->items[index].number, entry_out);
+	if (index + ENTRIES_AHEAD < entries->count)
+		index_row_prefetch(entries, entries->items[index + ENTRIES_AHEAD].number);
+	entry_of_item(entries, entries->items[index].number, entry_out);
 }
 
 void
@@ -436,7 +554,7 @@ size_t
 memtable__tracks_sorted(const struct memtable *memtable, const struct zp_key *from, bool only,
     struct segment_entry **entries_out)
 {
-	const struct log *log = &memtable->tracks.log;
+	const struct log *log = &memtable->tracks.logs[0];
 	const struct track_entry *entry = NULL;
 	uint8_t from_bytes[ZP_KEY_BYTES] = {0};
 	uint64_t count = log_count(log);
@@ -494,7 +612,7 @@ size_t
 memtable__accesses_sorted(
     const struct memtable *memtable, const struct zp_key *only, struct segment_entry **entries_out)
 {
-	const struct log *log = &memtable->accesses.log;
+	const struct log *log = &memtable->accesses.logs[0];
 	const struct access_entry *entry = NULL;
 	uint64_t count = log_count(log);
 	struct segment_entry *entries;

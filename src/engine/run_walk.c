@@ -14,7 +14,8 @@ next_open(struct run_walk *walk, struct zp_err *err)
 
 	if (segment == NULL)
 		return zp_fail(err, ZP_E_CORRUPT, "a segment of the run is damaged");
-	return segment__is_bucketed(segment__family(segment))
+	walk->is_bucketed = segment__is_bucketed(segment__family(segment));
+	return walk->is_bucketed
 		   ? segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &walk->iterator, err)
 		   : segment__entries_open(segment, NULL, &walk->iterator, err);
 }
@@ -33,6 +34,8 @@ run_walk__next(struct run_walk *walk, struct zp_err *err)
 		if (rc < 0)
 			return rc;
 		rc = segment__cells_next(walk->iterator, &walk->cells, &walk->texts, err);
+		if (rc == ZP_OK && walk->is_bucketed)
+			walk->head = zp_load_u64be(walk->cells->digest);
 		if (rc != ZP_END)
 			return rc;
 		segment__iterator_close(walk->iterator);
@@ -71,6 +74,8 @@ run_walks__done(struct run_walks *walks)
 static int
 compare(const struct run_walks *walks, const struct run_walk *a, const struct run_walk *b)
 {
+	if (a->head != b->head)
+		return a->head < b->head ? -1 : 1;
 	return segment__cells_compare(&walks->layout, a->cells, b->cells);
 }
 

@@ -14,7 +14,9 @@ struct run_walk {
 	size_t segment_count;
 	size_t at; /* the segment to open next */
 	struct segment_iterator *iterator;
+	bool is_bucketed;
 	const struct segment_cells *cells; /* the present row; NULL behind the last */
+	uint64_t head; /* of a pin: what mostly tells its key from another; 0 of others */
 	struct zp_slice texts;
 };
 

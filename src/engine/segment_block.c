@@ -110,14 +110,24 @@ differences_make(const struct column_code *code, uint64_t *values, uint32_t coun
 		values[0] = code->count > 0 ? code->entries[0] : code->base;
 }
 
-static void
+/* The column's values; returns their range. */
+static struct column_range
 column_gather(const struct block_rows *rows, size_t column, uint64_t *values_out)
 {
-	for (uint32_t i = 0; i < rows->count; i++)
-		values_out[i] = rows->cells[i].columns[column];
+	struct column_range range = COLUMN_RANGE_NONE;
+
+	for (uint32_t i = 0; i < rows->count; i++) {
+		uint64_t value = rows->cells[i].columns[column];
+
+		range.smallest = zp_min_u64(range.smallest, value);
+		range.largest = zp_max_u64(range.largest, value);
+		values_out[i] = value;
+	}
+	return range;
 }
 
 /* Of each column the bits that are not the same in all rows. */
+ZP_CLONES
 static void
 differing_bits(const struct block_rows *rows, uint64_t bits_out[SEGMENT_COLUMNS_MAX])
 {
@@ -155,11 +165,11 @@ shape_of(const struct segment_layout *layout, const struct block_rows *rows,
 			range_widen(&ranges[i], range);
 			continue;
 		}
-		column_gather(rows, i, values);
-		if (is_filled)
+		range = column_gather(rows, i, values);
+		if (is_filled) {
 			counts = facts_fill(layout, code, rows, values);
-		if (is_filled || differing[i] != 0)
 			range = range_of(values, rows->count);
+		}
 		if (counts)
 			range_widen(&ranges[i], range);
 		if (i == layout->difference_column) {

@@ -322,19 +322,35 @@ segment__footer_decode(const uint8_t bytes[SEGMENT_FOOTER_BYTES], struct segment
 /* ---- Rows as columns ------------------------------------------------------------------------ */
 
 void
-segment__row_cells(const struct segment_row *row, struct segment_cells *cells_out)
+segment__key_cells(const uint8_t key[ZP_KEY_BYTES], struct segment_cells *cells_out)
 {
 	uint64_t *columns = cells_out->columns;
 
-	columns[PIN_KIND] = row->key.kind;
-	columns[PIN_VERSION] = row->key.version;
-	columns[PIN_CODEC] = row->key.codec;
-	columns[PIN_NAMESPACE] = row->key.namespace_id;
-	columns[PIN_CLAIM] = row->key.claim;
-	columns[PIN_OPERATION] = row->operation;
-	memcpy(columns + PIN_FACTS, row->record.facts, sizeof(row->record.facts));
-	columns[PIN_TEXTS] = row->record.texts.length;
-	memcpy(cells_out->digest, row->key.digest, sizeof(cells_out->digest));
+	memcpy(cells_out->digest, key, sizeof(cells_out->digest));
+	columns[PIN_KIND] = key[32];
+	columns[PIN_VERSION] = key[33];
+	columns[PIN_CODEC] = zp_load_u64be(key + 34);
+	columns[PIN_NAMESPACE] = zp_load_u32be(key + 42);
+	columns[PIN_CLAIM] = zp_load_u64be(key + 46);
+}
+
+void
+segment__record_cells(
+    uint8_t operation, const struct zp_record *record, struct segment_cells *cells_out)
+{
+	cells_out->columns[PIN_OPERATION] = operation;
+	memcpy(cells_out->columns + PIN_FACTS, record->facts, sizeof(record->facts));
+	cells_out->columns[PIN_TEXTS] = record->texts.length;
+}
+
+void
+segment__row_cells(const struct segment_row *row, struct segment_cells *cells_out)
+{
+	uint8_t key[ZP_KEY_BYTES];
+
+	zp_key_encode(&row->key, key);
+	segment__key_cells(key, cells_out);
+	segment__record_cells(row->operation, &row->record, cells_out);
 }
 
 void

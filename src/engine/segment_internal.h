@@ -148,6 +148,10 @@ void segment__footer_encode(
 int segment__footer_decode(const uint8_t bytes[SEGMENT_FOOTER_BYTES],
     struct segment_footer *footer_out, struct zp_err *err);
 
+/* The columns of a pin's key, and those of what stands under it. */
+void segment__key_cells(const uint8_t key[ZP_KEY_BYTES], struct segment_cells *cells_out);
+void segment__record_cells(
+    uint8_t operation, const struct zp_record *record, struct segment_cells *cells_out);
 /* NULL, or what is wrong with the columns of a row of family pin. */
 const char *segment__row_columns_fault(const uint64_t columns[SEGMENT_COLUMNS_MAX]);
 /* Key columns and facts; the digest and the texts are the caller's. NULL, or what is wrong. */
@@ -203,7 +207,7 @@ segment__prefix_matches(const struct segment_layout *layout, uint64_t head)
 /* ---- index.c: rows of families time and expire ----------------------------------------------- */
 
 /* The key columns of the pin's entry at that moment, which is a column too. */
-void index__entry_columns(enum zp_family family, const struct zp_key *key, uint64_t moment,
+void index__entry_columns(enum zp_family family, const uint8_t key[ZP_KEY_BYTES], uint64_t moment,
     uint64_t columns_out[SEGMENT_KEY_COLUMNS_MAX]);
 
 /* ---- track.c: rows of family track ---------------------------------------------------------- */

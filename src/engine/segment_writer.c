@@ -202,6 +202,8 @@ columns_choose(struct segment_writer *writer)
 	for (size_t i = 0; i < layout->columns_count; i++) {
 		column__choose(&writer->samples[i], layout->is_bucketed, &layout->codes[i]);
 		layout->codes[i].is_differences = i == rising;
+		if (layout->codes[i].count > 0)
+			column__memo_add(&layout->codes[i]);
 		column__sample_done(&writer->samples[i]);
 		if (layout->codes[i].encoder == COLUMN_PREFIX || !layout->is_bucketed)
 			writer->footer.features_incompatible |= SEGMENT_FEATURE_SHORT_COLUMNS;

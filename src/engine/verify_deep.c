@@ -205,6 +205,7 @@ pins_walk(struct deep *deep, bool *whole_out, struct zp_err *err)
 	struct zp_view *view = view__of_version(deep->engine, deep->version);
 	struct zp_scan_options options = {.without_texts = true};
 	uint64_t columns[SEGMENT_KEY_COLUMNS_MAX];
+	uint8_t bytes[ZP_KEY_BYTES];
 	struct zp_accesses accesses;
 	struct zp_record record;
 	struct zp_scan *scan;
@@ -220,11 +221,12 @@ pins_walk(struct deep *deep, bool *whole_out, struct zp_err *err)
 		/* One that can't be read was told with its block. */
 		zp_ignore(zp_accesses_walk_get(deep->accesses, &key, &accesses, NULL));
 		allocations_check(deep, &key, record.facts[ZP_FACT_ALLOCATIONS]);
-		index__entry_columns(ZP_FAMILY_TIME, &key, index__created(&record), columns);
+		zp_key_encode(&key, bytes);
+		index__entry_columns(ZP_FAMILY_TIME, bytes, index__created(&record), columns);
 		entry_want(deep, &deep->time, columns);
 		if (record.facts[ZP_FACT_EXPIRE_AT] != 0) {
 			index__entry_columns(
-			    ZP_FAMILY_EXPIRE, &key, index__expiry(&record), columns);
+			    ZP_FAMILY_EXPIRE, bytes, index__expiry(&record), columns);
 			entry_want(deep, &deep->expire, columns);
 		}
 		ended = step(deep, err);

@@ -206,7 +206,7 @@ zp_view_release(struct zp_view *view)
 void
 view__change(struct zp_engine *engine, struct version *version, bool freeze, bool drop_frozen)
 {
-	struct memtable *fresh = freeze ? memtable__new(engine->options.hash_seed) : NULL;
+	struct memtable *fresh = freeze ? engine__memtable_new(engine) : NULL;
 	struct zp_view *old, *new;
 
 	pthread_mutex_lock(&engine->view_lock);
