@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
@@ -37,8 +38,14 @@ IDLE_SECONDS = 5
 ROWS = {
     "get_allocation.cpu_us": ("us", "<=15", "91-126"),
     "get_allocation.rate_per_s": ("/s", None, None),
+    "get_allocation.p99_us": ("us", None, None),
+    "get_allocation.merging_rate_per_s": ("/s", None, None),
+    "get_allocation.merging_p99_us": ("us", None, None),
     "post_pin.cpu_us": ("us", "<=30", "263-1300"),
     "post_pin.rate_per_s": ("/s", None, None),
+    "post_pin.p99_us": ("us", None, None),
+    "post_pin.merging_rate_per_s": ("/s", None, None),
+    "post_pin.merging_p99_us": ("us", None, None),
     "post_pin.checkpointed_cpu_us": ("us", None, None),
     "import.pins_per_cpu_s": ("/s", ">=500000", "6400"),
     "import_running.pins_per_cpu_s": ("/s", ">=500000", None),
@@ -53,6 +60,42 @@ ROWS = {
     "idle_rss_mb": ("MB", "<=40", "110"),
     "idle_connection_bytes": ("bytes", "<=1024", None),
 }
+
+
+class Merging:
+    """A thread that has the node merge every shard again and again: a few pins into each, a flush, a seal."""
+
+    PINS = 256
+
+    def __init__(self, who, pins, first):
+        self.who, self.pins, self.next = who, pins, first
+        self.count, self.failure = 0, None
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        try:
+            while not self.over.is_set():
+                body = "".join(f'{{"cid":"{self.pins.cid(self.next + n)}"}}\n' for n in range(self.PINS))
+                self.next += self.PINS
+                status, answer = self.who.request("POST", "/pins?quiet=true", body=body)
+                if status != 200:
+                    raise RuntimeError(f"POST /pins: {status} {answer[:200]}")
+                self.who.manage("/checkpoint")
+                self.who.manage("/seal")
+                self.count += 1
+        except Exception as failure:
+            self.failure = failure
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+        if self.failure is not None:
+            raise self.failure
 
 
 class Bench:
@@ -163,6 +206,7 @@ class Bench:
         result = self.load_run(who, self.path("gets"))
         self.add(who, "get_allocation.cpu_us", result["cpu_us"])
         self.add(who, "get_allocation.rate_per_s", result["rate_per_s"])
+        self.add(who, "get_allocation.p99_us", result["p99_us"])
 
     def measure_list(self, who, count):
         before = who.cpu_seconds()
@@ -188,11 +232,25 @@ class Bench:
         result = self.load_run(who, self.path("posts"))
         self.add(who, "post_pin.cpu_us", result["cpu_us"])
         self.add(who, "post_pin.rate_per_s", result["rate_per_s"])
+        self.add(who, "post_pin.p99_us", result["p99_us"])
         if isinstance(who, server.Zpin):
             before = who.cpu_seconds()
             who.settle()
             self.add(who, "post_pin.checkpointed_cpu_us",
                      result["cpu_us"] + (who.cpu_seconds() - before) * 1e6 / posts)
+
+    def measure_merging(self, who, first, index):
+        """The same reads and writes while the node merges all that it has, over and over."""
+        self.pins.write_gets(self.path("gets"), GETS, first, index)
+        self.pins.write_posts(self.path("posts"), first + (self.rounds + index) * POSTS, POSTS)
+        with Merging(who, self.pins, (2 << 40) + (index << 20)) as merging:
+            for row, path in (("get_allocation", "gets"), ("post_pin", "posts")):
+                before = merging.count
+                result = self.load_run(who, self.path(path))
+                if merging.count == before and merging.failure is None:
+                    print(f"one merge took longer than all requests of {row}", file=sys.stderr)
+                self.add(who, f"{row}.merging_rate_per_s", result["rate_per_s"])
+                self.add(who, f"{row}.merging_p99_us", result["p99_us"])
 
     def run(self):
         self.load_build()
@@ -214,6 +272,8 @@ class Bench:
             for index in range(self.rounds):
                 for who, count in both:
                     self.measure_post(who, count, index)
+            for index in range(self.rounds):
+                self.measure_merging(node, self.count, index)
             for who, _ in both:
                 who.stop()
         finally:

@@ -83,10 +83,10 @@ class Server:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def request(self, method, path, port=None):
+    def request(self, method, path, port=None, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=600)
         try:
-            connection.request(method, path)
+            connection.request(method, path, body)
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:

@@ -22,7 +22,7 @@ FIRST_SEED = 5000
 # the fault that shows it, what is wrong, file, line, line in its place
 BUGS = [
     ("power cut: lost writes", "a commit is not synced",
-     "store/log.c", "rc = store->disk->ops->file_sync(store->disk, log->file);", "rc = 0;"),
+     "store/log.c", "rc = store__disk_sync(store, log->file, log->name);", "rc = 0;"),
     ("power cut: torn writes", "a batch's checksum is not looked at",
      "journal/format.c", """	       zp_load_u64le(bytes + BATCH_CHECKSUM) ==
 		   zp_hash64(bytes + CHECKED_OFFSET, length - CHECKED_OFFSET, number);""", "	       length > 0;"),

@@ -92,6 +92,10 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	    engines->flushed_bytes);
 	zp_metric_counter(page, "zpin_merged_bytes_total", "Segment bytes written by merges.",
 	    engines->merged_bytes);
+	zp_metric_family(page, "zpin_merge_paused_seconds_total", ZP_METRIC_COUNTER,
+	    "Time that merges paused for clients.");
+	zp_metric_double(
+	    page, "zpin_merge_paused_seconds_total", "", (double)facts->merge_paused_ns / 1e9);
 	zp_metric_gauge(page, "zpin_journal_bytes", "Bytes of the journal.", facts->journal.bytes);
 	zp_metric_gauge(page, "zpin_journal_last_batch", "Number of the newest durable batch.",
 	    facts->journal.last_batch);

@@ -53,7 +53,10 @@ checkpoint_do(struct zp_node *node, struct zp_err *err)
 {
 	struct zp_err trim_err = {0};
 	uint64_t trim_to = 0;
-	int rc = zp_shards_flush(node->shards, err); /* what a failed one left frozen */
+	int rc;
+
+	command__pace_catch_up(node);
+	rc = zp_shards_flush(node->shards, err); /* what a failed one left frozen */
 
 	if (rc == ZP_OK)
 		rc = command__errand_run(node, freeze, NULL, err);

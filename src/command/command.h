@@ -448,6 +448,8 @@ struct zp_node_facts {
 	uint64_t hanging_calls;            /* of the disk, for hang_after or longer */
 	uint64_t hang_seconds;             /* of these the oldest, */
 	char hang_text[ZP_ERR_TEXT_BYTES]; /* and what it does: "sync PATH" */
+	uint64_t merge_pauses;             /* that merges took for clients, and */
+	uint64_t merge_paused_ns;          /* how long they were together */
 	uint64_t hangs;                    /* since the start: from one that hangs to none */
 	bool writes_hang;                  /* and so writes are refused */
 	bool read_only;

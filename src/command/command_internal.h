@@ -30,6 +30,9 @@
 #define COMMAND__MEMTABLE_BYTES_DEFAULT (UINT64_C(256) << 20)
 #define COMMAND__JOURNAL_BYTES_DEFAULT (UINT64_C(1) << 30)
 #define COMMAND__BACKOFF_SECONDS_MAX 300u
+/* Of a shard: merges have fallen behind. Eight a level and a level for each factor of eight: a
+ * shard has half of this when its largest run has eight hundred times what one flush writes. */
+#define COMMAND__RUNS_BEHIND 64u
 #define COMMAND__EXPIRE_KEYS_MAX 4096u
 #define COMMAND__NODE_NUMBER 1u /* of a node that is alone; a cluster gives others */
 
@@ -170,6 +173,24 @@ struct command__moments {
 	bool stopping;
 };
 
+/* ---- How fast merges go (pace.c) ------------------------------------------------------------ */
+
+struct command__pace {
+	_Atomic(bool) was_served;  /* a read or write since the merge looked last */
+	_Atomic(bool) is_urgent;   /* somebody waits for this merge */
+	_Atomic(uint64_t) turn_ns; /* the slice of work began; whoever has upkeep_lock */
+	_Atomic(uint64_t) pauses;
+	_Atomic(uint64_t) paused_ns;
+};
+
+/* A client is served. Any thread; most often a look at a word that nobody writes. */
+static inline void
+command__pace_serve(struct command__pace *pace)
+{
+	if (!atomic_load_explicit(&pace->was_served, memory_order_relaxed))
+		atomic_store_explicit(&pace->was_served, true, memory_order_relaxed);
+}
+
 /* ---- A disk that does not answer (hang.c) --------------------------------------------------- */
 
 struct command__hang {
@@ -223,6 +244,7 @@ struct zp_node {
 	_Atomic(bool) work_stop;      /* what was asked for and takes long ends early */
 
 	struct command__hang hang;
+	struct command__pace pace;
 
 	struct command__scrub scrub;
 	struct zp_thread *scrub_thread; /* NULL: none */
@@ -474,6 +496,11 @@ void command__scrub_state_encode(const struct command__scrub_state *state, struc
 ZP_MUST_CHECK int command__scrub_state_decode(
     struct zp_slice file, struct command__scrub_state *state_out, struct zp_err *err);
 void command__scrub_state_done(struct command__scrub_state *state); /* NULL is allowed */
+
+/* What a merge calls between its rows: takes a pause while clients are served. */
+void command__pace_turn(void *context);
+/* With upkeep_lock held, before a flush adds runs: merges first where there are too many. */
+void command__pace_catch_up(struct zp_node *node);
 
 void command__checkpoint_facts_set(struct zp_node *node);
 /* With upkeep_lock held. Nothing new since the last one: does nothing. */

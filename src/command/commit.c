@@ -513,6 +513,7 @@ command__commit_group(struct zp_node *node, struct zp_write_batch *first)
 	struct zp_err err = {0};
 	int rc;
 
+	command__pace_serve(&node->pace);
 	commit->now_microseconds = zp_clock_realtime_us();
 	commit->append_rc = ZP_OK;
 	rc = room_check(node, first, &err);

@@ -64,6 +64,8 @@ zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 	    .texts_cache_bytes = zp_texts_cache_bytes(node->texts_cache),
 	    .block_cache_bytes = zp_block_cache_bytes(node->block_cache),
 	    .read_only = node->read_only,
+	    .merge_pauses = node->pace.pauses,
+	    .merge_paused_ns = node->pace.paused_ns,
 	    .is_full = is_full(node),
 	    .is_broken = node->is_broken,
 	};

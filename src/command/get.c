@@ -18,6 +18,7 @@ zp_command_get(struct zp_node *node, const struct zp_key *key, struct zp_read_sc
 	int rc =
 	    command__damage_note(node, shard, zp_view_get(view, key, scratch, &record, err), err);
 
+	command__pace_serve(&node->pace);
 	if (rc == ZP_E_NOT_FOUND)
 		rc = zp_fail(err, rc, "pin is not part of the pinset");
 	if (rc == ZP_OK) {
@@ -123,6 +124,7 @@ zp_command_get_batch(struct zp_node *node, const struct zp_key *keys, size_t cou
 	if (count > ZP_COMMAND_KEYS_MAX)
 		return zp_fail(err, ZP_E_TOO_LARGE, "%zu pins at once, at most %u are possible",
 		    count, ZP_COMMAND_KEYS_MAX);
+	command__pace_serve(&node->pace);
 	zp_buf_clear(texts);
 	wanted = zp_alloc(count * sizeof(*wanted) + 1);
 	found = zp_alloc(count * sizeof(*found) + 1);

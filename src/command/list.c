@@ -156,6 +156,7 @@ zp_list_next(
 	struct zp_record record;
 	int rc;
 
+	command__pace_serve(&list->node->pace);
 	for (;;) {
 
 		if (++list->since_clock >= LOOK_AT_CLOCK_EVERY) {

@@ -173,6 +173,8 @@ files_open(struct zp_node *node, struct zp_err *err)
 	    .no_sync = options->no_sync,
 	    .disk = node->seam.disk,
 	    .watch = node->hang.watch,
+	    .merge_turn = command__pace_turn,
+	    .merge_turn_context = node,
 	    .memory_bytes_max = options->memtable_bytes_max,
 	    .warn = shards_warn,
 	    .warn_context = node,

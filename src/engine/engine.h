@@ -59,6 +59,10 @@ struct zp_engine_options {
 	uint64_t manifest_max;	    /* take no manifest above this number; 0: the newest */
 	bool without_filters; /* they stay on the disk, and a lookup asks every run: for what is
 			       * seldom asked and shall take little memory */
+	/* Called by a merge again and again, each time after some thousand rows: it may take a
+	 * pause there, so that others get their turn. May be NULL. */
+	void (*merge_turn)(void *context);
+	void *merge_turn_context;
 	/* Where damage and fallbacks are told; may be NULL. Called by the opening thread. */
 	void (*warn)(void *context, const char *text);
 	void *warn_context;

@@ -18,6 +18,7 @@
 
 #define MERGE_RUNS 8u	      /* K: so many runs of a level become one of the next */
 #define MERGE_LEVEL_NEVER 255u /* of a run that must not be merged */
+#define MERGE_TURN_ROWS 1024u  /* of a merge, then others may have a turn */
 #define SAMPLE_ROWS 1024u     /* shown to a segment writer before it chooses encoders */
 #define TABLES_BYTES_MAX (256u << 20)
 

@@ -71,7 +71,21 @@ struct merge {
 	bool drop_tombstones;
 	const _Atomic(bool) *stop;
 	uint64_t rows_dropped; /* tombstones with nothing to hide */
+	uint32_t rows_since_turn;
 };
+
+/* Lets others go on now and then. */
+static void
+turn_take(struct merge *merge)
+{
+	const struct zp_engine_options *options = &merge->engine->options;
+
+	if (++merge->rows_since_turn < MERGE_TURN_ROWS)
+		return;
+	merge->rows_since_turn = 0;
+	if (options->merge_turn != NULL)
+		options->merge_turn(options->merge_turn_context);
+}
 
 /* Shows the beginning of each input to the writer; digests are uniform, so that is a fair sample.
  */
@@ -129,6 +143,7 @@ rows_merge(
 
 		if (merge->stop != NULL && *merge->stop)
 			return zp_fail(err, ZP_E_STOPPING, "the merge was stopped");
+		turn_take(merge);
 		if (is_summed)
 			accesses_merge(walks, merge->drop_tombstones, &sum);
 		if (merge->drop_tombstones && cells->columns[operation] == ZP_ROW_TOMBSTONE) {

@@ -146,7 +146,9 @@ struct zp_shards_options {
 	struct zp_store_watch *watch;       /* of the shards' stores; NULL: none */
 	struct zp_texts_cache *texts_cache; /* of the engines; borrowed; NULL: none */
 	struct zp_block_cache *block_cache; /* likewise */
-	uint64_t memory_bytes_max;          /* replay flushes when the memtables hold this much */
+	void (*merge_turn)(void *context);  /* of the engines, as its context */
+	void *merge_turn_context;
+	uint64_t memory_bytes_max; /* replay flushes when the memtables hold this much */
 	/* With read_only: the pinset as of a checkpoint, exactly. Each shard is opened as that
 	 * checkpoint names it; one whose files are of another time is suspended. Nothing is to be
 	 * replayed. */
