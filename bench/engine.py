@@ -4,7 +4,7 @@
 Usage: bench/engine.py BENCH_ENGINE [N=2000000] [LARGE=10000000] [HUGE=0] [ROUNDS=3] [WORK=folder] [KEEP=yes]
 
 N records are loaded into each store, read, and read again when zpin's are in one run. LARGE are loaded into
-zpin alone, for reads of many runs; HUGE (0: not at all; 1e8 is what the goal speaks of) for the load alone.
+zpin alone, for reads of many runs, and sealed, for lookups from the disk; HUGE (0: not at all; 1e8 is what the goal speaks of) for the load alone.
 Prints `name value unit` lines, medians of ROUNDS; ratios are of CPU time, round by round. Whole runs
 (N >= 2000000; KEEP=yes: any) are kept in bench/results/. docs/benchmarks.md says what each line is.
 """
@@ -50,6 +50,9 @@ ROWS = {
     "tiered_hit.per_cpu_s": ("/s", ">=4000000"),
     "tiered_miss.per_cpu_s": ("/s", ">=12000000"),
     "ram_bits_tiered": ("bits", "<=6.5"),
+    "disk_lookup.per_s": ("/s", None),
+    "disk_lookup.device_share": ("times", ">=0.95"),
+    "disk_lookup.single_device_share": ("times", ">=0.95"),
     "huge.load.per_cpu_s": ("/s", ">=3500000"),
 }
 
@@ -118,6 +121,11 @@ class Bench:
             self.add("tiered_hit.per_cpu_s", read["batch_hit.per_cpu_s"])
             self.add("tiered_miss.per_cpu_s", read["batch_miss.per_cpu_s"])
             self.add("ram_bits_tiered", read["resident_bytes"] * 8 / self.large)
+            self.step("zpin", "seal", self.large)
+            disk = self.step("zpin", "disk", self.large)
+            self.add("disk_lookup.per_s", disk["disk_batch.per_s"])
+            self.add("disk_lookup.device_share", disk["disk_batch.device_share"])
+            self.add("disk_lookup.single_device_share", disk["disk_single.device_share"])
             self.remove("zpin")
         if self.huge > 0:
             load = self.step("zpin", "load", self.huge, BATCH_HUGE)

@@ -67,6 +67,9 @@ struct bench_store {
 	    void *store, const struct bench_record *wanted, size_t count, uint64_t *sum);
 	/* All records in the order of keys: how many. */
 	uint64_t (*scan)(void *store, uint64_t *sum);
+	/* Where most of the records are, for lookups from the disk; NULL: these are not measured.
+	 */
+	const char *(*largest_file)(void *store);
 	/* Lines of its own: bytes, memory. */
 	void (*facts)(void *store);
 	void (*close)(void *store);

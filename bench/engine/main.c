@@ -1,17 +1,21 @@
 /*
- * main.c - one step of one store, measured: load, seal or read.
+ * main.c - one step of one store, measured: load, seal, read or disk.
  *
  * Flow: bench.h. Prints "store.what value unit" lines; CPU is that of the whole process, user and
  * system, with the store's own threads.
  */
 #include "engine/bench.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BATCH_KEYS 1024u
 
@@ -171,6 +175,141 @@ reads(struct bench *bench)
 	bench->store->facts(bench->opened);
 }
 
+/* ---- Lookups from the disk ---------------------------------------------------------------------
+ */
+
+#define DISK_KEYS 8192u
+#define DISK_SINGLES 1024u
+#define DEVICE_READ_BYTES 8192u
+#define DEVICE_THREADS 64u /* as many reads as a batch has under way */
+#define DISK_ROUNDS 3u
+
+struct device {
+	int file;
+	uint64_t bytes;
+	uint64_t reads; /* of each thread */
+	uint64_t step;  /* other places in each round and thread */
+};
+
+/* What the kernel has of the file goes. */
+static void
+file_forget(const char *path)
+{
+	int file = open(path, O_RDONLY);
+
+	if (file < 0 || fdatasync(file) != 0 || posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) != 0)
+		bench_fail("%s cannot be put out of memory", path);
+	close(file);
+}
+
+static void *
+device_read(void *context)
+{
+	struct device *device = context;
+	uint64_t pages = (device->bytes - DEVICE_READ_BYTES) / 4096;
+	void *to = aligned_alloc(4096, DEVICE_READ_BYTES);
+
+	for (uint64_t i = 0; i < device->reads; i++) {
+		uint64_t at = 4096 * bench_random_below(device->step + i, pages);
+
+		if (pread(device->file, to, DEVICE_READ_BYTES, (off_t)at) != DEVICE_READ_BYTES)
+			bench_fail("the device does not read");
+	}
+	free(to);
+	return NULL;
+}
+
+/* Reads a second, past the kernel's memory. */
+static double
+device_rate(const char *path, unsigned threads, uint64_t reads, uint64_t round)
+{
+	struct device devices[DEVICE_THREADS];
+	pthread_t ids[DEVICE_THREADS];
+	int file = open(path, O_RDONLY | O_DIRECT);
+	struct stat facts;
+	double clock = clock_seconds();
+
+	if (file < 0 || fstat(file, &facts) != 0)
+		bench_fail("%s cannot be read directly", path);
+	for (unsigned i = 0; i < threads; i++) {
+		devices[i] = (struct device){file, (uint64_t)facts.st_size, reads / threads,
+		    (round * DEVICE_THREADS + i) << 32};
+		if (pthread_create(&ids[i], NULL, device_read, &devices[i]) != 0)
+			bench_fail("a thread cannot be made");
+	}
+	for (unsigned i = 0; i < threads; i++)
+		pthread_join(ids[i], NULL);
+	close(file);
+	return (double)reads / (clock_seconds() - clock);
+}
+
+static double
+lookup_rate(struct bench *bench, bool batched, uint64_t keys, uint64_t round)
+{
+	struct bench_record *wanted = malloc(keys * sizeof(*wanted));
+	uint64_t found = 0, sum = 0;
+	double clock;
+
+	for (uint64_t i = 0; i < keys; i++)
+		question_make(bench, (round << 40) + i, true, &wanted[i]);
+	clock = clock_seconds();
+	for (uint64_t i = 0; i < keys;) {
+		if (batched) {
+			found +=
+			    bench->store->get_batch(bench->opened, &wanted[i], BATCH_KEYS, &sum);
+			i += BATCH_KEYS;
+		} else {
+			found += bench->store->get(bench->opened, &wanted[i++], &sum);
+		}
+	}
+	clock = clock_seconds() - clock;
+	found_check(found, keys, true);
+	free(wanted);
+	return (double)keys / clock;
+}
+
+static int
+number_order(const void *a, const void *b)
+{
+	double difference = *(const double *)a - *(const double *)b;
+
+	return (difference > 0) - (difference < 0);
+}
+
+/* Device and lookups in turn, on the same file; the medians. */
+static void
+disk(struct bench *bench)
+{
+	const struct {
+		const char *name;
+		bool batched;
+		uint64_t keys;
+		unsigned threads;
+	} ways[] = {{"disk_single", false, DISK_SINGLES, 1},
+	    {"disk_batch", true, DISK_KEYS, DEVICE_THREADS}};
+	const char *path = bench->store->largest_file(bench->opened);
+	uint64_t round = 1;
+
+	for (size_t way = 0; way < sizeof(ways) / sizeof(ways[0]); way++) {
+		double rates[DISK_ROUNDS], shares[DISK_ROUNDS];
+		char line[64];
+
+		for (size_t i = 0; i < DISK_ROUNDS; i++, round++) {
+			double device = device_rate(path, ways[way].threads, ways[way].keys, round);
+
+			file_forget(path);
+			rates[i] = lookup_rate(bench, ways[way].batched, ways[way].keys, round);
+			shares[i] = rates[i] / device;
+		}
+		qsort(rates, DISK_ROUNDS, sizeof(rates[0]), number_order);
+		qsort(shares, DISK_ROUNDS, sizeof(shares[0]), number_order);
+		snprintf(line, sizeof(line), "%s.per_s", ways[way].name);
+		print(bench, line, rates[DISK_ROUNDS / 2], "/s");
+		snprintf(line, sizeof(line), "%s.device_share", ways[way].name);
+		print(bench, line, shares[DISK_ROUNDS / 2], "times");
+	}
+}
+
 /* ---- Command line ------------------------------------------------------------------------------
  */
 
@@ -192,7 +331,7 @@ main(int argc, char **argv)
 	struct bench bench = {.options = {.memory_bytes = 256u << 20}};
 
 	if (argc != 8)
-		bench_fail("usage: bench-engine STORE load|seal|read DIRECTORY RECORDS BATCH "
+		bench_fail("usage: bench-engine STORE load|seal|read|disk DIRECTORY RECORDS BATCH "
 			   "QUESTIONS MEMORY_MIB");
 	for (size_t i = 0; i < sizeof(stores) / sizeof(stores[0]); i++) {
 		if (strcmp(argv[1], stores[i]->name) == 0)
@@ -205,7 +344,7 @@ main(int argc, char **argv)
 	bench.options.batch = number(argv[5]);
 	bench.questions = number(argv[6]);
 	bench.options.memory_bytes = number(argv[7]) << 20;
-	bench.options.cache_bytes = UINT64_C(4) << 30;
+	bench.options.cache_bytes = strcmp(argv[2], "disk") == 0 ? 1u << 20 : UINT64_C(4) << 30;
 	bench.opened = bench.store->open(&bench.options);
 	if (strcmp(argv[2], "load") == 0)
 		load(&bench);
@@ -213,6 +352,8 @@ main(int argc, char **argv)
 		seal(&bench);
 	else if (strcmp(argv[2], "read") == 0)
 		reads(&bench);
+	else if (strcmp(argv[2], "disk") == 0 && bench.store->largest_file != NULL)
+		disk(&bench);
 	else
 		bench_fail("there is no step %s", argv[2]);
 	bench.store->close(bench.opened);

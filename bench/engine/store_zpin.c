@@ -11,6 +11,7 @@
 #include "shard/shard.h"
 #include "store/store.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,6 +313,34 @@ zpin_scan(void *store, uint64_t *sum)
 	return count;
 }
 
+static const char *
+zpin_largest_file(void *store)
+{
+	static char path[8192];
+	struct zpin *zpin = store;
+	char directory[4096];
+	off_t largest = 0;
+	struct dirent *entry;
+	DIR *listing;
+
+	snprintf(directory, sizeof(directory), "%s/shard", zpin->options.directory);
+	listing = opendir(directory);
+	if (listing == NULL)
+		bench_fail("%s cannot be listed", directory);
+	while ((entry = readdir(listing)) != NULL) {
+		char name[8192];
+		struct stat facts;
+
+		snprintf(name, sizeof(name), "%s/%s", directory, entry->d_name);
+		if (stat(name, &facts) != 0 || facts.st_size <= largest)
+			continue;
+		largest = facts.st_size;
+		memcpy(path, name, sizeof(path));
+	}
+	closedir(listing);
+	return path;
+}
+
 static void
 zpin_facts(void *store)
 {
@@ -357,6 +386,7 @@ const struct bench_store bench_zpin = {
     .get = zpin_get,
     .get_batch = zpin_get_batch,
     .scan = zpin_scan,
+    .largest_file = zpin_largest_file,
     .facts = zpin_facts,
     .close = zpin_close,
 };

@@ -77,39 +77,57 @@ digests_put(const struct image_layout *layout, const struct block_view *view,
 	}
 }
 
-/* The values of column `column`, which tombstones are told by. `field` is NULL when all must be
- * `range.smallest`. */
-static const char *
-column_put(const struct image_field *field, uint32_t row_bytes, struct column_range range,
-    const uint64_t *values, const bool *passes, uint32_t count, uint8_t *rows)
+/* Some values of one column, and what of their rows says what they are worth. */
+struct column_values {
+	const uint64_t *values; /* step 0: one for all rows */
+	size_t step;
+	const bool *passes; /* rows whose value says nothing; NULL: none */
+	uint32_t count;
+};
+
+/* Whether all values that say something are in the range. */
+static bool
+range_has(struct column_range range, const struct column_values *column)
 {
-	for (uint32_t i = 0; i < count; i++, rows += row_bytes) {
-		if (passes != NULL && passes[i])
-			continue;
-		if (values[i] - range.smallest > range.largest - range.smallest)
-			return "a value is outside the range of its column";
-		if (field != NULL)
-			field_put(field, rows, values[i]);
-	}
-	return NULL;
+	uint64_t span = range.largest - range.smallest;
+	bool is_out = false;
+
+	if (column->step == 0 && *column->values - range.smallest <= span)
+		return true;
+	for (uint32_t i = 0; i < column->count; i++)
+		is_out |= column->values[i * column->step] - range.smallest > span &&
+			  (column->passes == NULL || !column->passes[i]);
+	return !is_out;
 }
 
-/* Where the texts of each row begin: behind those of the rows before. */
-static const char *
-texts_put(const struct image_layout *layout, const struct block_view *view, const uint64_t *lengths,
+static void
+column_put(const struct image_field *field, uint32_t row_bytes, const struct column_values *column,
     uint8_t *rows)
+{
+	for (uint32_t i = 0; i < column->count; i++, rows += row_bytes) {
+		if (column->passes == NULL || !column->passes[i])
+			field_put(field, rows, column->values[i * column->step]);
+	}
+}
+
+/* Where the texts of each row begin: behind those of the rows before. False: they can't. */
+static bool
+texts_put(const struct image_layout *layout, const struct block_view *view,
+    const struct column_values *lengths, uint8_t *rows)
 {
 	uint64_t begin = view->texts.begin;
 
 	for (uint32_t i = 0; i < view->rows; i++, rows += layout->row_bytes) {
-		if (lengths[i] == 0)
+		uint64_t length = lengths->values[i * lengths->step];
+
+		if (length == 0)
 			continue;
-		if (!view->has_texts || lengths[i] > view->texts.length - begin)
-			return "its text lengths are impossible";
+		if (!view->has_texts || length > view->texts.length - begin)
+			return false;
 		field_put(&layout->texts_begin, rows, begin);
-		begin += lengths[i];
+		begin += length;
 	}
-	return NULL;
+	return true;
 }
 
 static const char *
@@ -118,30 +136,31 @@ columns_put(const struct image_layout *image, const struct block_view *view, uin
 	const struct segment_layout *layout = view->layout;
 	const struct image_field *field = image->fields;
 	uint64_t values[BLOCK_ROWS_MAX], payload_at = view->payloads_at;
-	bool tombstones[BLOCK_ROWS_MAX];
-	const char *fault = NULL;
+	bool tombstones[BLOCK_ROWS_MAX], has_tombstones = false;
 
-	for (unsigned i = 0; i < layout->columns_count && fault == NULL; i++) {
-		bool has_field = field < image->fields + image->fields_count && field->column == i;
+	for (unsigned i = 0; i < layout->columns_count; i++) {
 		bool varies = (view->places->varying >> i & 1) != 0;
+		struct column_values column = {varies ? values : &view->constants[i], varies,
+		    segment__is_fact(layout, i) && has_tombstones ? tombstones : NULL, view->rows};
 
 		if (varies &&
 		    !column__unpack(&view->codes[i], view->bits, block__column_at(view, i),
 			view->rows, view->bits_end, &payload_at, values))
 			return "a column's bits are damaged";
-		for (uint32_t row = 0; row < view->rows && !varies; row++)
-			values[row] = view->constants[i];
-		for (uint32_t row = 0; row < view->rows && i == layout->operation_column; row++)
-			tombstones[row] = values[row] == ZP_ROW_TOMBSTONE;
-		fault = column_put(has_field ? field : NULL, image->row_bytes, layout->ranges[i],
-		    values, segment__is_fact(layout, i) ? tombstones : NULL, view->rows, rows);
-		if (fault == NULL && i == layout->texts_column && image->has_texts)
-			fault = texts_put(image, view, values, rows);
-		field += has_field;
+		for (uint32_t row = 0; row < view->rows && i == layout->operation_column; row++) {
+			tombstones[row] = column.values[row * column.step] == ZP_ROW_TOMBSTONE;
+			has_tombstones |= tombstones[row];
+		}
+		if (!range_has(layout->ranges[i], &column))
+			return "a value is outside the range of its column";
+		if (field < image->fields + image->fields_count && field->column == i)
+			column_put(field++, image->row_bytes, &column, rows);
+		if (i == layout->texts_column && image->has_texts &&
+		    !texts_put(image, view, &column, rows))
+			return "its text lengths are impossible";
 	}
-	if (fault == NULL && 8 * bits_bytes(payload_at) != view->bits_end)
-		fault = "its length is not that of its rows";
-	return fault;
+	return 8 * bits_bytes(payload_at) == view->bits_end ? NULL
+							    : "its length is not that of its rows";
 }
 
 const char *

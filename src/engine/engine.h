@@ -292,7 +292,7 @@ struct zp_batch_answer {
 /*
  * Answers all keys, in the caller's order, with one pass over each memtable and run, newest first.
  * In a pass the cache line that a key needs of the hash table or filter is fetched while keys
- * before it are looked at; a block is read only where the filter says so, one after the other. Keys
+ * before it are looked at; a block is read only where the filter says so, some dozens of a run at a time. Keys
  * are not sorted: it was measured to gain nothing, also where blocks came from the disk. Texts are
  * copied into `texts` (which must have room enough to not overflow: ZP_E_TOO_LARGE then).
  */

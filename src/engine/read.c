@@ -8,8 +8,9 @@
 #include "engine/engine_internal.h"
 #include "engine/segment_internal.h"
 
-#define BATCH_AHEAD 8u /* keys whose cache lines are under way while one is looked at */
-#define BATCH_STEP 32u /* keys that go through a run together */
+#define BATCH_AHEAD 8u  /* keys whose cache lines are under way while one is looked at */
+#define BATCH_STEP 32u  /* keys that go through a run together */
+#define READS_AHEAD 64u /* blocks of a batch that a disk is asked for at a time */
 
 /* A key of a batch whose newest row is not found yet. */
 struct wanted {
@@ -20,10 +21,18 @@ struct wanted {
 	struct ribbon_key hash; /* for filters, once one is asked */
 };
 
+/* One for which the run's block must be read. */
+struct reading {
+	struct wanted wanted;
+	const struct segment *segment;
+};
+
 struct zp_read_scratch {
 	struct segment_scratch segment;
 	struct wanted *wanted; /* owned, kept from batch to batch */
 	size_t wanted_max;
+	struct reading *readings; /* likewise */
+	size_t readings_max;
 };
 
 struct zp_read_scratch *
@@ -42,6 +51,7 @@ zp_read_scratch_free(struct zp_read_scratch *scratch)
 		return;
 	segment__scratch_done(&scratch->segment);
 	zp_free(scratch->wanted);
+	zp_free(scratch->readings);
 	zp_free(scratch);
 }
 
@@ -143,8 +153,10 @@ struct batch {
 	const struct zp_view *view;
 	struct zp_read_scratch *scratch;
 	struct zp_buf *texts;
-	struct wanted *wanted; /* in the caller's order */
+	struct wanted
+	    *wanted; /* in the caller's order, but those that a block was read for come last */
 	size_t count;
+	size_t readings; /* of the run that is asked, in the scratch */
 };
 
 /* The answer's texts go to the end of `texts`; data is an offset until all are there.
@@ -267,6 +279,47 @@ passings_probe(const struct wanted *wanted, struct passing *passings, size_t cou
 	}
 }
 
+/* Leaves the key for when the others are answered, so that its block is read with those of others.
+ */
+static void
+reading_add(struct batch *batch, const struct wanted *wanted, const struct segment *segment)
+{
+	struct zp_read_scratch *scratch = batch->scratch;
+
+	if (batch->readings == scratch->readings_max) {
+		scratch->readings_max = zp_max_u64(BATCH_STEP, 2 * scratch->readings_max);
+		scratch->readings = zp_realloc(
+		    scratch->readings, scratch->readings_max * sizeof(scratch->readings[0]));
+	}
+	scratch->readings[batch->readings++] = (struct reading){*wanted, segment};
+}
+
+/* Reads the blocks, some of them on their way while those before are looked into. */
+static int
+readings_end(struct batch *batch, size_t *kept)
+{
+	struct reading *readings = batch->scratch->readings;
+	size_t count = batch->readings, ahead = count == 1 ? 1 : 0;
+	int rc = ZP_OK;
+
+	batch->readings = 0;
+	for (size_t i = 0; i < count && rc == ZP_OK; i++) {
+		const struct wanted *wanted = &readings[i].wanted;
+		struct segment_row row;
+		int found;
+
+		for (; ahead < count && ahead < i + READS_AHEAD; ahead++)
+			segment__want(readings[ahead].segment, readings[ahead].wanted.key);
+		found = segment__get(
+		    readings[i].segment, wanted->key, &batch->scratch->segment, &row, NULL);
+		if (found == ZP_E_NOT_FOUND)
+			batch->wanted[(*kept)++] = *wanted;
+		else
+			rc = answer_settle(batch, wanted, found, &row);
+	}
+	return rc;
+}
+
 /* Answers what the run has or can't tell of the keys from `at` on; the rest is kept. */
 static int
 passings_end(struct batch *batch, size_t at, struct passing *passings, size_t count, size_t *kept)
@@ -278,6 +331,10 @@ passings_end(struct batch *batch, size_t at, struct passing *passings, size_t co
 		struct wanted *wanted = &batch->wanted[at + i];
 		struct segment_row row;
 
+		if (passing->segment != NULL && probe__reads(&passing->probe)) {
+			reading_add(batch, wanted, passing->segment);
+			continue;
+		}
 		if (passing->segment != NULL) /* also after a failure: each probe must end */
 			passing->rc =
 			    probe__end(&passing->probe, &batch->scratch->segment, &row, NULL);
@@ -305,6 +362,8 @@ run_batch(struct batch *batch, size_t run_at)
 		passings_probe(&batch->wanted[at], passings, count);
 		rc = passings_end(batch, at, passings, count, &kept);
 	}
+	if (rc == ZP_OK)
+		rc = readings_end(batch, &kept);
 	batch->count = kept;
 	return rc;
 }

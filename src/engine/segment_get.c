@@ -286,6 +286,21 @@ probe__end(struct segment_probe *probe, struct segment_scratch *scratch,
 	return rc;
 }
 
+void
+segment__want(const struct segment *segment, const struct zp_key *key)
+{
+	struct block_cache_ref ref;
+	struct block_place place;
+	uint64_t cache_number;
+
+	if (!place_find(segment, key, &place, &cache_number))
+		return;
+	ref = block_cache__find(segment->block_cache, segment->serial, cache_number);
+	block_cache__release(ref);
+	if (ref.entry == NULL)
+		zp_store_file_want(segment->file, place.offset, place.length);
+}
+
 int
 segment__get(const struct segment *segment, const struct zp_key *key,
     struct segment_scratch *scratch, struct segment_row *row_out, struct zp_err *err)

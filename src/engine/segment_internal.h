@@ -388,9 +388,18 @@ void probe__begin(
     struct segment_probe *probe, const struct segment *segment, const struct zp_key *key);
 void probe__find(struct segment_probe *probe);
 void probe__locate(struct segment_probe *probe);
+/* Whether the probe, which is located, has to read a block to end; then it holds nothing and may be left. */
+static inline bool
+probe__reads(const struct segment_probe *probe)
+{
+	return !probe->is_outside && probe->image == NULL;
+}
 /* Ends the probe, whatever it answers; as segment__get. */
 ZP_MUST_CHECK int probe__end(struct segment_probe *probe, struct segment_scratch *scratch,
     struct segment_row *row_out, struct zp_err *err);
+
+/* A get of the key will come: begins to read the block that it needs. */
+void segment__want(const struct segment *segment, const struct zp_key *key);
 
 struct group_entry {
 	uint64_t offset;        /* of its first block */

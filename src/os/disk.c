@@ -309,6 +309,13 @@ system_file_bytes(struct zp_disk *disk, int file, uint64_t *bytes_out)
 }
 
 static void
+system_file_want(struct zp_disk *disk, int file, uint64_t offset, size_t length)
+{
+	(void)disk;
+	posix_fadvise(file, (off_t)offset, (off_t)length, POSIX_FADV_WILLNEED); /* a wish */
+}
+
+static void
 system_close(struct zp_disk *disk, int handle)
 {
 	(void)disk;
@@ -330,6 +337,7 @@ zp_disk_system(void)
 	    .file_open = system_file_open,
 	    .file_read = system_file_read,
 	    .file_read_cached = system_file_read_cached,
+	    .file_want = system_file_want,
 	    .file_write = system_file_write,
 	    .file_truncate = system_file_truncate,
 	    .file_sync = system_file_sync,

@@ -51,6 +51,9 @@ struct zp_disk_ops {
 	 * system can't tell. NULL: it never can. */
 	int (*file_read_cached)(
 	    struct zp_disk *disk, int file, uint64_t offset, void *to, size_t length);
+	/* These bytes will be read soon: begins to read them, where the system does such things. NULL:
+	 * it does not. */
+	void (*file_want)(struct zp_disk *disk, int file, uint64_t offset, size_t length);
 	/* All of it or an error; then a part may be written. */
 	int (*file_write)(struct zp_disk *disk, int file, uint64_t offset, const void *data,
 	    size_t length);

@@ -82,6 +82,16 @@ store__disk_read(struct directory_store *store, int file, const char *name, uint
 	return rc;
 }
 
+void
+store__disk_want(
+    struct directory_store *store, int file, const char *name, uint64_t offset, size_t length)
+{
+	struct store_slot *slot = store__call_begin(store, "read", name);
+
+	store->disk->ops->file_want(store->disk, file, offset, length);
+	store__call_end(slot);
+}
+
 int
 store__disk_write(struct directory_store *store, int file, const char *name, uint64_t offset,
     const void *data, size_t length)

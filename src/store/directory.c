@@ -184,6 +184,7 @@ static const struct zp_store_ops directory_ops = {
     .writer_discard = store__writer_discard,
     .file_open = store__file_open,
     .file_read = store__file_read,
+    .file_want = store__file_want,
     .file_bytes = store__file_bytes,
     .file_close = store__file_close,
     .log_open = store__log_open,

@@ -73,6 +73,17 @@ store__file_read(
 	return 0;
 }
 
+/* Asking may wait for the disk as well, for where the file's blocks are: who is in a hurry does
+ * not. */
+void
+store__file_want(struct zp_store_file *base, uint64_t offset, size_t length)
+{
+	struct directory_file *file = (struct directory_file *)base;
+
+	if (file->store->disk->ops->file_want != NULL && !store__is_hurried(file->store))
+		store__disk_want(file->store, file->file, file->name, offset, length);
+}
+
 uint64_t
 store__file_bytes(const struct zp_store_file *base)
 {

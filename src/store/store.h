@@ -42,6 +42,7 @@ struct zp_store_ops {
 	    struct zp_err *err);
 	int (*file_read)(struct zp_store_file *file, uint64_t offset, void *to, size_t length,
 	    struct zp_err *err);
+	void (*file_want)(struct zp_store_file *file, uint64_t offset, size_t length); /* or NULL */
 	uint64_t (*file_bytes)(const struct zp_store_file *file);
 	void (*file_close)(struct zp_store_file *file);
 
@@ -134,6 +135,14 @@ zp_store_file_read(struct zp_store_file *file, uint64_t offset, void *to, size_t
     struct zp_err *err)
 {
 	return file->ops->file_read(file, offset, to, length, err);
+}
+
+/* These bytes will be read soon, and others with them: a store that can begins to read them. */
+static inline void
+zp_store_file_want(struct zp_store_file *file, uint64_t offset, size_t length)
+{
+	if (file->ops->file_want != NULL)
+		file->ops->file_want(file, offset, length);
 }
 
 /* Its length when it was opened. */

@@ -99,6 +99,8 @@ int store__disk_open(struct directory_store *store, const char *name, enum zp_di
     int *file_out, uint64_t *bytes_out);
 int store__disk_read(struct directory_store *store, int file, const char *name, uint64_t offset,
     void *to, size_t length, size_t *got_out);
+void store__disk_want(struct directory_store *store, int file, const char *name, uint64_t offset,
+    size_t length);
 int store__disk_write(struct directory_store *store, int file, const char *name, uint64_t offset,
     const void *data, size_t length);
 int store__disk_truncate(struct directory_store *store, int file, const char *name, uint64_t bytes);
@@ -131,6 +133,7 @@ int store__file_open(struct zp_store *store, const char *name, struct zp_store_f
     struct zp_err *err);
 int store__file_read(struct zp_store_file *file, uint64_t offset, void *to, size_t length,
     struct zp_err *err);
+void store__file_want(struct zp_store_file *file, uint64_t offset, size_t length);
 uint64_t store__file_bytes(const struct zp_store_file *file);
 void store__file_close(struct zp_store_file *file);
 

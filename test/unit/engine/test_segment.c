@@ -128,6 +128,43 @@ skewed_sets_come_back(void **state)
 	}
 }
 
+/* What a get will read is asked for before, once: not when the block is in memory already, nor
+ * where the key has none. */
+static void
+blocks_are_wanted_before_they_are_read(void **state)
+{
+	struct zp_block_cache *cache = zp_block_cache_new(4u << 20);
+	struct rows *rows = rows_of(3000, SHAPE_RANDOM, 0, 8);
+	struct segment_plan plan = plan_of(rows);
+	struct memory_store store;
+	struct segment_info info;
+	struct segment *segment;
+	struct segment_scratch scratch;
+	struct segment_row row;
+
+	(void)state;
+	memory_store_init(&store);
+	segment = rows_write(&store, rows, &plan, &info);
+	segment__caches_set(segment, NULL, cache);
+	segment__scratch_init(&scratch);
+	segment__want(segment, &rows->rows[100].key);
+	assert_int_equal(store.wants, 1);
+	assert_int_equal(segment__get(segment, &rows->rows[100].key, &scratch, &row, NULL), 0);
+	segment__want(segment, &rows->rows[100].key);
+	assert_int_equal(store.wants, 1);
+	for (size_t i = 0; i < rows->count; i++) {
+		segment__want(segment, &rows->rows[i].key);
+		assert_int_equal(
+		    segment__get(segment, &rows->rows[i].key, &scratch, &row, NULL), 0);
+	}
+	assert_int_equal(store.wants, segment->footer.blocks);
+	segment__scratch_done(&scratch);
+	segment__release(segment);
+	memory_store_done(&store);
+	rows_free(rows);
+	zp_block_cache_free(cache);
+}
+
 /* A tombstone is a row: its facts are 0 and it costs its neighbours' columns nothing. */
 static void
 tombstones_come_back(void **state)
@@ -313,6 +350,7 @@ main(void)
 	    cmocka_unit_test(shared_prefixes_are_implied),
 	    cmocka_unit_test(other_prefixes_cost_no_read),
 	    cmocka_unit_test(skewed_sets_come_back),
+	    cmocka_unit_test(blocks_are_wanted_before_they_are_read),
 	    cmocka_unit_test(tombstones_come_back),
 	    cmocka_unit_test(texts_come_back),
 	    cmocka_unit_test(other_multihashes_come_back),
