@@ -9,6 +9,7 @@ stands in its place; the simulation runs one seed after the other until one find
 """
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -82,6 +83,17 @@ BUGS = [
      "command/list.c", "zp_key_compare(key_out, &list->last) <= 0", "zp_key_compare(key_out, &list->last) < 0"),
     ("hostile keys", "keys of one digest are one in memory",
      "engine/memtable.c", "memcmp(slot_row(keyed, slot), key, ZP_KEY_BYTES) == 0", "memcmp(slot_row(keyed, slot), key, 34) == 0"),
+    ("flipped bit", "the scrub compares no segment with its name",
+     "engine/scrub.c", "if (fault == ZP_OK && content.low == said.low && content.high == said.high) {", "if (fault == ZP_OK) {"),
+    ("scrub", "what was mended is not forgotten",
+     "command/damage.c", '	places_remove(node, shard, round, "");', "	(void)round;"),
+    ("deep verify", "a pin that is written again has no entry of time any more",
+     "engine/index.c", "	if (change->has_new)\n		apply_one(memtable, &change->new_record, ZP_ROW_PUT);",
+     "	if (change->has_new && !change->has_old)\n		apply_one(memtable, &change->new_record, ZP_ROW_PUT);"),
+    ("repair", "a whole journal is repaired too",
+     "command/repair.c", "	if (looked == ZP_OK) {\n		rc = repair->give_up",
+     "	if (looked == ZP_OK && repair->accept_loss)\n		return salvage(node, repair, report, err);\n"
+     "	if (looked == ZP_OK) {\n		rc = repair->give_up"),
     ("snapshot", "a snapshot's names are not synced",
      "store/link.c", "rc = disk->ops->directory_sync(disk, to);", "rc = 0;"),
 ]
@@ -89,22 +101,35 @@ BUGS = [
 
 # As in test/simulate/simulate.h; what is not here needs no fault.
 EPISODES = {"power cut": 1, "crash": 1, "failed sync": 2, "full disk": 3, "hanging disk": 4, "flipped bit": 5,
-            "stale block": 5, "misdirected block": 5, "lost write": 5, "short read": 5, "read error": 5}
+            "stale block": 5, "misdirected block": 5, "lost write": 5, "scrub": 5, "short read": 5, "read error": 5}
 
 
-def finding(tree, kind=""):
-    """The seed that finds something and what it says, or None."""
-    episode = [number for word, number in EPISODES.items() if kind.startswith(word)] or [0]
+def fault_of(program, episode, seed):
+    """What the seed finds, or None."""
+    try:
+        done = subprocess.run([program, "--episode", str(episode), str(seed)], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=120)
+    except subprocess.TimeoutExpired:
+        return "it does not end"
+    if done.returncode == 0:
+        return None
+    first = (done.stdout.splitlines() or ["it ends without a word"])[0]
+    return re.sub(r"^seed \d+, step \d+: ", "", first)
+
+
+def finding(tree, kind, unchanged):
+    """The seed that finds something and what it says, or None. What it finds without the bug too, by the program
+    `unchanged`, is a fault of the simulation or of zpin, which is told and counts for nothing here."""
+    episode = ([number for word, number in EPISODES.items() if kind.startswith(word)] or [0])[0]
     tree.build([PROGRAM])
     for seed in range(FIRST_SEED, FIRST_SEED + RUNS):
-        try:
-            done = subprocess.run([tree.build_folder / PROGRAM, "--episode", str(episode[0]), str(seed)], stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, errors="replace", timeout=120)
-        except subprocess.TimeoutExpired:
-            return seed, "it does not end"
-        if done.returncode != 0:
-            first = (done.stdout.splitlines() or ["it ends without a word"])[0]
-            return seed, re.sub(r"^seed \d+, step \d+: ", "", first)
+        found = fault_of(tree.build_folder / PROGRAM, episode, seed)
+        if found is None:
+            continue
+        without = fault_of(unchanged, episode, seed)
+        if without is None:
+            return seed, found
+        print(f"simulate --episode {episode} {seed} fails although nothing is planted: {without}", flush=True)
     return None
 
 
@@ -117,14 +142,14 @@ def main():
     words = sys.argv[2:]
     bugs = [bug for bug in BUGS if not words or any(word in bug[0] + " " + bug[1] for word in words)]
     tree = mutate.Tree(pathlib.Path(sys.argv[1]).resolve())
-    found = finding(tree)
-    if found is not None:
-        raise SystemExit(f"seed {found[0]} fails although nothing is planted: {found[1]}")
+    tree.build([PROGRAM])
+    unchanged = tree.build_folder / "simulate-unchanged"
+    shutil.copy(tree.build_folder / PROGRAM, unchanged)
     missed = 0
     for kind, what, path, line, instead in bugs:
         try:
             with tree.changed(path, line, instead):
-                found = finding(tree, kind)
+                found = finding(tree, kind, unchanged)
         except LookupError as error:
             print(f"gone: {error}", flush=True)
             missed += 1

@@ -325,7 +325,11 @@ void
 compare_verify(void)
 {
 	static struct verifying verifying;
-	struct zp_verify_options options = {.damage = damage_hear, .context = &verifying};
+	/* Pins of one second whose digests share 64 bits have one entry of time (docs/decisions,
+	 * time-entries-with-sub-key), which a recount of these cannot know. */
+	bool shares_entries = run.keys_kind == KEYS_PREFIX || run.keys_kind == KEYS_ARITHMETIC;
+	struct zp_verify_options options = {
+	    .deep = !shares_entries && one_in(2), .damage = damage_hear, .context = &verifying};
 	struct zp_verify_report report;
 	struct zp_err err = {0};
 	int rc;
@@ -347,7 +351,10 @@ compare_verify(void)
 	rc = zp_command_verify(run.node, &options, &report, &err);
 	run.counts[COUNT_UPKEEP]++;
 	for (size_t i = 0; i < verifying.count && !fault_excuses_any_read(); i++) {
-		if (!run.counts_are_off || strstr(verifying.texts[i], ": it counts ") == NULL)
+		if (!run.counts_are_off ||
+		    (strstr(verifying.texts[i], ": it counts ") == NULL &&
+			strstr(verifying.texts[i], " entries, ") == NULL &&
+			strstr(verifying.texts[i], " more ranges of ") == NULL))
 			wrong("verify: %s", verifying.texts[i]);
 	}
 	if (rc < 0 && verifying.count == 0 && !fault_excuses_any_read())
@@ -373,6 +380,119 @@ compare_verify(void)
 		}
 		sim_store_damages(run.sim, damage_meet, &verifying);
 	}
+}
+
+/* ---- Scrub ---------------------------------------------------------------------------------- */
+
+static bool
+has_name(const struct verifying *names, const char *name)
+{
+	for (size_t i = 0; i < names->planted_count; i++) {
+		if (strcmp(names->planted[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+names_take(struct verifying *names)
+{
+	struct zp_err err = {0};
+
+	names->planted_count = 0;
+	for (uint32_t i = 0; i < run.shards; i++) {
+		struct zp_engine *engine = zp_shards_engine(run.node->shards, i);
+
+		if (!zp_engine_is_suspended(engine))
+			zp_ignore(zp_engine_files(engine, name_keep, names, &err)); /* few */
+	}
+}
+
+static void
+damaged_take(void *context, const char *path, const char *name, uint64_t offset, size_t length)
+{
+	(void)path, (void)offset, (void)length;
+	zp_ignore(name_keep(context, name, NULL)); /* never fails */
+}
+
+/* Of a file that was live before and after the pass, and damaged before: what goes astray may be a
+ * write of the scrub's own. */
+static void
+scrubbed_meet(void *context, const char *path, const char *name, uint64_t offset, size_t length)
+{
+	const struct verifying *names = context;
+	const char *shard = strstr(path, "/shards/");
+
+	(void)length;
+	if (shard == NULL || strstr(path, "/snapshots") != NULL || strstr(name, ".seg") == NULL ||
+	    !has_name(&names[0], name) || !has_name(&names[1], name) || !has_name(&names[2], name))
+		return;
+	for (uint32_t i = 0; i < run.shards; i++) {
+		char id[32];
+
+		snprintf(id, sizeof(id), "%016llx", (unsigned long long)run.shard_ids[i]);
+		if (strcmp(shard + strlen("/shards/"), id) == 0 &&
+		    !command__damage_has(run.node, i, name))
+			wrong("the scrub did not find the damage of %s/%s at %" PRIu64, path, name,
+			    offset);
+	}
+}
+
+/* A whole pass, from now on. False: it did not come to its end. */
+static bool
+scrub_pass(void)
+{
+	struct zp_scrub_facts before, now;
+	struct zp_err err = {0};
+
+	zp_node_scrub_facts_get(run.node, &before);
+	if (before.is_running && zp_command_scrub_stop(run.node, &err) < 0)
+		wrong("scrub stop: %s", err.text);
+	for (unsigned i = 0; i < 100 && before.is_running; i++) {
+		sim_world_sleep_ns(1000000000);
+		zp_node_scrub_facts_get(run.node, &before);
+	}
+	if (before.is_running || sim_store_is_dead(run.sim))
+		return false;
+	if (zp_command_scrub_start(run.node, 1u << 30, &err) < 0)
+		wrong("scrub start: %s", err.text);
+	for (unsigned i = 0; i < 100; i++) {
+		sim_world_sleep_ns(1000000000);
+		zp_node_scrub_facts_get(run.node, &now);
+		if (now.passes > before.passes || sim_store_is_dead(run.sim))
+			break;
+	}
+	return now.passes == before.passes + 1 && !sim_store_is_dead(run.sim);
+}
+
+/* It finds what is damaged, and where nothing is, nothing is left of what once was. */
+void
+compare_scrub(void)
+{
+	static struct verifying names[3]; /* of the files before and after; damaged before */
+	bool is_well = run.faults.episode == EPISODE_NONE;
+	struct zp_node_facts facts;
+	char texts[ZP_NODE_DAMAGES_MAX][ZP_ERR_TEXT_BYTES];
+
+	run.counts[COUNT_UPKEEP]++;
+	writes_wait_all();
+	names_take(&names[0]);
+	names[2].planted_count = 0;
+	sim_store_damages(run.sim, damaged_take, &names[2]);
+	if (!scrub_pass()) {
+		if (is_well)
+			wrong("a scrub does not come to its end");
+		return;
+	}
+	now_seconds();
+	names_take(&names[1]);
+	zp_node_facts_get(run.node, &facts);
+	if (is_well && facts.damages > 0) {
+		zp_ignore(zp_node_damages_get(run.node, texts) > 0); /* there is one */
+		wrong("the scrub: %s", texts[0]);
+	}
+	if (run.faults.episode == EPISODE_DAMAGE && !run.faults.reads_may_fail)
+		sim_store_damages(run.sim, scrubbed_meet, names);
 }
 
 /* ---- Snapshots ------------------------------------------------------------------------------ */

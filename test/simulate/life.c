@@ -29,6 +29,8 @@ options_draw(void)
 	options->block_cache_bytes_max = one_in(2) ? 1u << 20 : 0;
 	options->checkpoint_interval_seconds = one_in(2) ? 30 : 0;
 	options->expiry_interval_seconds = one_in(3) ? 0 : 10;
+	options->scrub_bytes_per_second = one_in(2) ? 1u << 16 : 0;
+	options->scrub_interval_seconds = 600;
 }
 
 static bool
@@ -100,6 +102,39 @@ node_end(enum end end)
 	run.is_unknown = false;
 }
 
+/* A node whose journal is whole has nothing that could be repaired, nor lost, and says so; whenever
+ * looking ends. */
+static void
+repair_look(void)
+{
+	struct zp_repair_options repair = {.accept_loss = one_in(2)};
+	struct zp_repair_report report = {0};
+	struct zp_err err = {0};
+
+	if (run.has_plain_options || fault_excuses_opening() || !one_in(4))
+		return;
+	tell("  repair%s", repair.accept_loss ? " --accept-loss" : "");
+	run.counts[COUNT_UPKEEP]++;
+	if (command__node_repair(&run.options, &run.seam, &repair, &report, &err) < 0) {
+		if (!sim_store_is_dead(run.sim))
+			wrong("repair: %s", err.text);
+	} else if (report.is_repaired || report.damage[0] != '\0') {
+		wrong("repair of what is whole: %s", report.damage);
+	}
+}
+
+/* Shards whose opening failed with the call that was to fail: their reads do until the next
+ * opening. */
+static void
+suspended_look(void)
+{
+	struct zp_node_facts facts;
+
+	zp_node_facts_get(run.node, &facts);
+	if (facts.suspended_shards > 0 && fault_excuses_opening())
+		run.faults.reads_may_fail = true;
+}
+
 void
 life_reopen(enum end end)
 {
@@ -112,7 +147,9 @@ life_reopen(enum end end)
 		fault_suspects_look();
 		if (may_die_opening && one_in(4))
 			sim_store_die_at_call(run.sim, SIM_CALL_ANY, 1 + random_below(60));
+		repair_look();
 		if (node_open(&err)) {
+			suspended_look();
 			run.counts_are_off = run.counts_are_off || fault_excuses_any_read();
 			if (!sim_store_is_dead(run.sim))
 				break;

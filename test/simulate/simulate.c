@@ -122,8 +122,8 @@ run_draw(void)
 {
 	static const uint32_t sizes[] = {40, 200, 400, 400, 1000, 3000};
 	/* write, get, get batch, list, checkpoint, settle, seal, verify, snapshot, look, time,
-	 * compare, reopen */
-	static const unsigned weights[] = {60, 8, 5, 8, 5, 3, 1, 1, 1, 1, 4, 2, 1};
+	 * compare, reopen, scrub */
+	static const unsigned weights[] = {60, 8, 5, 8, 5, 3, 1, 1, 1, 1, 4, 2, 1, 1};
 
 	run.keys_kind = one_in(2) ? KEYS_UNIFORM : random_below(KEYS_KINDS);
 	run.keys_count = sizes[random_below(ZP_ARRAY_COUNT(sizes))];

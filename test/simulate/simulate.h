@@ -208,6 +208,7 @@ void compare_keys(const uint32_t *keys, size_t count);
 void compare_list(uint32_t namespace_id);
 void compare_all(void);
 void compare_verify(void);
+void compare_scrub(void);
 void compare_snapshot(const struct snapshot *snapshot);
 uint32_t key_find(const struct zp_key *key);
 uint32_t shard_of(uint32_t key);
