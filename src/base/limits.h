@@ -22,6 +22,8 @@
 #define ZP_SEGMENT_RECORDS_MAX 4294967295u
 #define ZP_FILE_NAME_MAX 120u	      /* names inside a store */
 #define ZP_ACCESS_COUNT_MAX 4294967295u    /* accesses that are told or journaled at once */
+#define ZP_ACCESSES_PENDING_MAX \
+	262144u /* pins whose accesses wait in memory, 96 bytes each, twice */
 #define ZP_ACCESS_SECONDS_MAX 253402300799 /* when, since 1970: the end of 9999 */
 
 /* Journal. */

@@ -15,6 +15,13 @@
 #include "journal/journal.h"
 #include "pin/pin.h"
 
+/* What is kept of accesses that are told (see "Accesses"). */
+enum zp_accesses_mode {
+	ZP_ACCESSES_OFF = 0,
+	ZP_ACCESSES_RELATIVE = 1,
+	ZP_ACCESSES_EXACT = 2,
+};
+
 /* ---- The node ------------------------------------------------------------------------------- */
 
 struct zp_node;
@@ -32,8 +39,11 @@ struct zp_node_options {
 	uint64_t journal_bytes_max;  /* a checkpoint begins at this much journal */
 	uint32_t checkpoint_interval_seconds;
 	uint32_t expiry_interval_seconds; /* how often due pins are looked for; 0: never */
-	uint64_t scrub_bytes_per_second;  /* of the scrubber; 0: it reads on request only */
-	uint32_t scrub_interval_seconds;  /* from pass to pass; 0: on request only */
+	enum zp_accesses_mode accesses_mode;
+	uint32_t accesses_interval_seconds; /* RELATIVE: what is told of a pin is written at most
+					     * once in this time */
+	uint64_t scrub_bytes_per_second;    /* of the scrubber; 0: it reads on request only */
+	uint32_t scrub_interval_seconds;    /* from pass to pass; 0: on request only */
 	uint64_t hang_after_ns; /* a call of the disk that takes so long hangs, and who waits for
 				 * it is told; 0: everybody waits */
 	bool read_only;         /* changes no file, for snapshots and nodes that were stopped or
@@ -135,6 +145,7 @@ enum zp_write_kind {
 	ZP_WRITE_IMPORT = 3, /* as the line says, created kept, no refusals */
 	ZP_WRITE_EXPIRE = 4, /* delete if fact expire_at is still record.facts[ZP_FACT_EXPIRE_AT] */
 	ZP_WRITE_DELETE = 5, /* delete without any rule (replacing import); absent is fine */
+	ZP_WRITE_ACCESS = 6, /* so many more accesses; ZP_E_NOT_FOUND where there is no pin */
 };
 
 /*
@@ -150,7 +161,8 @@ struct zp_write {
 	bool was_there;           /* answer: a pin stood under the key before */
 	int rc;                   /* answer, as all below `update_from` */
 	struct zp_key key;
-	struct zp_record record; /* PIN, IMPORT: facts and texts (borrowed) */
+	struct zp_record record;     /* PIN, IMPORT: facts and texts (borrowed) */
+	struct zp_accesses accesses; /* ACCESS: 1 to ZP_ACCESS_COUNT_MAX, not before 1970 */
 	const struct zp_slice
 	    *allocations; /* PIN: user_allocations; IMPORT: the list; binary ids */
 	size_t allocations_count;
@@ -196,6 +208,34 @@ ZP_MUST_CHECK int zp_command_write(
 ZP_MUST_CHECK int zp_command_write_wait(
     struct zp_node *node, struct zp_write_batch *batch, struct zp_err *err);
 
+/* ---- Accesses -------------------------------------------------------------------------------- */
+
+/*
+ * Whoever serves the content of pins tells it here: zpin serves none itself, and to look a pin up
+ * is no access. What is told of no pin is not kept; a pin that goes takes its accesses along. A
+ * time that is still to come counts as now.
+ *
+ * RELATIVE: it gathers in memory, and what was told of a pin is written when the interval is over
+ * since it was last written: so at most one row of the pin an interval, a time that is right to
+ * within an interval, and a count that lags by as much; a crash loses what was not written, a stop
+ * nothing. EXACT: all of it is written with the next second. Who must know that it is durable sends
+ * writes of kind ZP_WRITE_ACCESS instead: those are counted once, also over a crash, and once
+ * however often a batch of a stream is sent.
+ */
+struct zp_accesses_note {
+	struct zp_key key;
+	struct zp_accesses accesses; /* as in zp_write */
+};
+/* Waits for nothing but other threads that note. ZP_E_UNSUPPORTED: the mode is OFF; ZP_E_READ_ONLY;
+ * ZP_E_FULL: some were not counted, because too many pins wait to be written. */
+ZP_MUST_CHECK int zp_command_accesses_note(
+    struct zp_node *node, const struct zp_accesses_note *notes, size_t count, struct zp_err *err);
+enum zp_accesses_mode zp_node_accesses_mode(const struct zp_node *node);
+
+/* What is written of the pin's accesses; whatever the mode is now. */
+ZP_MUST_CHECK int zp_command_accesses_get(struct zp_node *node, const struct zp_key *key,
+    struct zp_accesses *accesses_out, struct zp_err *err);
+
 /* ---- Reads ---------------------------------------------------------------------------------- */
 
 /* The pin under `key`; ZP_E_NOT_FOUND "pin is not part of the pinset". Its texts are copied into
@@ -225,6 +265,10 @@ ZP_MUST_CHECK int zp_list_open(struct zp_node *node, uint32_t namespace_id, cons
  */
 ZP_MUST_CHECK int zp_list_next(
     struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err);
+/* What is written of the accesses of the pin that was given last. ZP_E_CORRUPT: it cannot be read;
+ * the list goes on, and tells it at the end like pins. */
+ZP_MUST_CHECK int zp_list_accesses_get(
+    struct zp_list *list, struct zp_accesses *accesses_out, struct zp_err *err);
 /* Whether the list so far lacks pins that could not be read: 0, or the error that comes at the end.
  */
 int zp_list_damage(const struct zp_list *list, struct zp_err *err);
@@ -436,6 +480,11 @@ struct zp_node_facts {
 	uint64_t writes_done;
 	uint64_t commits; /* journal syncs that acknowledged something */
 	uint64_t expired;
+	uint64_t accesses_noted;   /* told since the start; none with mode OFF */
+	uint64_t accesses_written; /* since the start, also those that were sent as writes; */
+	uint64_t accesses_unknown; /* and those told of what is not pinned */
+	uint64_t accesses_lost;    /* there was no room for them */
+	uint64_t accesses_pending; /* pins of which some wait to be written, or may soon */
 	uint64_t replayed_records; /* at start */
 	uint64_t damages;          /* places known to be damaged, at most 1024 are told apart */
 	uint64_t damages_met;      /* since the start, those that were mended too */

@@ -5,8 +5,8 @@
  *          and looks for due pins. Callers only queue, wait and read.
  * Locks:   `queue.lock` and `upkeep_lock`; whoever holds upkeep_lock may take queue.lock, never the
  *          other way round. `snapshots_lock` comes before upkeep_lock and moments.open_lock, that
- *          before moments.lock. `origins_lock`, `damage.lock`, `hang.lock` and `scrub.lock`
- *          are taken alone.
+ *          before moments.lock. `origins_lock`, `damage.lock`, `hang.lock`, `scrub.lock` and
+ *          those of accesses are taken alone.
  */
 #ifndef ZP_COMMAND_COMMAND_INTERNAL_H
 #define ZP_COMMAND_COMMAND_INTERNAL_H
@@ -34,6 +34,7 @@
  * shard has half of this when its largest run has eight hundred times what one flush writes. */
 #define COMMAND__RUNS_BEHIND 64u
 #define COMMAND__EXPIRE_KEYS_MAX 4096u
+#define COMMAND__ACCESSES_TICK_SECONDS 1u
 #define COMMAND__NODE_NUMBER 1u /* of a node that is alone; a cluster gives others */
 
 /* ---- A task that must run between two groups, on the commit thread (queue.c) ---------------- */
@@ -100,6 +101,7 @@ struct command__upkeep {
 	uint64_t retry_at_ns; /* not before */
 	uint64_t checkpoint_at_ns; /* by time; 0: never */
 	uint64_t expire_at_ns;     /* 0: never */
+	uint64_t accesses_at_ns;   /* likewise */
 	uint8_t *merge_gave_way;   /* per shard: its last merge was stopped for a checkpoint */
 	struct command__expiry *expiry;
 };
@@ -253,6 +255,7 @@ struct zp_node {
 	struct command__damage damage;
 	struct zp_mutex snapshots_lock; /* one is made or removed at a time */
 	struct command__moments moments;
+	struct command__accesses *accesses; /* NULL: none are taken */
 
 	/* Facts. */
 	_Atomic(bool) read_only;
@@ -263,6 +266,8 @@ struct zp_node {
 	_Atomic(uint64_t) writes_done;
 	_Atomic(uint64_t) commits;
 	_Atomic(uint64_t) expired;
+	_Atomic(uint64_t) accesses_written;
+	_Atomic(uint64_t) accesses_unknown;
 	_Atomic(uint64_t) replayed;
 	_Atomic(uint64_t) checkpoint_number;
 	_Atomic(uint64_t) checkpoint_batch;
@@ -511,5 +516,19 @@ uint32_t command__backoff_seconds(uint32_t failures);
 /* Sends deletes for due pins unless the last ones are still under way. */
 void command__expire_tick(struct zp_node *node);
 void command__expire_done(struct zp_node *node); /* the commit thread has ended */
+
+/* ---- Accesses (accesses.c) ------------------------------------------------------------------- */
+
+void command__accesses_init(struct zp_node *node);
+void command__accesses_done(struct zp_node *node);
+/* ZP_E_UNSUPPORTED where none are kept. */
+ZP_MUST_CHECK int command__accesses_check(const struct zp_node *node, struct zp_err *err);
+/* Sends what is due unless the last batch is still under way; true: there is no more for now. Only
+ * the maintenance thread, which does it in its tick. */
+bool command__accesses_send(struct zp_node *node);
+void command__accesses_tick(struct zp_node *node);
+/* Writes all that was told. When the threads have ended. */
+void command__accesses_drain(struct zp_node *node);
+void command__accesses_facts_get(struct zp_node *node, struct zp_node_facts *facts);
 
 #endif

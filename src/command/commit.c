@@ -278,6 +278,38 @@ change_journal(struct zp_node *node, const struct zp_write *write, const struct 
 	return command__record_add(node, range->id, range->incarnation, (uint8_t)operation, err);
 }
 
+/* Accesses of a pin that is there: it stays as it is. */
+static int
+access_take(struct zp_node *node, struct zp_write *write, uint32_t index,
+    const struct zp_group_item *item, struct zp_err *err)
+{
+	const struct zp_shard_range *range = &zp_shards_map(node->shards)->ranges[item->shard];
+	struct zp_accesses accesses = write->accesses;
+	int64_t now = node->commit.now_microseconds / 1000000;
+	int rc = command__accesses_check(node, err);
+
+	if (rc == ZP_OK && !item->change.has_old) {
+		node->accesses_unknown += accesses.count;
+		rc = zp_fail(err, ZP_E_NOT_FOUND, "pin is not part of the pinset");
+	}
+	if (rc == ZP_OK && (accesses.count == 0 || accesses.count > ZP_ACCESS_COUNT_MAX ||
+			       accesses.last_seconds < 0))
+		rc = zp_fail(err, ZP_E_INVALID, "accesses without a count, or before 1970");
+	if (rc < 0)
+		return rc;
+	if (accesses.last_seconds > now) /* another clock's must not stand for years */
+		accesses.last_seconds = now;
+	zp_buf_clear(&node->commit.payload);
+	zp_shard_access_encode(&item->change.key, &accesses, &node->commit.payload);
+	node->commit.memory_added += node->commit.payload.length + 64;
+	rc = command__record_add(node, range->id, range->incarnation, ZP_OP_ACCESS, err);
+	if (rc < 0)
+		return rc;
+	zp_group_access(node->commit.group, index, &accesses);
+	node->accesses_written += accesses.count;
+	return ZP_OK;
+}
+
 static int
 write_take(struct zp_node *node, struct zp_write *write, uint32_t index, struct zp_err *err)
 {
@@ -290,6 +322,8 @@ write_take(struct zp_node *node, struct zp_write *write, uint32_t index, struct 
 	if (item->rc < 0)
 		return command__damage_of_key(node, &item->change.key, item->rc, err);
 	write->was_there = old != NULL;
+	if (write->kind == ZP_WRITE_ACCESS)
+		return access_take(node, write, index, item, err);
 	decision.has_new = false;
 	decision.allocation = COMMAND__EVERYWHERE;
 	rc = write_decide(node, write, old, index, &decision, &has_change, err);

@@ -79,6 +79,7 @@ zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 	command__journal_facts_get(node, &facts_out->journal);
 	command__moments_facts_get(node, facts_out);
 	command__hang_facts_get(node, facts_out);
+	command__accesses_facts_get(node, facts_out);
 	zp_mutex_lock(&node->damage.lock);
 	facts_out->damages = node->damage.count;
 	facts_out->damages_met = node->damage.met;

@@ -35,6 +35,21 @@ zp_command_get(struct zp_node *node, const struct zp_key *key, struct zp_read_sc
 }
 
 int
+zp_command_accesses_get(struct zp_node *node, const struct zp_key *key,
+    struct zp_accesses *accesses_out, struct zp_err *err)
+{
+	uint32_t shard = zp_shard_map_find(zp_shards_map(node->shards), key);
+	struct zp_view *view = zp_engine_view_get(zp_shards_engine(node->shards, shard));
+	bool was_hurried = zp_store_hurry(true);
+	int rc = command__damage_note(
+	    node, shard, zp_view_accesses_get(view, key, accesses_out, err), err);
+
+	zp_view_release(view);
+	zp_store_hurry(was_hurried);
+	return rc;
+}
+
+int
 command__damage_of_key(struct zp_node *node, const struct zp_key *key, int rc, struct zp_err *err)
 {
 	uint32_t shard = zp_shard_map_find(zp_shards_map(node->shards), key);

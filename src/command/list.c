@@ -21,12 +21,14 @@ struct zp_list {
 	uint32_t shard; /* of the scan, or of the one to open */
 	struct zp_view *view;
 	struct zp_scan *scan;
+	struct zp_accesses_walk *accesses; /* of the view; NULL: nobody asked */
 	uint64_t opened_at_ns;
 	uint32_t since_clock;
 	bool has_last;
-	struct zp_key last;      /* the last key looked at: the list goes on behind it */
-	struct zp_err damage;    /* the first; code 0: none */
-	uint64_t damaged_places; /* met; one perhaps more than once */
+	struct zp_key last;            /* the last key looked at: the list goes on behind it */
+	struct zp_err damage;          /* the first; code 0: none */
+	uint64_t damaged_places;       /* met; one perhaps more than once */
+	struct zp_err accesses_damage; /* likewise of what was asked for beside the pins */
 };
 
 int
@@ -54,8 +56,10 @@ static void
 scan_close(struct zp_list *list)
 {
 	zp_scan_close(list->scan);
+	zp_accesses_walk_close(list->accesses);
 	zp_view_release(list->view);
 	list->scan = NULL;
+	list->accesses = NULL;
 	list->view = NULL;
 }
 
@@ -90,8 +94,10 @@ fault_take(void *context, const struct zp_err *why)
 int
 zp_list_damage(const struct zp_list *list, struct zp_err *err)
 {
-	if (list->damaged_places == 0)
+	if (list->damaged_places == 0 && list->accesses_damage.code == ZP_OK)
 		return ZP_OK;
+	if (list->damaged_places == 0)
+		return zp_fail(err, ZP_E_CORRUPT, "the list lacks %s", list->accesses_damage.text);
 	/* Also where the disk gave an error: for who reads the list it is the same. */
 	if (list->damaged_places == 1)
 		return zp_fail(err, ZP_E_CORRUPT, "the list lacks pins that cannot be read: %s",
@@ -99,6 +105,33 @@ zp_list_damage(const struct zp_list *list, struct zp_err *err)
 	return zp_fail(err, ZP_E_CORRUPT,
 	    "the list lacks pins that cannot be read, in %llu places; the first: %s",
 	    (unsigned long long)list->damaged_places, list->damage.text);
+}
+
+int
+zp_list_accesses_get(struct zp_list *list, struct zp_accesses *accesses_out, struct zp_err *err)
+{
+	struct zp_err why = {0};
+	bool was_hurried;
+	int rc = ZP_OK;
+
+	ZP_ASSERT(list->has_last);
+	if (list->view == NULL) /* the list rests */
+		return zp_command_accesses_get(list->node, &list->last, accesses_out, err);
+	was_hurried = zp_store_hurry(true);
+	if (list->accesses == NULL)
+		rc = zp_accesses_walk_open(list->view, &list->last, false, &list->accesses, &why);
+	if (rc == ZP_OK)
+		rc = zp_accesses_walk_get(list->accesses, &list->last, accesses_out, &why);
+	zp_store_hurry(was_hurried);
+	if (rc == ZP_OK)
+		return ZP_OK;
+	/* The same damage costs many pins theirs: told once. */
+	if (list->accesses_damage.code == ZP_OK) {
+		list->accesses_damage = why;
+		zp_ignore(command__damage_note(
+		    list->node, list->shard, rc, &list->accesses_damage)); /* kept here */
+	}
+	return zp_fail(err, rc, "%s", why.text);
 }
 
 /* ---- Scans ---------------------------------------------------------------------------------- */
@@ -125,9 +158,9 @@ scan_open(struct zp_list *list, struct zp_err *err)
 static int
 next(struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err)
 {
-	while (list->shard < zp_shards_map(list->node->shards)->count) {
-		int rc = ZP_OK;
+	int rc = ZP_OK;
 
+	while (list->shard < zp_shards_map(list->node->shards)->count) {
 		if (list->scan == NULL)
 			rc = scan_open(list, err);
 		if (rc < 0)
@@ -144,7 +177,8 @@ next(struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out,
 		scan_close(list);
 		list->shard++;
 	}
-	return list->damaged_places == 0 ? ZP_END : zp_list_damage(list, err);
+	rc = zp_list_damage(list, err);
+	return rc < 0 ? rc : ZP_END;
 }
 
 int

@@ -215,6 +215,7 @@ sleep_until_due(struct zp_node *node)
 
 	deadline = earlier(deadline, zp_max_u64(upkeep->checkpoint_at_ns, upkeep->retry_at_ns));
 	deadline = earlier(deadline, upkeep->expire_at_ns);
+	deadline = earlier(deadline, upkeep->accesses_at_ns);
 	if (deadline == 0 || node->is_broken)
 		zp_cond_wait(&node->upkeep.wake, &node->queue.lock);
 	else
@@ -232,9 +233,10 @@ command__upkeep_run(void *context)
 		uint64_t now_ns = zp_clock_monotonic_ns();
 		bool checkpoint = is_checkpoint_due(node, now_ns);
 		bool expire = upkeep->expire_at_ns != 0 && now_ns >= upkeep->expire_at_ns;
+		bool accesses = upkeep->accesses_at_ns != 0 && now_ns >= upkeep->accesses_at_ns;
 		bool merge = upkeep->merge_due && !node->is_broken && node->upkeep_waiting == 0;
 
-		if (!checkpoint && !expire && !merge) {
+		if (!checkpoint && !expire && !accesses && !merge) {
 			sleep_until_due(node);
 			continue;
 		}
@@ -248,6 +250,8 @@ command__upkeep_run(void *context)
 			checkpoint_job(node);
 		if (expire)
 			command__expire_tick(node);
+		if (accesses)
+			command__accesses_tick(node);
 		if (merge)
 			merge_job(node);
 		zp_mutex_lock(&node->queue.lock);

@@ -416,6 +416,7 @@ command__node_open(const struct zp_node_options *options, const struct command__
 	command__commit_init(node);
 	command__upkeep_init(node);
 	command__scrub_init(node);
+	command__accesses_init(node);
 	command__checkpoint_facts_set(node);
 	rc = threads_start(node, err);
 	if (rc < 0) {
@@ -478,10 +479,12 @@ zp_node_close(struct zp_node *node)
 	command__upkeep_stop(node);
 	zp_thread_join(node->upkeep_thread);
 	zp_thread_join(node->scrub_thread); /* it may have waited for either */
+	command__accesses_drain(node);
 	/* What a failed checkpoint costs is a longer start: the journal has everything. */
 	if (!node->options.read_only && !node->is_broken && command__checkpoint(node, &err) < 0)
 		command__log(node, 3, "at the stop: %s", err.text);
 	command__expire_done(node);
+	command__accesses_done(node);
 	command__upkeep_done(node);
 	command__commit_done(node);
 	node_free(node);

@@ -22,7 +22,7 @@ command__write_bytes(const struct zp_write *write)
 	size_t bytes = RECORD_HEAD_BYTES;
 
 	if (write->kind != ZP_WRITE_PIN && write->kind != ZP_WRITE_IMPORT)
-		return bytes + 10;
+		return bytes + 11; /* an expiry, or accesses */
 	if (write->has_update_from)
 		return bytes + ZP_RECORD_BYTES_MAX; /* the other pin's texts, not known yet */
 	bytes += 8 + write->record.texts.length;
