@@ -3,6 +3,17 @@
  */
 #include "api/api_internal.h"
 
+static int
+accesses_show(struct api_call *call, const struct zp_key *key)
+{
+	struct zp_accesses accesses;
+	int rc = zp_command_accesses_get(call->node, key, &accesses, &call->err);
+
+	if (rc == 0)
+		api__accesses_append(&accesses, &call->json);
+	return rc;
+}
+
 void
 api__allocation(struct api_call *call)
 {
@@ -16,6 +27,8 @@ api__allocation(struct api_call *call)
 	rc = zp_command_get(call->node, &key, call->scratch, &call->texts, &record, &call->err);
 	if (rc == 0)
 		rc = api__pin_json(call, &key, &record, NULL, &call->json, &call->err);
+	if (rc == 0 && api__query_is_true(&call->query, "access"))
+		rc = accesses_show(call, &key);
 	if (rc < 0)
 		api__answer_failure(call, rc);
 	else
@@ -46,6 +59,7 @@ api__allocations(struct api_call *call)
 	int rc = api__type_filter_parse(
 	    api__query_get(&call->query, "filter"), &filter.types, &call->err);
 
+	filter.with_accesses = api__query_is_true(&call->query, "access");
 	if (rc == 0)
 		rc = api__filter_read(&call->query, &filter, &call->err);
 	if (rc < 0)
@@ -61,7 +75,8 @@ api__export(struct api_call *call)
 {
 	static const struct api_list_options options = {
 	    .print = pin_print, .content_type = "application/x-ndjson", .empty_is_200 = true};
-	const struct api_filter filter = {0};
+	const struct api_filter filter = {
+	    .with_accesses = api__query_is_true(&call->query, "access")};
 
 	api__list(call, &filter, &options);
 }

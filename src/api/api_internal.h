@@ -26,6 +26,7 @@
 #define API_UPLOADS_MAX 64u /* POST /pins and POST /import under way; over it: 503 */
 
 struct listing;
+struct telling;
 
 /* ---- Calls ---------------------------------------------------------------------------------- */
 
@@ -81,6 +82,7 @@ struct api_call {
 	struct zp_buf json; /* the answer */
 	struct zp_read_scratch *scratch;
 	struct listing *listing; /* of a page being made (list.c) */
+	struct telling *telling; /* of accesses that are being written (accesses.c) */
 	size_t page_bytes;       /* counted in pages_bytes until the call is put back */
 	bool is_incomplete;      /* what the answer lacks, `err` says; so does its trailer */
 	struct zp_write write;
@@ -161,9 +163,22 @@ int api__pin_json(struct api_call *call, const struct zp_key *key, const struct 
 int api__write_fill(struct zp_pin *pin, enum zp_write_kind kind, int64_t now_us,
     struct zp_buf *texts, struct zp_write *write, struct zp_err *err);
 
+/* Of a batch whose context is the call: the client is told that the disk does not answer. `done`
+ * must then post api__late_end in place of an answer, where call->is_late. */
+void api__write_late(struct zp_write_batch *batch, const struct zp_err *err);
+void api__late_end(struct zp_task *task);
+
 /* The answer to a write that was done: the pin object. `scratch` is overwritten. */
 int api__write_json(struct api_call *call, const struct zp_write *write, struct zp_buf *scratch,
     struct zp_buf *json, struct zp_err *err);
+
+/* ---- Accesses (accesses.c) ------------------------------------------------------------------ */
+
+/* A line of POST /accesses; not empty, without white space around it. Pure. */
+ZP_MUST_CHECK int api__access_line_read(struct zp_slice line, int64_t now_seconds,
+    struct zp_accesses_note *note_out, struct zp_err *err);
+/* Adds what is known of its accesses to the pin object that `object` ends with. */
+void api__accesses_append(const struct zp_accesses *accesses, struct zp_buf *object);
 
 /* ---- As of a moment (as_of.c) --------------------------------------------------------------- */
 
@@ -224,6 +239,7 @@ void api__bulk(struct api_call *call);
 void api__import(struct api_call *call);
 void api__import_state(struct api_call *call);
 void api__export(struct api_call *call);
+void api__accesses(struct api_call *call);
 void api__add(struct api_call *call);
 void api__gc(struct api_call *call);
 void api__graph(struct api_call *call);

@@ -68,6 +68,22 @@ listing_open(struct listing *listing)
 	return zp_list_open(listing->call->node, 0, cursor, &listing->list, &listing->call->err);
 }
 
+/* Beside the pin that was printed last. Where they cannot be read it stands without them, and the
+ * end tells. */
+static int
+accesses_print(struct listing *listing, struct zp_buf *out)
+{
+	struct zp_accesses accesses;
+
+	if (!listing->filter.with_accesses ||
+	    zp_list_accesses_get(listing->list, &accesses, NULL) < 0)
+		return 0;
+	out->length--; /* the newline */
+	api__accesses_append(&accesses, out);
+	zp_buf_append_byte(out, '\n');
+	return zp_buf_check(out, "a piece of the list", &listing->call->err);
+}
+
 /* Looks at some pins; leaves what came of it in `state`. */
 static void
 listing_step(struct listing *listing, struct zp_buf *out, size_t bytes_max)
@@ -91,6 +107,8 @@ listing_step(struct listing *listing, struct zp_buf *out, size_t bytes_max)
 		if (rc < 0)
 			break;
 		listing->printed += (unsigned)rc;
+		if (rc > 0 && (rc = accesses_print(listing, out)) < 0)
+			break;
 		last = key;
 		taken++;
 		rc = 0;

@@ -125,6 +125,19 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	zp_metric_gauge(page, "zpin_writes_waiting", "Writes in the queue.", facts->writes_waiting);
 	zp_metric_counter(page, "zpin_expired_pins_total", "Pins removed at their expiry.",
 	    facts->expired);
+	zp_metric_counter(
+	    page, "zpin_accesses_noted_total", "Accesses told.", facts->accesses_noted);
+	zp_metric_counter(page, "zpin_accesses_written_total", "Accesses that were written.",
+	    facts->accesses_written);
+	zp_metric_counter(page, "zpin_accesses_unknown_total",
+	    "Accesses told of what is not pinned.", facts->accesses_unknown);
+	zp_metric_counter(page, "zpin_accesses_lost_total",
+	    "Accesses that there was no room for in memory.", facts->accesses_lost);
+	zp_metric_gauge(page, "zpin_accesses_pending", "Pins with accesses that wait in memory.",
+	    facts->accesses_pending);
+	zp_metric_gauge(page, "zpin_access_bytes", "Bytes of live segments of accesses.",
+	    engines->access_bytes);
+	zp_metric_gauge(page, "zpin_access_rows", "Rows in these.", engines->access_rows);
 	zp_metric_gauge(page, "zpin_checkpoint_number", "Number of the last checkpoint.",
 	    facts->checkpoint_number);
 	zp_metric_gauge(page, "zpin_checkpoint_batch", "Journal position of the last checkpoint.",

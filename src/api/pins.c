@@ -77,8 +77,8 @@ write_answer(struct zp_task *task)
 }
 
 /* The client was answered before: only what the node had of the call is to be put back. */
-static void
-late_end(struct zp_task *task)
+void
+api__late_end(struct zp_task *task)
 {
 	struct api_call *call = ZP_CONTAINER(task, struct api_call, task);
 	struct zp_http_request *request = call->request;
@@ -93,7 +93,7 @@ write_done(struct zp_write_batch *batch)
 {
 	struct api_call *call = batch->context;
 
-	call->task.run = call->is_late ? late_end : write_answer;
+	call->task.run = call->is_late ? api__late_end : write_answer;
 	zp_http_post(call->request, &call->task);
 }
 
@@ -110,8 +110,8 @@ late_answer(struct zp_task *task)
 
 /* Held, since the answer ends the request and `done` still asks for its thread; which runs tasks in
  * the order that they were posted. */
-static void
-write_late(struct zp_write_batch *batch, const struct zp_err *err)
+void
+api__write_late(struct zp_write_batch *batch, const struct zp_err *err)
 {
 	struct api_call *call = batch->context;
 
@@ -163,7 +163,7 @@ write_submit(struct api_call *call, enum zp_write_kind kind)
 	    .writes = &call->write,
 	    .count = 1,
 	    .done = write_done,
-	    .late = write_late,
+	    .late = api__write_late,
 	    .context = call,
 	};
 	rc = zp_command_write(call->api->node, &call->batch, &call->err);

@@ -60,6 +60,7 @@ struct api_filter {
 	uint32_t types;    /* 0: all */
 	uint32_t statuses; /* 0: all; of /pins */
 	bool has_name, has_before, has_after;
+	bool with_accesses; /* not a filter: what is shown beside; of stored pins */
 	struct zp_slice name;
 	int64_t before_seconds, after_seconds;
 	struct zp_pair metadata[API_FILTER_METADATA_MAX]; /* all must be there */

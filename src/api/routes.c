@@ -34,6 +34,7 @@ const struct api_route api__routes[] = {
     {ZP_HTTP_POST, "/import", api__import},
     {ZP_HTTP_GET, "/import", api__import_state},
     {ZP_HTTP_GET, "/export", api__export},
+    {ZP_HTTP_POST, "/accesses", api__accesses},
 };
 
 const size_t api__routes_count = ZP_ARRAY_COUNT(api__routes);

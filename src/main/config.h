@@ -74,6 +74,12 @@ enum zp_config_storage_kind {
 	ZP_CONFIG_STORAGE_DIRECTORY = 0,
 };
 
+enum zp_config_accesses {
+	ZP_CONFIG_ACCESSES_OFF = 0,
+	ZP_CONFIG_ACCESSES_RELATIVE = 1,
+	ZP_CONFIG_ACCESSES_EXACT = 2,
+};
+
 enum zp_config_log_level {
 	ZP_CONFIG_LOG_ERROR = 0,
 	ZP_CONFIG_LOG_WARNING = 1,
@@ -127,11 +133,13 @@ struct zp_config {
 		struct zp_config_addresses listen; /* empty: none */
 	} metrics;
 	struct {
-		int64_t kind;          /* enum zp_config_storage_kind */
-		uint64_t shards;       /* only used when the data directory is made */
-		bool sync;             /* false: a crash may lose acknowledged writes */
-		uint64_t memory_bytes; /* 0: a quarter of the machine */
-		int64_t hang_after_ns; /* of a call of the disk; 0: nobody looks */
+		int64_t kind;                 /* enum zp_config_storage_kind */
+		uint64_t shards;              /* only used when the data directory is made */
+		bool sync;                    /* false: a crash may lose acknowledged writes */
+		uint64_t memory_bytes;        /* 0: a quarter of the machine */
+		int64_t hang_after_ns;        /* of a call of the disk; 0: nobody looks */
+		int64_t accesses;             /* enum zp_config_accesses */
+		int64_t accesses_interval_ns; /* relative: the same pin's are written no sooner */
 	} storage;
 	struct {
 		uint64_t

@@ -146,6 +146,15 @@ const struct config_key config__keys[] = {
 	"writes wait for it are answered 503, further writes are refused until it returns, and "
 	"/health names it. A read that a client waits for is given up after a sixth of this. 0s: "
 	"everybody waits."),
+    CHOICE(storage, "accesses", accesses, "off", "off|relative|exact",
+	"Whether it is kept how often a pin's content was read and when last, as those tell who "
+	"serve it (`POST /accesses`); zpin itself serves none. `relative`: a pin's are written at "
+	"most once in storage.accesses_interval, and what was not written yet is lost by a crash. "
+	"`exact`: all of them, and what is answered is durable. What was kept stays when it is "
+	"off again."),
+    DURATION(storage, "accesses_interval", accesses_interval_ns, "24h", 0, 24 * 365 * HOUR,
+	"With `relative`: a time that is kept is right to within this, and a count lags by as "
+	"much. A stop writes what there is."),
 
     SIZE(journal, "size_max", size_max_bytes, "1GiB", 16 * MIB, TIB,
 	"A checkpoint begins when the journal has grown by this since the last one."),

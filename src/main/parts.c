@@ -73,6 +73,10 @@ seconds_of(int64_t nanoseconds)
 	return (uint32_t)(seconds < 0 ? 0 : zp_min_u64((uint64_t)seconds, UINT32_MAX));
 }
 
+_Static_assert((int)ZP_ACCESSES_RELATIVE == (int)ZP_CONFIG_ACCESSES_RELATIVE &&
+		   (int)ZP_ACCESSES_EXACT == (int)ZP_CONFIG_ACCESSES_EXACT,
+    "the modes are the choices");
+
 /* Everything but the identity. */
 static void
 options_fill(const struct zp_config *config, struct zp_node_options *options)
@@ -91,6 +95,8 @@ options_fill(const struct zp_config *config, struct zp_node_options *options)
 	    .journal_bytes_max = config->journal.size_max_bytes,
 	    .checkpoint_interval_seconds = seconds_of(config->checkpoint.interval_ns),
 	    .expiry_interval_seconds = seconds_of(config->expiry.scan_interval_ns),
+	    .accesses_mode = (enum zp_accesses_mode)config->storage.accesses,
+	    .accesses_interval_seconds = seconds_of(config->storage.accesses_interval_ns),
 	    .scrub_bytes_per_second = config->scrub.rate_bytes,
 	    .scrub_interval_seconds = seconds_of(config->scrub.every_ns),
 	    .hang_after_ns = (uint64_t)config->storage.hang_after_ns,
