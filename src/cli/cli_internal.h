@@ -381,6 +381,7 @@ int cli__cmd_pin_get(struct cli_call *call);
 int cli__cmd_pin_update(struct cli_call *call);
 int cli__cmd_pin_status(struct cli_call *call);
 int cli__cmd_pin_recover(struct cli_call *call);
+int cli__cmd_access_note(struct cli_call *call);
 int cli__cmd_import(struct cli_call *call);
 int cli__cmd_export(struct cli_call *call);
 int cli__cmd_verify(struct cli_call *call);

@@ -184,6 +184,9 @@ export_run(struct export *export)
 		if (rc == 0)
 			rc = cli__request(call, &request);
 		job.is_incomplete = request.is_incomplete;
+	} else if (cli__has(call->parsed, "access")) {
+		rc = zp_fail(&call->err, ZP_E_INVALID,
+		    "--access is told by a running node: not with --offline");
 	} else if (call->ops->export == NULL) {
 		rc = zp_fail(&call->err, ZP_E_UNSUPPORTED, "--offline: not in this build");
 	} else {

@@ -26,7 +26,10 @@ static const struct cli_column pin_columns[] = {
     {"COPIES", 6, false, false},
     {"EXPIRES", 7, false, false},
     {"ADDED", 5, false, false},
+    {"READS", 5, true, false}, /* with --access, as the next */
+    {"LAST READ", 9, false, false},
 };
+#define PIN_COLUMNS (ZP_ARRAY_COUNT(pin_columns) - 2)
 
 static const struct cli_column status_columns[] = {
     {"CID", 46, false, false},
@@ -147,7 +150,7 @@ static int
 pin_row(struct listing *listing, struct zp_slice object, struct zp_err *err)
 {
 	static const char *const names[] = {"cid", "name", "type", "mode", "replication_factor_min",
-	    "replication_factor_max", "expire_at", "timestamp"};
+	    "replication_factor_max", "expire_at", "timestamp", "access_count", "last_accessed"};
 	ZP_AUTO_BUF(copies, 64);
 	struct zp_slice value[ZP_ARRAY_COUNT(names)];
 	int rc = cli__pick(object, names, listing->values, ZP_ARRAY_COUNT(names), err);
@@ -165,6 +168,8 @@ pin_row(struct listing *listing, struct zp_slice object, struct zp_err *err)
 				 zp_buf_slice(&copies),
 				 zp_slice_is(value[6], NEVER) ? zp_slice_of("never") : value[6],
 				 value[7],
+				 value[8],
+				 zp_slice_is(value[8], "0") ? zp_slice_of("never") : value[9],
 			     });
 	return 0;
 }
@@ -235,7 +240,8 @@ cli__cmd_pin_ls(struct cli_call *call)
 
 	if (cli__has(call->parsed, "limit") && limit == 0)
 		return zp_fail(&call->err, ZP_E_INVALID, "--limit: at least 1");
-	listing_begin(&listing, call, pin_columns, ZP_ARRAY_COUNT(pin_columns), pin_row);
+	listing_begin(&listing, call, pin_columns,
+	    cli__has(call->parsed, "access") ? ZP_ARRAY_COUNT(pin_columns) : PIN_COLUMNS, pin_row);
 	if (call->parsed->arguments_count > 0)
 		rc = listing_each(&listing, "GET", "/allocations/", "");
 	else

@@ -20,6 +20,11 @@
 		"as-of", 0, CLI_TEXT, false, "MOMENT", NULL, "as_of", AS_OF_HELP \
 	}
 
+#define ACCESS(help)                                                     \
+	{                                                                \
+		"access", 0, CLI_FLAG, false, NULL, NULL, "access", help \
+	}
+
 const struct cli_option cli__global_options[] = {
     {"api", 0, CLI_TEXT, false, "URL", NULL, NULL,
 	"the node's API: http://…, https://… or unix:PATH (ZPIN_API; http://127.0.0.1:9094)"},
@@ -82,11 +87,13 @@ static const struct cli_option pin_ls_options[] = {
 	"only pins added after, such as 2026-01-31T12:00:00Z (RFC 3339)"},
     {"cursor", 0, CLI_TEXT, false, "CURSOR", NULL, NULL,
 	"go on behind the last pin of an earlier call, which printed this"},
+    ACCESS("how often each was read, and when last, where the node keeps it"),
     AS_OF,
     OPTION_END,
 };
 
 static const struct cli_option pin_get_options[] = {
+    ACCESS("with how often it was read, and when last, where the node keeps it"),
     AS_OF,
     OPTION_END,
 };
@@ -133,7 +140,15 @@ static const struct cli_option export_options[] = {
 	"take an export for complete that lacks pins which can't be read; they are told"},
     {"offline", 0, CLI_FLAG, false, NULL, NULL, NULL,
 	"open the data of a stopped or killed node; no file is changed"},
+    ACCESS("with how often each was read, and when last; of a running node"),
     AS_OF,
+    OPTION_END,
+};
+
+static const struct cli_option access_note_options[] = {
+    {"count", 0, CLI_COUNT, false, "N", NULL, NULL, "so many times (1)"},
+    {"last", 0, CLI_TIME, false, "TIME", NULL, NULL,
+	"the last of them then, such as 2026-01-31T12:00:00Z (RFC 3339; now)"},
     OPTION_END,
 };
 
@@ -234,6 +249,16 @@ const struct cli_command cli__commands[] = {
     {"pin", "recover", "[CID…]", 0, NO_LIMIT, "try failed pins again", "", pin_recover_options,
 	"zpin pin recover --all\nzpin pin recover QmShXmqvCjdTRe6CG44PdpJ6SnrRGE58jmyXpgcmQB3amL\n",
 	"", cli__cmd_pin_recover},
+    {"access", "note", "CID…", 1, NO_LIMIT, "tell that the content of pins was read",
+	"For whoever serves it: the node itself serves none. It keeps that where its config has "
+	"storage.accesses, and only of what is pinned. `-` reads lines from standard input, a CID "
+	"or an object with cid, access_count and last_accessed, as `zpin export --access` has.",
+	access_note_options,
+	"zpin access note QmShXmqvCjdTRe6CG44PdpJ6SnrRGE58jmyXpgcmQB3amL\n"
+	"zpin access note --count 20 --last 2026-01-31T12:00:00Z "
+	"QmShXmqvCjdTRe6CG44PdpJ6SnrRGE58jmyXpgcmQB3amL\n"
+	"zpin access note - < pins.ndjson\n",
+	"", cli__cmd_access_note},
     {NULL, "import", "FILE", 1, 1, "read a pinset",
 	"FILE is what `ipfs-cluster-service state export` or `zpin export` wrote, or a list of "
 	"CIDs; "

@@ -186,6 +186,47 @@ class Commands(Case):
                        ZPIN_API=f"http://127.0.0.1:{deaf.getsockname()[1]}")
 
 
+class Accesses(Case):
+    """What is told of reads, and where it is shown."""
+
+    def test_told_and_shown(self):
+        self.node.set("storage", "accesses", "exact")
+        self.node.start()
+        self.ok("pin", "add", CID_A, CID_B)
+        self.assertEqual(self.ok("access", "note", CID_A, CID_A), "noted 2\n")
+        self.assertEqual(self.ok("access", "note", "--count", "40", "--last", "2020-01-02T03:04:05Z", CID_B), "noted 40\n")
+        code, out, err = self.node.run("access", "note", CID_C)
+        self.assertEqual((code, out), (0, "noted 0\n"))
+        self.assertIn("1 were of CIDs that are not pinned", err)
+        self.assertEqual(self.json("access", "note", CID_A), [{"noted": 1, "unknown": 0}])
+        rows = {row[0]: row[1:] for row in (line.split("\t") for line in self.ok("pin", "ls", "--access").splitlines())}
+        self.assertEqual(rows[CID_A][-2], "3")
+        self.assertEqual(rows[CID_B][-2:], ["40", "2020-01-02T03:04:05Z"])
+        self.assertEqual({len(row.split("\t")) for row in self.ok("pin", "ls").splitlines()}, {6})
+        self.assertEqual(self.ok("pin", "ls", CID_B, "--access").split("\t")[-2], "40")
+        self.assertRegex(self.ok("pin", "get", CID_B, "--access"), r"(?m)^access_count\s+40$")
+        self.assertNotIn("access_count", self.ok("pin", "get", CID_B))
+        # An export takes them along to whoever is told them.
+        exported = self.ok("export", "--access")
+        self.assertEqual({json.loads(line)["access_count"] for line in exported.splitlines()}, {3, 40})
+        self.assertNotIn("access_count", self.ok("export"))
+        self.assertEqual(self.ok("access", "note", "-", stdin=exported.encode()), "noted 43\n")
+        many = "".join(f"{CID_A}\n" for _ in range(2500))
+        self.assertEqual(self.ok("access", "note", "-", stdin=many.encode()), "noted 2500\n")
+        self.assertEqual(self.json("pin", "get", CID_A, "--access")[0]["access_count"], 2506)
+        self.fails(2, "line 1: invalid cid", "access", "note", "nonsense")
+        self.node.end()
+        self.fails(2, "not with --offline", "export", "--offline", "--access")
+        self.assertEqual(self.node.run("verify", "--offline", "--deep")[0], 0)
+        self.node.set("storage", "accesses", '"off"')
+        self.node.start()
+        self.fails(1, "storage.accesses", "access", "note", CID_A)
+        self.assertEqual(self.json("pin", "get", CID_A, "--access")[0]["access_count"], 2506)
+        self.ok("pin", "rm", CID_A)
+        self.ok("pin", "add", CID_A)
+        self.assertEqual(self.json("pin", "get", CID_A, "--access")[0]["access_count"], 0)
+        self.assertIn("never", self.ok("pin", "ls", CID_A, "--access"))
+
 class Imports(Case):
     """Pinsets in and out again, into a running node and into a stopped one."""
 
