@@ -25,7 +25,7 @@ STORES = ("zpin", "rocksdb", "lmdb")
 QUESTIONS = 400_000
 BATCH = 10_000
 BATCH_HUGE = 65_536
-MEMORY_MIB = 256
+MEMORY_MIB = 128
 
 # name: unit, goal, what prototype or reference there is
 ROWS = {

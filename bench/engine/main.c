@@ -71,6 +71,21 @@ print(const struct bench *bench, const char *what, double value, const char *uni
 	bench_print(bench->store->name, what, value, unit);
 }
 
+/* Of a load that takes minutes: to standard error, twenty times. */
+static void
+progress(const struct bench *bench, uint64_t before, uint64_t now, double cpu, double clock)
+{
+	uint64_t part = bench->options.records / 20;
+	struct rusage usage;
+
+	if (bench->options.records < 100000000 || before / part == now / part)
+		return;
+	getrusage(RUSAGE_SELF, &usage);
+	fprintf(stderr, "# %llu million records: %.0f s, %.0f s of CPU, at most %ld MB resident\n",
+	    (unsigned long long)now / 1000000, clock_seconds() - clock, cpu_seconds() - cpu,
+	    usage.ru_maxrss / 1024);
+}
+
 static void
 load(struct bench *bench)
 {
@@ -84,6 +99,7 @@ load(struct bench *bench)
 		for (size_t i = 0; i < count; i++)
 			bench_record_make(at + i, records, &made[i]);
 		bench->store->commit(bench->opened, made, count);
+		progress(bench, at, at + count, cpu, clock);
 		at += count;
 	}
 	print(bench, "load.foreground_per_cpu_s", (double)records / (cpu_seconds() - cpu), "/s");
@@ -329,6 +345,7 @@ main(int argc, char **argv)
 {
 	const struct bench_store *const stores[] = {&bench_zpin, &bench_rocksdb, &bench_lmdb};
 	struct bench bench = {.options = {.memory_bytes = 256u << 20}};
+	double opening;
 
 	if (argc != 8)
 		bench_fail("usage: bench-engine STORE load|seal|read|disk DIRECTORY RECORDS BATCH "
@@ -345,7 +362,9 @@ main(int argc, char **argv)
 	bench.questions = number(argv[6]);
 	bench.options.memory_bytes = number(argv[7]) << 20;
 	bench.options.cache_bytes = strcmp(argv[2], "disk") == 0 ? 1u << 20 : UINT64_C(4) << 30;
+	opening = clock_seconds();
 	bench.opened = bench.store->open(&bench.options);
+	print(&bench, "open_s", clock_seconds() - opening, "s");
 	if (strcmp(argv[2], "load") == 0)
 		load(&bench);
 	else if (strcmp(argv[2], "seal") == 0)
