@@ -18,48 +18,44 @@ enum {
 	ENTRIES_AHEAD = 16,
 };
 
-/* ---- Pins ------------------------------------------------------------------------------------ */
+/* ---- Sorting --------------------------------------------------------------------------------- */
 
+/* What is sorted: by its prefix first, which mostly tells it from all others. */
 struct sort_item {
-	uint64_t prefix; /* first 8 bytes of the key, as a number */
-	uint64_t at;     /* in the partition's log: the newest is the highest */
+	uint64_t prefix;
+	uint64_t at; /* in a log: of equal keys the newest, which is the highest, comes first */
 };
 
-/* The rows of one partition, in order, are at hand at a time. */
-struct memtable_rows {
-	struct memtable *memtable;       /* held */
-	uint64_t counts[PARTITIONS_MAX]; /* of their logs when it was opened */
-	uint8_t from[ZP_KEY_BYTES];      /* nothing before it; zeros: all */
-	unsigned first;                  /* partition: of `from` */
-	unsigned partition;              /* the next one */
-	const struct log *log;           /* of the one at hand */
+/* Of items with the same prefix the keys. */
+typedef int (*keys_compare)(const void *context, uint64_t a, uint64_t b);
+
+/* Room for sorting, used again and again, and what is sorted in it. */
+struct sort {
 	struct sort_item *items;
 	struct sort_item *spare;
 	uint32_t *ends;
-	size_t room; /* items */
+	size_t room;
 	size_t count;
-	size_t next;
+	keys_compare compare;
+	const void *context;
 };
 
-static const struct entry *
-item_entry(const struct log *log, const struct sort_item *item)
-{
-	return (const struct entry *)log_at(log, item->at);
-}
-
-/* By key; of equal keys the newest first. */
 static int
-sort_item_compare(const void *left, const void *right, void *log)
+keys_order(const struct sort *sort, const struct sort_item *a, const struct sort_item *b)
 {
-	const struct sort_item *a = left, *b = right;
-	int order;
-
+	/* What the items are of lies anywhere in memory: mostly there is no need to look at it. */
 	if (a->prefix != b->prefix)
 		return a->prefix < b->prefix ? -1 : 1;
-	order = memcmp(item_entry(log, a)->key, item_entry(log, b)->key, ZP_KEY_BYTES);
-	if (order != 0)
-		return order;
-	return a->at > b->at ? -1 : 1;
+	return sort->compare(sort->context, a->at, b->at);
+}
+
+static int
+item_order(const void *left, const void *right, void *sort)
+{
+	const struct sort_item *a = left, *b = right;
+	int order = keys_order(sort, a, b);
+
+	return order != 0 ? order : a->at > b->at ? -1 : 1;
 }
 
 /* A range of prefixes, cut into equal buckets. */
@@ -109,21 +105,19 @@ items_spread(const struct sort_item *from, struct sort_item *to, size_t count,
 
 /* A bucket. Nearly all have few items, which are not worth a call of qsort. */
 static void
-bucket_sort(const struct log *log, struct sort_item *items, size_t count)
+bucket_sort(struct sort *sort, struct sort_item *items, size_t count)
 {
 	enum { FEW = 16 };
 
 	if (count > FEW) {
-		qsort_r(items, count, sizeof(*items), sort_item_compare, (void *)(uintptr_t)log);
+		qsort_r(items, count, sizeof(*items), item_order, sort);
 		return;
 	}
 	for (size_t i = 1; i < count; i++) {
 		struct sort_item item = items[i];
 		size_t at = i;
 
-		for (;
-		     at > 0 && sort_item_compare(&item, &items[at - 1], (void *)(uintptr_t)log) < 0;
-		     at--)
+		for (; at > 0 && item_order(&item, &items[at - 1], sort) < 0; at--)
 			items[at] = items[at - 1];
 		items[at] = item;
 	}
@@ -134,73 +128,91 @@ bucket_sort(const struct log *log, struct sort_item *items, size_t count)
  * (chosen ones) share buckets, which are sorted like any array.
  */
 static void
-part_sort(const struct log *log, const struct sort_item *from, struct sort_item *to, size_t count,
-    uint32_t *ends)
+part_sort(struct sort *sort, const struct sort_item *from, struct sort_item *to, size_t count)
 {
 	struct buckets buckets = buckets_of(from, count, count);
+	const uint32_t *ends = sort->ends;
 
-	items_spread(from, to, count, &buckets, ends);
+	items_spread(from, to, count, &buckets, sort->ends);
 	for (size_t i = 0, begin = 0; i < count; begin = ends[i++]) {
 		if (ends[i] - begin > 1)
-			bucket_sort(log, &to[begin], ends[i] - begin);
+			bucket_sort(sort, &to[begin], ends[i] - begin);
 	}
 }
 
 /* First into parts that the processor's cache holds, so that no item goes to a page of its own. */
 static void
-items_sort(struct memtable_rows *rows)
+items_sort(struct sort *sort)
 {
-	struct sort_item *items = rows->items, *spread = rows->spare;
 	uint32_t part_ends[SORT_PARTS_MAX + 1];
-	struct buckets parts = buckets_of(
-	    items, rows->count, zp_min_u64(rows->count / SORT_PART_ITEMS + 1, SORT_PARTS_MAX));
+	struct buckets parts = buckets_of(sort->items, sort->count,
+	    zp_min_u64(sort->count / SORT_PART_ITEMS + 1, SORT_PARTS_MAX));
 
-	items_spread(items, spread, rows->count, &parts, part_ends);
+	items_spread(sort->items, sort->spare, sort->count, &parts, part_ends);
 	for (size_t i = 0, begin = 0; i < parts.count; begin = part_ends[i++])
-		part_sort(
-		    rows->log, &spread[begin], &items[begin], part_ends[i] - begin, rows->ends);
-}
-
-static bool
-item_is_same_key(const struct log *log, const struct sort_item *a, const struct sort_item *b)
-{
-	/* The entries lie anywhere in memory: mostly there is no need to look at them. */
-	return a->prefix == b->prefix &&
-	       memcmp(item_entry(log, a)->key, item_entry(log, b)->key, ZP_KEY_BYTES) == 0;
+		part_sort(sort, &sort->spare[begin], &sort->items[begin], part_ends[i] - begin);
 }
 
 /* Keeps the first of equal keys. */
 static void
-items_unique(struct memtable_rows *rows)
+items_unique(struct sort *sort)
 {
-	struct sort_item *items = rows->items;
+	struct sort_item *items = sort->items;
 	size_t kept = 0;
 
-	for (size_t i = 0; i < rows->count; i++) {
-		if (kept == 0 || !item_is_same_key(rows->log, &items[kept - 1], &items[i]))
+	for (size_t i = 0; i < sort->count; i++) {
+		if (kept == 0 || keys_order(sort, &items[kept - 1], &items[i]) != 0)
 			items[kept++] = items[i];
 	}
-	rows->count = kept;
+	sort->count = kept;
 }
 
 static void
-items_free(struct memtable_rows *rows)
+sort_done(struct sort *sort)
 {
-	zp_pages_free(rows->items, rows->room * sizeof(rows->items[0]));
-	zp_pages_free(rows->spare, rows->room * sizeof(rows->spare[0]));
-	zp_pages_free(rows->ends, (rows->room + 1) * sizeof(rows->ends[0]));
+	zp_pages_free(sort->items, sort->room * sizeof(sort->items[0]));
+	zp_pages_free(sort->spare, sort->room * sizeof(sort->spare[0]));
+	zp_pages_free(sort->ends, (sort->room + 1) * sizeof(sort->ends[0]));
 }
 
+/* Empties it, and makes room. */
 static void
-items_make_room(struct memtable_rows *rows, size_t room)
+sort_begin(struct sort *sort, size_t room)
 {
-	if (room <= rows->room)
+	sort->count = 0;
+	if (room <= sort->room)
 		return;
-	items_free(rows);
-	rows->room = room + room / 4; /* the next partition is about as large */
-	rows->items = zp_pages_alloc(rows->room * sizeof(rows->items[0]));
-	rows->spare = zp_pages_alloc(rows->room * sizeof(rows->spare[0]));
-	rows->ends = zp_pages_alloc((rows->room + 1) * sizeof(rows->ends[0]));
+	sort_done(sort);
+	sort->room = room + room / 4; /* the next is about as large */
+	sort->items = zp_pages_alloc(sort->room * sizeof(sort->items[0]));
+	sort->spare = zp_pages_alloc(sort->room * sizeof(sort->spare[0]));
+	sort->ends = zp_pages_alloc((sort->room + 1) * sizeof(sort->ends[0]));
+}
+
+/* ---- Pins ------------------------------------------------------------------------------------ */
+
+/* The rows of one partition, in order, are at hand at a time. */
+struct memtable_rows {
+	struct memtable *memtable;       /* held */
+	uint64_t counts[PARTITIONS_MAX]; /* of their logs when it was opened */
+	uint8_t from[ZP_KEY_BYTES];      /* nothing before it; zeros: all */
+	unsigned first;                  /* partition: of `from` */
+	unsigned partition;              /* the next one */
+	const struct log *log;           /* of the one at hand */
+	struct sort sort;                /* its rows, by the first 64 bits of the key */
+	size_t next;
+};
+
+static const struct entry *
+pin_at(const struct log *log, uint64_t at)
+{
+	return (const struct entry *)log_at(log, at);
+}
+
+static int
+pins_compare(const void *log, uint64_t a, uint64_t b)
+{
+	return memcmp(pin_at(log, a)->key, pin_at(log, b)->key, ZP_KEY_BYTES);
 }
 
 /* Takes the next partition in hand. */
@@ -211,20 +223,22 @@ partition_open(struct memtable_rows *rows)
 	bool is_first = rows->partition == rows->first;
 
 	rows->log = &rows->memtable->pins.logs[rows->partition++];
-	rows->count = rows->next = 0;
-	items_make_room(rows, count);
+	rows->next = 0;
+	sort_begin(&rows->sort, count);
+	rows->sort.compare = pins_compare;
+	rows->sort.context = rows->log;
 	for (uint64_t i = 0; i < count; i++) {
-		const struct entry *entry = (const struct entry *)log_at(rows->log, i);
+		const struct entry *entry = pin_at(rows->log, i);
 
 		if (is_first && memcmp(entry->key, rows->from, ZP_KEY_BYTES) < 0)
 			continue;
-		rows->items[rows->count++] =
+		rows->sort.items[rows->sort.count++] =
 		    (struct sort_item){.prefix = zp_load_u64be(entry->key), .at = i};
 	}
-	if (rows->count == 0)
+	if (rows->sort.count == 0)
 		return;
-	items_sort(rows);
-	items_unique(rows);
+	items_sort(&rows->sort);
+	items_unique(&rows->sort);
 }
 
 /* The first that may have keys at or after such a one, which need not be the shard's. */
@@ -260,19 +274,21 @@ static const struct entry *
 rows_step(struct memtable_rows *rows)
 {
 	enum { ENTRY_AHEAD = 16, VALUE_AHEAD = 8 }; /* the value's place is in the entry */
-	size_t at;
+	const struct sort_item *item;
+	size_t left;
 
-	while (rows->next == rows->count) {
+	while (rows->next == rows->sort.count) {
 		if (rows->partition == memtable__partitions(rows->memtable))
 			return NULL;
 		partition_open(rows);
 	}
-	at = rows->next++;
-	if (at + ENTRY_AHEAD < rows->count)
-		__builtin_prefetch(item_entry(rows->log, &rows->items[at + ENTRY_AHEAD]));
-	if (at + VALUE_AHEAD < rows->count)
-		__builtin_prefetch(item_entry(rows->log, &rows->items[at + VALUE_AHEAD])->value);
-	return item_entry(rows->log, &rows->items[at]);
+	item = &rows->sort.items[rows->next++];
+	left = rows->sort.count - rows->next;
+	if (left >= ENTRY_AHEAD)
+		__builtin_prefetch(pin_at(rows->log, item[ENTRY_AHEAD].at));
+	if (left >= VALUE_AHEAD)
+		__builtin_prefetch(pin_at(rows->log, item[VALUE_AHEAD].at)->value);
+	return pin_at(rows->log, item->at);
 }
 
 int
@@ -316,7 +332,7 @@ memtable__rows_close(struct memtable_rows *rows)
 	if (rows == NULL)
 		return;
 	memtable__release(rows->memtable);
-	items_free(rows);
+	sort_done(&rows->sort);
 	zp_free(rows);
 }
 
@@ -398,21 +414,28 @@ index_row_prefetch(const struct memtable_entries *entries, uint32_t number)
 
 /* By columns; 0 only when all are the same. */
 static int
-item_columns_compare(
-    const struct memtable_entries *entries, const struct entry_item *a, const struct entry_item *b)
+rows_compare(const void *context, uint64_t a, uint64_t b)
 {
+	const struct memtable_entries *entries = context;
 	struct segment_entry left, right;
 
+	entry_of_item(entries, (uint32_t)a, &left);
+	entry_of_item(entries, (uint32_t)b, &right);
+	return segment__columns_compare(
+	    left.columns, right.columns, segment__key_columns(entries->family));
+}
+
+static int
+entry_items_compare(
+    const struct memtable_entries *entries, const struct entry_item *a, const struct entry_item *b)
+{
 	if (a->namespace_id != b->namespace_id)
 		return a->namespace_id < b->namespace_id ? -1 : 1;
 	if (a->moment != b->moment)
 		return a->moment < b->moment ? -1 : 1;
 	if (a->head != b->head)
 		return a->head < b->head ? -1 : 1;
-	entry_of_item(entries, a->number, &left);
-	entry_of_item(entries, b->number, &right);
-	return segment__columns_compare(
-	    left.columns, right.columns, segment__key_columns(entries->family));
+	return rows_compare(entries, a->number, b->number);
 }
 
 /* Of equal columns the newest first. */
@@ -420,7 +443,7 @@ static int
 entry_item_order(const void *left, const void *right, void *context)
 {
 	const struct entry_item *a = left, *b = right;
-	int order = item_columns_compare(context, a, b);
+	int order = entry_items_compare(context, a, b);
 
 	return order != 0 ? order : a->number > b->number ? -1 : 1;
 }
@@ -431,10 +454,27 @@ is_same_moment(const struct entry_item *a, const struct entry_item *b)
 	return a->namespace_id == b->namespace_id && a->moment == b->moment;
 }
 
-/* Pins mostly come in the order of their times, so that only those of one second are not in order.
- */
+/* Of one moment: by digest, as pins are. */
 static void
-entry_items_sort(struct memtable_entries *entries)
+moment_sort(
+    struct memtable_entries *entries, struct sort *sort, struct entry_item *items, size_t count)
+{
+	sort_begin(sort, count);
+	sort->compare = rows_compare;
+	sort->context = entries;
+	sort->count = count;
+	for (size_t i = 0; i < count; i++)
+		sort->items[i] = (struct sort_item){.prefix = items[i].head, .at = items[i].number};
+	items_sort(sort);
+	for (size_t i = 0; i < count; i++) {
+		items[i].head = sort->items[i].prefix;
+		items[i].number = (uint32_t)sort->items[i].at;
+	}
+}
+
+/* Sorts those of each moment; false where moments don't rise. */
+static bool
+moments_sort(struct memtable_entries *entries, struct sort *sort)
 {
 	struct entry_item *items = entries->items;
 	size_t end;
@@ -444,17 +484,69 @@ entry_items_sort(struct memtable_entries *entries)
 
 		for (end = begin + 1;
 		     end < entries->count && is_same_moment(&items[begin], &items[end]); end++)
-			is_sorted = is_sorted &&
-				    item_columns_compare(entries, &items[end - 1], &items[end]) < 0;
+			is_sorted = is_sorted && items[end - 1].head < items[end].head;
 		if (!is_sorted)
-			qsort_r(&items[begin], end - begin, sizeof(items[0]), entry_item_order,
-			    entries);
+			moment_sort(entries, sort, &items[begin], end - begin);
 		if (end < entries->count &&
-		    item_columns_compare(entries, &items[end - 1], &items[end]) > 0) {
-			qsort_r(items, entries->count, sizeof(items[0]), entry_item_order, entries);
-			return;
-		}
+		    entry_items_compare(entries, &items[end - 1], &items[end]) > 0)
+			return false;
 	}
+	return true;
+}
+
+static bool
+is_one_namespace(const struct memtable_entries *entries)
+{
+	for (size_t i = 1; i < entries->count; i++) {
+		if (entries->items[i].namespace_id != entries->items[0].namespace_id)
+			return false;
+	}
+	return true;
+}
+
+static int
+no_compare(const void *context, uint64_t a, uint64_t b)
+{
+	(void)context;
+	(void)a;
+	(void)b;
+	return 0;
+}
+
+/* By moment alone. */
+static void
+by_moment_sort(struct memtable_entries *entries, struct sort *sort)
+{
+	size_t bytes = entries->count * sizeof(entries->items[0]);
+	struct entry_item *before = memcpy(zp_pages_alloc(bytes), entries->items, bytes);
+
+	sort_begin(sort, entries->count);
+	sort->compare = no_compare;
+	sort->count = entries->count;
+	for (size_t i = 0; i < entries->count; i++)
+		sort->items[i] = (struct sort_item){.prefix = before[i].moment, .at = i};
+	items_sort(sort);
+	for (size_t i = 0; i < entries->count; i++)
+		entries->items[i] = before[sort->items[i].at];
+	zp_pages_free(before, bytes);
+}
+
+/* Pins mostly come in the order of their times, so that only those of one second are not in order:
+ * a few, or all when they are added at once. An import's come in any. */
+static void
+entry_items_sort(struct memtable_entries *entries)
+{
+	struct sort sort = {0};
+
+	if (!moments_sort(entries, &sort)) {
+		if (is_one_namespace(entries))
+			by_moment_sort(entries, &sort);
+		else
+			qsort_r(entries->items, entries->count, sizeof(entries->items[0]),
+			    entry_item_order, entries);
+		ZP_ASSERT(moments_sort(entries, &sort));
+	}
+	sort_done(&sort);
 }
 
 struct memtable_entries *
@@ -485,7 +577,7 @@ memtable__entries_open(struct memtable *memtable, enum zp_family family, uint64_
 	}
 	entry_items_sort(entries);
 	for (size_t i = 0; i < entries->count; i++) {
-		if (kept == 0 || item_columns_compare(
+		if (kept == 0 || entry_items_compare(
 				     entries, &entries->items[kept - 1], &entries->items[i]) != 0)
 			entries->items[kept++] = entries->items[i];
 	}

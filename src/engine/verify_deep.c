@@ -17,9 +17,9 @@
 
 #include <stdio.h>
 
-#define RANGE_BITS 14u
-#define RANGES (1u << RANGE_BITS)
-#define TOLD_MAX 16u /* of a kind, one by one */
+#define RANGE_BITS_MAX 14u
+#define RANGE_ROWS 64u /* fewer than that on the mean tell no more of where it is */
+#define TOLD_MAX 16u   /* of a kind, one by one */
 #define SAME_HEAD_MAX 64u
 #define STEP_EVERY_ROWS 1024u
 
@@ -50,6 +50,7 @@ struct deep {
 	struct zp_tables *tables; /* owned; NULL: the shard has none */
 	uint64_t allocations;     /* found in the tables last */
 	uint64_t wrong_allocations, wrong_keys;
+	unsigned range_bits; /* at least 1 */
 	struct family_sum time, expire;
 	struct zp_accesses_walk *accesses; /* owned */
 	uint64_t rows;
@@ -74,13 +75,25 @@ static unsigned
 prefix_bits(const struct deep *deep)
 {
 	return (unsigned)zp_min_u64(
-	    engine__prefix_bits(deep->engine), SEGMENT_HEAD_BITS - RANGE_BITS);
+	    engine__prefix_bits(deep->engine), SEGMENT_HEAD_BITS - RANGE_BITS_MAX);
+}
+
+static unsigned
+range_bits_for(const struct manifest *manifest)
+{
+	uint64_t rows = 0;
+
+	for (size_t i = 0; i < manifest->run_count; i++) {
+		for (size_t j = 0; j < manifest->runs[i].segment_count; j++)
+			rows += manifest->runs[i].segments[j].rows;
+	}
+	return (unsigned)zp_max_u64(1, zp_min_u64(bits_needed(rows / RANGE_ROWS), RANGE_BITS_MAX));
 }
 
 static struct range_sum *
 range_of(const struct deep *deep, const struct family_sum *sum, uint64_t head)
 {
-	return &sum->ranges[head << prefix_bits(deep) >> (SEGMENT_HEAD_BITS - RANGE_BITS)];
+	return &sum->ranges[head << prefix_bits(deep) >> (SEGMENT_HEAD_BITS - deep->range_bits)];
 }
 
 static uint64_t
@@ -122,12 +135,12 @@ static void
 sums_tell(struct deep *deep, const struct family_sum *sum)
 {
 	const char *name = sum->family == ZP_FAMILY_TIME ? "time" : "expire";
-	unsigned shift = SEGMENT_HEAD_BITS - RANGE_BITS - prefix_bits(deep);
+	unsigned shift = SEGMENT_HEAD_BITS - deep->range_bits - prefix_bits(deep);
 	uint64_t low = zp_load_u64be(deep->engine->options.low);
 	uint64_t base = prefix_bits(deep) == 0 ? 0 : low & ~(UINT64_MAX >> prefix_bits(deep));
 	uint64_t differing = 0;
 
-	for (uint64_t i = 0; i < RANGES; i++) {
+	for (uint64_t i = 0; i < UINT64_C(1) << deep->range_bits; i++) {
 		const struct range_sum *range = &sum->ranges[i];
 		struct zp_err why = {0};
 
@@ -321,8 +334,10 @@ engine__verify_deep(struct zp_engine *engine, struct version *version, const str
 	bool whole;
 	int rc;
 
-	deep.time.ranges = zp_alloc_zero(RANGES, sizeof(deep.time.ranges[0]));
-	deep.expire.ranges = zp_alloc_zero(RANGES, sizeof(deep.expire.ranges[0]));
+	deep.range_bits = range_bits_for(&version->manifest);
+	deep.time.ranges = zp_alloc_zero((size_t)1 << deep.range_bits, sizeof(deep.time.ranges[0]));
+	deep.expire.ranges =
+	    zp_alloc_zero((size_t)1 << deep.range_bits, sizeof(deep.expire.ranges[0]));
 	if (zp_engine_tables_read(engine, &deep.tables, NULL) < 0)
 		deep.tables = NULL;
 	rc = pins_walk(&deep, &whole, err);

@@ -207,16 +207,17 @@ rows_of_a_part_begin_anywhere(void **state)
 	memtable__release(memtable);
 }
 
-/* Ten pins a moment, of two namespaces, and what was said of each last. */
+/* Ten pins a moment, of one or two namespaces, and what was said of each last. */
 enum { ENTRIES = 4000, DIFFERENT = 700, PINS_OF_MOMENT = 10 };
 
 static struct zp_key
-entry_key(uint64_t which)
+entry_key(uint64_t which, unsigned namespaces)
 {
+	uint32_t namespace_id = namespaces == 1 || which % 2 == 0 ? 0 : 7;
 	struct zp_key key = {.version = 1,
 	    .codec = ZP_CODEC_RAW,
-	    .namespace_id = which % 2 ? 7 : 0,
-	    .claim = which % 2};
+	    .namespace_id = namespace_id,
+	    .claim = namespace_id == 0 ? 0 : 1};
 
 	key.digest[0] = (uint8_t)(which % PINS_OF_MOMENT);
 	zp_store_u64be(key.digest + 8, which);
@@ -224,8 +225,8 @@ entry_key(uint64_t which)
 }
 
 static void
-entries_assert(
-    struct memtable *memtable, enum zp_family family, uint64_t moment_max, const uint8_t *last)
+entries_assert(struct memtable *memtable, enum zp_family family, uint64_t moment_max,
+    const uint8_t *last, unsigned namespaces)
 {
 	struct memtable_entries *entries = memtable__entries_open(memtable, family, moment_max);
 	size_t count = memtable__entries_count(entries), expected = 0;
@@ -245,7 +246,7 @@ entries_assert(
 		moment = entry.columns[family == ZP_FAMILY_TIME];
 		which = moment * PINS_OF_MOMENT +
 			(entry.columns[family == ZP_FAMILY_TIME ? 2 : 1] >> 56);
-		key = entry_key(which);
+		key = entry_key(which, namespaces);
 		zp_key_encode(&key, bytes);
 		index__entry_columns(family, bytes, moment, columns);
 		assert_memory_equal(
@@ -264,7 +265,8 @@ static void
 entries_are_sorted_and_newest(void **state)
 {
 	(void)state;
-	for (int in_order = 0; in_order <= 1; in_order++) {
+	for (unsigned turn = 0; turn < 4; turn++) {
+		unsigned in_order = turn % 2, namespaces = 1 + turn / 2;
 		struct memtable *memtable = memtable__new(3, 0, 0, ENTRIES_EXPECTED);
 		uint8_t last[DIFFERENT];
 
@@ -276,7 +278,7 @@ entries_are_sorted_and_newest(void **state)
 			if (in_order)
 				which = i * DIFFERENT / ENTRIES / PINS_OF_MOMENT * PINS_OF_MOMENT +
 					mix(i) % PINS_OF_MOMENT;
-			key = entry_key(which);
+			key = entry_key(which, namespaces);
 			last[which] = (uint8_t)(mix(i + ENTRIES) % 2);
 			put_record(memtable, &key, NULL);
 			memtable__index_add(
@@ -284,9 +286,9 @@ entries_are_sorted_and_newest(void **state)
 			memtable__index_add(
 			    memtable, ZP_FAMILY_TIME, which / PINS_OF_MOMENT, last[which]);
 		}
-		entries_assert(memtable, ZP_FAMILY_EXPIRE, UINT64_MAX, last);
-		entries_assert(memtable, ZP_FAMILY_TIME, UINT64_MAX, last);
-		entries_assert(memtable, ZP_FAMILY_EXPIRE, 29, last);
+		entries_assert(memtable, ZP_FAMILY_EXPIRE, UINT64_MAX, last, namespaces);
+		entries_assert(memtable, ZP_FAMILY_TIME, UINT64_MAX, last, namespaces);
+		entries_assert(memtable, ZP_FAMILY_EXPIRE, 29, last, namespaces);
 		memtable__release(memtable);
 	}
 }
