@@ -1,6 +1,7 @@
 /*
  * node_fixture.c - see node_fixture.h.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,14 +11,19 @@
 
 #include "node_fixture.h"
 
+/* Any thread of the node logs. */
 static void
 log_keep(void *context, int level, const char *text)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	struct node_fixture *fixture = context;
-	size_t length = strlen(fixture->log);
+	size_t length;
 
 	(void)level;
+	pthread_mutex_lock(&lock);
+	length = strlen(fixture->log);
 	snprintf(fixture->log + length, sizeof(fixture->log) - length, "%s\n", text);
+	pthread_mutex_unlock(&lock);
 }
 
 void
