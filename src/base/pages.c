@@ -50,30 +50,39 @@ kept_take(size_t bytes)
 		if (kept.blocks[i].bytes != bytes)
 			continue;
 		block = kept.blocks[i].block;
-		kept.blocks[i] = kept.blocks[--kept.count];
 		kept.bytes -= bytes;
+		kept.count--;
+		memmove(&kept.blocks[i], &kept.blocks[i + 1],
+		    (kept.count - i) * sizeof(kept.blocks[0]));
 	}
 	pthread_mutex_unlock(&kept.lock);
 	return block;
 }
 
-/* False: there is no room for it. */
+/* The oldest goes, which nobody has asked for. With the lock. */
+static void
+kept_drop(void)
+{
+	munmap(kept.blocks[0].block, kept.blocks[0].bytes);
+	kept.bytes -= kept.blocks[0].bytes;
+	kept.count--;
+	memmove(&kept.blocks[0], &kept.blocks[1], kept.count * sizeof(kept.blocks[0]));
+}
+
+/* False: it is not one to keep. */
 static bool
 kept_put(void *block, size_t bytes)
 {
-	bool fits;
-
-	if (madvise(block, bytes, MADV_FREE) != 0)
+	if (bytes > KEPT_BYTES_MAX / 4 || madvise(block, bytes, MADV_FREE) != 0)
 		return false;
 	pthread_mutex_lock(&kept.lock);
-	fits = kept.count < KEPT_MAX && bytes <= KEPT_BYTES_MAX - kept.bytes;
-	if (fits) {
-		kept.blocks[kept.count].block = block;
-		kept.blocks[kept.count++].bytes = bytes;
-		kept.bytes += bytes;
-	}
+	while (kept.count == KEPT_MAX || bytes > KEPT_BYTES_MAX - kept.bytes)
+		kept_drop();
+	kept.blocks[kept.count].block = block;
+	kept.blocks[kept.count++].bytes = bytes;
+	kept.bytes += bytes;
 	pthread_mutex_unlock(&kept.lock);
-	return fits;
+	return true;
 }
 
 /* Whole large pages, at an address that is one's: cut out of a mapping that is one page longer. */
@@ -94,12 +103,23 @@ large_map(size_t bytes)
 	return mapped + before;
 }
 
+static bool
+is_large(size_t bytes)
+{
+#ifdef __SANITIZE_ADDRESS__
+	(void)bytes;
+	return false; /* it must see who goes astray */
+#else
+	return bytes >= LARGE_PAGE;
+#endif
+}
+
 void *
 zp_pages_alloc(size_t bytes)
 {
 	void *block;
 
-	if (bytes < LARGE_PAGE)
+	if (!is_large(bytes))
 		return zp_alloc_check(aligned_alloc(LINE, round_up(bytes + 1, LINE)), bytes);
 	bytes = large_bytes(bytes);
 	block = kept_take(bytes);
@@ -109,7 +129,7 @@ zp_pages_alloc(size_t bytes)
 void
 zp_pages_free(void *block, size_t bytes)
 {
-	if (block == NULL || bytes < LARGE_PAGE)
+	if (block == NULL || !is_large(bytes))
 		free(block);
 	else if (!kept_put(block, large_bytes(bytes)))
 		munmap(block, large_bytes(bytes));

@@ -9,10 +9,10 @@
 #include "engine/accesses.h"
 
 enum {
-	SLAB_FIRST = 1 << 16, /* bytes; each next one is twice as large */
+	SLAB_FIRST = 1 << 14, /* bytes; each next one is twice as large */
 	SLAB_MAX = 1 << 22,
 	ARENA_PIECE = 2048,
-	TABLE_FIRST = 512, /* slots */
+	TABLE_FIRST = 512,        /* slots */
 	PARTITION_ENTRIES = 1024, /* fewer are not worth the pieces of memory of one more */
 };
 #define LINE ((size_t)64)
@@ -103,16 +103,17 @@ log_publish(struct log *log)
 /* ---- Life ------------------------------------------------------------------------------------ */
 
 static size_t
-table_bytes(uint64_t slots)
+slots_bytes(uint64_t slots)
 {
-	return sizeof(struct table) + slots * sizeof(((struct table *)NULL)->slots[0]);
+	return slots * sizeof(((struct table *)NULL)->slots[0]);
 }
 
 static struct table *
 table_new(uint64_t slots)
 {
-	struct table *table = memset(zp_pages_alloc(table_bytes(slots)), 0, table_bytes(slots));
+	struct table *table = zp_alloc_zero(1, sizeof(*table));
 
+	table->slots = memset(zp_pages_alloc(slots_bytes(slots)), 0, slots_bytes(slots));
 	table->mask = slots - 1;
 	return table;
 }
@@ -154,7 +155,8 @@ tables_free(struct table *table)
 	while (table != NULL) {
 		struct table *older = table->older;
 
-		zp_pages_free(table, table_bytes(table->mask + 1));
+		zp_pages_free(table->slots, slots_bytes(table->mask + 1));
+		zp_free(table);
 		table = older;
 	}
 }
@@ -213,8 +215,8 @@ slot_row(const struct keyed *keyed, uint64_t slot)
 }
 
 /*
- * Where the slot of the key is, or the empty one where it would go, and what was found in it. A reader
- * must go by that: an empty slot may hold another key the next moment.
+ * Where the slot of the key is, or the empty one where it would go, and what was found in it. A
+ * reader must go by that: an empty slot may hold another key the next moment.
  */
 static uint64_t
 slot_find(const struct keyed *keyed, const struct table *table, const uint8_t key[ZP_KEY_BYTES],
@@ -223,8 +225,8 @@ slot_find(const struct keyed *keyed, const struct table *table, const uint8_t ke
 	for (uint64_t at = hash & table->mask;; at = (at + 1) & table->mask) {
 		uint64_t slot = atomic_load_explicit(&table->slots[at], memory_order_acquire);
 
-		if (slot == 0 || (slot >> 32 == hash &&
-				     memcmp(slot_row(keyed, slot), key, ZP_KEY_BYTES) == 0)) {
+		if (slot == 0 ||
+		    (slot >> 32 == hash && memcmp(slot_row(keyed, slot), key, ZP_KEY_BYTES) == 0)) {
 			*slot_out = slot;
 			return at;
 		}
@@ -273,11 +275,11 @@ keyed_link(struct memtable *memtable, struct keyed *keyed, uint32_t number, uint
 }
 
 const void *
-memtable__find(const struct memtable *memtable, const struct keyed *keyed,
-    const uint8_t key[ZP_KEY_BYTES])
+memtable__find(
+    const struct memtable *memtable, const struct keyed *keyed, const uint8_t key[ZP_KEY_BYTES])
 {
-	const struct table *table = atomic_load_explicit(
-	    (_Atomic(struct table *) *)&keyed->table, memory_order_acquire);
+	const struct table *table =
+	    atomic_load_explicit((_Atomic(struct table *) *)&keyed->table, memory_order_acquire);
 	uint64_t slot;
 
 	if (table == NULL)
@@ -312,8 +314,8 @@ slot_prefetch(const struct memtable *memtable, uint32_t hash)
 }
 
 void
-memtable__place(const struct memtable *memtable, const struct zp_key *key,
-    struct memtable_place *place_out)
+memtable__place(
+    const struct memtable *memtable, const struct zp_key *key, struct memtable_place *place_out)
 {
 	zp_key_encode(key, place_out->key);
 	place_out->hash = key_hash(memtable, place_out->key);
@@ -331,8 +333,8 @@ keyed_next(const struct keyed *keyed, unsigned which)
 }
 
 void
-memtable__put(struct memtable *memtable, const struct memtable_place *place,
-    const struct zp_record *record)
+memtable__put(
+    struct memtable *memtable, const struct memtable_place *place, const struct zp_record *record)
 {
 	struct keyed *pins = &memtable->pins;
 	unsigned which = memtable__partition(memtable, zp_load_u64be(place->key));
@@ -345,8 +347,7 @@ memtable__put(struct memtable *memtable, const struct memtable_place *place,
 	entry->value =
 	    record == NULL ? NULL : value_store(memtable, &memtable->arenas[which], record);
 	log_publish(&pins->logs[which]);
-	atomic_store_explicit(
-	    &memtable->entries, memtable->entries + 1, memory_order_release);
+	atomic_store_explicit(&memtable->entries, memtable->entries + 1, memory_order_release);
 	keyed_link(memtable, pins, number, place->hash);
 	memtable->newest = number;
 }
@@ -358,11 +359,11 @@ memtable__index_add(
 	struct log *log = family == ZP_FAMILY_TIME ? &memtable->times : &memtable->expiries;
 	struct index_row *row;
 
-	ZP_ASSERT((family == ZP_FAMILY_TIME || family == ZP_FAMILY_EXPIRE) &&
-		  memtable->entries > 0);
+	ZP_ASSERT(
+	    (family == ZP_FAMILY_TIME || family == ZP_FAMILY_EXPIRE) && memtable->entries > 0);
 	row = (struct index_row *)log_reserve(memtable, log);
-	*row = (struct index_row){
-	    .moment = moment, .entry = memtable->newest, .operation = operation};
+	*row =
+	    (struct index_row){.moment = moment, .entry = memtable->newest, .operation = operation};
 	log_publish(log);
 }
 
@@ -506,8 +507,8 @@ memtable__entry_row(const struct entry *entry, struct segment_row *row_out)
 }
 
 bool
-memtable__get(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES],
-    struct segment_row *row_out)
+memtable__get(
+    const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES], struct segment_row *row_out)
 {
 	const struct entry *entry = memtable__find(memtable, &memtable->pins, key);
 

@@ -50,7 +50,7 @@ struct access_entry {
 struct table {
 	struct table *older; /* readers may still be in it: freed with the memtable */
 	uint64_t mask;
-	_Atomic(uint64_t) slots[];
+	_Atomic(uint64_t) *slots;
 };
 
 /* Memory that goes all at once. */

@@ -2,7 +2,8 @@
  * memtable_sorted.c - a memtable's rows in order: pins, entries of time and expire, statuses,
  * accesses.
  *
- * Flow:    flush.c and scan.c. Any thread: they are the rows that were there when it was opened.
+ * Flow:    flush.c and scan.c. Any thread: all rows that were there before it was opened, and maybe
+ *          some that came meanwhile, of one part and not of another.
  * Digests: are uniform, so pins are spread into as many buckets as there are rows; chosen ones cost
  *          a sort.
  */
@@ -562,6 +563,7 @@ memtable__entries_open(struct memtable *memtable, enum zp_family family, uint64_
 	count = log_count(entries->log);
 	entries->items_bytes = count * sizeof(entries->items[0]);
 	entries->items = zp_pages_alloc(entries->items_bytes);
+	ZP_ASSERT(count <= UINT32_MAX);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct index_row *row = index_row_at(entries, i);
 		const uint8_t *key = index_row_pin(entries, row)->key;

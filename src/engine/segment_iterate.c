@@ -1,7 +1,7 @@
 /*
  * segment_iterate.c - rows in key order, read ahead and decoded a block at a time.
  *
- * Flow:   scans and merges. cursor → place of the next block → window → block_view → block_decoded
+ * Flow:   scans and merges. cursor → place of the next block → window → block_view → block_rows
  *         → rows. The order of keys is checked as they pass: a merge relies on it.
  * Reads:  one for about WINDOW_BYTES of whole groups, texts included where they are wanted; a group
  * whose texts make it larger than a window is read block by block.

@@ -280,11 +280,11 @@ def hanging_pool(node, load, pool):
     late = "in-between"
     load.asked.add(late)
     expect("a write that hangs", node.request("POST", f"/pins/{cid_of(late)}?name={late}"), 503,
-           "outcome not known", "/journal/")
+           "outcome not known", "/journal")
     refused = "refused"
     expect("the next write", node.request("POST", f"/pins/{cid_of(refused)}?name={refused}"), 503,
-           "nothing was written", "/journal/")
-    expect("health", node.request("GET", "/health", port=node.management), 503, "does not answer", "/journal/")
+           "nothing was written", "/journal")
+    expect("health", node.request("GET", "/health", port=node.management), 503, "does not answer", "/journal")
     expect("metrics", node.request("GET", "/metrics", port=node.management), 200, "zpin_writes_hang 1")
     expect("what is in memory", node.request("GET", f"/allocations/{cid_of(in_memory)}"), 200, in_memory)
     for name in sorted(load.acknowledged)[:50]:  # in files: there, or an answer all the same
