@@ -170,6 +170,17 @@ way_hold(_Atomic(uint64_t) *way)
 	return (struct block_cache_ref){0};
 }
 
+/* The ways of the block's set that may be it. */
+static inline uint64_t
+alike_of(struct zp_block_cache *cache, uint64_t serial, uint64_t number, struct set **set_out)
+{
+	struct set *set = set_of(cache, serial, number);
+
+	*set_out = set;
+	return ways_alike(
+	    atomic_load_explicit(&set->tags, memory_order_acquire), tag_of(serial, number));
+}
+
 struct block_cache_ref
 block_cache__candidate(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
 {
@@ -178,9 +189,7 @@ block_cache__candidate(struct zp_block_cache *cache, uint64_t serial, uint64_t n
 
 	if (cache == NULL)
 		return (struct block_cache_ref){0};
-	set = set_of(cache, serial, number);
-	alike = ways_alike(
-	    atomic_load_explicit(&set->tags, memory_order_acquire), tag_of(serial, number));
+	alike = alike_of(cache, serial, number, &set);
 	return alike == 0 ? (struct block_cache_ref){0}
 			  : way_hold(&set->ways[__builtin_ctzll(alike) / 8]);
 }
@@ -199,9 +208,7 @@ block_cache__find(struct zp_block_cache *cache, uint64_t serial, uint64_t number
 
 	if (cache == NULL)
 		return (struct block_cache_ref){0};
-	set = set_of(cache, serial, number);
-	alike = ways_alike(
-	    atomic_load_explicit(&set->tags, memory_order_acquire), tag_of(serial, number));
+	alike = alike_of(cache, serial, number, &set);
 	for (; alike != 0; alike &= alike - 1) {
 		struct block_cache_ref ref = way_hold(&set->ways[__builtin_ctzll(alike) / 8]);
 

@@ -783,3 +783,32 @@ model_files_hold(struct model *model)
 	acknowledge(model);
 	return true;
 }
+
+/* ---- For tests ------------------------------------------------------------------------------- */
+
+struct model *
+model_begin(uint64_t seed)
+{
+	struct model *model = model_new(seed);
+	struct zp_err err = {0};
+
+	if (model_open(model, &err) != ZP_OK)
+		fail_msg("%s", err.text);
+	return model;
+}
+
+void
+model_flush_well(struct model *model)
+{
+	struct zp_err err = {0};
+
+	if (model_flush(model, &err) != ZP_OK)
+		fail_msg("%s", err.text);
+}
+
+void
+model_expect_holds(struct model *model)
+{
+	if (!model_holds(model) || !model_files_hold(model))
+		fail_msg("%s", model->broken);
+}

@@ -117,6 +117,11 @@ bool model_access_is_honest(struct model *model, struct zp_view *view, size_t at
  * same of every manifest that is there. From then on it counts as acknowledged. */
 bool model_files_hold(struct model *model);
 
+/* For tests, which a failure of these ends: opened, flushed, and both of the above. */
+struct model *model_begin(uint64_t seed);
+void model_flush_well(struct model *model);
+void model_expect_holds(struct model *model);
+
 struct zp_record model_record(const struct model_pin *pin, struct zp_buf *texts);
 bool model_record_is(const struct model_pin *pin, const struct zp_record *record);
 /* Numbers of the manifests that are there, at most `max`, rising; returns how many. */

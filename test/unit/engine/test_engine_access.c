@@ -8,33 +8,6 @@
 
 #include "engine/accesses.h"
 
-static struct model *
-model_begin(uint64_t seed)
-{
-	struct model *model = model_new(seed);
-	struct zp_err err = {0};
-
-	if (model_open(model, &err) != ZP_OK)
-		fail_msg("%s", err.text);
-	return model;
-}
-
-static void
-flush(struct model *model)
-{
-	struct zp_err err = {0};
-
-	if (model_flush(model, &err) != ZP_OK)
-		fail_msg("%s", err.text);
-}
-
-static void
-expect_holds(struct model *model)
-{
-	if (!model_holds(model) || !model_files_hold(model))
-		fail_msg("%s", model->broken);
-}
-
 /* Runs of family access in the newest files, their rows, and how many are tombstones. */
 static size_t
 access_runs(struct model *model, uint64_t *rows_out, uint64_t *tombstones_out)
@@ -119,12 +92,12 @@ without_accesses_nothing_is_written(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < 20; i++)
 		model_change(model, i, false);
-	flush(model);
+	model_flush_well(model);
 	for (uint32_t i = 0; i < 20; i++)
 		model_change(model, i, true);
-	flush(model);
+	model_flush_well(model);
 	assert_int_equal(access_runs(model, &rows, &tombstones), 0);
-	expect_holds(model);
+	model_expect_holds(model);
 	model_free(model);
 }
 
@@ -139,19 +112,19 @@ rows_are_added_not_rewritten(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < MODEL_KEYS; i++)
 		model_change(model, i, false);
-	flush(model);
+	model_flush_well(model);
 	for (unsigned round = 1; round <= 3; round++) {
 		for (unsigned n = 0; n < 50; n++)
 			model_access(model, (uint32_t)(n % 5));
-		flush(model);
+		model_flush_well(model);
 		assert_int_equal(access_runs(model, &rows, &tombstones), round);
 		assert_int_equal(rows, round * 5);
-		expect_holds(model);
+		model_expect_holds(model);
 	}
 	assert_int_equal(zp_engine_seal(model->engine, NULL, &err), ZP_OK);
 	assert_int_equal(access_runs(model, &rows, &tombstones), 1);
 	assert_int_equal(rows, 5);
-	expect_holds(model);
+	model_expect_holds(model);
 	model_free(model);
 }
 
@@ -169,31 +142,31 @@ a_new_pin_begins_at_none(void **state)
 	model_change(model, 4, false);
 	model_access(model, 3);
 	model_access(model, 4);
-	flush(model);
+	model_flush_well(model);
 	model_change(model, 3, true); /* hides what files have */
-	expect_holds(model);
+	model_expect_holds(model);
 	model_change(model, 3, false);
-	expect_holds(model);
+	model_expect_holds(model);
 	model_access(model, 3); /* counts from there */
 	model_change(model, 4, true);
-	expect_holds(model);
+	model_expect_holds(model);
 	zp_engine_freeze(model->engine);
 	model->frozen = model->log_count;
 	model_change(model, 3, true); /* hides what is frozen */
-	expect_holds(model);
-	flush(model);
+	model_expect_holds(model);
+	model_flush_well(model);
 	assert_int_equal(access_runs(model, &rows, &tombstones), 2);
 	assert_int_equal(rows, 4);
 	assert_int_equal(tombstones, 1); /* of 4; of 3 there was a row that replaces */
-	expect_holds(model);
-	flush(model);
+	model_expect_holds(model);
+	model_flush_well(model);
 	assert_int_equal(access_runs(model, &rows, &tombstones), 3);
 	assert_int_equal(tombstones, 2);
-	expect_holds(model);
+	model_expect_holds(model);
 	assert_int_equal(zp_engine_seal(model->engine, NULL, &err), ZP_OK);
 	assert_int_equal(access_runs(model, &rows, &tombstones), 0);
 	model_change(model, 3, false);
-	expect_holds(model);
+	model_expect_holds(model);
 	model_free(model);
 }
 
@@ -321,10 +294,10 @@ damage_makes_what_it_may_have_unknown(void **state)
 			model_change(model, i, false);
 		for (uint32_t i = broken == 0 ? 0 : 12; i < (broken == 0 ? MODEL_KEYS : 20); i++)
 			model_access(model, i);
-		flush(model);
+		model_flush_well(model);
 		for (uint32_t i = broken == 0 ? 12 : 0; i < (broken == 0 ? 20 : MODEL_KEYS); i++)
 			model_access(model, i);
-		flush(model);
+		model_flush_well(model);
 		access_segment_break(model, broken);
 		view = zp_engine_view_get(model->engine);
 		assert_int_equal(zp_accesses_walk_open(view, NULL, false, &walk, &err), ZP_OK);
@@ -416,7 +389,7 @@ a_row_of_no_pin_is_told(void **state)
 	model_change(model, 1, false);
 	model_access(model, 1);
 	zp_engine_apply(model->engine, &stray);
-	flush(model);
+	model_flush_well(model);
 	assert_int_equal(zp_engine_verify(model->engine, false, &check, &report, NULL), ZP_OK);
 	assert_int_equal(
 	    zp_engine_verify(model->engine, true, &check, &report, NULL), ZP_E_CORRUPT);

@@ -6,33 +6,6 @@
  */
 #include "engine_model.h"
 
-static struct model *
-model_begin(uint64_t seed)
-{
-	struct model *model = model_new(seed);
-	struct zp_err err = {0};
-
-	if (model_open(model, &err) != ZP_OK)
-		fail_msg("%s", err.text);
-	return model;
-}
-
-static void
-flush(struct model *model)
-{
-	struct zp_err err = {0};
-
-	if (model_flush(model, &err) != ZP_OK)
-		fail_msg("%s", err.text);
-}
-
-static void
-expect_holds(struct model *model)
-{
-	if (!model_holds(model) || !model_files_hold(model))
-		fail_msg("%s", model->broken);
-}
-
 /* Runs and rows of family track in the newest files. */
 static size_t
 track_runs(struct model *model, uint64_t *rows_out)
@@ -63,7 +36,7 @@ what_is_over_before_a_flush_leaves_no_trace(void **state)
 	(void)state;
 	model_track(model, 3, 1, false);
 	model_track(model, 3, 2, false);
-	flush(model);
+	model_flush_well(model);
 	assert_int_equal(track_runs(model, &rows), 1);
 	assert_int_equal(rows, 2);
 	for (int i = 0; i < 5; i++) {
@@ -72,21 +45,21 @@ what_is_over_before_a_flush_leaves_no_trace(void **state)
 		model_track(model, 4, 1, true); /* … and pinned */
 	}
 	model_change(model, 4, false);
-	flush(model);
+	model_flush_well(model);
 	assert_int_equal(track_runs(model, &rows), 1);
 	assert_int_equal(rows, 2);
 	model_track(model, 3, 1, true);
-	flush(model);
+	model_flush_well(model);
 	assert_int_equal(track_runs(model, &rows), 2);
 	assert_int_equal(rows, 3);
-	expect_holds(model);
+	model_expect_holds(model);
 	model_track(model, 3, 1, false); /* behind a tombstone there is nothing again */
 	model_track(model, 3, 1, true);
 	model_track(model, 3, 2, true);
-	flush(model);
+	model_flush_well(model);
 	assert_int_equal(zp_engine_seal(model->engine, NULL, &err), ZP_OK);
 	assert_int_equal(track_runs(model, &rows), 0);
-	expect_holds(model);
+	model_expect_holds(model);
 	model_free(model);
 }
 
@@ -107,12 +80,12 @@ a_frozen_row_is_hidden(void **state)
 	model_track(model, 5, 1, true);
 	if (!model_holds(model))
 		fail_msg("%s", model->broken);
-	flush(model);
+	model_flush_well(model);
 	assert_int_equal(track_runs(model, &rows), 1);
-	flush(model);
+	model_flush_well(model);
 	assert_int_equal(track_runs(model, &rows), 2);
 	assert_int_equal(rows, 2); /* a row and the tombstone that hides it */
-	expect_holds(model);
+	model_expect_holds(model);
 	model_free(model);
 }
 
@@ -125,12 +98,12 @@ statuses_outlive_their_pin(void **state)
 	(void)state;
 	model_change(model, 7, false);
 	model_track(model, 7, 1, false);
-	flush(model);
+	model_flush_well(model);
 	model_change(model, 7, true);
 	model_track(model, 7, 1, false);
-	expect_holds(model);
-	flush(model);
-	expect_holds(model);
+	model_expect_holds(model);
+	model_flush_well(model);
+	model_expect_holds(model);
 	model_free(model);
 }
 
@@ -216,10 +189,10 @@ damage_hides_what_it_may_hide(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < MODEL_KEYS; i++)
 		model_track(model, i, 1, false);
-	flush(model);
+	model_flush_well(model);
 	for (uint32_t i = 10; i < 20; i++)
 		model_track(model, i, 1, i % 2 == 0);
-	flush(model);
+	model_flush_well(model);
 	track_segments_break(model, 0);
 	view = zp_engine_view_get(model->engine);
 	for (size_t i = 0; i < MODEL_KEYS; i++) {
@@ -275,7 +248,7 @@ statuses_are_those_of_the_model(void **state)
 			bool merged = true;
 
 			model_change_some(model, (uint32_t)model_draw(model, 60));
-			flush(model);
+			model_flush_well(model);
 			model_change_some(model, (uint32_t)model_draw(model, 10));
 			while (merged)
 				assert_int_equal(
@@ -288,10 +261,10 @@ statuses_are_those_of_the_model(void **state)
 				model_close(model);
 				assert_int_equal(model_open(model, &err), ZP_OK);
 				model_replay(model, zp_engine_lane_get(model->engine, 1) + 1);
-				expect_holds(model);
+				model_expect_holds(model);
 			}
 		}
-		expect_holds(model);
+		model_expect_holds(model);
 		model_free(model);
 	}
 }
