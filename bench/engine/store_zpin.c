@@ -162,13 +162,23 @@ record_append(struct zpin *zpin, const struct bench_record *made)
 }
 
 static void
+merged_collect(struct zpin *zpin)
+{
+	struct zp_err err = {0};
+
+	check(zp_engine_collect(zpin->engine, zp_engine_manifest_number(zpin->engine), &err), &err);
+}
+
+static void
 merge_all(struct zpin *zpin)
 {
 	struct zp_err err = {0};
 	bool merged = true;
 
-	while (merged)
+	while (merged) {
 		check(zp_engine_merge(zpin->engine, NULL, &merged, &err), &err);
+		merged_collect(zpin);
+	}
 }
 
 static void
@@ -180,7 +190,6 @@ flush(struct zpin *zpin)
 	zp_engine_freeze(zpin->engine);
 	check(zp_engine_flush(zpin->engine, zpin->tables, &err), &err);
 	merge_all(zpin);
-	check(zp_engine_collect(zpin->engine, zp_engine_manifest_number(zpin->engine), &err), &err);
 	check(zp_journal_trim(zpin->journal, zpin->flushed_batch, &err), &err);
 	zpin->flushed_batch = zpin->batch;
 }
@@ -223,9 +232,12 @@ zpin_seal(void *store)
 {
 	struct zpin *zpin = store;
 	struct zp_err err = {0};
+	bool merged = true;
 
-	check(zp_engine_seal(zpin->engine, NULL, &err), &err);
-	check(zp_engine_collect(zpin->engine, zp_engine_manifest_number(zpin->engine), &err), &err);
+	while (merged) {
+		check(zp_engine_seal(zpin->engine, NULL, &merged, &err), &err);
+		merged_collect(zpin);
+	}
 }
 
 /* ---- Reading -----------------------------------------------------------------------------------

@@ -82,13 +82,18 @@ command__checkpoint(struct zp_node *node, struct zp_err *err)
 	if (node->options.read_only)
 		return zp_fail(err, ZP_E_READ_ONLY, "the node was opened read-only");
 	zp_journal_facts_get(node->journal, &facts);
-	/* Without writes a second one is still of use, and only that: the older of the two kept ones is
-	 * then at the end too, and the journal can go. */
-	if (facts.last_batch == zp_shards_newest(node->shards)->batch &&
+	/* Without writes or merges a second one is still of use, and only that: the older of the
+	 * two kept ones is then at the end too, and the journal and what was merged can go. */
+	if (node->upkeep.checkpoints_owed == 0 &&
+	    facts.last_batch == zp_shards_newest(node->shards)->batch &&
 	    facts.last_batch == zp_shards_older(node->shards)->batch)
 		return ZP_OK;
 	rc = checkpoint_do(node, &failure);
 	memory_freed(node, rc, &failure);
+	if (rc == ZP_OK) {
+		node->upkeep.merged_bytes = 0;
+		node->upkeep.checkpoints_owed -= node->upkeep.checkpoints_owed > 0;
+	}
 	return rc < 0 ? zp_fail(err, rc, "checkpoint: %s", failure.text) : ZP_OK;
 }
 

@@ -104,7 +104,13 @@ struct command__upkeep {
 	uint64_t accesses_at_ns;   /* likewise */
 	uint8_t *merge_gave_way;   /* per shard: its last merge was stopped for a checkpoint */
 	struct command__expiry *expiry;
+	/* With upkeep_lock. Files that were merged go when no checkpoint that is kept names them.
+	 */
+	uint64_t merged_bytes;    /* by merges since the last checkpoint */
+	uint8_t checkpoints_owed; /* until the inputs of all merges can go */
 };
+
+#define COMMAND__MERGED_BYTES_MAX (UINT64_C(4) << 30) /* then a checkpoint is due */
 
 /* ---- What could not be read (damage.c) ------------------------------------------------------ */
 
@@ -506,6 +512,11 @@ void command__scrub_state_done(struct command__scrub_state *state); /* NULL is a
 void command__pace_turn(void *context);
 /* With upkeep_lock held, before a flush adds runs: merges first where there are too many. */
 void command__pace_catch_up(struct zp_node *node);
+
+/* A step of a merge, or of sealing, of a shard; *merged_out: there was something to do. Owner:
+ * whoever holds upkeep_lock. */
+ZP_MUST_CHECK int command__merge(struct zp_node *node, uint32_t index, bool seals,
+    const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err);
 
 void command__checkpoint_facts_set(struct zp_node *node);
 /* With upkeep_lock held. Nothing new since the last one: does nothing. */

@@ -136,13 +136,32 @@ checkpoint_job(struct zp_node *node)
 	zp_mutex_unlock(&node->queue.lock);
 }
 
-/* One merge of the shard if it wants one; true when it did something. */
+int
+command__merge(struct zp_node *node, uint32_t index, bool seals, const _Atomic(bool) *stop,
+    bool *merged_out, struct zp_err *err)
+{
+	struct zp_engine *engine = zp_shards_engine(node->shards, index);
+	struct zp_engine_facts before, after;
+	int rc;
+
+	zp_engine_facts_get(engine, &before);
+	rc = seals ? zp_engine_seal(engine, stop, merged_out, err)
+		   : zp_engine_merge(engine, stop, merged_out, err);
+	if (*merged_out) {
+		zp_engine_facts_get(engine, &after);
+		node->upkeep.merged_bytes += after.merged_bytes - before.merged_bytes;
+		node->upkeep.checkpoints_owed = 2; /* so many are kept */
+	}
+	return command__damage_note(node, index, rc, err);
+}
+
+/* A step of a merge of the shard if it wants one; true when it did something. */
 static bool
 merge_shard(struct zp_node *node, uint32_t index)
 {
 	uint8_t *gave_way = &node->upkeep.merge_gave_way[index];
 	struct zp_err err = {0};
-	bool merged = false;
+	bool merged = false, room_wanted;
 	int rc;
 
 	zp_mutex_lock(&node->upkeep_lock);
@@ -151,13 +170,17 @@ merge_shard(struct zp_node *node, uint32_t index)
 	node->merge_stop = node->upkeep.stopping || (!*gave_way && node->upkeep_waiting > 0);
 	node->merge_may_stop = !*gave_way;
 	zp_mutex_unlock(&node->queue.lock);
-	rc = zp_engine_merge(
-	    zp_shards_engine(node->shards, index), &node->merge_stop, &merged, &err);
+	rc = command__merge(node, index, false, &node->merge_stop, &merged, &err);
+	room_wanted = node->upkeep.merged_bytes >= COMMAND__MERGED_BYTES_MAX;
 	node->merge_may_stop = false;
 	node->upkeep_working = false;
 	zp_mutex_unlock(&node->upkeep_lock);
 	*gave_way = rc == ZP_E_STOPPING;
-	zp_ignore(command__damage_note(node, index, rc, &err)); /* counted; it is the same rc */
+	if (room_wanted) {
+		zp_mutex_lock(&node->queue.lock);
+		node->upkeep.checkpoint_due = true;
+		zp_mutex_unlock(&node->queue.lock);
+	}
 	if (rc < 0 && rc != ZP_E_STOPPING)
 		command__log(node, 3, "merge of shard %016llx: %s",
 		    (unsigned long long)zp_shards_map(node->shards)->ranges[index].id, err.text);
@@ -261,36 +284,56 @@ command__upkeep_run(void *context)
 
 /* ---- On request ----------------------------------------------------------------------------- */
 
-int
-zp_command_settle(struct zp_node *node, struct zp_err *err)
+/* Merges, or seals, the shard to the end. */
+static int
+shard_merge(struct zp_node *node, uint32_t index, bool seals, struct zp_err *err)
+{
+	bool merged = true;
+	int rc = ZP_OK;
+
+	while (rc == ZP_OK && merged) {
+		rc = command__merge(node, index, seals, &node->work_stop, &merged, err);
+		if (rc == ZP_OK && node->upkeep.merged_bytes >= COMMAND__MERGED_BYTES_MAX)
+			rc = command__checkpoint(node, err);
+	}
+	return rc;
+}
+
+/* What was merged goes before the caller is told. */
+static int
+merged_collect(struct zp_node *node, struct zp_err *err)
 {
 	int rc = ZP_OK;
 
-	if (node->options.read_only)
-		return zp_fail(err, ZP_E_READ_ONLY, "the node was opened read-only");
-	command__upkeep_enter(node);
-	for (uint32_t i = 0; rc == ZP_OK && i < zp_shards_map(node->shards)->count; i++) {
-		bool merged = true;
-
-		while (rc == ZP_OK && merged) {
-			merged = false;
-			rc = zp_engine_merge(
-			    zp_shards_engine(node->shards, i), &node->work_stop, &merged, err);
-		}
-	}
-	command__upkeep_leave(node);
+	while (rc == ZP_OK && node->upkeep.checkpoints_owed > 0)
+		rc = command__checkpoint(node, err);
 	return rc;
 }
 
 static int
-shard_seal(struct zp_node *node, uint32_t index, struct zp_err *err)
+shards_merge(struct zp_node *node, bool seals, struct zp_err *err)
 {
-	int rc;
+	int rc = ZP_OK;
 
+	for (uint32_t i = 0; rc == ZP_OK && i < zp_shards_map(node->shards)->count; i++) {
+		command__upkeep_enter(node);
+		rc = shard_merge(node, i, seals, err);
+		command__upkeep_leave(node);
+	}
+	if (rc < 0)
+		return rc;
 	command__upkeep_enter(node);
-	rc = zp_engine_seal(zp_shards_engine(node->shards, index), &node->work_stop, err);
+	rc = merged_collect(node, err);
 	command__upkeep_leave(node);
-	return command__damage_note(node, index, rc, err);
+	return rc;
+}
+
+int
+zp_command_settle(struct zp_node *node, struct zp_err *err)
+{
+	if (node->options.read_only)
+		return zp_fail(err, ZP_E_READ_ONLY, "the node was opened read-only");
+	return shards_merge(node, false, err);
 }
 
 int
@@ -298,7 +341,5 @@ zp_command_seal(struct zp_node *node, struct zp_err *err)
 {
 	int rc = zp_command_checkpoint(node, err);
 
-	for (uint32_t i = 0; rc == ZP_OK && i < zp_shards_map(node->shards)->count; i++)
-		rc = shard_seal(node, i, err);
-	return rc;
+	return rc < 0 ? rc : shards_merge(node, true, err);
 }

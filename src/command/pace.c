@@ -66,7 +66,8 @@ shard_catch_up(struct zp_node *node, uint32_t index)
 	zp_engine_facts_get(engine, &facts);
 	while (merged && facts.runs >= COMMAND__RUNS_BEHIND) {
 		merged = false;
-		zp_ignore(zp_engine_merge(engine, &node->work_stop, &merged, &err)); /* as above */
+		zp_ignore(command__merge(
+		    node, index, false, &node->work_stop, &merged, &err)); /* as above */
 		zp_engine_facts_get(engine, &facts);
 	}
 }

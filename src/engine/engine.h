@@ -57,6 +57,7 @@ struct zp_engine_options {
 	bool read_only;		    /* opens any moment as it is: never repairs, writes nothing; changes
 				     * stay in memory */
 	uint64_t manifest_max;	    /* take no manifest above this number; 0: the newest */
+	uint64_t segment_bytes; /* merges cut their files to about so much at most; 0: 512 MiB */
 	bool without_filters; /* they stay on the disk, and a lookup asks every run: for what is
 			       * seldom asked and shall take little memory */
 	/* Called by a merge again and again, each time after some thousand rows: it may take a
@@ -159,14 +160,18 @@ uint64_t zp_engine_memory_bytes(const struct zp_engine *engine);
 ZP_MUST_CHECK int zp_engine_flush(struct zp_engine *engine, const struct zp_tables *tables,
     struct zp_err *err);
 
-/* Does one merge if the policy wants one. *merged_out tells whether it did. `stop`: looked at between
- * rows; a merge that is stopped leaves nothing behind. */
+/*
+ * Does one step of a merge if the policy wants one: what cannot be merged without each other, some files
+ * of each run (merge_span.h). *merged_out tells whether it did; call again until it did not. Inputs can be
+ * collected after each step, so the room that a merge needs is that of a step. `stop`: looked at between
+ * rows; a step that is stopped leaves nothing behind.
+ */
 ZP_MUST_CHECK int zp_engine_merge(struct zp_engine *engine, const _Atomic(bool) *stop,
     bool *merged_out, struct zp_err *err);
 
-/* Merges each family that has several runs to one without tombstones or filter. */
+/* The same towards one run a family, without tombstones or filters. */
 ZP_MUST_CHECK int zp_engine_seal(struct zp_engine *engine, const _Atomic(bool) *stop,
-    struct zp_err *err);
+    bool *merged_out, struct zp_err *err);
 
 /* Removes manifests below `manifest_min` and every file that no manifest which stays names. Two always
  * stay: where only one would, its twin, an equal manifest, does or is made. */

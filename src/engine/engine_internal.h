@@ -162,10 +162,12 @@ struct merge_choice {
 };
 struct merge_choice merge__choose(const uint8_t *levels, size_t count);
 
-/* The id of a segment that is made from the given things; docs/formats.md, "Segment". */
+/* The id of a segment that is made from the given things, the `part`th of these; docs/formats.md,
+ * "Segment". */
 enum segment_maker { SEGMENT_BY_FLUSH = 1, SEGMENT_BY_MERGE = 2 };
 struct zp_hash128 merge__segment_id(const struct zp_engine *engine, enum zp_family family,
-    enum segment_maker maker, bool drops_tombstones, const struct zp_lane *lanes,
-    size_t lane_count, const struct segment_name *inputs, size_t input_count);
+    enum segment_maker maker, bool drops_tombstones, uint32_t part,
+    const struct zp_lane *lanes, size_t lane_count, const struct segment_name *inputs,
+    size_t input_count);
 
 #endif

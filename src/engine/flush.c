@@ -36,7 +36,7 @@ flush_plan(
     const struct zp_engine *engine, enum zp_family family, uint64_t rows, bool drops_tombstones)
 {
 	return (struct segment_plan){
-	    .id = merge__segment_id(engine, family, SEGMENT_BY_FLUSH, drops_tombstones,
+	    .id = merge__segment_id(engine, family, SEGMENT_BY_FLUSH, drops_tombstones, 0,
 		engine->frozen_lanes, engine->frozen_lane_count, NULL, 0),
 	    .shard_id = engine->options.shard_id,
 	    .family = family,

@@ -27,8 +27,8 @@ enum {
 	COUNTER_BYTES = 24,
 	RUN_HEADER_BYTES = 16,
 	SEGMENT_BYTES = 160,
-	KEY_PREFIX_BYTES = 48, /* of first and last key in a segment entry */
 	RUN_ENCODER = 1,
+	RUN_ENCODER_SAME_AGE = 2, /* of one that has the age of the run before it */
 	FIELD_HEADER_BYTES = 8,
 	REQUIRED = 1 << TAG_SHARD | 1 << TAG_NUMBER | 1 << TAG_INCARNATION | 1 << TAG_LOW |
 	    1 << TAG_HIGH | 1 << TAG_KEY_TRANSFORM | 1 << TAG_CLUSTER,
@@ -93,11 +93,19 @@ manifest__next(const struct manifest *from, struct manifest *to)
 	to->merged_count = 0;
 }
 
-/* Families rising, within a family newest first. */
+/* Families rising, within a family newest first, of one age the lower level first. */
 static bool
 run_is_before(const struct manifest_run *a, const struct manifest_run *b)
 {
-	return a->family != b->family ? a->family < b->family : a->age > b->age;
+	if (a->family != b->family)
+		return a->family < b->family;
+	return a->age != b->age ? a->age > b->age : a->level < b->level;
+}
+
+static bool
+are_of_one_age(const struct manifest_run *a, const struct manifest_run *b)
+{
+	return a->family == b->family && a->age == b->age;
 }
 
 void
@@ -116,13 +124,58 @@ manifest__run_add(struct manifest *manifest, struct manifest_run run)
 }
 
 void
-manifest__run_remove(struct manifest *manifest, size_t at)
+manifest__segments_remove(struct manifest_run *run, size_t count)
 {
-	ZP_ASSERT(at < manifest->run_count);
-	manifest__run_done(&manifest->runs[at]);
-	manifest->run_count--;
-	memmove(&manifest->runs[at], &manifest->runs[at + 1],
-	    (manifest->run_count - at) * sizeof(manifest->runs[0]));
+	ZP_ASSERT(count <= run->segment_count);
+	run->segment_count -= count;
+	memmove(run->segments, run->segments + count,
+	    run->segment_count * sizeof(run->segments[0]));
+}
+
+void
+manifest__runs_tidy(struct manifest *manifest)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < manifest->run_count; i++) {
+		if (manifest->runs[i].segment_count == 0)
+			manifest__run_done(&manifest->runs[i]);
+		else
+			manifest->runs[kept++] = manifest->runs[i];
+	}
+	manifest->run_count = kept;
+}
+
+static void
+segment_insert(struct manifest_run *run, const struct segment_info *segment)
+{
+	size_t at = run->segment_count;
+
+	run->segments =
+	    zp_realloc(run->segments, (run->segment_count + 1) * sizeof(run->segments[0]));
+	for (; at > 0 && memcmp(run->segments[at - 1].first_key, segment->first_key,
+			     sizeof(segment->first_key)) > 0; at--)
+		run->segments[at] = run->segments[at - 1];
+	run->segments[at] = *segment;
+	run->segment_count++;
+}
+
+void
+manifest__segments_add(struct manifest *manifest, enum zp_family family, uint8_t level,
+    uint64_t age, const struct segment_info *segments, size_t count)
+{
+	struct manifest_run run = {.family = family, .level = level, .age = age};
+	size_t at = 0;
+
+	if (count == 0)
+		return;
+	while (at < manifest->run_count && run_is_before(&manifest->runs[at], &run))
+		at++;
+	if (at == manifest->run_count || !are_of_one_age(&manifest->runs[at], &run) ||
+	    manifest->runs[at].level != level)
+		manifest__run_add(manifest, run);
+	for (size_t i = 0; i < count; i++)
+		segment_insert(&manifest->runs[at], &segments[i]);
 }
 
 bool
@@ -228,11 +281,11 @@ name_encode(uint8_t to[16], uint64_t low, uint64_t high)
 }
 
 static void
-run_encode(const struct manifest_run *run, struct zp_buf *field)
+run_encode(const struct manifest_run *run, uint16_t encoder, struct zp_buf *field)
 {
 	uint8_t header[RUN_HEADER_BYTES] = {(uint8_t)run->family, run->level};
 
-	zp_store_u16le(header + 2, RUN_ENCODER);
+	zp_store_u16le(header + 2, encoder);
 	zp_store_u32le(header + 4, (uint32_t)run->segment_count);
 	zp_store_u64le(header + 8, run->age);
 	zp_buf_clear(field);
@@ -246,8 +299,8 @@ run_encode(const struct manifest_run *run, struct zp_buf *field)
 		zp_store_u64le(entry + 32, segment->bytes);
 		zp_store_u64le(entry + 40, segment->rows);
 		zp_store_u64le(entry + 48, segment->tombstones);
-		memcpy(entry + 64, segment->first_key, KEY_PREFIX_BYTES);
-		memcpy(entry + 112, segment->last_key, KEY_PREFIX_BYTES);
+		memcpy(entry + 64, segment->first_key, MANIFEST_KEY_BYTES);
+		memcpy(entry + 112, segment->last_key, MANIFEST_KEY_BYTES);
 		zp_buf_append(field, entry, sizeof(entry));
 	}
 }
@@ -290,7 +343,11 @@ lists_encode(const struct manifest *manifest, struct zp_buf *file)
 	}
 	counters_encode(TAG_COUNTER, manifest->counters, manifest->counter_count, file);
 	for (size_t i = 0; i < manifest->run_count; i++) {
-		run_encode(&manifest->runs[i], &field);
+		bool is_of_one_age =
+		    i > 0 && are_of_one_age(&manifest->runs[i - 1], &manifest->runs[i]);
+
+		run_encode(
+		    &manifest->runs[i], is_of_one_age ? RUN_ENCODER_SAME_AGE : RUN_ENCODER, &field);
 		zp_envelope_field(file, TAG_RUN, field.data, field.length);
 	}
 }
@@ -335,12 +392,43 @@ segment_decode(const uint8_t *entry, struct segment_info *info_out, struct zp_er
 	    .rows = zp_load_u64le(entry + 40),
 	    .tombstones = zp_load_u64le(entry + 48),
 	};
-	memcpy(info_out->first_key, entry + 64, KEY_PREFIX_BYTES);
-	memcpy(info_out->last_key, entry + 112, KEY_PREFIX_BYTES);
+	memcpy(info_out->first_key, entry + 64, MANIFEST_KEY_BYTES);
+	memcpy(info_out->last_key, entry + 112, MANIFEST_KEY_BYTES);
 	if (zp_load_u64le(entry + 56) != 0 || info_out->rows == 0 ||
 	    info_out->tombstones > info_out->rows ||
-	    memcmp(info_out->first_key, info_out->last_key, KEY_PREFIX_BYTES) > 0)
+	    memcmp(info_out->first_key, info_out->last_key, MANIFEST_KEY_BYTES) > 0)
 		return zp_fail(err, ZP_E_CORRUPT, "a segment entry contradicts itself");
+	return ZP_OK;
+}
+
+/* Whether the run follows those that were read, and its encoder says how. */
+static int
+run_order_check(const struct manifest *manifest, const struct manifest_run *run, uint16_t encoder,
+    struct zp_err *err)
+{
+	const struct manifest_run *before =
+	    manifest->run_count == 0 ? NULL : &manifest->runs[manifest->run_count - 1];
+	bool is_of_one_age = before != NULL && are_of_one_age(before, run);
+
+	if ((before != NULL && !run_is_before(before, run)) ||
+	    is_of_one_age != (encoder == RUN_ENCODER_SAME_AGE))
+		return zp_fail(err, ZP_E_CORRUPT, "run %zu is out of order", manifest->run_count);
+	return ZP_OK;
+}
+
+static int
+segments_decode(struct zp_slice field, struct manifest_run *run, struct zp_err *err)
+{
+	for (size_t i = 0; i < run->segment_count; i++) {
+		int rc = segment_decode(
+		    field.data + RUN_HEADER_BYTES + i * SEGMENT_BYTES, &run->segments[i], err);
+
+		if (rc < 0)
+			return rc;
+		if (i > 0 && memcmp(run->segments[i - 1].last_key, run->segments[i].first_key,
+				 MANIFEST_KEY_BYTES) > 0)
+			return zp_fail(err, ZP_E_CORRUPT, "segment %zu is out of order", i);
+	}
 	return ZP_OK;
 }
 
@@ -348,40 +436,37 @@ static int
 run_decode(struct zp_slice field, struct manifest *manifest, struct zp_err *err)
 {
 	struct manifest_run run = {0};
-	int rc = ZP_OK;
+	uint16_t encoder;
+	int rc;
 
 	if (field.length < RUN_HEADER_BYTES || manifest->run_count >= MANIFEST_RUNS_MAX)
 		return zp_fail(err, ZP_E_CORRUPT, "run %zu is too short or too many",
 		    manifest->run_count);
 	run.family = field.data[0];
 	run.level = field.data[1];
+	encoder = zp_load_u16le(field.data + 2);
 	run.segment_count = zp_load_u32le(field.data + 4);
 	run.age = zp_load_u64le(field.data + 8);
 	if (!segment__family_known(run.family))
 		return zp_fail(err, ZP_E_VERSION, "a run of family %u, which this zpin does not know",
 		    run.family);
-	if (zp_load_u16le(field.data + 2) != RUN_ENCODER)
+	if (encoder != RUN_ENCODER && encoder != RUN_ENCODER_SAME_AGE)
 		return zp_fail(err, ZP_E_VERSION, "a run of encoder %u, which this zpin does not know",
-		    zp_load_u16le(field.data + 2));
+		    encoder);
 	if (run.segment_count == 0 || run.segment_count > MANIFEST_SEGMENTS_MAX ||
 	    field.length != RUN_HEADER_BYTES + run.segment_count * SEGMENT_BYTES)
 		return zp_fail(err, ZP_E_CORRUPT, "run %zu of %zu bytes has %zu segments",
 		    manifest->run_count, field.length, run.segment_count);
-	if (manifest->run_count > 0 &&
-	    !run_is_before(&manifest->runs[manifest->run_count - 1], &run))
-		return zp_fail(err, ZP_E_CORRUPT, "run %zu is out of order", manifest->run_count);
-	run.segments = zp_alloc(run.segment_count * sizeof(struct segment_info));
-	for (size_t i = 0; i < run.segment_count && rc == ZP_OK; i++) {
-		rc = segment_decode(field.data + RUN_HEADER_BYTES + i * SEGMENT_BYTES,
-		    &run.segments[i], err);
-		if (rc == ZP_OK && i > 0 && memcmp(run.segments[i - 1].last_key,
-						run.segments[i].first_key, KEY_PREFIX_BYTES) > 0)
-			rc = zp_fail(err, ZP_E_CORRUPT, "segment %zu of run %zu is out of order", i,
-			    manifest->run_count);
-	}
-	if (rc < 0) {
-		manifest__run_done(&run);
+	rc = run_order_check(manifest, &run, encoder, err);
+	if (rc < 0)
 		return rc;
+	run.segments = zp_alloc(run.segment_count * sizeof(struct segment_info));
+	rc = segments_decode(field, &run, err);
+	if (rc < 0) {
+		size_t at = manifest->run_count;
+
+		manifest__run_done(&run);
+		return zp_wrap(err, rc, "run %zu", at);
 	}
 	manifest__run_add(manifest, run);
 	return ZP_OK;

@@ -15,6 +15,7 @@
 #define MANIFEST_COUNTERS_MAX 1048576u
 #define MANIFEST_RUNS_MAX 4096u
 #define MANIFEST_SEGMENTS_MAX 262144u /* of one run */
+#define MANIFEST_KEY_BYTES 48u	      /* of a first or last key that a manifest has */
 
 /* Live pins of one namespace and type. Of family track: rows of one peer (in place of the namespace) and
  * status (in place of the type); their size is 0. */
@@ -28,8 +29,10 @@ struct manifest_counter {
 struct manifest_run {
 	enum zp_family family;
 	uint8_t level;
-	uint64_t age; /* rises with each flush; a merge has the highest of its inputs */
-	struct segment_info *segments; /* owned, in key order */
+	/* Rises with each flush; a merge has the lowest of its inputs. While that merge is not done, its
+	 * run and the rest of its oldest input have the same: no key is in both. */
+	uint64_t age;
+	struct segment_info *segments; /* owned, in key order, their ranges apart */
 	size_t segment_count;
 };
 
@@ -47,7 +50,8 @@ struct manifest {
 	size_t counter_count;
 	struct manifest_counter *tracks; /* owned, rising by peer, status */
 	size_t track_count;
-	struct manifest_run *runs; /* owned; families rising, newest first within one */
+	/* Owned; families rising, newest first within one, of one age the lower level first. */
+	struct manifest_run *runs;
 	size_t run_count;
 	bool has_tables;
 	struct segment_name tables;
@@ -64,8 +68,14 @@ void manifest__next(const struct manifest *from, struct manifest *to);
 
 /* Puts a run (moved in) where it belongs. */
 void manifest__run_add(struct manifest *manifest, struct manifest_run run);
-void manifest__run_remove(struct manifest *manifest, size_t at);
 void manifest__run_done(struct manifest_run *run);
+/* Takes the first segments of the run out; it stays, if need be empty, until manifest__runs_tidy. */
+void manifest__segments_remove(struct manifest_run *run, size_t count);
+void manifest__runs_tidy(struct manifest *manifest);
+/* Puts segments whose ranges nothing else of that run has (copied) where they belong. The run of that
+ * family, level and age is made when there is none. */
+void manifest__segments_add(struct manifest *manifest, enum zp_family family, uint8_t level,
+    uint64_t age, const struct segment_info *segments, size_t count);
 
 bool manifest__has_family(const struct manifest *manifest, enum zp_family family);
 

@@ -1,14 +1,15 @@
 /*
- * merge.c - many runs of a family become one.
+ * merge.c - many runs of a family become one, a span of keys at a time.
  *
- * Flow:   maintenance → choose (pure) → merge rows, newest first → manifest. Deterministic: the
- * same inputs give the same bytes, so that a merge can be repeated elsewhere instead of sent. Rule:
- * inputs are consecutive in age; tombstones go only when the oldest run is among them; damage in an
- * input stops the merge, so that it is never spread.
+ * Flow:   maintenance → choose (pure) → the next span (merge_span.c) → its files (merge_files.c) →
+ *         manifest. Deterministic: the same inputs give the same bytes, so that a merge can be
+ * repeated elsewhere instead of sent. Rule:   inputs are consecutive in age; tombstones go only
+ * where no older run may have the key; damage in an input stops the merge, so that it is never
+ * spread. What a step has done stays done: the manifest has the new run beside what is left of its
+ * inputs.
  */
-#include "engine/accesses.h"
-#include "engine/engine_internal.h"
-#include "engine/run_walk.h"
+#include "engine/merge_internal.h"
+#include "engine/segment_internal.h"
 
 struct merge_choice
 merge__choose(const uint8_t *levels, size_t count)
@@ -31,7 +32,7 @@ merge__choose(const uint8_t *levels, size_t count)
 
 struct zp_hash128
 merge__segment_id(const struct zp_engine *engine, enum zp_family family, enum segment_maker maker,
-    bool drops_tombstones, const struct zp_lane *lanes, size_t lane_count,
+    bool drops_tombstones, uint32_t part, const struct zp_lane *lanes, size_t lane_count,
     const struct segment_name *inputs, size_t input_count)
 {
 	ZP_AUTO_BUF(made_from, 256 + MANIFEST_LANES_MAX * 24 + MANIFEST_SEGMENTS_MAX * 16);
@@ -43,7 +44,7 @@ merge__segment_id(const struct zp_engine *engine, enum zp_family family, enum se
 	zp_buf_append(&made_from, kinds, sizeof(kinds));
 	zp_buf_append_u16le(&made_from, SEGMENT_ENCODER);
 	zp_buf_append_u16le(&made_from, 0);
-	zp_buf_append_u32le(&made_from, 0); /* part: runs are one file yet */
+	zp_buf_append_u32le(&made_from, part);
 	zp_buf_append(&made_from, options->low, ZP_KEY_BYTES);
 	zp_buf_append(&made_from, options->high, ZP_KEY_BYTES);
 	zp_buf_append_u32le(&made_from, 0);
@@ -62,206 +63,154 @@ merge__segment_id(const struct zp_engine *engine, enum zp_family family, enum se
 
 /* ---- The merge ------------------------------------------------------------------------------- */
 
-struct merge {
+/* What is to be merged: runs [first, first + count) of the version into one of `level`. */
+struct merging {
 	struct zp_engine *engine;
-	enum zp_family family;
-	struct run_walk *inputs; /* newest first */
-	size_t input_count;
-	struct run_walks walks; /* over them */
-	bool drop_tombstones;
+	const struct version *version;
+	size_t first;
+	size_t count;
+	uint8_t level;
+	bool seals; /* without filters */
 	const _Atomic(bool) *stop;
-	uint64_t rows_dropped; /* tombstones with nothing to hide */
-	uint32_t rows_since_turn;
 };
 
-/* Lets others go on now and then. */
-static void
-turn_take(struct merge *merge)
+/* Rows of the inputs, and of what was made of them already. */
+static uint64_t
+rows_sum(const struct merging *merging, uint64_t age)
 {
-	const struct zp_engine_options *options = &merge->engine->options;
+	const struct manifest *manifest = &merging->version->manifest;
+	enum zp_family family = manifest->runs[merging->first].family;
+	uint64_t rows = 0;
 
-	if (++merge->rows_since_turn < MERGE_TURN_ROWS)
-		return;
-	merge->rows_since_turn = 0;
-	if (options->merge_turn != NULL)
-		options->merge_turn(options->merge_turn_context);
+	for (size_t i = merging->first; i < manifest->run_count; i++) {
+		const struct manifest_run *run = &manifest->runs[i];
+		bool is_output =
+		    run->family == family && run->level == merging->level && run->age == age;
+
+		for (size_t j = 0; j < run->segment_count; j++) {
+			if (is_output || i < merging->first + merging->count)
+				rows += run->segments[j].rows;
+		}
+	}
+	return rows;
 }
 
-/* Shows the beginning of each input to the writer; digests are uniform, so that is a fair sample.
- */
-static int
-inputs_sample(struct merge *merge, struct segment_writer *writer, struct zp_err *err)
+/* Whether the span's only segment can be of the new run as it is. */
+static bool
+is_done(const struct merge_span *span, bool drops_tombstones)
 {
+	return span->segments == 1 && (!drops_tombstones || span->tombstones == 0);
+}
+
+/* The segments of the span leave their runs, as the first that they still have. */
+static void
+span_remove(const struct merge_span *span, struct manifest *manifest)
+{
+	for (size_t i = 0; i < span->run_count; i++)
+		manifest__segments_remove(
+		    &manifest->runs[span->first_run + i], span->end[i] - span->from[i]);
+}
+
+static void
+span_name(const struct merge_span *span, struct manifest *manifest)
+{
+	manifest->merged = zp_realloc(manifest->merged,
+	    (manifest->merged_count + span->segments) * sizeof(manifest->merged[0]));
+	for (size_t i = 0; i < span->run_count; i++) {
+		const struct segment_info *segments =
+		    span->manifest->runs[span->first_run + i].segments;
+
+		for (size_t j = span->from[i]; j < span->end[i]; j++)
+			manifest->merged[manifest->merged_count++] = segments[j].name;
+	}
+}
+
+/* The span's only segment goes to the new run as it is: true when that is another one than it was
+ * in. */
+static bool
+span_move(const struct merge_span *span, const struct merging *merging, uint64_t age,
+    struct merge_files *moved)
+{
+	const struct manifest_run *run = &span->manifest->runs[span->first_run];
+	size_t nth = 0;
+
+	while (span->from[nth] == span->end[nth])
+		nth++;
+	run += nth;
+	moved->infos = zp_realloc(moved->infos, (moved->count + 1) * sizeof(moved->infos[0]));
+	moved->infos[moved->count++] = run->segments[span->from[nth]];
+	return run->level != merging->level || run->age != age;
+}
+
+/* Goes through the spans up to the first that must be merged, and merges it. *changed_out:
+ * something did. */
+static int
+spans_pass(const struct merging *merging, uint64_t age, struct manifest *manifest,
+    struct merge_files *moved, struct merge_files *files, bool *changed_out, struct zp_err *err)
+{
+	const struct manifest *old = &merging->version->manifest;
+	enum zp_family family = old->runs[merging->first].family;
+	struct merge_plan plan = {.engine = merging->engine,
+	    .version = merging->version,
+	    .filter_bits =
+		merging->seals ? 0 : segment__filter_bits(family, rows_sum(merging, age)),
+	    .stop = merging->stop};
+	struct merge_span span;
+	bool is_merged = false;
 	int rc = ZP_OK;
 
-	for (size_t i = 0; i < merge->input_count; i++) {
-		struct run_walk *input = &merge->inputs[i];
-
-		for (size_t n = 0; n < SAMPLE_ROWS / 2 && rc == ZP_OK; n++) {
-			rc = run_walk__next(input, err);
-			if (rc < 0 || input->cells == NULL)
-				break;
-			segment__writer_sample(writer, input->cells);
+	*changed_out = false;
+	plan.span = &span;
+	merge_span__init(&span, old, merging->first, merging->count);
+	span.output_level = merging->level;
+	span.output_age = age;
+	while (!is_merged && merge_span__next(&span, merge__segment_bytes(merging->engine))) {
+		plan.drops_tombstones = merge_span__is_oldest(&span);
+		is_merged = !is_done(&span, plan.drops_tombstones);
+		if (is_merged) {
+			rc = merge__span(&plan, files, err);
+			span_name(&span, manifest);
+			*changed_out = true;
+		} else if (span_move(&span, merging, age, moved)) {
+			*changed_out = true;
 		}
-		run_walk__close(input);
+		span_remove(&span, manifest);
 	}
+	merge_span__done(&span);
 	return rc;
 }
 
-/* Of accesses all rows of the key count: what they come to. */
-static void
-accesses_merge(const struct run_walks *walks, bool is_oldest, struct segment_cells *cells_out)
-{
-	const struct segment_cells *newest = run_walks__present(walks)->cells;
-	struct accesses_sum sum = accesses__of_cells(newest);
-	const struct run_walk *older;
-
-	for (size_t nth = 1; (older = run_walks__older(walks, nth)) != NULL; nth++) {
-		struct accesses_sum added = accesses__of_cells(older->cells);
-
-		accesses__combine(&sum, &added);
-	}
-	*cells_out = *newest;
-	accesses__to_cells(&sum, cells_out);
-	if (is_oldest)
-		accesses__cells_oldest(cells_out);
-}
-
+/* One step of a merge; *merged_out: there was something to do. */
 static int
-rows_merge(
-    struct merge *merge, struct segment_writer *writer, uint64_t *written, struct zp_err *err)
+runs_merge(const struct merging *merging, bool *merged_out, struct zp_err *err)
 {
-	struct run_walks *walks = &merge->walks;
-	size_t operation = walks->layout.operation_column;
-	bool is_summed = merge->family == ZP_FAMILY_ACCESS;
-	const struct run_walk *present;
-	struct segment_cells sum;
-	int rc = run_walks__first(walks, err);
-
-	while (rc == ZP_OK && (present = run_walks__present(walks)) != NULL) {
-		const struct segment_cells *cells = is_summed ? &sum : present->cells;
-
-		if (merge->stop != NULL && *merge->stop)
-			return zp_fail(err, ZP_E_STOPPING, "the merge was stopped");
-		turn_take(merge);
-		if (is_summed)
-			accesses_merge(walks, merge->drop_tombstones, &sum);
-		if (merge->drop_tombstones && cells->columns[operation] == ZP_ROW_TOMBSTONE) {
-			merge->rows_dropped++;
-		} else {
-			rc = segment__writer_add(writer, cells, present->texts, err);
-			(*written)++;
-		}
-		if (rc == ZP_OK)
-			rc = run_walks__next(walks, err);
-	}
-	return rc;
-}
-
-/* Merges and fills *info_out; info_out->rows is 0 when nothing was left. */
-static int
-merge_run(struct merge *merge, const struct segment_plan *plan, struct segment_info *info_out,
-    struct zp_err *err)
-{
-	struct segment_writer *writer;
-	uint64_t written = 0;
-	int rc = segment__writer_open(merge->engine->options.store, plan, &writer, err);
-
-	if (rc < 0)
-		return rc;
-	rc = inputs_sample(merge, writer, err);
-	run_walks__init(&merge->walks, merge->family, merge->inputs, merge->input_count);
-	if (rc == ZP_OK)
-		rc = rows_merge(merge, writer, &written, err);
-	run_walks__done(&merge->walks);
-	*info_out = (struct segment_info){0};
-	if (rc < 0 || written == 0) {
-		segment__writer_discard(writer);
-		return rc;
-	}
-	ZP_ASSERT(merge->walks.rows_in == written + merge->walks.rows_hidden + merge->rows_dropped);
-	rc = segment__writer_finish(writer, info_out, err);
-	ZP_ASSERT(rc < 0 || info_out->rows == written);
-	return rc;
-}
-
-/* Takes the inputs' names in, and refuses where one is damaged. */
-static int
-inputs_take(struct merge *merge, const struct version *version, size_t first_run,
-    struct manifest *manifest, uint64_t *rows_out, struct zp_err *err)
-{
-	*rows_out = 0;
-	for (size_t i = 0; i < merge->input_count; i++) {
-		const struct manifest_run *run = &version->manifest.runs[first_run + i];
-
-		merge->inputs[i] = (struct run_walk){
-		    .segments = version->runs[first_run + i], .segment_count = run->segment_count};
-		for (size_t j = 0; j < run->segment_count; j++) {
-			if (version->runs[first_run + i][j] == NULL)
-				return zp_fail(
-				    err, ZP_E_CORRUPT, "a segment of the runs to merge is damaged");
-			*rows_out += run->segments[j].rows;
-			manifest->merged = zp_realloc(manifest->merged,
-			    (manifest->merged_count + 1) * sizeof(manifest->merged[0]));
-			manifest->merged[manifest->merged_count++] = run->segments[j].name;
-		}
-	}
-	return ZP_OK;
-}
-
-/* Replaces runs [first, first + count) of the version by their merge. */
-static int
-runs_merge(struct zp_engine *engine, const struct version *version, size_t first, size_t count,
-    uint8_t level, bool seal, const _Atomic(bool) *stop, struct zp_err *err)
-{
-	const struct manifest *old = &version->manifest;
-	enum zp_family family = old->runs[first].family;
-	bool oldest = first + count == old->run_count || old->runs[first + count].family != family;
-	struct merge merge = {.engine = engine,
-	    .family = family,
-	    .input_count = count,
-	    .drop_tombstones = oldest,
-	    .stop = stop};
-	struct manifest_run output = {
-	    .family = family, .level = level, .age = old->runs[first].age};
+	const struct manifest *old = &merging->version->manifest;
+	enum zp_family family = old->runs[merging->first].family;
+	uint64_t age = old->runs[merging->first + merging->count - 1].age;
+	struct merge_files moved = {0}, files = {0};
+	struct zp_engine *engine = merging->engine;
 	struct manifest manifest;
-	struct segment_info info = {0};
-	uint64_t rows;
+	bool is_changed;
 	int rc;
 
 	manifest__next(old, &manifest);
-	merge.inputs = zp_alloc_zero(count, sizeof(merge.inputs[0]));
-	rc = inputs_take(&merge, version, first, &manifest, &rows, err);
-	if (rc == ZP_OK) {
-		struct segment_plan plan = {
-		    .id = merge__segment_id(engine, family, SEGMENT_BY_MERGE, oldest, NULL, 0,
-			manifest.merged, manifest.merged_count),
-		    .shard_id = engine->options.shard_id,
-		    .family = family,
-		    .prefix_bits = engine__prefix_bits(engine),
-		    .rows_expected = rows,
-		    .filter_bits = seal ? 0 : segment__filter_bits(family, rows),
-		};
-
-		rc = merge_run(&merge, &plan, &info, err);
-	}
-	zp_free(merge.inputs);
-	if (rc < 0) {
+	rc = spans_pass(merging, age, &manifest, &moved, &files, &is_changed, err);
+	if (rc == ZP_OK && is_changed) {
+		manifest__runs_tidy(&manifest);
+		manifest__segments_add(
+		    &manifest, family, merging->level, age, moved.infos, moved.count);
+		manifest__segments_add(
+		    &manifest, family, merging->level, age, files.infos, files.count);
+		rc = engine__publish(engine, &manifest, false, err);
+	} else {
 		manifest__done(&manifest);
-		return rc;
 	}
-	for (size_t i = 0; i < count; i++)
-		manifest__run_remove(&manifest, first);
-	if (info.rows > 0) {
-		output.segment_count = 1;
-		output.segments = zp_alloc(sizeof(info));
-		output.segments[0] = info;
-		manifest__run_add(&manifest, output);
-	}
-	rc = engine__publish(engine, &manifest, false, err);
-	if (rc == ZP_OK) {
+	zp_free(moved.infos);
+	zp_free(files.infos);
+	*merged_out = rc == ZP_OK && is_changed;
+	if (*merged_out) {
 		pthread_mutex_lock(&engine->facts_lock);
-		engine->merged_bytes += info.bytes;
+		engine->merged_bytes += files.bytes;
 		pthread_mutex_unlock(&engine->facts_lock);
 	}
 	return rc;
@@ -295,8 +244,8 @@ family_merge(struct zp_engine *engine, const struct version *version, size_t fir
     const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err)
 {
 	uint8_t levels[MANIFEST_RUNS_MAX];
+	struct merging merging = {.engine = engine, .version = version, .stop = stop};
 	struct merge_choice choice;
-	int rc;
 
 	ZP_ASSERT(count <= MANIFEST_RUNS_MAX);
 	for (size_t i = 0; i < count; i++)
@@ -306,10 +255,10 @@ family_merge(struct zp_engine *engine, const struct version *version, size_t fir
 	choice = merge__choose(levels, count);
 	if (choice.count == 0)
 		return ZP_OK;
-	rc = runs_merge(
-	    engine, version, first + choice.first, choice.count, choice.level, false, stop, err);
-	*merged_out = rc == ZP_OK;
-	return rc;
+	merging.first = first + choice.first;
+	merging.count = choice.count;
+	merging.level = choice.level;
+	return runs_merge(&merging, merged_out, err);
 }
 
 int
@@ -340,36 +289,82 @@ zp_engine_merge(
 		   : ZP_OK;
 }
 
-/* One level above the oldest run; there it stays when there is none above. */
-static uint8_t
-seal_level(const struct manifest *manifest, size_t last)
+/* ---- Seal ------------------------------------------------------------------------------------ */
+
+static uint64_t
+run_bytes(const struct manifest_run *run)
 {
-	return (uint8_t)zp_min_u64(manifest->runs[last].level + 1u, MERGE_LEVEL_NEVER - 1u);
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < run->segment_count; i++)
+		bytes += run->segments[i].bytes;
+	return bytes;
+}
+
+/*
+ * How many of the newest runs become one first. Small runs are few files, each across the spans of
+ * the large ones, so that all had to be merged at once: together they are cut, too. An eighth of
+ * all is written twice for that, and only where the whole is more than a usual merge does at once.
+ */
+static size_t
+seal_first(const struct zp_engine *engine, const struct manifest_run *runs, size_t count)
+{
+	uint64_t all = 0, small = 0;
+	size_t newest = 0;
+
+	for (size_t i = 0; i < count; i++)
+		all += run_bytes(&runs[i]);
+	if (all <= MERGE_RUNS * merge__segment_bytes(engine))
+		return count;
+	while (newest < count && (small += run_bytes(&runs[newest])) <= all / MERGE_RUNS)
+		newest++;
+	return newest >= 2 ? newest : count;
+}
+
+/* One level above the oldest run, and there it stays when there is none above. That of the merge
+ * under way when this is one. */
+static uint8_t
+seal_level(const struct manifest_run *runs, size_t count)
+{
+	const struct manifest_run *oldest = &runs[count - 1];
+
+	if (oldest->age == runs[count - 2].age)
+		return oldest->level;
+	return (uint8_t)zp_min_u64(oldest->level + 1u, MERGE_LEVEL_NEVER - 1u);
+}
+
+static int
+family_seal(struct zp_engine *engine, const struct version *version, size_t first, size_t count,
+    const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err)
+{
+	const struct manifest_run *runs = &version->manifest.runs[first];
+	struct merging merging = {
+	    .engine = engine, .version = version, .first = first, .stop = stop};
+
+	if (count < 2)
+		return ZP_OK;
+	merging.count = seal_first(engine, runs, count);
+	merging.seals = merging.count == count;
+	merging.level = merging.seals ? seal_level(runs, count) : runs[merging.count - 1].level;
+	return runs_merge(&merging, merged_out, err);
 }
 
 int
-zp_engine_seal(struct zp_engine *engine, const _Atomic(bool) *stop, struct zp_err *err)
+zp_engine_seal(
+    struct zp_engine *engine, const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err)
 {
-	bool again = true;
+	struct version *version = engine__version_get(engine);
+	const struct manifest *manifest = &version->manifest;
 	int rc = ZP_OK;
 
-	while (again && rc == ZP_OK) {
-		struct version *version = engine__version_get(engine);
-		const struct manifest *manifest = &version->manifest;
+	*merged_out = false;
+	for (size_t first = 0; first < manifest->run_count && rc == ZP_OK && !*merged_out;) {
+		size_t count = family_runs(manifest, first);
 
-		again = false;
-		for (size_t first = 0; first < manifest->run_count && !again;) {
-			size_t count = family_runs(manifest, first);
-
-			if (count > 1) {
-				rc = runs_merge(engine, version, first, count,
-				    seal_level(manifest, first + count - 1), true, stop, err);
-				again = true; /* the version is another one now */
-			}
-			first += count;
-		}
-		version__release(version);
+		rc = family_seal(engine, version, first, count, stop, merged_out, err);
+		first += count;
 	}
+	version__release(version);
 	return rc < 0 ? zp_wrap(err, rc, "seal shard %016llx",
 			    (unsigned long long)engine->options.shard_id)
 		      : ZP_OK;

@@ -67,6 +67,13 @@ bound_compare(uint64_t head, const uint8_t key[ZP_KEY_BYTES], const uint8_t *bou
 	return memcmp(key, bound, known);
 }
 
+/* Of a damaged segment only the beginnings of its first and last key are known. */
+static size_t
+bytes_known(const struct version *version, size_t run_at, size_t at)
+{
+	return version->runs[run_at][at] == NULL ? MANIFEST_KEY_BYTES : ZP_KEY_BYTES;
+}
+
 /* The run's segment whose range holds the key: true and which. */
 static bool
 run_segment(const struct version *version, size_t run_at, const uint8_t key[ZP_KEY_BYTES],
@@ -74,20 +81,20 @@ run_segment(const struct version *version, size_t run_at, const uint8_t key[ZP_K
 {
 	const struct manifest_run *run = &version->manifest.runs[run_at];
 	uint64_t head = zp_load_u64be(key);
+	size_t at = 0, end = run->segment_count;
 
-	for (size_t i = 0; i < run->segment_count; i++) {
-		const struct segment_info *info = &run->segments[i];
-		/* Of a damaged one only the beginnings of its first and last key are known. */
-		size_t known = version->runs[run_at][i] == NULL ? 48 : ZP_KEY_BYTES;
+	while (at < end) { /* the first that does not end before the key */
+		size_t middle = at + (end - at) / 2;
 
-		if (bound_compare(head, key, info->first_key, known) < 0)
-			return false;
-		if (bound_compare(head, key, info->last_key, known) <= 0) {
-			*index_out = i;
-			return true;
-		}
+		if (bound_compare(head, key, run->segments[middle].last_key,
+			bytes_known(version, run_at, middle)) > 0)
+			at = middle + 1;
+		else
+			end = middle;
 	}
-	return false;
+	*index_out = at;
+	return at < run->segment_count && bound_compare(head, key, run->segments[at].first_key,
+					      bytes_known(version, run_at, at)) >= 0;
 }
 
 /* The newest row of the key in the runs: 0, ZP_E_NOT_FOUND, or an error. */

@@ -78,12 +78,50 @@ long_work_ends_for_a_stop(void **state)
 	fixture_drop(&fixture);
 }
 
+/* Every segment file that is there has its place: what was merged went before the caller was told.
+ */
+static void
+files_check(const struct node_fixture *fixture)
+{
+	struct zp_node_facts facts;
+
+	zp_node_facts_get(fixture->node, &facts);
+	fixture_shell(fixture, "test $(find %s/shards -name '*.seg' | wc -l) -eq %llu",
+	    fixture->root, (unsigned long long)facts.engines.segments);
+}
+
+static void
+what_was_merged_goes_at_once(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_err err = {0};
+	uint64_t n = 0;
+
+	(void)state;
+	fixture_make(&fixture, 2);
+	fixture_close(&fixture);
+	fixture.options.offline = true; /* merges when the test says */
+	fixture_open(&fixture);
+	for (unsigned runs = 0; runs < 9; runs++) {
+		for (unsigned i = 0; i < 10; i++)
+			assert_int_equal(fixture_pin(&fixture, n++, "", &err), 0);
+		assert_int_equal(zp_command_checkpoint(fixture.node, &err), 0);
+	}
+	assert_int_equal(zp_command_settle(fixture.node, &err), 0);
+	files_check(&fixture);
+	assert_int_equal(zp_command_seal(fixture.node, &err), 0);
+	files_check(&fixture);
+	assert_int_equal(fixture_list_count(&fixture), n);
+	fixture_drop(&fixture);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(pins_survive_a_stop),
 	    cmocka_unit_test(long_work_ends_for_a_stop),
+	    cmocka_unit_test(what_was_merged_goes_at_once),
 	};
 
 	return cmocka_run_group_tests_name("command: node", tests, NULL, NULL);

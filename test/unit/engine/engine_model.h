@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/engine_internal.h"
 #include "sim_store.h"
+#include "seal_all.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -101,6 +102,7 @@ void model_change_some(struct model *model, uint32_t count);
 
 /* Freezes (unless a flush that failed left something frozen) and flushes. */
 int model_flush(struct model *model, struct zp_err *err);
+
 /* Removes manifests so that `keep` are left, at most. */
 int model_collect(struct model *model, uint64_t keep, struct zp_err *err);
 int model_raise(struct model *model, struct zp_err *err);

@@ -7,6 +7,7 @@
  */
 #include "engine/engine.h"
 #include "engine/engine_internal.h"
+#include "seal_all.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -295,6 +296,13 @@ verify_check(struct fixture *fixture)
 	assert_int_equal(report.damages, 0);
 }
 
+static void
+reopen_with_files_of(struct fixture *fixture, uint64_t segment_bytes)
+{
+	fixture->options.segment_bytes = segment_bytes;
+	reopen(fixture);
+}
+
 /* Whatever comes in whatever order, the engine answers as a map does. */
 static void
 engine_answers_as_a_map(void **state)
@@ -303,6 +311,7 @@ engine_answers_as_a_map(void **state)
 	for (uint64_t seed = 1; seed <= 6; seed++) {
 		struct fixture *fixture = fixture_new(seed);
 
+		reopen_with_files_of(fixture, seed % 2 == 0 ? 0 : 8192);
 		for (unsigned step = 0; step < 60; step++) {
 			bool merged = true;
 			struct zp_err err = {0};
@@ -315,7 +324,7 @@ engine_answers_as_a_map(void **state)
 						     &err),
 				    ZP_OK);
 			if (draw(fixture) % 10 == 0)
-				assert_int_equal(zp_engine_seal(fixture->engine, NULL, &err),
+				assert_int_equal(seal_all(fixture->engine, NULL, &err),
 				    ZP_OK);
 			if (draw(fixture) % 6 == 0) {
 				flush(fixture); /* what is not in files would be the journal's */
@@ -359,7 +368,7 @@ a_scan_does_not_move(void **state)
 		change_some(fixture, 200);
 		flush(fixture);
 	}
-	assert_int_equal(zp_engine_seal(fixture->engine, NULL, &err), ZP_OK);
+	assert_int_equal(seal_all(fixture->engine, NULL, &err), ZP_OK);
 	assert_int_equal(zp_engine_collect(fixture->engine, UINT64_MAX, &err), ZP_OK);
 	for (size_t i = 0; i < KEYS; i++) {
 		if (!then[i].there)

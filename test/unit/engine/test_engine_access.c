@@ -17,11 +17,15 @@ access_runs(struct model *model, uint64_t *rows_out, uint64_t *tombstones_out)
 
 	*rows_out = *tombstones_out = 0;
 	for (size_t i = 0; i < version->manifest.run_count; i++) {
-		if (version->manifest.runs[i].family != ZP_FAMILY_ACCESS)
+		const struct manifest_run *run = &version->manifest.runs[i];
+
+		if (run->family != ZP_FAMILY_ACCESS)
 			continue;
 		runs++;
-		*rows_out += version->manifest.runs[i].segments[0].rows;
-		*tombstones_out += version->manifest.runs[i].segments[0].tombstones;
+		for (size_t j = 0; j < run->segment_count; j++) {
+			*rows_out += run->segments[j].rows;
+			*tombstones_out += run->segments[j].tombstones;
+		}
 	}
 	version__release(version);
 	return runs;
@@ -121,7 +125,7 @@ rows_are_added_not_rewritten(void **state)
 		assert_int_equal(rows, round * 5);
 		model_expect_holds(model);
 	}
-	assert_int_equal(zp_engine_seal(model->engine, NULL, &err), ZP_OK);
+	assert_int_equal(seal_all(model->engine, NULL, &err), ZP_OK);
 	assert_int_equal(access_runs(model, &rows, &tombstones), 1);
 	assert_int_equal(rows, 5);
 	model_expect_holds(model);
@@ -163,7 +167,7 @@ a_new_pin_begins_at_none(void **state)
 	assert_int_equal(access_runs(model, &rows, &tombstones), 3);
 	assert_int_equal(tombstones, 2);
 	model_expect_holds(model);
-	assert_int_equal(zp_engine_seal(model->engine, NULL, &err), ZP_OK);
+	assert_int_equal(seal_all(model->engine, NULL, &err), ZP_OK);
 	assert_int_equal(access_runs(model, &rows, &tombstones), 0);
 	model_change(model, 3, false);
 	model_expect_holds(model);

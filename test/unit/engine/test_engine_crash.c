@@ -66,7 +66,7 @@ script_step(struct model *model, unsigned step, struct zp_err *err)
 			model_change(model, key, true); /* all gone */
 		return model_flush(model, err);
 	case 18:
-		return zp_engine_seal(model->engine, NULL, err);
+		return seal_all(model->engine, NULL, err);
 	case 20:
 		return model_collect(model, 1, err);
 	case 21:
@@ -187,7 +187,7 @@ work(struct model *model)
 		rc = model_flush(model, &err);
 		break;
 	case 4:
-		rc = zp_engine_seal(model->engine, NULL, &err);
+		rc = seal_all(model->engine, NULL, &err);
 		break;
 	case 5:
 	case 6:
@@ -549,7 +549,7 @@ a_stopped_merge_leaves_nothing(void **state)
 	number = zp_engine_manifest_number(model->engine);
 	assert_int_equal(zp_engine_merge(model->engine, &stop, &merged, &err), ZP_E_STOPPING);
 	assert_false(merged);
-	assert_int_equal(zp_engine_seal(model->engine, &stop, &err), ZP_E_STOPPING);
+	assert_int_equal(seal_all(model->engine, &stop, &err), ZP_E_STOPPING);
 	assert_int_equal(zp_engine_manifest_number(model->engine), number);
 	assert_true(model_holds(model));
 	stop = false;

@@ -481,7 +481,7 @@ a_misplaced_segment_gives_no_wrong_answer(void **state)
 		assert_int_equal(model_flush(model, &err), ZP_OK);
 		assert_int_equal(answers_check(model).right, MODEL_KEYS / 2);
 		assert_int_equal(zp_engine_merge(model->engine, NULL, &merged, &err), ZP_OK);
-		assert_int_equal(zp_engine_seal(model->engine, NULL, &err), ZP_E_CORRUPT);
+		assert_int_equal(seal_all(model->engine, NULL, &err), ZP_E_CORRUPT);
 		model_free(model);
 		model_free(stranger);
 	}

@@ -123,7 +123,7 @@ maintenance_run(void *context)
 		rounds++;
 		expect(shared, zp_engine_merge(engine, NULL, &merged, &err) == ZP_OK);
 		if (rounds % 7 == 0)
-			expect(shared, zp_engine_seal(engine, NULL, &err) == ZP_OK);
+			expect(shared, seal_all(engine, NULL, &err) == ZP_OK);
 		if (rounds % 3 == 0)
 			expect(shared, zp_engine_collect(engine, UINT64_MAX, &err) == ZP_OK);
 		if (rounds % 10 == 0)

@@ -57,7 +57,7 @@ what_is_over_before_a_flush_leaves_no_trace(void **state)
 	model_track(model, 3, 1, true);
 	model_track(model, 3, 2, true);
 	model_flush_well(model);
-	assert_int_equal(zp_engine_seal(model->engine, NULL, &err), ZP_OK);
+	assert_int_equal(seal_all(model->engine, NULL, &err), ZP_OK);
 	assert_int_equal(track_runs(model, &rows), 0);
 	model_expect_holds(model);
 	model_free(model);
@@ -254,7 +254,7 @@ statuses_are_those_of_the_model(void **state)
 				assert_int_equal(
 				    zp_engine_merge(model->engine, NULL, &merged, &err), ZP_OK);
 			if (round % 10 == 9)
-				assert_int_equal(zp_engine_seal(model->engine, NULL, &err), ZP_OK);
+				assert_int_equal(seal_all(model->engine, NULL, &err), ZP_OK);
 			if (!model_holds(model))
 				fail_msg("%s", model->broken);
 			if (round % 7 == 6) { /* dies, and hears all again */

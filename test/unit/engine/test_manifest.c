@@ -200,7 +200,8 @@ a_contradiction_is_damage(void **state)
 	    {8, 2, 4, ZP_PIN_TYPE_COUNT, ZP_E_VERSION}, /* of an unknown type */
 	    {9, 0, 0, 6, ZP_E_VERSION},                 /* an unknown family */
 	    {9, 2, 0, 4, ZP_E_CORRUPT},                 /* families fall */
-	    {9, 0, 2, 2, ZP_E_VERSION},                 /* another encoder */
+	    {9, 0, 2, 3, ZP_E_VERSION},                 /* another encoder */
+	    {9, 1, 2, 2, ZP_E_CORRUPT},                 /* of the age before, which it is not */
 	    {9, 0, 4, 2, ZP_E_CORRUPT},                 /* more segments than bytes */
 	    {9, 0, 4, 0, ZP_E_CORRUPT},                 /* none */
 	    {9, 0, 8, 5, ZP_E_CORRUPT},                 /* two runs of an age */
@@ -227,6 +228,40 @@ a_contradiction_is_damage(void **state)
 			fail_msg("case %zu gave %d", i, rc);
 	}
 	manifest__done(&manifest);
+}
+
+/* A merge under way: what is left of its oldest input, and what was made. */
+static void
+a_merge_under_way_is_kept(void **state)
+{
+	struct segment_info made[2] = {segment_of(0x60, 0x6f, 9), segment_of(0x20, 0x2f, 8)};
+	struct manifest manifest = example(), out;
+	ZP_AUTO_BUF(file, FILE_BYTES);
+	struct zp_err err = {0};
+
+	(void)state;
+	manifest__segments_remove(&manifest.runs[1], 1); /* pins of age 5: 0x50 and 0x60 stay */
+	manifest__segments_remove(&manifest.runs[0], 1);
+	manifest__runs_tidy(&manifest);
+	manifest__segments_add(&manifest, ZP_FAMILY_PIN, 3, 5, &made[0], 1);
+	manifest__segments_add(&manifest, ZP_FAMILY_PIN, 3, 5, &made[1], 1);
+	manifest__encode(&manifest, &file);
+	assert_int_equal(manifest__decode(zp_buf_slice(&file), &out, &err), ZP_OK);
+	assert_int_equal(out.run_count, 4);
+	assert_int_equal(out.runs[0].level, 2);
+	assert_int_equal(out.runs[0].age, 5);
+	assert_int_equal(out.runs[0].segment_count, 2);
+	assert_int_equal(out.runs[0].segments[0].first_key[0], 0x50);
+	assert_int_equal(out.runs[1].level, 3);
+	assert_int_equal(out.runs[1].age, 5);
+	assert_int_equal(out.runs[1].segment_count, 2);
+	assert_int_equal(out.runs[1].segments[0].first_key[0], 0x20);
+	assert_int_equal(out.runs[1].segments[1].first_key[0], 0x60);
+	/* An encoder of its own, so that no zpin that does not know it takes it for damage. */
+	assert_int_equal(file.data[field_find(&file, 9, 0) + 2], 1);
+	assert_int_equal(file.data[field_find(&file, 9, 1) + 2], 2);
+	manifest__done(&manifest);
+	manifest__done(&out);
 }
 
 /* Two fields that have changed places. */
@@ -396,7 +431,9 @@ limits_of_writer_and_reader_agree(void **state)
 	assert_int_equal(manifest__limits_check(&manifest, &err), ZP_E_FULL);
 	manifest__encode(&manifest, &file);
 	assert_int_equal(manifest__decode(zp_buf_slice(&file), &out, &err), ZP_E_CORRUPT);
-	manifest__run_remove(&manifest, manifest.run_count - 1);
+	manifest__segments_remove(&manifest.runs[manifest.run_count - 1],
+	    manifest.runs[manifest.run_count - 1].segment_count);
+	manifest__runs_tidy(&manifest);
 	manifest.counter_count = MANIFEST_COUNTERS_MAX + 1;
 	assert_int_equal(manifest__limits_check(&manifest, &err), ZP_E_FULL);
 	manifest.counter_count = 3;
@@ -432,6 +469,7 @@ main(void)
 	    cmocka_unit_test(golden_file_is_the_same),
 	    cmocka_unit_test(the_next_is_a_copy),
 	    cmocka_unit_test(a_contradiction_is_damage),
+	    cmocka_unit_test(a_merge_under_way_is_kept),
 	    cmocka_unit_test(fields_that_do_not_rise_are_damage),
 	    cmocka_unit_test(fields_stand_as_often_as_they_may),
 	    cmocka_unit_test(counters_of_statuses_are_read_back),

@@ -1,0 +1,456 @@
+/*
+ * test_engine_merge.c - merges that go a span of keys at a time.
+ *
+ * Files are cut at a few KiB here, so that runs of some thousand pins are many files.
+ */
+#include "engine/engine_internal.h"
+#include "engine/merge_span.h"
+#include "engine/segment_internal.h"
+#include "sim_store.h"
+#include "seal_all.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { PINS = 12800, FLUSH_PINS = 200, FILE_BYTES = 16384 };
+
+struct shard {
+	struct sim_store *sim;
+	struct zp_store *store;
+	struct zp_tables *tables;
+	struct zp_engine_options options;
+	struct zp_engine *engine;
+	uint32_t made;       /* pins 0 to here were put */
+	uint64_t bytes_most; /* that the disk held at once, while merging */
+	unsigned steps;
+};
+
+static struct zp_key
+key_of(uint32_t number)
+{
+	struct zp_key key = {.version = 1, .codec = ZP_CODEC_RAW, .namespace_id = 1};
+
+	for (uint32_t i = 0; i < 4; i++)
+		zp_store_u64be(key.digest + 8 * i, zp_hash64(&number, sizeof(number), 0x100 + i));
+	return key;
+}
+
+static struct zp_record
+record_of(uint32_t number)
+{
+	struct zp_record record = {0};
+
+	record.facts[ZP_FACT_CREATED] = zp_zigzag(1000000 + (int64_t)number);
+	record.facts[ZP_FACT_SIZE] = number;
+	return record;
+}
+
+static void
+shard_open(struct shard *shard)
+{
+	struct zp_err err = {0};
+
+	assert_int_equal(sim_store_open(shard->sim, "shard", &shard->store, &err), ZP_OK);
+	shard->options.store = shard->store;
+	if (shard->tables == NULL) {
+		shard->tables = zp_tables_new();
+		assert_int_equal(zp_engine_create(&shard->options, &err), ZP_OK);
+	}
+	assert_int_equal(zp_engine_open(&shard->options, &shard->engine, &err), ZP_OK);
+}
+
+static void
+shard_close(struct shard *shard)
+{
+	zp_engine_close(shard->engine);
+	zp_store_close(shard->store);
+}
+
+static void
+shard_begin(struct shard *shard, uint64_t segment_bytes)
+{
+	*shard = (struct shard){.sim = sim_store_new(1)};
+	shard->options = (struct zp_engine_options){
+	    .shard_id = 5, .incarnation = 1, .segment_bytes = segment_bytes};
+	memset(shard->options.high, 0xff, ZP_KEY_BYTES);
+	shard_open(shard);
+}
+
+static void
+shard_end(struct shard *shard)
+{
+	shard_close(shard);
+	zp_tables_free(shard->tables);
+	sim_store_free(shard->sim);
+}
+
+static void
+pin_change(struct shard *shard, uint32_t number, bool had, bool has)
+{
+	struct zp_change change = {.key = key_of(number),
+	    .has_old = had,
+	    .has_new = has,
+	    .old_record = record_of(number),
+	    .new_record = record_of(number)};
+
+	zp_engine_apply(shard->engine, &change);
+}
+
+static void
+flush(struct shard *shard)
+{
+	struct zp_err err = {0};
+
+	zp_engine_applied_set(shard->engine, 1, 1, shard->made + 1);
+	zp_engine_freeze(shard->engine);
+	assert_int_equal(zp_engine_flush(shard->engine, shard->tables, &err), ZP_OK);
+}
+
+static void
+pins_put(struct shard *shard, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		pin_change(shard, shard->made++, false, true);
+	flush(shard);
+}
+
+static void
+collect(struct shard *shard)
+{
+	struct zp_err err = {0};
+
+	shard->bytes_most = zp_max_u64(shard->bytes_most, sim_store_bytes(shard->sim));
+	assert_int_equal(
+	    zp_engine_collect(shard->engine, zp_engine_manifest_number(shard->engine), &err),
+	    ZP_OK);
+}
+
+/* Merges, or seals, to the end, and collects after each step. */
+static void
+merge_all(struct shard *shard, bool seals)
+{
+	bool merged = true;
+	struct zp_err err = {0};
+
+	while (merged) {
+		assert_int_equal(seals ? zp_engine_seal(shard->engine, NULL, &merged, &err)
+				       : zp_engine_merge(shard->engine, NULL, &merged, &err),
+		    ZP_OK);
+		collect(shard);
+		shard->steps += merged;
+	}
+}
+
+/* Pins [from, shard->made) are there, the others of all that were made are not. */
+static void
+pins_check(struct shard *shard, uint32_t from)
+{
+	struct zp_view *view = zp_engine_view_get(shard->engine);
+	struct zp_read_scratch *scratch = zp_read_scratch_new();
+	struct zp_verify_report report;
+	struct zp_record record;
+	struct zp_err err = {0};
+
+	for (uint32_t i = 0; i < shard->made; i++) {
+		struct zp_key key = key_of(i);
+		int rc = zp_view_get(view, &key, scratch, &record, &err);
+
+		if (rc != (i < from ? ZP_E_NOT_FOUND : ZP_OK))
+			fail_msg("pin %u: %d", i, rc);
+		if (rc == ZP_OK)
+			assert_int_equal(record.facts[ZP_FACT_SIZE], i);
+	}
+	zp_read_scratch_free(scratch);
+	zp_view_release(view);
+	if (zp_engine_verify(shard->engine, true, NULL, &report, &err) != ZP_OK)
+		fail_msg("%s", err.text);
+	assert_int_equal(report.pins, shard->made - from);
+}
+
+/* Runs and files of pins, and the bytes of the longest. */
+static size_t
+pin_files(struct shard *shard, size_t *files_out, uint64_t *longest_out)
+{
+	struct version *version = engine__version_get(shard->engine);
+	size_t runs = 0;
+
+	*files_out = 0;
+	*longest_out = 0;
+	for (size_t i = 0; i < version->manifest.run_count; i++) {
+		const struct manifest_run *run = &version->manifest.runs[i];
+
+		if (run->family != ZP_FAMILY_PIN)
+			continue;
+		runs++;
+		*files_out += run->segment_count;
+		for (size_t j = 0; j < run->segment_count; j++) {
+			const struct segment_info *info = &run->segments[j];
+			uint64_t apart =
+			    zp_load_u64be(info->first_key) ^ zp_load_u64be(info->last_key);
+
+			*longest_out = zp_max_u64(*longest_out, info->bytes);
+			/* Cut at prefixes: the keys of a file share what the directory counts on.
+			 */
+			assert_true(apart >> (63 - version->runs[i][j]->layout.prefix_bits) <= 1);
+			if (j > 0)
+				assert_true(memcmp(run->segments[j - 1].last_key, info->first_key,
+						ZP_KEY_BYTES) < 0);
+		}
+	}
+	version__release(version);
+	return runs;
+}
+
+/* ---- Room ------------------------------------------------------------------------------------ */
+
+/* A merge needs the room of one step, however long its runs are. */
+static void
+a_merge_takes_little_room(void **state)
+{
+	uint64_t live, longest;
+	struct shard shard;
+	size_t files;
+
+	(void)state;
+	shard_begin(&shard, FILE_BYTES);
+	while (shard.made < PINS - FLUSH_PINS) {
+		pins_put(&shard, FLUSH_PINS);
+		merge_all(&shard, false);
+	}
+	assert_int_equal(pin_files(&shard, &files, &longest), 7 + 7);
+	pins_put(&shard, FLUSH_PINS); /* the 64th run: all become one of level 2 */
+	collect(&shard);
+	live = sim_store_bytes(shard.sim);
+	shard.bytes_most = 0;
+	shard.steps = 0;
+	merge_all(&shard, false);
+	assert_int_equal(pin_files(&shard, &files, &longest), 1);
+	assert_true(files >= live / FILE_BYTES / 4);
+	assert_true(longest <= 2 * FILE_BYTES);
+	assert_true(shard.steps >= 4);
+	assert_true(live > 2 * (MERGE_RUNS + 2) * FILE_BYTES);
+	assert_true(shard.bytes_most < live + (MERGE_RUNS + 2) * FILE_BYTES);
+	pins_check(&shard, 0);
+	shard_end(&shard);
+}
+
+/* Sealing too, though small runs lie across the files of the large one. */
+static void
+sealing_takes_little_room(void **state)
+{
+	uint64_t live, longest;
+	struct shard shard;
+	size_t files;
+
+	(void)state;
+	shard_begin(&shard, FILE_BYTES);
+	while (shard.made < PINS) {
+		pins_put(&shard, FLUSH_PINS);
+		merge_all(&shard, false);
+	}
+	for (unsigned i = 0; i < 5; i++)
+		pins_put(&shard, FLUSH_PINS);
+	for (uint32_t i = 0; i < FLUSH_PINS; i++)
+		pin_change(&shard, i, true, false);
+	flush(&shard);
+	collect(&shard);
+	live = sim_store_bytes(shard.sim);
+	shard.bytes_most = 0;
+	shard.steps = 0;
+	merge_all(&shard, true);
+	assert_int_equal(pin_files(&shard, &files, &longest), 1);
+	assert_true(shard.steps > MERGE_RUNS);
+	assert_true(shard.bytes_most < live + live / MERGE_RUNS + MERGE_RUNS * FILE_BYTES);
+	pins_check(&shard, FLUSH_PINS);
+	merge_all(&shard, true); /* there is nothing to do then */
+	assert_int_equal(pin_files(&shard, &files, &longest), 1);
+	shard_end(&shard);
+}
+
+/* ---- Steps ----------------------------------------------------------------------------------- */
+
+/* Between any two steps all is there, also for who opens the shard anew, and new runs may come
+ * between. */
+static void
+a_merge_goes_on_where_it_was(void **state)
+{
+	struct zp_err err = {0};
+	struct shard shard;
+	uint64_t longest;
+	size_t files;
+
+	(void)state;
+	for (unsigned between = 0; between < 2; between++) {
+		bool merged = true;
+
+		shard_begin(&shard, FILE_BYTES / 4);
+		while (shard.made < 63 * 40) {
+			pins_put(&shard, 40);
+			merge_all(&shard, false);
+		}
+		for (uint32_t i = 0; i < 20; i++)
+			pin_change(&shard, i, true, false);
+		pins_put(&shard, 40);
+		while (merged) {
+			assert_int_equal(zp_engine_merge(shard.engine, NULL, &merged, &err), ZP_OK);
+			if (between == 1)
+				pins_put(&shard, 40);
+			shard.steps++;
+			pins_check(&shard, 20);
+			shard_close(&shard);
+			shard_open(&shard);
+		}
+		assert_true(shard.steps > 8);
+		assert_int_equal(seal_all(shard.engine, NULL, &err), ZP_OK);
+		assert_int_equal(pin_files(&shard, &files, &longest), 1);
+		pins_check(&shard, 20);
+		shard_end(&shard);
+	}
+}
+
+/* The same inputs give the same files. */
+static void
+the_files_follow_from_the_inputs(void **state)
+{
+	struct manifest manifests[2];
+	struct zp_err err = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct version *version;
+		struct shard shard;
+
+		shard_begin(&shard, FILE_BYTES / 4);
+		for (unsigned n = 0; n < 9; n++)
+			pins_put(&shard, 100);
+		assert_int_equal(seal_all(shard.engine, NULL, &err), ZP_OK);
+		version = engine__version_get(shard.engine);
+		manifest__next(&version->manifest, &manifests[i]);
+		version__release(version);
+		shard_end(&shard);
+	}
+	assert_int_equal(manifests[0].run_count, manifests[1].run_count);
+	assert_true(manifests[0].runs[0].segment_count > 4);
+	for (size_t i = 0; i < manifests[0].run_count; i++) {
+		const struct manifest_run *a = &manifests[0].runs[i], *b = &manifests[1].runs[i];
+
+		assert_int_equal(a->segment_count, b->segment_count);
+		assert_memory_equal(
+		    a->segments, b->segments, a->segment_count * sizeof(a->segments[0]));
+	}
+	manifest__done(&manifests[0]);
+	manifest__done(&manifests[1]);
+}
+
+/* Digests that share their first bits all: no prefix parts them, and files end all the same. */
+static void
+alike_digests_are_cut_too(void **state)
+{
+	struct zp_err err = {0};
+	struct shard shard;
+	uint64_t longest;
+	size_t files;
+
+	(void)state;
+	shard_begin(&shard, FILE_BYTES / 4);
+	for (uint32_t n = 0; n < 8; n++) {
+		for (uint32_t i = 0; i < 400; i++) {
+			struct zp_change change = {.has_new = true, .new_record = record_of(i)};
+
+			change.key = key_of(8 * i + n);
+			memset(change.key.digest, 0x55, 9);
+			zp_engine_apply(shard.engine, &change);
+		}
+		flush(&shard);
+	}
+	assert_int_equal(seal_all(shard.engine, NULL, &err), ZP_OK);
+	assert_int_equal(pin_files(&shard, &files, &longest), 1);
+	assert_true(files > 4);
+	assert_true(longest < 4 * FILE_BYTES);
+	shard_end(&shard);
+}
+
+/* ---- Spans ----------------------------------------------------------------------------------- */
+
+/* A segment with keys that begin with `first` to `last`, of ten bytes. */
+static void
+span_segment(struct manifest *manifest, uint8_t level, uint64_t age, uint8_t first, uint8_t last)
+{
+	struct segment_info info = {.bytes = 10, .rows = 2, .tombstones = age == 7};
+
+	info.first_key[0] = first;
+	info.last_key[0] = last;
+	manifest__segments_add(manifest, ZP_FAMILY_PIN, level, age, &info, 1);
+}
+
+static void
+span_expect(struct merge_span *span, uint64_t bytes_max, size_t segments, uint8_t first,
+    uint8_t last, bool is_oldest)
+{
+	assert_true(merge_span__next(span, bytes_max));
+	assert_int_equal(span->segments, segments);
+	assert_int_equal(span->bytes, 10 * segments);
+	assert_int_equal(span->rows, 2 * segments);
+	assert_int_equal(span->first_key[0], first);
+	assert_int_equal(span->last_key[0], last);
+	assert_int_equal(merge_span__is_oldest(span), is_oldest);
+}
+
+static void
+spans_are_what_overlaps(void **state)
+{
+	struct manifest manifest = {0};
+	struct merge_span span;
+
+	(void)state;
+	span_segment(&manifest, 0, 9, 0x10, 0x20);
+	span_segment(&manifest, 0, 9, 0x60, 0x60);
+	span_segment(&manifest, 0, 8, 0x20, 0x30);
+	span_segment(&manifest, 0, 8, 0x31, 0x3f);
+	span_segment(&manifest, 0, 8, 0x50, 0x70);
+	span_segment(&manifest, 2, 3, 0x00, 0x0f); /* older, and not merged */
+	span_segment(&manifest, 2, 3, 0x30, 0x30);
+
+	merge_span__init(&span, &manifest, 0, 2);
+	span_expect(&span, 0, 2, 0x10, 0x30, false);
+	span_expect(&span, 0, 1, 0x31, 0x3f, true);
+	span_expect(&span, 0, 2, 0x50, 0x70, true);
+	assert_false(merge_span__next(&span, 0));
+	merge_span__done(&span);
+
+	/* What is small is merged together, up to a limit. */
+	merge_span__init(&span, &manifest, 0, 2);
+	span_expect(&span, 30, 3, 0x10, 0x3f, false);
+	span_expect(&span, 30, 2, 0x50, 0x70, true);
+	assert_false(merge_span__next(&span, 30));
+	merge_span__done(&span);
+
+	/* But not again, when it is the output's. */
+	merge_span__init(&span, &manifest, 0, 3);
+	span.output_level = 2;
+	span.output_age = 3;
+	span_expect(&span, 1000, 1, 0x00, 0x0f, true);
+	span_expect(&span, 1000, 6, 0x10, 0x70, true);
+	assert_false(merge_span__next(&span, 1000));
+	merge_span__done(&span);
+	manifest__done(&manifest);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(spans_are_what_overlaps),
+	    cmocka_unit_test(a_merge_takes_little_room),
+	    cmocka_unit_test(sealing_takes_little_room),
+	    cmocka_unit_test(a_merge_goes_on_where_it_was),
+	    cmocka_unit_test(the_files_follow_from_the_inputs),
+	    cmocka_unit_test(alike_digests_are_cut_too),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
