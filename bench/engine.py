@@ -53,6 +53,8 @@ ROWS = {
     "disk_lookup.per_s": ("/s", None),
     "disk_lookup.device_share": ("times", ">=0.95"),
     "disk_lookup.single_device_share": ("times", ">=0.95"),
+    "disk_lookup.hurried_device_share": ("times", ">=0.95"),
+    "disk_lookup.cpu_us": ("us", None),
     "huge.load.per_cpu_s": ("/s", ">=3500000"),
 }
 
@@ -126,6 +128,8 @@ class Bench:
             self.add("disk_lookup.per_s", disk["disk_batch.per_s"])
             self.add("disk_lookup.device_share", disk["disk_batch.device_share"])
             self.add("disk_lookup.single_device_share", disk["disk_single.device_share"])
+            self.add("disk_lookup.hurried_device_share", disk["disk_hurried.device_share"])
+            self.add("disk_lookup.cpu_us", disk["disk_batch.cpu_us"])
             self.remove("zpin")
         if self.huge > 0:
             load = self.step("zpin", "load", self.huge, BATCH_HUGE)

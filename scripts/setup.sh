@@ -5,7 +5,7 @@ set -eu
 what=${1:-build}
 
 packages="gcc libc6-dev make meson ninja-build pkg-config libssl-dev libcurl4-openssl-dev libxxhash-dev libzstd-dev
- zlib1g-dev libyaml-dev libsodium-dev scdoc"
+ liburing-dev zlib1g-dev libyaml-dev libsodium-dev scdoc"
 case "$what" in
 build) ;;
 check) packages="$packages clang-format-14 libcmocka-dev python3 curl openssl zstd man-db zsh fish"

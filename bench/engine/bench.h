@@ -67,6 +67,8 @@ struct bench_store {
 	    void *store, const struct bench_record *wanted, size_t count, uint64_t *sum);
 	/* All records in the order of keys: how many. */
 	uint64_t (*scan)(void *store, uint64_t *sum);
+	/* Lookups from now on as a node does them for its clients; NULL: there is no such thing. */
+	void (*hurry)(void *store, bool on);
 	/* Where most of the records are, for lookups from the disk; NULL: these are not measured.
 	 */
 	const char *(*largest_file)(void *store);

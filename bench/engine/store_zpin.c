@@ -22,9 +22,11 @@
 #define BATCH_KEYS_MAX 1024u
 #define CHANGES 64u /* applied together */
 #define TEXTS_CACHE_BYTES (1u << 20)
+#define HANG_AFTER_NS (UINT64_C(30) * 1000000000)
 
 struct zpin {
 	struct bench_options options;
+	struct zp_store_watch *watch;
 	struct zp_store *files;
 	struct zp_store *log;
 	struct zp_engine *engine;
@@ -51,9 +53,9 @@ check(int rc, const struct zp_err *err)
 }
 
 static struct zp_store *
-store_open(const char *directory, const char *name)
+store_open(struct zp_store_watch *watch, const char *directory, const char *name)
 {
-	struct zp_store_directory_options options = {.create = true};
+	struct zp_store_directory_options options = {.create = true, .watch = watch};
 	struct zp_store *store;
 	struct zp_err err = {0};
 	char path[4096];
@@ -74,8 +76,9 @@ zpin_open(const struct bench_options *wanted)
 
 	mkdir(wanted->directory, 0777);
 	zpin->options = *wanted;
-	zpin->files = store_open(wanted->directory, "shard");
-	zpin->log = store_open(wanted->directory, "journal");
+	zpin->watch = zp_store_watch_new(HANG_AFTER_NS);
+	zpin->files = store_open(zpin->watch, wanted->directory, "shard");
+	zpin->log = store_open(zpin->watch, wanted->directory, "journal");
 	zpin->cache = zp_block_cache_new(wanted->cache_bytes);
 	options.store = zpin->files;
 	options.block_cache = zpin->cache;
@@ -325,6 +328,13 @@ zpin_scan(void *store, uint64_t *sum)
 	return count;
 }
 
+static void
+zpin_hurry(void *store, bool on)
+{
+	(void)store;
+	zp_store_hurry(on);
+}
+
 static const char *
 zpin_largest_file(void *store)
 {
@@ -385,6 +395,7 @@ zpin_close(void *store)
 	zp_tables_free(zpin->tables);
 	zp_store_close(zpin->log);
 	zp_store_close(zpin->files);
+	zp_store_watch_free(zpin->watch);
 	free(zpin->answers);
 	free(zpin);
 }
@@ -398,6 +409,7 @@ const struct bench_store bench_zpin = {
     .get = zpin_get,
     .get_batch = zpin_get_batch,
     .scan = zpin_scan,
+    .hurry = zpin_hurry,
     .largest_file = zpin_largest_file,
     .facts = zpin_facts,
     .close = zpin_close,

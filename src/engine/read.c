@@ -6,11 +6,11 @@
  * never a reason to look at older ones.
  */
 #include "engine/engine_internal.h"
+#include "engine/place_reads.h"
 #include "engine/segment_internal.h"
 
-#define BATCH_AHEAD 8u  /* keys whose cache lines are under way while one is looked at */
-#define BATCH_STEP 32u  /* keys that go through a run together */
-#define READS_AHEAD 64u /* blocks of a batch that a disk is asked for at a time */
+#define BATCH_AHEAD 8u /* keys whose cache lines are under way while one is looked at */
+#define BATCH_STEP 32u /* keys that go through a run together */
 
 /* A key of a batch whose newest row is not found yet. */
 struct wanted {
@@ -22,17 +22,30 @@ struct wanted {
 };
 
 /* One for which the run's block must be read. */
-struct reading {
+struct block_reading {
 	struct wanted wanted;
 	const struct segment *segment;
+	struct block_wanted block;
+};
+
+/* An answer that lacks its texts. */
+struct texts_reading {
+	struct zp_batch_answer *answer;
+	const struct segment *segment;
+	struct texts_wanted texts;
+	uint8_t kind; /* of the key */
 };
 
 struct zp_read_scratch {
 	struct segment_scratch segment;
-	struct wanted *wanted; /* owned, kept from batch to batch */
+	struct wanted *wanted; /* owned, kept from batch to batch, as all below */
 	size_t wanted_max;
-	struct reading *readings; /* likewise */
-	size_t readings_max;
+	struct block_reading *blocks;
+	size_t blocks_max;
+	struct texts_reading *texts;
+	size_t texts_max;
+	struct place_reads block_places; /* each of a block reading */
+	struct place_reads texts_places;
 };
 
 struct zp_read_scratch *
@@ -50,8 +63,11 @@ zp_read_scratch_free(struct zp_read_scratch *scratch)
 	if (scratch == NULL)
 		return;
 	segment__scratch_done(&scratch->segment);
+	place_reads__done(&scratch->block_places);
+	place_reads__done(&scratch->texts_places);
 	zp_free(scratch->wanted);
-	zp_free(scratch->readings);
+	zp_free(scratch->blocks);
+	zp_free(scratch->texts);
 	zp_free(scratch);
 }
 
@@ -163,47 +179,54 @@ struct batch {
 	struct wanted
 	    *wanted; /* in the caller's order, but those that a block was read for come last */
 	size_t count;
-	size_t readings; /* of the run that is asked, in the scratch */
+	size_t kept;  /* by the source that is asked; these stay wanted */
+	int block_rc; /* of the block that came last */
 };
 
 /* The answer's texts go to the end of `texts`; data is an offset until all are there.
  * ZP_E_TOO_LARGE: they are full, which ends the batch. */
 static int
-answer_settle(
-    struct batch *batch, const struct wanted *wanted, int rc, const struct segment_row *row)
+answer_give(
+    struct batch *batch, struct zp_batch_answer *answer, int rc, const struct zp_record *record)
 {
-	struct zp_batch_answer *answer = wanted->answer;
 	size_t offset = batch->texts->length;
 
-	if (rc == ZP_OK && row->operation == ZP_ROW_TOMBSTONE)
-		rc = ZP_E_NOT_FOUND;
 	answer->rc = rc;
 	if (rc != ZP_OK)
 		return ZP_OK;
-	answer->record = row->record;
-	zp_buf_append_slice(batch->texts, row->record.texts);
+	answer->record = *record;
+	zp_buf_append_slice(batch->texts, record->texts);
 	answer->record.texts.data = (const uint8_t *)(uintptr_t)offset;
 	return batch->texts->overflow ? ZP_E_TOO_LARGE : ZP_OK;
 }
 
+static int
+answer_settle(
+    struct batch *batch, const struct wanted *wanted, int rc, const struct segment_row *row)
+{
+	if (rc == ZP_OK && row->operation == ZP_ROW_TOMBSTONE)
+		rc = ZP_E_NOT_FOUND;
+	return answer_give(batch, wanted->answer, rc, &row->record);
+}
+
 /* The key at `from` stays wanted. */
 static void
-wanted_keep(struct batch *batch, size_t from, size_t *kept)
+wanted_keep(struct batch *batch, size_t from)
 {
-	if (from != *kept)
-		batch->wanted[*kept] = batch->wanted[from];
-	++*kept;
+	if (from != batch->kept)
+		batch->wanted[batch->kept] = batch->wanted[from];
+	batch->kept++;
 }
 
 /* Answers what the memtable knows; the rest stays wanted. */
 static int
 memtable_batch(struct batch *batch, const struct memtable *memtable)
 {
-	size_t kept = 0;
 	int rc = ZP_OK;
 
 	if (memtable__entries(memtable) == 0)
 		return ZP_OK;
+	batch->kept = 0;
 	for (size_t i = 0; i < batch->count && rc == ZP_OK; i++) {
 		const struct wanted *wanted = &batch->wanted[i];
 		struct segment_row row;
@@ -213,9 +236,9 @@ memtable_batch(struct batch *batch, const struct memtable *memtable)
 		if (memtable__get(memtable, wanted->bytes, &row))
 			rc = answer_settle(batch, wanted, ZP_OK, &row);
 		else
-			wanted_keep(batch, i, &kept);
+			wanted_keep(batch, i);
 	}
-	batch->count = kept;
+	batch->count = batch->kept;
 	return rc;
 }
 
@@ -286,69 +309,123 @@ passings_probe(const struct wanted *wanted, struct passing *passings, size_t cou
 	}
 }
 
-/* Leaves the key for when the others are answered, so that its block is read with those of others.
- */
+/* Leaves the answer's texts for when all keys are looked up, to read them with those of others. */
 static void
-reading_add(struct batch *batch, const struct wanted *wanted, const struct segment *segment)
+texts_leave(struct batch *batch, const struct wanted *wanted, const struct segment *segment,
+    const struct texts_wanted *texts)
 {
 	struct zp_read_scratch *scratch = batch->scratch;
+	size_t at = scratch->texts_places.count;
 
-	if (batch->readings == scratch->readings_max) {
-		scratch->readings_max = zp_max_u64(BATCH_STEP, 2 * scratch->readings_max);
-		scratch->readings = zp_realloc(
-		    scratch->readings, scratch->readings_max * sizeof(scratch->readings[0]));
+	if (at == scratch->texts_max) {
+		scratch->texts_max = zp_max_u64(BATCH_STEP, 2 * scratch->texts_max);
+		scratch->texts =
+		    zp_realloc(scratch->texts, scratch->texts_max * sizeof(scratch->texts[0]));
 	}
-	scratch->readings[batch->readings++] = (struct reading){*wanted, segment};
+	scratch->texts[at] =
+	    (struct texts_reading){wanted->answer, segment, *texts, wanted->key->kind};
+	place_reads__add(&scratch->texts_places, segment, texts->place.offset,
+	    texts->place.compressed_length + CHECKSUM_BYTES, (uint32_t)at);
 }
 
-/* Reads the blocks, some of them on their way while those before are looked into. */
 static int
-readings_end(struct batch *batch, size_t *kept)
+row_settle(struct batch *batch, const struct wanted *wanted, const struct segment *segment, int rc,
+    const struct segment_row *row, const struct texts_wanted *texts)
 {
-	struct reading *readings = batch->scratch->readings;
-	size_t count = batch->readings, ahead = count == 1 ? 1 : 0;
-	int rc = ZP_OK;
-
-	batch->readings = 0;
-	for (size_t i = 0; i < count && rc == ZP_OK; i++) {
-		const struct wanted *wanted = &readings[i].wanted;
-		struct segment_row row;
-		int found;
-
-		for (; ahead < count && ahead < i + READS_AHEAD; ahead++)
-			segment__want(readings[ahead].segment, readings[ahead].wanted.key);
-		found = segment__get(
-		    readings[i].segment, wanted->key, &batch->scratch->segment, &row, NULL);
-		if (found == ZP_E_NOT_FOUND)
-			batch->wanted[(*kept)++] = *wanted;
-		else
-			rc = answer_settle(batch, wanted, found, &row);
-	}
-	return rc;
+	if (rc != ZP_OK || texts->length == 0)
+		return answer_settle(batch, wanted, rc, row);
+	wanted->answer->record = row->record;
+	texts_leave(batch, wanted, segment, texts);
+	return ZP_OK;
 }
 
-/* Answers what the run has or can't tell of the keys from `at` on; the rest is kept. */
+/* Leaves the key for when the others are answered, so that its block is read with those of others.
+ * False: it needs none that is not in memory. */
+static bool
+block_leave(struct batch *batch, const struct wanted *wanted, const struct segment *segment)
+{
+	struct zp_read_scratch *scratch = batch->scratch;
+	size_t at = scratch->block_places.count;
+	struct block_reading *reading;
+
+	if (at == scratch->blocks_max) {
+		scratch->blocks_max = zp_max_u64(BATCH_STEP, 2 * scratch->blocks_max);
+		scratch->blocks =
+		    zp_realloc(scratch->blocks, scratch->blocks_max * sizeof(scratch->blocks[0]));
+	}
+	reading = &scratch->blocks[at];
+	if (!segment__block_wanted(segment, wanted->key, &reading->block))
+		return false;
+	reading->wanted = *wanted;
+	reading->segment = segment;
+	place_reads__add(&scratch->block_places, segment, reading->block.place.offset,
+	    reading->block.place.length, (uint32_t)at);
+	return true;
+}
+
 static int
-passings_end(struct batch *batch, size_t at, struct passing *passings, size_t count, size_t *kept)
+block_came(void *context, uint32_t item, bool is_again, int rc, const uint8_t *bytes)
+{
+	struct batch *batch = context;
+	const struct block_reading *reading = &batch->scratch->blocks[item];
+	struct segment_scratch *scratch = &batch->scratch->segment;
+	struct texts_wanted texts;
+	struct segment_row row;
+
+	if (!is_again)
+		batch->block_rc = rc != ZP_OK ? rc
+					      : segment__block_give(reading->segment,
+						    &reading->block, bytes, scratch, NULL);
+	rc = batch->block_rc;
+	if (rc == ZP_OK)
+		rc = segment__get_given(
+		    reading->segment, reading->wanted.key, scratch, &row, &texts, NULL);
+	if (rc != ZP_E_NOT_FOUND)
+		return row_settle(batch, &reading->wanted, reading->segment, rc, &row, &texts);
+	batch->wanted[batch->kept++] = reading->wanted;
+	return ZP_OK;
+}
+
+static int
+texts_came(void *context, uint32_t item, bool is_again, int rc, const uint8_t *bytes)
+{
+	struct batch *batch = context;
+	const struct texts_reading *reading = &batch->scratch->texts[item];
+	struct zp_record *record = &reading->answer->record;
+	struct zp_slice texts;
+
+	(void)is_again; /* a texts block that is in the scratch is not unpacked again */
+	if (rc == ZP_OK)
+		rc = segment__texts_get(reading->segment, &reading->texts, reading->kind, bytes,
+		    &batch->scratch->segment, &texts, NULL);
+	if (rc == ZP_OK)
+		record->texts = texts;
+	return answer_give(batch, reading->answer, rc, record);
+}
+
+/* Answers what the run has or can't tell of the keys from `at` on; the rest is kept, or left for
+ * its block to be read. */
+static int
+passings_end(struct batch *batch, size_t at, struct passing *passings, size_t count)
 {
 	int rc = ZP_OK;
 
 	for (size_t i = 0; i < count; i++) {
 		struct passing *passing = &passings[i];
 		struct wanted *wanted = &batch->wanted[at + i];
+		struct texts_wanted texts;
 		struct segment_row row;
 
-		if (passing->segment != NULL && probe__reads(&passing->probe)) {
-			reading_add(batch, wanted, passing->segment);
+		if (passing->segment != NULL && probe__reads(&passing->probe) &&
+		    block_leave(batch, wanted, passing->segment))
 			continue;
-		}
 		if (passing->segment != NULL) /* also after a failure: each probe must end */
-			passing->rc =
-			    probe__end(&passing->probe, &batch->scratch->segment, &row, NULL);
+			passing->rc = probe__end_without(
+			    &passing->probe, &batch->scratch->segment, &row, &texts, NULL);
 		if (passing->rc == ZP_E_NOT_FOUND)
-			wanted_keep(batch, at + i, kept);
+			wanted_keep(batch, at + i);
 		else if (rc == ZP_OK)
-			rc = answer_settle(batch, wanted, passing->rc, &row);
+			rc = row_settle(batch, wanted, passing->segment, passing->rc, &row, &texts);
 	}
 	return rc;
 }
@@ -357,9 +434,9 @@ static int
 run_batch(struct batch *batch, size_t run_at)
 {
 	struct passing passings[BATCH_STEP];
-	size_t kept = 0;
 	int rc = ZP_OK;
 
+	batch->kept = 0;
 	for (size_t at = 0; at < batch->count && rc == ZP_OK; at += BATCH_STEP) {
 		size_t count = zp_min_u64(BATCH_STEP, batch->count - at);
 
@@ -367,11 +444,11 @@ run_batch(struct batch *batch, size_t run_at)
 			passing_begin(
 			    batch->view->version, run_at, &batch->wanted[at + i], &passings[i]);
 		passings_probe(&batch->wanted[at], passings, count);
-		rc = passings_end(batch, at, passings, count, &kept);
+		rc = passings_end(batch, at, passings, count);
 	}
 	if (rc == ZP_OK)
-		rc = readings_end(batch, &kept);
-	batch->count = kept;
+		rc = place_reads__run(&batch->scratch->block_places, block_came, batch);
+	batch->count = batch->kept;
 	return rc;
 }
 
@@ -391,6 +468,8 @@ sources_batch(struct batch *batch)
 			break; /* families rise, and pin is the first */
 		rc = run_batch(batch, i);
 	}
+	if (rc == ZP_OK)
+		rc = place_reads__run(&batch->scratch->texts_places, texts_came, batch);
 	return rc;
 }
 
@@ -406,6 +485,7 @@ zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys, size_t
 		scratch->wanted_max = count;
 	}
 	batch.wanted = scratch->wanted;
+	scratch->block_places.count = scratch->texts_places.count = 0; /* of one that failed */
 	for (size_t i = 0; i < count; i++) {
 		if (i + BATCH_AHEAD < count)
 			__builtin_prefetch(keys[i + BATCH_AHEAD]);

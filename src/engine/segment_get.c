@@ -14,11 +14,9 @@
  */
 #define CACHE_FENCED (UINT64_C(1) << 63)
 
-/* Where the one block is that may hold the key, and its number for the cache; false when there is
- * none. */
+/* The one block that may hold the key; false when there is none. */
 static bool
-place_find(const struct segment *segment, const struct zp_key *key, struct block_place *place_out,
-    uint64_t *cache_number_out)
+place_find(const struct segment *segment, const struct zp_key *key, struct block_wanted *wanted_out)
 {
 	const struct segment_layout *layout = &segment->layout;
 	uint64_t head = zp_load_u64be(key->digest);
@@ -39,9 +37,9 @@ place_find(const struct segment *segment, const struct zp_key *key, struct block
 
 		zp_key_encode(key, bytes);
 		segment__fences_of(segment, bucket, &first, &end);
-		*place_out = segment__fence_place(
+		wanted_out->place = segment__fence_place(
 		    segment, segment__fence_find(segment, first, end, bytes), first);
-		*cache_number_out = place_out->number | CACHE_FENCED;
+		wanted_out->cache_number = wanted_out->place.number | CACHE_FENCED;
 		return true;
 	}
 	offset = group.offset;
@@ -50,8 +48,9 @@ place_find(const struct segment *segment, const struct zp_key *key, struct block
 
 		offset += before == SEGMENT_FENCED ? 0 : before;
 	}
-	*place_out = (struct block_place){.offset = offset, .length = length, .number = bucket};
-	*cache_number_out = bucket;
+	wanted_out->place =
+	    (struct block_place){.offset = offset, .length = length, .number = bucket};
+	wanted_out->cache_number = bucket;
 	return true;
 }
 
@@ -73,25 +72,25 @@ entry_image(const struct block_cache_entry *entry)
 	return (const struct block_image *)entry->content;
 }
 
-/* Reads the block and makes its image in the scratch, with a copy for the cache. */
+/* The image that was made last. */
+static const struct block_image *
+scratch_image(const struct segment_scratch *scratch)
+{
+	return entry_image((const struct block_cache_entry *)scratch->image.data);
+}
+
+/* Makes the image of the block whose bytes are in the scratch, with a copy for the cache. */
 static int
-block_read(struct segment_probe *probe, const struct block_place *place, uint64_t cache_number,
+image_make(const struct segment *segment, const struct block_wanted *wanted,
     struct segment_scratch *scratch, struct zp_err *err)
 {
-	const struct segment *segment = probe->segment;
-	struct block_cache_entry head = {.serial = segment->serial, .number = cache_number};
+	const struct block_place *place = &wanted->place;
+	struct block_cache_entry head = {.serial = segment->serial, .number = wanted->cache_number};
 	struct block_cache_entry *entry;
 	struct block_view view;
 	const char *fault;
-	uint8_t *bytes;
-	int rc;
+	uint8_t *bytes = scratch->block.data;
 
-	zp_buf_clear(&scratch->block);
-	bytes = zp_buf_reserve(&scratch->block, place->length + BITS_SLACK);
-	ZP_ASSERT(bytes != NULL); /* open checked the length */
-	rc = zp_store_file_read(segment->file, place->offset, bytes, place->length, err);
-	if (rc != 0)
-		return segment__block_wrap(segment, place->number, rc, err);
 	memset(bytes + place->length, 0, BITS_SLACK);
 	fault = block__parse(
 	    &segment->layout, bytes, place->length, place->offset, place->number, &view);
@@ -104,8 +103,35 @@ block_read(struct segment_probe *probe, const struct block_place *place, uint64_
 	entry = (struct block_cache_entry *)scratch->image.data;
 	entry->bytes = (uint32_t)(scratch->image.length - sizeof(head));
 	block_cache__keep(segment->block_cache, entry);
-	slot_open(probe, entry_image(entry));
 	return 0;
+}
+
+/* Where a block's bytes go. */
+static uint8_t *
+block_room(const struct block_wanted *wanted, struct segment_scratch *scratch)
+{
+	uint8_t *bytes;
+
+	zp_buf_clear(&scratch->block);
+	bytes = zp_buf_reserve(&scratch->block, wanted->place.length + BITS_SLACK);
+	ZP_ASSERT(bytes != NULL); /* open checked the length */
+	return bytes;
+}
+
+static int
+block_read(struct segment_probe *probe, const struct block_wanted *wanted,
+    struct segment_scratch *scratch, struct zp_err *err)
+{
+	const struct segment *segment = probe->segment;
+	int rc = zp_store_file_read(segment->file, wanted->place.offset,
+	    block_room(wanted, scratch), wanted->place.length, err);
+
+	if (rc != 0)
+		return segment__block_wrap(segment, wanted->place.number, rc, err);
+	rc = image_make(segment, wanted, scratch, err);
+	if (rc == 0)
+		slot_open(probe, scratch_image(scratch));
+	return rc;
 }
 
 static bool
@@ -133,50 +159,56 @@ row_find(struct segment_probe *probe, uint64_t columns_out[SEGMENT_COLUMNS_MAX])
 	return false;
 }
 
-/* `length` bytes from `begin` on of the texts block at `place`, from the scratch, the cache or the
- * file. */
 static int
-texts_read(const struct segment *segment, const struct texts_place *place, uint64_t begin,
-    uint64_t length, struct segment_scratch *scratch, struct zp_slice *texts_out,
-    struct zp_err *err)
+texts_check(const struct segment *segment, const struct texts_wanted *wanted, uint8_t kind,
+    struct zp_slice texts, struct zp_err *err)
 {
-	const struct texts_cache_place at = {segment->serial, place->offset, place->length};
-	enum texts_cache_answer answer = TEXTS_CACHE_MISS;
-	int rc;
-
-	if (!texts__is_loaded(segment, place, scratch)) {
-		zp_buf_clear(&scratch->row_texts);
-		answer =
-		    texts_cache__get(segment->texts_cache, &at, begin, length, &scratch->row_texts);
-	}
-	if (answer == TEXTS_CACHE_HIT) {
-		*texts_out = zp_buf_slice(&scratch->row_texts);
-		return 0;
-	}
-	rc = texts__load(segment, place, NULL, scratch, err);
-	if (rc != 0)
-		return rc;
-	if (answer == TEXTS_CACHE_WANTED)
-		texts_cache__keep(segment->texts_cache, &at, scratch->texts.data);
-	*texts_out = (struct zp_slice){scratch->texts.data + begin, length};
-	return 0;
+	return zp_texts_check(texts, kind, err) == 0
+		   ? 0
+		   : segment__block_fault(segment, wanted->block, "a row's texts are damaged", err);
 }
 
-static int
-texts_get(const struct segment_probe *probe, uint64_t length, struct segment_scratch *scratch,
-    struct segment_row *row_out, struct zp_err *err)
+/* From the scratch or the cache: false when they are in neither. */
+static bool
+texts_find(const struct segment *segment, struct texts_wanted *wanted,
+    struct segment_scratch *scratch, struct zp_slice *texts_out)
 {
-	const struct segment *segment = probe->segment;
-	uint64_t begin = image__field(&segment->image.texts_begin, probe->row);
-	uint64_t number = probe->image->number;
-	int rc = texts_read(
-	    segment, &probe->image->texts, begin, length, scratch, &row_out->record.texts, err);
+	const struct texts_cache_place at = {
+	    segment->serial, wanted->place.offset, wanted->place.length};
+	enum texts_cache_answer answer;
+
+	wanted->is_kept = false;
+	if (texts__is_loaded(segment, &wanted->place, scratch)) {
+		*texts_out = (struct zp_slice){scratch->texts.data + wanted->begin, wanted->length};
+		return true;
+	}
+	zp_buf_clear(&scratch->row_texts);
+	answer = texts_cache__get(
+	    segment->texts_cache, &at, wanted->begin, wanted->length, &scratch->row_texts);
+	wanted->is_kept = answer == TEXTS_CACHE_WANTED;
+	*texts_out = zp_buf_slice(&scratch->row_texts);
+	return answer == TEXTS_CACHE_HIT;
+}
+
+int
+segment__texts_get(const struct segment *segment, const struct texts_wanted *wanted, uint8_t kind,
+    const uint8_t *bytes, struct segment_scratch *scratch, struct zp_slice *texts_out,
+    struct zp_err *err)
+{
+	const struct texts_cache_place at = {
+	    segment->serial, wanted->place.offset, wanted->place.length};
+	struct zp_slice texts;
+	int rc = texts__load(segment, &wanted->place, bytes, scratch, err);
 
 	if (rc != 0)
-		return segment__block_wrap(segment, number, rc, err);
-	rc = zp_texts_check(row_out->record.texts, row_out->key.kind, err);
-	return rc == 0 ? 0
-		       : segment__block_fault(segment, number, "a row's texts are damaged", err);
+		return segment__block_wrap(segment, wanted->block, rc, err);
+	if (wanted->is_kept)
+		texts_cache__keep(segment->texts_cache, &at, scratch->texts.data);
+	texts = (struct zp_slice){scratch->texts.data + wanted->begin, wanted->length};
+	rc = texts_check(segment, wanted, kind, texts, err);
+	if (rc == 0)
+		*texts_out = texts;
+	return rc;
 }
 
 /* ---- The steps ------------------------------------------------------------------------------ */
@@ -242,63 +274,94 @@ static int
 block_fetch(struct segment_probe *probe, struct segment_scratch *scratch, struct zp_err *err)
 {
 	const struct segment *segment = probe->segment;
-	struct block_place place;
-	uint64_t cache_number;
+	struct block_wanted wanted;
 
-	if (!place_find(segment, probe->key, &place, &cache_number))
+	if (!place_find(segment, probe->key, &wanted))
 		return ZP_E_NOT_FOUND;
-	if ((cache_number & CACHE_FENCED) != 0)
-		probe->ref = block_cache__find(segment->block_cache, segment->serial, cache_number);
+	if ((wanted.cache_number & CACHE_FENCED) != 0)
+		probe->ref =
+		    block_cache__find(segment->block_cache, segment->serial, wanted.cache_number);
 	if (probe->ref.entry == NULL)
-		return block_read(probe, &place, cache_number, scratch, err);
+		return block_read(probe, &wanted, scratch, err);
 	slot_open(probe, entry_image(probe->ref.entry));
 	return 0;
 }
 
+/* The row of an opened slot. Where its texts are in the file only, *texts_out says so. */
 static int
 row_get(struct segment_probe *probe, struct segment_scratch *scratch, struct segment_row *row_out,
-    struct zp_err *err)
+    struct texts_wanted *texts_out, struct zp_err *err)
 {
+	const struct segment *segment = probe->segment;
 	uint64_t columns[SEGMENT_COLUMNS_MAX];
 	const char *fault;
 
+	texts_out->length = 0;
 	if (!row_find(probe, columns))
 		return ZP_E_NOT_FOUND;
 	memcpy(row_out->key.digest, probe->key->digest, sizeof(row_out->key.digest));
 	fault = segment__row_of_columns(columns, row_out);
 	if (fault != NULL)
-		return segment__block_fault(probe->segment, probe->image->number, fault, err);
-	return columns[PIN_TEXTS] > 0 ? texts_get(probe, columns[PIN_TEXTS], scratch, row_out, err)
-				      : 0;
+		return segment__block_fault(segment, probe->image->number, fault, err);
+	if (columns[PIN_TEXTS] == 0)
+		return 0;
+	*texts_out = (struct texts_wanted){.place = probe->image->texts,
+	    .begin = image__field(&segment->image.texts_begin, probe->row),
+	    .length = columns[PIN_TEXTS],
+	    .block = probe->image->number};
+	if (!texts_find(segment, texts_out, scratch, &row_out->record.texts))
+		return 0;
+	texts_out->length = 0;
+	return texts_check(segment, texts_out, row_out->key.kind, row_out->record.texts, err);
 }
 
 int
-probe__end(struct segment_probe *probe, struct segment_scratch *scratch,
-    struct segment_row *row_out, struct zp_err *err)
+probe__end_without(struct segment_probe *probe, struct segment_scratch *scratch,
+    struct segment_row *row_out, struct texts_wanted *texts_out, struct zp_err *err)
 {
 	int rc = probe->is_outside ? ZP_E_NOT_FOUND : 0;
 
 	if (rc == 0 && probe->image == NULL)
 		rc = block_fetch(probe, scratch, err);
 	if (rc == 0)
-		rc = row_get(probe, scratch, row_out, err);
+		rc = row_get(probe, scratch, row_out, texts_out, err);
 	block_cache__release(probe->ref);
 	return rc;
 }
 
-void
-segment__want(const struct segment *segment, const struct zp_key *key)
+bool
+segment__block_wanted(
+    const struct segment *segment, const struct zp_key *key, struct block_wanted *wanted_out)
 {
 	struct block_cache_ref ref;
-	struct block_place place;
-	uint64_t cache_number;
 
-	if (!place_find(segment, key, &place, &cache_number))
-		return;
-	ref = block_cache__find(segment->block_cache, segment->serial, cache_number);
+	if (!place_find(segment, key, wanted_out))
+		return false;
+	ref = block_cache__find(segment->block_cache, segment->serial, wanted_out->cache_number);
 	block_cache__release(ref);
-	if (ref.entry == NULL)
-		zp_store_file_want(segment->file, place.offset, place.length);
+	return ref.entry == NULL;
+}
+
+int
+segment__block_give(const struct segment *segment, const struct block_wanted *wanted,
+    const uint8_t *bytes, struct segment_scratch *scratch, struct zp_err *err)
+{
+	memcpy(block_room(wanted, scratch), bytes, wanted->place.length);
+	return image_make(segment, wanted, scratch, err);
+}
+
+int
+segment__get_given(const struct segment *segment, const struct zp_key *key,
+    struct segment_scratch *scratch, struct segment_row *row_out, struct texts_wanted *texts_out,
+    struct zp_err *err)
+{
+	uint64_t head = zp_load_u64be(key->digest);
+	struct segment_probe probe = {.segment = segment,
+	    .key = key,
+	    .slot = (uint8_t)segment__slot_of(&segment->layout, head)};
+
+	slot_open(&probe, scratch_image(scratch));
+	return row_get(&probe, scratch, row_out, texts_out, err);
 }
 
 int
@@ -306,9 +369,15 @@ segment__get(const struct segment *segment, const struct zp_key *key,
     struct segment_scratch *scratch, struct segment_row *row_out, struct zp_err *err)
 {
 	struct segment_probe probe;
+	struct texts_wanted texts;
+	int rc;
 
 	probe__begin(&probe, segment, key);
 	probe__find(&probe);
 	probe__locate(&probe);
-	return probe__end(&probe, scratch, row_out, err);
+	rc = probe__end_without(&probe, scratch, row_out, &texts, err);
+	if (rc == 0 && texts.length > 0)
+		rc = segment__texts_get(
+		    segment, &texts, key->kind, NULL, scratch, &row_out->record.texts, err);
+	return rc;
 }

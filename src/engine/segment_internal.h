@@ -394,12 +394,45 @@ probe__reads(const struct segment_probe *probe)
 {
 	return !probe->is_outside && probe->image == NULL;
 }
-/* Ends the probe, whatever it answers; as segment__get. */
-ZP_MUST_CHECK int probe__end(struct segment_probe *probe, struct segment_scratch *scratch,
-    struct segment_row *row_out, struct zp_err *err);
+/* Ends the probe, whatever it answers: as segment__get, but texts that have to be read stay wanted.
+ */
+struct texts_wanted;
+ZP_MUST_CHECK int probe__end_without(struct segment_probe *probe, struct segment_scratch *scratch,
+    struct segment_row *row_out, struct texts_wanted *texts_out, struct zp_err *err);
 
-/* A get of the key will come: begins to read the block that it needs. */
-void segment__want(const struct segment *segment, const struct zp_key *key);
+/* What follows is for who reads the blocks and texts of many keys together (read.c). */
+
+/* A block that is not in memory. */
+struct block_wanted {
+	struct block_place place;
+	uint64_t cache_number; /* under which the cache has it */
+};
+/* Texts that are not. */
+struct texts_wanted {
+	struct texts_place place;
+	uint64_t begin;  /* in the texts block */
+	uint64_t length; /* 0: none are wanted */
+	uint64_t block;  /* whose row's they are */
+	bool is_kept;    /* the cache wants the texts block */
+};
+
+/* The block that a get of the key has to read; false when it has to read none. */
+bool segment__block_wanted(
+    const struct segment *segment, const struct zp_key *key, struct block_wanted *wanted_out);
+/* Its bytes: makes its image in the scratch and for the cache. */
+ZP_MUST_CHECK int segment__block_give(const struct segment *segment,
+    const struct block_wanted *wanted, const uint8_t *bytes, struct segment_scratch *scratch,
+    struct zp_err *err);
+/* As segment__get of a key of the block that was given last; texts that have to be read stay
+ * wanted. */
+ZP_MUST_CHECK int segment__get_given(const struct segment *segment, const struct zp_key *key,
+    struct segment_scratch *scratch, struct segment_row *row_out, struct texts_wanted *texts_out,
+    struct zp_err *err);
+/* Those of a row of a pin of that kind; `bytes` are the texts block's, with its checksum, or NULL:
+ * they are read. In the scratch until its next use. */
+ZP_MUST_CHECK int segment__texts_get(const struct segment *segment,
+    const struct texts_wanted *wanted, uint8_t kind, const uint8_t *bytes,
+    struct segment_scratch *scratch, struct zp_slice *texts_out, struct zp_err *err);
 
 struct group_entry {
 	uint64_t offset;        /* of its first block */

@@ -309,13 +309,6 @@ system_file_bytes(struct zp_disk *disk, int file, uint64_t *bytes_out)
 }
 
 static void
-system_file_want(struct zp_disk *disk, int file, uint64_t offset, size_t length)
-{
-	(void)disk;
-	posix_fadvise(file, (off_t)offset, (off_t)length, POSIX_FADV_WILLNEED); /* a wish */
-}
-
-static void
 system_close(struct zp_disk *disk, int handle)
 {
 	(void)disk;
@@ -337,7 +330,10 @@ zp_disk_system(void)
 	    .file_open = system_file_open,
 	    .file_read = system_file_read,
 	    .file_read_cached = system_file_read_cached,
-	    .file_want = system_file_want,
+	    .reads_open = zp_disk_reads_open,
+	    .reads_begin = zp_disk_reads_begin,
+	    .reads_wait = zp_disk_reads_wait,
+	    .reads_close = zp_disk_reads_close,
 	    .file_write = system_file_write,
 	    .file_truncate = system_file_truncate,
 	    .file_sync = system_file_sync,

@@ -22,6 +22,20 @@ enum zp_disk_mode {
 	ZP_DISK_CREATE, /* a new file (EEXIST where there is one), to read and write */
 };
 
+/* One of the reads that are under way together. */
+struct zp_disk_read {
+	int file;
+	uint64_t offset;
+	size_t length;
+	/* When it is done: */
+	int rc;               /* 0 or an errno value */
+	size_t got;           /* less than `length` only at the end of the file */
+	const uint8_t *bytes; /* until the next wait */
+};
+
+#define ZP_DISK_READS_MAX 64u /* under way together */
+
+struct zp_disk_reads; /* the disk's own; one thread uses it */
 struct zp_disk;
 
 struct zp_disk_ops {
@@ -51,9 +65,15 @@ struct zp_disk_ops {
 	 * system can't tell. NULL: it never can. */
 	int (*file_read_cached)(
 	    struct zp_disk *disk, int file, uint64_t offset, void *to, size_t length);
-	/* These bytes will be read soon: begins to read them, where the system does such things. NULL:
-	 * it does not. */
-	void (*file_want)(struct zp_disk *disk, int file, uint64_t offset, size_t length);
+	/*
+	 * Reads that are under way together: begun, and each waited for once, which may be any of
+	 * those that were begun (the caller knows it again by its place). Until then it stays where
+	 * it is.
+	 */
+	struct zp_disk_reads *(*reads_open)(struct zp_disk *disk);
+	void (*reads_begin)(struct zp_disk_reads *reads, struct zp_disk_read *read);
+	struct zp_disk_read *(*reads_wait)(struct zp_disk_reads *reads);
+	void (*reads_close)(struct zp_disk_reads *reads); /* none is under way */
 	/* All of it or an error; then a part may be written. */
 	int (*file_write)(struct zp_disk *disk, int file, uint64_t offset, const void *data,
 	    size_t length);
@@ -75,6 +95,12 @@ int zp_disk_entry_sync(const char *path);
 /* Makes a file that is whole or not there, also after a power cut: written under another name
  * beside it, synced, and then named. 0 or an errno value: EEXIST where something has the name. */
 int zp_disk_file_create(const char *path, unsigned mode, const void *bytes, size_t length);
+
+/* The calls of the machine's own disk that disk_reads.c has. */
+struct zp_disk_reads *zp_disk_reads_open(struct zp_disk *disk);
+void zp_disk_reads_begin(struct zp_disk_reads *reads, struct zp_disk_read *read);
+struct zp_disk_read *zp_disk_reads_wait(struct zp_disk_reads *reads);
+void zp_disk_reads_close(struct zp_disk_reads *reads);
 
 /* The machine's own files. Static; never freed. */
 struct zp_disk *zp_disk_system(void);

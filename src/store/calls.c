@@ -82,14 +82,14 @@ store__disk_read(struct directory_store *store, int file, const char *name, uint
 	return rc;
 }
 
-void
-store__disk_want(
-    struct directory_store *store, int file, const char *name, uint64_t offset, size_t length)
+struct zp_disk_read *
+store__disk_reads_wait(struct directory_store *store, struct zp_disk_reads *reads, const char *name)
 {
 	struct store_slot *slot = store__call_begin(store, "read", name);
+	struct zp_disk_read *read = store->disk->ops->reads_wait(reads);
 
-	store->disk->ops->file_want(store->disk, file, offset, length);
 	store__call_end(slot);
+	return read;
 }
 
 int

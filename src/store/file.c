@@ -52,36 +52,33 @@ file_read(struct directory_file *file, uint64_t offset, void *to, size_t length,
 }
 
 int
-store__file_read(
-    struct zp_store_file *base, uint64_t offset, void *to, size_t length, struct zp_err *err)
+store__read_answer(const struct zp_store_read *read, int rc, size_t got, struct zp_err *err)
 {
-	struct directory_file *file = (struct directory_file *)base;
-	struct directory_store *store = file->store;
-	size_t got = 0;
-	int rc;
+	const struct directory_file *file = (const struct directory_file *)read->file;
+	const char *path = file->store->path;
 
-	rc = file_read(file, offset, to, length, &got, err);
 	if (rc < 0)
 		return rc;
 	if (rc != 0)
 		return zp_fail_errno(
-		    err, rc, "read %s/%s at %" PRIu64, store->path, file->name, offset);
-	if (got < length)
+		    err, rc, "read %s/%s at %" PRIu64, path, file->name, read->offset);
+	if (got < read->length)
 		return zp_fail(err, ZP_E_CORRUPT,
-		    "%s/%s ends at %" PRIu64 ", %zu bytes at %" PRIu64 " were expected",
-		    store->path, file->name, offset + got, length, offset);
+		    "%s/%s ends at %" PRIu64 ", %zu bytes at %" PRIu64 " were expected", path,
+		    file->name, read->offset + got, read->length, read->offset);
 	return 0;
 }
 
-/* Asking may wait for the disk as well, for where the file's blocks are: who is in a hurry does
- * not. */
-void
-store__file_want(struct zp_store_file *base, uint64_t offset, size_t length)
+int
+store__file_read(
+    struct zp_store_file *base, uint64_t offset, void *to, size_t length, struct zp_err *err)
 {
 	struct directory_file *file = (struct directory_file *)base;
+	struct zp_store_read read = {base, offset, length};
+	size_t got = 0;
+	int rc = file_read(file, offset, to, length, &got, err);
 
-	if (file->store->disk->ops->file_want != NULL && !store__is_hurried(file->store))
-		store__disk_want(file->store, file->file, file->name, offset, length);
+	return store__read_answer(&read, rc, got, err);
 }
 
 uint64_t

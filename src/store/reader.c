@@ -1,8 +1,8 @@
 /*
  * reader.c - reads for threads that may not wait for ever: who serves clients gives a read up.
  *
- * Flow:    file.c → here when the calling thread is in a hurry (zp_store_hurry) and the bytes are
- *          not in the system's cache. Threads: any; a few readers of the watch's own do the calls.
+ * Flow:    file.c, many.c → here when the calling thread is in a hurry (zp_store_hurry) and the
+ * bytes are not in the system's cache. Threads: any; a few readers of the watch's own do the calls.
  *
  * A thread that is inside a call that hangs is gone for as long as that takes. So the call is made
  * by a reader, into memory of its own, and who wanted the bytes leaves after a while. The reader
@@ -18,6 +18,9 @@
  * that is so much smaller again, since a node has many stores and they most often share a disk. */
 #define PATIENCE_PART 6u
 #define PATIENCE_PART_WARNED 10u
+
+/* So many reads of a job are waited for at a time: fewer would cost more changes of thread. */
+#define PARTS_TOGETHER 16u
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
@@ -40,35 +43,113 @@ store__is_hurried(const struct directory_store *store)
 
 /* ---- Readers --------------------------------------------------------------------------------- */
 
+/* One read of a job, and which of the job's came at this place. */
+struct job_part {
+	uint8_t *bytes; /* in the job */
+	size_t got;
+	int rc; /* of the disk */
+	uint32_t came;
+};
+
 /* Owned by who wants it until that one leaves, by the reader then. */
 struct store_job {
 	struct directory_store *store;
-	struct directory_file *file; /* NULL: the space of the store is asked for */
+	struct store_reader *reader;
 	bool is_done;
 	bool is_left;
-	int rc; /* of the disk */
+	bool is_enough; /* no more reads are wanted */
+	int rc;         /* of the disk, for the space */
 	uint64_t free_bytes, all_bytes;
-	uint64_t offset;
-	size_t length, got;
-	uint8_t bytes[];
+	struct zp_store_read *reads; /* in the job's memory, as their bytes */
+	uint32_t count;              /* 0: the space of the store is asked for */
+	uint32_t came;
+	uint32_t came_awaited; /* the caller is woken when so many came */
+	struct job_part parts[];
 };
 
 struct store_reader {
 	struct zp_store_watch *watch;
 	struct zp_thread *thread;
-	struct zp_cond wake; /* a job, or the end */
-	struct zp_cond done;
+	struct zp_cond wake;   /* a job, or the end */
+	struct zp_cond done;   /* it, or as much of it as is awaited */
 	struct store_job *job; /* NULL: idle */
 };
+
+static struct directory_file *
+file_of(const struct store_job *job, size_t index)
+{
+	return (struct directory_file *)job->reads[index].file;
+}
+
+static struct store_job *
+job_new(struct directory_store *store, const struct zp_store_read *reads, size_t count)
+{
+	struct store_job *job;
+	size_t bytes = 0;
+	uint8_t *at;
+
+	for (size_t i = 0; i < count; i++)
+		bytes += reads[i].length;
+	job = zp_alloc(sizeof(*job) + count * (sizeof(job->parts[0]) + sizeof(reads[0])) + bytes);
+	*job = (struct store_job){.store = store, .count = (uint32_t)count};
+	job->reads = (struct zp_store_read *)&job->parts[count];
+	at = (uint8_t *)&job->reads[count];
+	for (size_t i = 0; i < count; i++) {
+		job->reads[i] = reads[i];
+		job->parts[i] = (struct job_part){.bytes = at};
+		at += reads[i].length;
+	}
+	return job;
+}
+
+/* One of the job's reads, whose bytes are where they belong. True: no more are wanted. */
+static bool
+part_done(struct store_job *job, size_t index, int rc, size_t got)
+{
+	struct zp_store_watch *watch = job->store->watch;
+	bool is_enough;
+
+	job->parts[index].rc = rc;
+	job->parts[index].got = got;
+	zp_mutex_lock(&watch->lock);
+	job->parts[job->came++].came = (uint32_t)index;
+	is_enough = job->is_enough || job->is_left;
+	if (job->came == job->came_awaited && job->came < job->count)
+		zp_cond_signal(&job->reader->done);
+	zp_mutex_unlock(&watch->lock);
+	return is_enough;
+}
+
+static int
+part_came(void *context, size_t index, int rc, const uint8_t *bytes, size_t got)
+{
+	struct store_job *job = context;
+
+	if (rc == 0)
+		memcpy(job->parts[index].bytes, bytes, got);
+	return part_done(job, index, rc, got) ? ZP_END : 0;
+}
 
 static void
 job_run(struct store_job *job)
 {
-	if (job->file == NULL)
+	const struct directory_file *file;
+	size_t got = 0;
+	int rc;
+
+	if (job->count == 0) {
 		job->rc = store__disk_space(job->store, &job->free_bytes, &job->all_bytes);
-	else
-		job->rc = store__disk_read(job->store, job->file->file, job->file->name,
-		    job->offset, job->bytes, job->length, &job->got);
+		return;
+	}
+	if (job->count > 1) {
+		/* What it answers is what part_came does. */
+		zp_ignore(store__reads_run(job->store, job->reads, job->count, part_came, job));
+		return;
+	}
+	file = file_of(job, 0);
+	rc = store__disk_read(job->store, file->file, file->name, job->reads[0].offset,
+	    job->parts[0].bytes, job->reads[0].length, &got);
+	zp_ignore(part_done(job, 0, rc, got));
 }
 
 /* With the lock held: what hung is back, after all. */
@@ -76,13 +157,16 @@ static void
 job_return(struct zp_store_watch *watch, struct store_job *job)
 {
 	struct directory_store *store = job->store;
-	struct directory_file *file = job->file;
 
 	watch->stuck--;
 	if (--store->stuck == 0)
 		atomic_store(&store->stuck_since_ns, 0);
-	if (file != NULL && --file->stuck == 0 && file->is_closed)
-		store__file_free(file);
+	for (size_t i = 0; i < job->count; i++) {
+		struct directory_file *file = file_of(job, i);
+
+		if (--file->stuck == 0 && file->is_closed)
+			store__file_free(file);
+	}
 	zp_free(job);
 	zp_cond_broadcast(&watch->returned);
 }
@@ -189,8 +273,8 @@ job_leave(struct zp_store_watch *watch, struct store_job *job, uint64_t began_ns
 	watch->stuck++;
 	if (store->stuck++ == 0)
 		atomic_store(&store->stuck_since_ns, began_ns);
-	if (job->file != NULL)
-		job->file->stuck++;
+	for (size_t i = 0; i < job->count; i++)
+		file_of(job, i)->stuck++;
 }
 
 static int
@@ -202,16 +286,14 @@ hang_fail(const struct directory_store *store, uint64_t since_ns, struct zp_err 
 	    store->path, (zp_clock_monotonic_ns() - since_ns) / NS_PER_SECOND);
 }
 
-/* 0: `job` is done, and the caller's again. An error: it is not the caller's any more. */
+/* Gives it to a reader. An error: it is freed, and nobody has it. */
 static int
-job_do(struct store_job *job, struct zp_err *err)
+job_begin(struct store_job *job, struct zp_err *err)
 {
 	struct directory_store *store = job->store;
 	struct zp_store_watch *watch = store->watch;
-	uint64_t began_ns = zp_clock_monotonic_ns();
 	uint64_t since_ns = atomic_load(&store->stuck_since_ns);
 	struct store_reader *reader = NULL;
-	bool is_done = false;
 	int rc;
 
 	if (since_ns != 0) {
@@ -221,45 +303,87 @@ job_do(struct store_job *job, struct zp_err *err)
 	zp_mutex_lock(&watch->lock);
 	rc = reader_idle(watch, &reader, err);
 	if (rc == 0) {
-		uint64_t deadline_ns = began_ns + patience_ns(watch);
-
+		job->reader = reader;
 		reader->job = job;
 		zp_cond_signal(&reader->wake);
-		while (
-		    !job->is_done && zp_cond_wait_until(&reader->done, &watch->lock, deadline_ns))
-			;
-		is_done = job->is_done;
-		if (is_done)
-			reader->job = NULL;
-		else
-			job_leave(watch, job, began_ns);
 	}
 	zp_mutex_unlock(&watch->lock);
-	if (is_done)
-		return 0;
-	if (rc < 0) {
+	if (rc < 0)
 		zp_free(job);
-		return rc;
+	return rc;
+}
+
+/* All of it, or as much as is awaited: the last reads come with its end. */
+static bool
+job_is_ready(const struct store_job *job)
+{
+	return job->is_done || (job->came >= job->came_awaited && job->came < job->count);
+}
+
+/*
+ * Waits until some more of the job's reads came than the `taken` ones: 0 and how many there are,
+ * ZP_END when that is all and the job the caller's again. An error: nothing came for too long, and
+ * the job is nobody's any more.
+ */
+static int
+job_wait(struct store_job *job, uint32_t taken, uint32_t *came_out, struct zp_err *err)
+{
+	struct directory_store *store = job->store;
+	struct zp_store_watch *watch = store->watch;
+	uint64_t since_ns = zp_clock_monotonic_ns();
+	uint32_t came;
+	bool is_done;
+
+	zp_mutex_lock(&watch->lock);
+	came = job->came;
+	job->came_awaited = taken + PARTS_TOGETHER;
+	while (!job_is_ready(job)) {
+		if (zp_cond_wait_until(
+			&job->reader->done, &watch->lock, since_ns + patience_ns(watch)) ||
+		    job_is_ready(job))
+			continue;
+		if (job->came == came) {
+			job_leave(watch, job, since_ns);
+			zp_mutex_unlock(&watch->lock);
+			return hang_fail(store, since_ns, err);
+		}
+		came = job->came;
+		since_ns = zp_clock_monotonic_ns();
 	}
-	return hang_fail(store, began_ns, err);
+	*came_out = job->came;
+	is_done = job->is_done;
+	if (is_done)
+		job->reader->job = NULL;
+	zp_mutex_unlock(&watch->lock);
+	return is_done ? ZP_END : 0;
+}
+
+/* 0: `job` is done, and the caller's again. An error: it is not the caller's any more. */
+static int
+job_do(struct store_job *job, struct zp_err *err)
+{
+	uint32_t came = 0;
+	int rc = job_begin(job, err);
+
+	while (rc == 0)
+		rc = job_wait(job, came, &came, err);
+	return rc == ZP_END ? 0 : rc;
 }
 
 int
 store__read_hurried(struct directory_file *file, uint64_t offset, void *to, size_t length,
     size_t *got_out, struct zp_err *err)
 {
-	struct store_job *job = zp_alloc(sizeof(*job) + length);
-	int rc;
+	struct zp_store_read read = {&file->base, offset, length};
+	struct store_job *job = job_new(file->store, &read, 1);
+	int rc = job_do(job, err);
 
-	*job = (struct store_job){
-	    .store = file->store, .file = file, .offset = offset, .length = length};
-	rc = job_do(job, err);
 	if (rc < 0)
 		return rc;
-	rc = job->rc;
+	rc = job->parts[0].rc;
 	if (rc == 0) {
-		memcpy(to, job->bytes, job->got);
-		*got_out = job->got;
+		memcpy(to, job->parts[0].bytes, job->parts[0].got);
+		*got_out = job->parts[0].got;
 	}
 	zp_free(job);
 	return rc;
@@ -269,11 +393,9 @@ int
 store__space_hurried(
     struct directory_store *store, uint64_t *free_out, uint64_t *all_out, struct zp_err *err)
 {
-	struct store_job *job = zp_alloc(sizeof(*job));
-	int rc;
+	struct store_job *job = job_new(store, NULL, 0);
+	int rc = job_do(job, err);
 
-	*job = (struct store_job){.store = store};
-	rc = job_do(job, err);
 	if (rc < 0)
 		return rc;
 	rc = job->rc;
@@ -281,4 +403,51 @@ store__space_hurried(
 	*all_out = job->all_bytes;
 	zp_free(job);
 	return rc;
+}
+
+/* ---- Many reads for who is in a hurry ---------------------------------------------------------
+ */
+
+static void
+job_stop(struct store_job *job)
+{
+	struct zp_store_watch *watch = job->store->watch;
+
+	zp_mutex_lock(&watch->lock);
+	job->is_enough = true;
+	zp_mutex_unlock(&watch->lock);
+}
+
+/* Those that came are told while others are read; those that a given-up job leaves, at the end. */
+int
+store__reads_hurried(struct directory_store *store, const struct zp_store_read *reads,
+    const uint32_t *indexes, size_t count, zp_store_read_each *each, void *context)
+{
+	struct store_job *job = job_new(store, reads, count);
+	bool is_told[STORE_JOB_READS_MAX] = {false};
+	uint32_t taken = 0, came = 0;
+	int answer = 0;
+	int rc = job_begin(job, NULL);
+
+	while (rc == 0) {
+		rc = job_wait(job, came, &came, NULL);
+		for (; rc >= 0 && answer == 0 && taken < came; taken++) {
+			uint32_t index = job->parts[taken].came;
+			const struct job_part *part = &job->parts[index];
+
+			is_told[index] = true;
+			answer = each(context, indexes[index],
+			    store__read_answer(&job->reads[index], part->rc, part->got, NULL),
+			    part->bytes);
+		}
+		if (rc == 0 && answer != 0)
+			job_stop(job);
+	}
+	if (rc == ZP_END)
+		zp_free(job);
+	for (size_t i = 0; rc < 0 && answer == 0 && i < count; i++) {
+		if (!is_told[i])
+			answer = each(context, indexes[i], rc, NULL);
+	}
+	return answer;
 }

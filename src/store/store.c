@@ -1,5 +1,5 @@
 /*
- * store.c - whole small files, over any kind of store.
+ * store.c - whole small files, and many reads, over any kind of store.
  *
  * Flow:    manifests, checkpoints, maps, tables.
  * Threads: any; no state.
@@ -51,4 +51,34 @@ zp_store_write_all(
 		return rc;
 	}
 	return zp_store_writer_publish(writer, name, err);
+}
+
+/* One after the other. */
+static int
+read_each(const struct zp_store_read *reads, size_t count, zp_store_read_each *each, void *context)
+{
+	uint8_t *bytes = zp_alloc(ZP_STORE_READ_BYTES_MAX);
+	int answer = 0;
+
+	for (size_t i = 0; answer == 0 && i < count; i++) {
+		int rc = zp_store_file_read(
+		    reads[i].file, reads[i].offset, bytes, reads[i].length, NULL);
+
+		answer = each(context, i, rc, bytes);
+	}
+	zp_free(bytes);
+	return answer;
+}
+
+int
+zp_store_read_many(
+    const struct zp_store_read *reads, size_t count, zp_store_read_each *each, void *context)
+{
+	if (count == 0)
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		ZP_ASSERT(reads[i].length <= ZP_STORE_READ_BYTES_MAX);
+	return reads[0].file->ops->read_many == NULL
+		   ? read_each(reads, count, each, context)
+		   : reads[0].file->ops->read_many(reads, count, each, context);
 }

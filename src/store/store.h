@@ -24,6 +24,18 @@ struct zp_store_writer; /* a file being written under a temporary name */
 struct zp_store_file;	/* a finished file, open for reading */
 struct zp_store_log;	/* a file that is appended to and synced */
 
+/* One of many reads. */
+struct zp_store_read {
+	struct zp_store_file *file;
+	uint64_t offset;
+	size_t length; /* at most ZP_STORE_READ_BYTES_MAX */
+};
+#define ZP_STORE_READ_BYTES_MAX (128u << 10)
+
+/* Told of the read at `index`: 0 and its bytes, which are there during the call only, or what
+ * zp_store_file_read would have answered. Not 0: no more are read. */
+typedef int zp_store_read_each(void *context, size_t index, int rc, const uint8_t *bytes);
+
 struct zp_store_space {
 	uint64_t bytes_free;  /* for us, without the file system's reserve */
 	uint64_t bytes_total;
@@ -42,7 +54,8 @@ struct zp_store_ops {
 	    struct zp_err *err);
 	int (*file_read)(struct zp_store_file *file, uint64_t offset, void *to, size_t length,
 	    struct zp_err *err);
-	void (*file_want)(struct zp_store_file *file, uint64_t offset, size_t length); /* or NULL */
+	int (*read_many)(const struct zp_store_read *reads, size_t count, zp_store_read_each *each,
+	    void *context); /* or NULL: one after the other */
 	uint64_t (*file_bytes)(const struct zp_store_file *file);
 	void (*file_close)(struct zp_store_file *file);
 
@@ -137,13 +150,13 @@ zp_store_file_read(struct zp_store_file *file, uint64_t offset, void *to, size_t
 	return file->ops->file_read(file, offset, to, length, err);
 }
 
-/* These bytes will be read soon, and others with them: a store that can begins to read them. */
-static inline void
-zp_store_file_want(struct zp_store_file *file, uint64_t offset, size_t length)
-{
-	if (file->ops->file_want != NULL)
-		file->ops->file_want(file, offset, length);
-}
+/*
+ * Reads from files that are all of one store, as many at a time as it can, and tells `each` of
+ * every one as it comes, in no order. Returns the first answer of `each` that is not 0. One that
+ * cannot be read costs the others nothing.
+ */
+ZP_MUST_CHECK int zp_store_read_many(
+    const struct zp_store_read *reads, size_t count, zp_store_read_each *each, void *context);
 
 /* Its length when it was opened. */
 static inline uint64_t

@@ -82,7 +82,24 @@ int store__read_hurried(struct directory_file *file, uint64_t offset, void *to, 
     size_t *got_out, struct zp_err *err);
 int store__space_hurried(
     struct directory_store *store, uint64_t *free_out, uint64_t *all_out, struct zp_err *err);
+/* Tells each of `reads`, of which `indexes` are the numbers to tell them by. */
+#define STORE_JOB_READS_MAX 128u
+int store__reads_hurried(struct directory_store *store, const struct zp_store_read *reads,
+    const uint32_t *indexes, size_t count, zp_store_read_each *each, void *context);
 void store__readers_stop(struct zp_store_watch *watch); /* waits for those that hang */
+
+/* ---- Many reads (many.c) --------------------------------------------------------------------- */
+
+/* Told of the read at `index`: of the disk 0 and its bytes, or an errno value. Not 0: no more are
+ * read. */
+typedef int store__read_came(void *context, size_t index, int rc, const uint8_t *bytes, size_t got);
+/* In the calling thread, however long that takes. */
+int store__reads_run(struct directory_store *store, const struct zp_store_read *reads, size_t count,
+    store__read_came *came, void *context);
+
+/* What a read answers by what the disk did: an errno value and how much it read, or a code with
+ * `err` set. */
+int store__read_answer(const struct zp_store_read *read, int rc, size_t got, struct zp_err *err);
 
 /* A file that nobody reads. */
 void store__file_free(struct directory_file *file);
@@ -99,8 +116,8 @@ int store__disk_open(struct directory_store *store, const char *name, enum zp_di
     int *file_out, uint64_t *bytes_out);
 int store__disk_read(struct directory_store *store, int file, const char *name, uint64_t offset,
     void *to, size_t length, size_t *got_out);
-void store__disk_want(struct directory_store *store, int file, const char *name, uint64_t offset,
-    size_t length);
+struct zp_disk_read *store__disk_reads_wait(
+    struct directory_store *store, struct zp_disk_reads *reads, const char *name);
 int store__disk_write(struct directory_store *store, int file, const char *name, uint64_t offset,
     const void *data, size_t length);
 int store__disk_truncate(struct directory_store *store, int file, const char *name, uint64_t bytes);
@@ -133,7 +150,8 @@ int store__file_open(struct zp_store *store, const char *name, struct zp_store_f
     struct zp_err *err);
 int store__file_read(struct zp_store_file *file, uint64_t offset, void *to, size_t length,
     struct zp_err *err);
-void store__file_want(struct zp_store_file *file, uint64_t offset, size_t length);
+int store__read_many(
+    const struct zp_store_read *reads, size_t count, zp_store_read_each *each, void *context);
 uint64_t store__file_bytes(const struct zp_store_file *file);
 void store__file_close(struct zp_store_file *file);
 

@@ -447,6 +447,72 @@ sim_file_read(
 	return rc;
 }
 
+/* ---- Reads that are under way together ---------------------------------------------------------
+ */
+
+struct sim_read {
+	struct zp_disk_read *read;
+	uint8_t *bytes; /* owned */
+};
+
+struct zp_disk_reads {
+	struct sim_store *sim;
+	struct sim_read under_way[ZP_DISK_READS_MAX];
+	size_t count;
+	uint8_t *given; /* owned */
+};
+
+static struct zp_disk_reads *
+sim_reads_open(struct zp_disk *disk)
+{
+	struct zp_disk_reads *reads = zp_alloc_zero(1, sizeof(*reads));
+
+	reads->sim = sim_of(disk);
+	return reads;
+}
+
+static void
+sim_reads_begin(struct zp_disk_reads *reads, struct zp_disk_read *read)
+{
+	ZP_ASSERT(reads->count < ZP_DISK_READS_MAX);
+	reads->under_way[reads->count++] =
+	    (struct sim_read){.read = read, .bytes = zp_alloc(read->length)};
+	zp_mutex_lock(&reads->sim->lock);
+	reads->sim->reads_together = zp_max_u64(reads->sim->reads_together, reads->count);
+	zp_mutex_unlock(&reads->sim->lock);
+}
+
+/* Any of them: which follows from what is read, so that no other fault is drawn another time. Each
+ * is a read like any other, with its own faults. */
+static struct zp_disk_read *
+sim_reads_wait(struct zp_disk_reads *reads)
+{
+	struct sim_read done;
+	uint64_t mixed;
+	size_t at;
+
+	ZP_ASSERT(reads->count > 0);
+	mixed = zp_hash64(&reads->under_way[0].read->offset, sizeof(uint64_t), reads->count);
+	at = mixed % reads->count;
+	done = reads->under_way[at];
+	reads->under_way[at] = reads->under_way[--reads->count];
+	zp_free(reads->given);
+	reads->given = done.bytes;
+	done.read->got = 0;
+	done.read->bytes = done.bytes;
+	done.read->rc = sim_file_read(&reads->sim->disk, done.read->file, done.read->offset,
+	    done.bytes, done.read->length, &done.read->got);
+	return done.read;
+}
+
+static void
+sim_reads_close(struct zp_disk_reads *reads)
+{
+	ZP_ASSERT(reads->count == 0);
+	zp_free(reads->given);
+	zp_free(reads);
+}
+
 static void
 write_misplaced(
     struct sim_store *sim, struct sim_file *file, uint64_t offset, const void *data, size_t length)
@@ -567,6 +633,10 @@ const struct zp_disk_ops sim__disk_ops = {
     .directory_remove = sim_directory_remove,
     .file_open = sim_file_open,
     .file_read = sim_file_read,
+    .reads_open = sim_reads_open,
+    .reads_begin = sim_reads_begin,
+    .reads_wait = sim_reads_wait,
+    .reads_close = sim_reads_close,
     .file_write = sim_file_write,
     .file_truncate = sim_file_truncate,
     .file_sync = sim_file_sync,

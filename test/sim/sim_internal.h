@@ -102,6 +102,7 @@ struct sim_store {
 
 	uint64_t calls[10]; /* by bit of enum sim_call */
 	uint64_t read_bytes;
+	size_t reads_together; /* the most that were under way */
 	unsigned fail_calls;
 	uint64_t fail_in; /* 0: no fault */
 	int fail_errno;

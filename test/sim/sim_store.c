@@ -213,6 +213,18 @@ sim_store_calls(const struct sim_store *sim, unsigned calls)
 	return total;
 }
 
+size_t
+sim_store_reads_together(struct sim_store *sim)
+{
+	size_t together;
+
+	zp_mutex_lock(&sim->lock);
+	together = sim->reads_together;
+	sim->reads_together = 0;
+	zp_mutex_unlock(&sim->lock);
+	return together;
+}
+
 uint64_t
 sim_store_read_bytes(const struct sim_store *sim)
 {

@@ -142,6 +142,8 @@ uint64_t sim_store_trace(const struct sim_store *sim);
 
 /* How many calls of these kinds there were since the sim was made. */
 uint64_t sim_store_calls(const struct sim_store *sim, unsigned calls);
+/* The most reads that were under way together since this was asked last. */
+size_t sim_store_reads_together(struct sim_store *sim);
 /* Bytes that reads gave. */
 uint64_t sim_store_read_bytes(const struct sim_store *sim);
 

@@ -259,7 +259,9 @@ writes_send(void)
 
 	if (run.slots_count == MODEL_PENDING_MAX)
 		slot_wait();
-	if (run.is_unknown)
+	/* Torn: reads that a fault excuses left it open what is there, which the next look may
+	 * tell. */
+	if (run.is_unknown || run.model.is_torn)
 		return;
 	now_seconds();
 	slot = run.slots[run.slots_count];

@@ -111,15 +111,6 @@ memory_file_read(
 	return 0;
 }
 
-static void
-memory_file_want(struct zp_store_file *base, uint64_t offset, size_t length)
-{
-	struct memory_reader *reader = (struct memory_reader *)base;
-
-	assert_true(offset + length <= reader->file->bytes.length);
-	reader->store->wants++;
-}
-
 static uint64_t
 memory_file_bytes(const struct zp_store_file *base)
 {
@@ -139,7 +130,6 @@ static const struct zp_store_ops memory_ops = {
     .writer_discard = memory_writer_discard,
     .file_open = memory_file_open,
     .file_read = memory_file_read,
-    .file_want = memory_file_want,
     .file_bytes = memory_file_bytes,
     .file_close = memory_file_close,
 };

@@ -27,7 +27,6 @@ struct memory_store {
 	struct memory_file files[MEMORY_FILES_MAX];
 	size_t count;
 	uint64_t reads;           /* calls of file_read */
-	uint64_t wants;           /* calls of file_want */
 	uint64_t append_fails_at; /* this append fails, counted from 1; 0 never */
 	uint64_t appends;
 };
