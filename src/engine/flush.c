@@ -143,7 +143,7 @@ rows_write(struct source *source, struct segment_writer *writer, bool drop, uint
 
 	source_sample(source, writer);
 	while (rc == ZP_OK && source_next(source, &cells, &texts)) {
-		if (drop && cells.columns[operation] == ZP_ROW_TOMBSTONE) {
+		if (drop && (cells.columns[operation] & ZP_ROW_TOMBSTONE) != 0) {
 			dropped++;
 			continue;
 		}

@@ -89,27 +89,45 @@ index__expire_key(const struct segment_entry *entry, struct zp_key *key_out, str
 	return index__key_of_columns(entry->columns + 1, key_out, err);
 }
 
+/* The moments that a pin has an entry of, before and now: NULL for none. */
 static void
-apply_one(struct memtable *memtable, const struct zp_record *record, uint8_t operation)
+entry_move(
+    struct memtable *memtable, enum zp_family family, const uint64_t *old, const uint64_t *new)
 {
-	memtable__index_add(memtable, ZP_FAMILY_TIME, index__created(record), operation);
-	if (record->facts[ZP_FACT_EXPIRE_AT] != 0)
-		memtable__index_add(memtable, ZP_FAMILY_EXPIRE, index__expiry(record), operation);
+	if (old != NULL && new != NULL &&*old == *new)
+		return;
+	if (old != NULL)
+		memtable__index_add(memtable, family, *old, ZP_ROW_TOMBSTONE);
+	if (new != NULL)
+		memtable__index_add(memtable, family, *new, ZP_ROW_PUT);
+}
+
+static const uint64_t *
+created_of(const struct zp_record *record, bool is_there, uint64_t *room)
+{
+	if (!is_there)
+		return NULL;
+	*room = index__created(record);
+	return room;
+}
+
+static const uint64_t *
+expiry_of(const struct zp_record *record, bool is_there, uint64_t *room)
+{
+	if (!is_there || record->facts[ZP_FACT_EXPIRE_AT] == 0)
+		return NULL;
+	*room = index__expiry(record);
+	return room;
 }
 
 void
 index__apply(struct memtable *memtable, const struct zp_change *change)
 {
-	bool same = change->has_old && change->has_new &&
-		    change->old_record.facts[ZP_FACT_CREATED] ==
-			change->new_record.facts[ZP_FACT_CREATED] &&
-		    change->old_record.facts[ZP_FACT_EXPIRE_AT] ==
-			change->new_record.facts[ZP_FACT_EXPIRE_AT];
+	const struct zp_record *old = &change->old_record, *new = &change->new_record;
+	uint64_t before, now;
 
-	if (same)
-		return;
-	if (change->has_old)
-		apply_one(memtable, &change->old_record, ZP_ROW_TOMBSTONE);
-	if (change->has_new)
-		apply_one(memtable, &change->new_record, ZP_ROW_PUT);
+	entry_move(memtable, ZP_FAMILY_TIME, created_of(old, change->has_old, &before),
+	    created_of(new, change->has_new, &now));
+	entry_move(memtable, ZP_FAMILY_EXPIRE, expiry_of(old, change->has_old, &before),
+	    expiry_of(new, change->has_new, &now));
 }

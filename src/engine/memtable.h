@@ -92,8 +92,8 @@ struct segment_writer;
 void memtable__rows_sample(
     const struct memtable *memtable, size_t wanted, struct segment_writer *writer);
 
-/* The same for time or expire: sorted, the newest of equal columns, of moments up to `moment_max`. Holds
- * the memtable. */
+/* The same for time or expire: sorted, of moments up to `moment_max`; of equal columns the newest, or of
+ * time what they come to (times.h), which may be nothing. Holds the memtable. */
 struct memtable_entries;
 struct memtable_entries *memtable__entries_open(
     struct memtable *memtable, enum zp_family family, uint64_t moment_max);

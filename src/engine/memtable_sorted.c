@@ -10,6 +10,7 @@
 #include "engine/memtable_internal.h"
 
 #include "engine/accesses.h"
+#include "engine/times.h"
 
 #include <stdlib.h>
 
@@ -365,12 +366,20 @@ memtable__rows_sample(const struct memtable *memtable, size_t wanted, struct seg
 
 /* ---- Ordered families ------------------------------------------------------------------------ */
 
-/* One row. Mostly the first three tell it from another. */
+/* One row. Mostly the first three tell it from another; when they are in order, those of one key
+ * become one, and what is said of them takes the place. */
 struct entry_item {
 	uint64_t moment;
-	uint64_t head;         /* the first 64 bits of the digest */
-	uint32_t namespace_id; /* of family time, whose rows are ordered by it first; 0 of others */
-	uint32_t number;       /* in the log: the newest is the highest */
+	union {
+		uint64_t head;      /* the first 64 bits of the digest */
+		uint64_t operation; /* of several rows: what they come to */
+	};
+	union {
+		/* of family time, whose rows are ordered by it first; 0 of others */
+		uint32_t namespace_id;
+		uint32_t is_sum; /* `operation` is set; else it is the row's */
+	};
+	uint32_t number; /* in the log: the newest is the highest */
 };
 
 struct memtable_entries {
@@ -400,7 +409,7 @@ entry_of_item(
 {
 	const struct index_row *row = index_row_at(entries, number);
 
-	entry_out->operation = (uint8_t)row->operation;
+	entry_out->operation = row->operation;
 	entry_out->value = NULL;
 	index__entry_columns(
 	    entries->family, index_row_pin(entries, row)->key, row->moment, entry_out->columns);
@@ -550,12 +559,55 @@ entry_items_sort(struct memtable_entries *entries)
 	sort_done(&sort);
 }
 
+/* What items [begin, end) of one key come to, whose newest is the first; false: nothing. */
+static bool
+items_sum(
+    const struct memtable_entries *entries, size_t begin, size_t end, struct entry_item *item_out)
+{
+	struct times_sum sum = {0};
+
+	*item_out = entries->items[begin];
+	item_out->is_sum = false;
+	if (entries->family != ZP_FAMILY_TIME || end == begin + 1)
+		return true;
+	for (size_t i = begin; i < end; i++) {
+		const struct index_row *row = index_row_at(entries, entries->items[i].number);
+		struct times_sum added = times__of_operation(row->operation);
+
+		times__combine(&sum, &added);
+	}
+	if (times__is_nothing(&sum))
+		return false;
+	item_out->is_sum = true;
+	item_out->operation = times__operation(&sum);
+	return true;
+}
+
+/* Those of one key become one. */
+static void
+entry_items_unite(struct memtable_entries *entries)
+{
+	const struct entry_item *items = entries->items;
+	size_t kept = 0, end;
+
+	for (size_t begin = 0; begin < entries->count; begin = end) {
+		struct entry_item item;
+
+		for (end = begin + 1; end < entries->count; end++) {
+			if (entry_items_compare(entries, &items[end - 1], &items[end]) != 0)
+				break;
+		}
+		if (items_sum(entries, begin, end, &item))
+			entries->items[kept++] = item;
+	}
+	entries->count = kept;
+}
+
 struct memtable_entries *
 memtable__entries_open(struct memtable *memtable, enum zp_family family, uint64_t moment_max)
 {
 	struct memtable_entries *entries = zp_alloc_zero(1, sizeof(*entries));
 	uint64_t count;
-	size_t kept = 0;
 
 	entries->memtable = memtable__hold(memtable);
 	entries->family = family;
@@ -578,12 +630,7 @@ memtable__entries_open(struct memtable *memtable, enum zp_family family, uint64_
 			    .number = i};
 	}
 	entry_items_sort(entries);
-	for (size_t i = 0; i < entries->count; i++) {
-		if (kept == 0 || entry_items_compare(
-				     entries, &entries->items[kept - 1], &entries->items[i]) != 0)
-			entries->items[kept++] = entries->items[i];
-	}
-	entries->count = kept;
+	entry_items_unite(entries);
 	return entries;
 }
 
@@ -601,6 +648,8 @@ memtable__entries_at(
 	if (index + ENTRIES_AHEAD < entries->count)
 		index_row_prefetch(entries, entries->items[index + ENTRIES_AHEAD].number);
 	entry_of_item(entries, entries->items[index].number, entry_out);
+	if (entries->items[index].is_sum)
+		entry_out->operation = entries->items[index].operation;
 }
 
 void

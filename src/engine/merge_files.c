@@ -9,6 +9,7 @@
 #include "engine/accesses.h"
 #include "engine/merge_internal.h"
 #include "engine/run_walk.h"
+#include "engine/times.h"
 
 #define SEGMENT_BYTES_DEFAULT (UINT64_C(512) << 20)
 #define CUT_BITS_MAX 52u /* of a digest: more are shared by chosen keys alone */
@@ -17,7 +18,6 @@
 struct merge {
 	const struct merge_plan *plan;
 	enum zp_family family;
-	size_t operation_column;
 	struct run_walk *inputs;          /* owned, newest first */
 	struct run_walks walks;           /* over them */
 	const struct segment_name *names; /* of the inputs, borrowed */
@@ -31,7 +31,7 @@ struct merge {
 	uint64_t writer_rows;
 	struct merge_files files; /* that are done */
 	uint64_t written;
-	uint64_t rows_dropped; /* tombstones with nothing to hide */
+	uint64_t rows_dropped; /* that say nothing: tombstones with nothing to hide, sums of 0 */
 	uint32_t rows_since_turn;
 };
 
@@ -212,17 +212,52 @@ accesses_merge(const struct run_walks *walks, bool is_oldest, struct segment_cel
 		accesses__cells_oldest(cells_out);
 }
 
+/* The same of pins that want an entry of time; NULL where no row is left of it. Nearly all have one
+ * row, which stays as it is. */
+static const struct segment_cells *
+times_merge(const struct run_walks *walks, bool is_oldest, struct segment_cells *room)
+{
+	const struct segment_cells *newest = run_walks__present(walks)->cells;
+	size_t operation = walks->layout.operation_column;
+	struct times_sum sum;
+
+	if (newest->columns[operation] == ZP_ROW_PUT && times__is_one_row(walks))
+		return newest;
+	sum = times__of_rows(walks);
+	if (is_oldest)
+		sum.replaces = false;
+	if (times__is_nothing(&sum))
+		return NULL;
+	*room = *newest;
+	room->columns[operation] = times__operation(&sum);
+	return room;
+}
+
+/* What the present row and older ones of its key become, which may be in `room`; NULL: nothing. */
+static const struct segment_cells *
+row_merge(const struct merge *merge, struct segment_cells *room)
+{
+	const struct run_walks *walks = &merge->walks;
+	bool is_oldest = merge->plan->drops_tombstones;
+	const struct segment_cells *cells = run_walks__present(walks)->cells;
+
+	if (merge->family == ZP_FAMILY_ACCESS) {
+		accesses_merge(walks, is_oldest, room);
+		cells = room;
+	} else if (merge->family == ZP_FAMILY_TIME) {
+		cells = times_merge(walks, is_oldest, room);
+	}
+	if (cells == NULL || (is_oldest && segment__is_tombstone(&walks->layout, cells)))
+		return NULL;
+	return cells;
+}
+
 static int
 row_write(struct merge *merge, const struct segment_cells *cells, struct zp_slice texts,
     struct zp_err *err)
 {
 	int rc = ZP_OK;
 
-	if (merge->plan->drops_tombstones &&
-	    cells->columns[merge->operation_column] == ZP_ROW_TOMBSTONE) {
-		merge->rows_dropped++;
-		return ZP_OK;
-	}
 	if (merge->writer != NULL && is_cut(merge, cells))
 		rc = file_end(merge, err);
 	if (rc == ZP_OK && merge->writer == NULL)
@@ -239,18 +274,21 @@ rows_merge(struct merge *merge, struct zp_err *err)
 {
 	struct run_walks *walks = &merge->walks;
 	const _Atomic(bool) *stop = merge->plan->stop;
-	bool is_summed = merge->family == ZP_FAMILY_ACCESS;
 	const struct run_walk *present;
-	struct segment_cells sum;
+	struct segment_cells room;
 	int rc = run_walks__first(walks, err);
 
 	while (rc == ZP_OK && (present = run_walks__present(walks)) != NULL) {
+		const struct segment_cells *cells;
+
 		if (stop != NULL && *stop)
 			return zp_fail(err, ZP_E_STOPPING, "the merge was stopped");
 		turn_take(merge);
-		if (is_summed)
-			accesses_merge(walks, merge->plan->drops_tombstones, &sum);
-		rc = row_write(merge, is_summed ? &sum : present->cells, present->texts, err);
+		cells = row_merge(merge, &room);
+		if (cells == NULL)
+			merge->rows_dropped++;
+		else
+			rc = row_write(merge, cells, present->texts, err);
 		if (rc == ZP_OK)
 			rc = run_walks__next(walks, err);
 	}
@@ -296,7 +334,6 @@ merge__span(const struct merge_plan *plan, struct merge_files *files_out, struct
 	int rc = inputs_take(&merge, names, err);
 
 	if (rc == ZP_OK) {
-		merge.operation_column = segment__operation_column(merge.family);
 		merge.names = names;
 		cuts_choose(&merge);
 		run_walks__init(&merge.walks, merge.family, merge.inputs, span->run_count);

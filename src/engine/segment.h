@@ -61,7 +61,7 @@ struct segment_entry {
 	uint64_t columns[SEGMENT_KEY_COLUMNS_MAX];
 	const struct segment_value
 	    *value; /* borrowed; NULL for tombstones and where there is none */
-	uint8_t operation;
+	uint64_t operation; /* enum zp_row_operation; of family time more (times.h) */
 };
 
 #define SEGMENT_COLUMNS_MAX 16u

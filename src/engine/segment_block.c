@@ -59,12 +59,6 @@ shape_column(struct block_shape *shape, size_t column, const struct column_code 
 	shape->own_mask |= UINT64_C(1) << column;
 }
 
-static bool
-is_tombstone(const struct segment_layout *layout, const struct segment_cells *cells)
-{
-	return cells->columns[layout->operation_column] == ZP_ROW_TOMBSTONE;
-}
-
 static void
 range_widen(struct column_range *range, struct column_range with)
 {
@@ -84,12 +78,12 @@ facts_fill(const struct segment_layout *layout, const struct column_code *code,
 	uint64_t value = code->count > 0 ? code->entries[0] : code->base;
 	uint32_t first = 0;
 
-	while (first < rows->count && is_tombstone(layout, &rows->cells[first]))
+	while (first < rows->count && segment__is_tombstone(layout, &rows->cells[first]))
 		first++;
 	if (first < rows->count)
 		value = values[first];
 	for (uint32_t i = 0; i < rows->count; i++) {
-		if (is_tombstone(layout, &rows->cells[i]))
+		if (segment__is_tombstone(layout, &rows->cells[i]))
 			values[i] = value;
 		else
 			value = values[i];

@@ -265,6 +265,9 @@ footer_contradiction(const struct segment_footer *footer)
 			      footer->bucket_bits > 32
 			: footer->prefix_bits != 0 || footer->bucket_bits != 0)
 		return "prefix or bucket bits of the footer are impossible";
+	if ((footer->features_incompatible & SEGMENT_FEATURE_ADDED) != 0 &&
+	    footer->family != ZP_FAMILY_TIME)
+		return "rows are added up in a family where they are not";
 	if (footer->texts_bytes != 0 && !is_bucketed && !ordered_families[footer->family].has_texts)
 		return "there are texts in a family that has none";
 	if (memcmp(footer->first_key, footer->last_key, SEGMENT_KEY_FIELD_BYTES) > 0)

@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 
 #define SEGMENT_VERSION 1u
-#define SEGMENT_ENCODER 3u /* rises when the same rows give other bytes: 2 has prefix codes and differences, 3 ribbons */
+#define SEGMENT_ENCODER 4u /* rises when the same rows give other bytes: 2 has prefix codes and differences, 3 ribbons, 4 adds up times */
 #define SEGMENT_HEADER_BYTES 64u
 #define SEGMENT_FOOTER_BYTES 384u
 #define SEGMENT_KEY_FIELD_BYTES 72u
@@ -31,8 +31,10 @@
 #define SEGMENT_FENCE_BYTES 72u
 #define SEGMENT_FEATURE_SHORT_COLUMNS 1u /* incompatible: prefix codes, differences, ordered blocks over 128 rows */
 #define SEGMENT_FEATURE_RIBBON 2u        /* incompatible: the filter is a ribbon */
+#define SEGMENT_FEATURE_ADDED 4u         /* incompatible: rows of time are added up */
 #define FILTER_SMALL_ROWS (UINT64_C(1) << 20)
-#define SEGMENT_FEATURES (SEGMENT_FEATURE_SHORT_COLUMNS | SEGMENT_FEATURE_RIBBON)
+#define SEGMENT_FEATURES                                                                          \
+	(SEGMENT_FEATURE_SHORT_COLUMNS | SEGMENT_FEATURE_RIBBON | SEGMENT_FEATURE_ADDED)
 #define BLOCK_ROWS_MAX 255u
 #define BLOCK_BYTES_MAX 65534u
 #define BLOCK_BYTES_MIN 6u
@@ -180,6 +182,13 @@ static inline bool
 segment__is_fact(const struct segment_layout *layout, size_t column)
 {
 	return column > layout->operation_column && column < layout->values_end;
+}
+
+/* A tombstone has the lowest bit set; the others are of family time only (times.h). */
+static inline bool
+segment__is_tombstone(const struct segment_layout *layout, const struct segment_cells *cells)
+{
+	return (cells->columns[layout->operation_column] & ZP_ROW_TOMBSTONE) != 0;
 }
 
 /* Where a digest's first 64 bits say its row is. */

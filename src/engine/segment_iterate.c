@@ -8,6 +8,8 @@
  */
 #include "engine/segment_iterate.h"
 
+#include "engine/times.h"
+
 #define WINDOW_BYTES (256u << 10)
 #define WINDOW_BYTES_SEEK (16u << 10) /* of the first read behind a seek */
 #define WINDOW_BYTES_MAX (SEGMENT_GROUP_BLOCKS * BLOCK_BYTES_MAX) /* a group always fits */
@@ -174,6 +176,15 @@ texts_open(struct segment_iterator *iterator, const struct block_view *view, str
 		       : segment__block_wrap(iterator->segment, iterator->place.number, rc, err);
 }
 
+static void
+operations_mark(struct segment_iterator *iterator)
+{
+	size_t column = iterator->segment->layout.operation_column;
+
+	for (uint32_t i = 0; i < iterator->rows.count; i++)
+		iterator->rows.cells[i].columns[column] ^= iterator->operation_mark;
+}
+
 int
 iterator__block(struct segment_iterator *iterator, struct zp_err *err)
 {
@@ -197,6 +208,8 @@ iterator__block(struct segment_iterator *iterator, struct zp_err *err)
 	    place->offset, place->number, &view);
 	if (fault == NULL)
 		fault = block__decode(&view, &iterator->rows);
+	if (iterator->operation_mark != 0)
+		operations_mark(iterator);
 	if (fault != NULL)
 		rc = segment__block_fault(segment, place->number, fault, err);
 	else if (segment->layout.texts_column != 0)
@@ -244,7 +257,7 @@ entry_of_cells(struct segment_iterator *iterator, const struct segment_cells *ce
 	struct segment_value *value = &iterator->value;
 
 	memcpy(entry_out->columns, cells->columns, keys * sizeof(entry_out->columns[0]));
-	entry_out->operation = (uint8_t)cells->columns[keys];
+	entry_out->operation = cells->columns[keys];
 	entry_out->value = NULL;
 	if (layout->values_end == keys + 1 || entry_out->operation == ZP_ROW_TOMBSTONE)
 		return;
@@ -262,7 +275,8 @@ entry_fault(
 	const struct segment_layout *layout = &iterator->segment->layout;
 	struct segment_entry entry;
 
-	if (cells->columns[layout->operation_column] > ZP_ROW_TOMBSTONE)
+	if ((cells->columns[layout->operation_column] ^ iterator->operation_mark) >
+	    iterator->operation_max)
 		return "a row's operation is unknown";
 	if (layout->values_end == layout->operation_column + 1u)
 		return NULL;
@@ -349,6 +363,12 @@ segment__entries_next(
 
 /* ---- Open and seek -------------------------------------------------------------------------- */
 
+static bool
+is_added_up(const struct segment *segment)
+{
+	return (segment->footer.features_incompatible & SEGMENT_FEATURE_ADDED) != 0;
+}
+
 static struct segment_iterator *
 iterator_new(struct segment *segment, bool is_seek)
 {
@@ -361,6 +381,11 @@ iterator_new(struct segment *segment, bool is_seek)
 	iterator->last = NULL;
 	iterator->segment = segment__hold(segment);
 	iterator->window.ahead = is_seek ? WINDOW_BYTES_SEEK : WINDOW_BYTES;
+	iterator->operation_max = ZP_ROW_TOMBSTONE;
+	if (segment->layout.family == ZP_FAMILY_TIME && is_added_up(segment))
+		iterator->operation_max = TIMES_OPERATION_MAX;
+	else if (segment->layout.family == ZP_FAMILY_TIME)
+		iterator->operation_mark = TIMES_REPLACES;
 	segment__scratch_init(&iterator->scratch);
 	return iterator;
 }

@@ -18,10 +18,12 @@ struct read_window {
 struct segment_iterator {
 	struct segment *segment; /* held */
 	bool without_texts;
-	bool is_over;         /* an error was returned: nothing more comes */
-	uint64_t bucket;      /* the next one; of an ordered segment: the next block */
-	uint64_t fence;       /* the next one, while it is below fences_end */
-	uint64_t fence_first; /* of that bucket */
+	bool is_over;            /* an error was returned: nothing more comes */
+	uint64_t operation_max;  /* of what is stored, in an ordered segment */
+	uint64_t operation_mark; /* what rows of this segment are read with (times.h) */
+	uint64_t bucket;         /* the next one; of an ordered segment: the next block */
+	uint64_t fence;          /* the next one, while it is below fences_end */
+	uint64_t fence_first;    /* of that bucket */
 	uint64_t fences_end;
 	struct read_window window;
 	struct ordered_part part;       /* of an ordered segment */

@@ -83,7 +83,7 @@ pin_check(
     struct verification *verification, const struct segment_cells *cells, struct zp_slice texts)
 {
 	const struct segment_layout *layout = &verification->segment->layout;
-	bool is_tombstone = cells->columns[layout->operation_column] == ZP_ROW_TOMBSTONE;
+	bool is_tombstone = segment__is_tombstone(layout, cells);
 	uint8_t key[ZP_KEY_BYTES];
 	struct zp_key decoded;
 
@@ -102,7 +102,7 @@ row_note(
     struct verification *verification, const struct segment_cells *cells, struct zp_slice texts)
 {
 	const struct segment_layout *layout = &verification->segment->layout;
-	bool is_tombstone = cells->columns[layout->operation_column] == ZP_ROW_TOMBSTONE;
+	bool is_tombstone = segment__is_tombstone(layout, cells);
 	uint8_t key[SEGMENT_KEY_FIELD_BYTES];
 
 	segment__cells_key_encode(layout, cells, key);
@@ -195,6 +195,8 @@ blocks_verify(struct verification *verification, struct zp_err *err)
 		    verification->segment, NULL, SEGMENT_READ_ALL, &iterator, err);
 	else
 		rc = segment__entries_open(verification->segment, NULL, &iterator, err);
+	if (rc == 0) /* as they are stored: the file says what is smallest and largest */
+		iterator->operation_mark = 0;
 	while (rc == 0) {
 		struct zp_err fault = {0};
 

@@ -55,6 +55,8 @@ writer_new(const struct segment_plan *plan)
 	    (SEGMENT_GROUP_BLOCKS + 1) * (size_t)BLOCK_BYTES_MAX + TEXTS_BLOCK_MAX);
 	zp_buf_init(&writer->directory, SECTION_BYTES_MAX);
 	zp_buf_init(&writer->fences, SECTION_BYTES_MAX);
+	if (plan->family == ZP_FAMILY_TIME)
+		writer->footer.features_incompatible |= SEGMENT_FEATURE_ADDED;
 	writer->hash = segment__hash_new();
 	return writer;
 }
@@ -139,14 +141,14 @@ segment__writer_discard(struct segment_writer *writer)
 
 /* Facts of a tombstone are no facts: they say nothing about how to store facts. */
 static void
-sample_columns(struct segment_writer *writer, const uint64_t *columns)
+sample_cells(struct segment_writer *writer, const struct segment_cells *cells)
 {
 	const struct segment_layout *layout = &writer->layout;
-	bool is_tombstone = columns[layout->operation_column] == ZP_ROW_TOMBSTONE;
+	bool is_tombstone = segment__is_tombstone(layout, cells);
 
 	for (size_t i = 0; i < layout->columns_count; i++) {
 		if (!is_tombstone || i <= layout->operation_column)
-			column__sample_add(&writer->samples[i], columns[i]);
+			column__sample_add(&writer->samples[i], cells->columns[i]);
 	}
 }
 
@@ -154,7 +156,7 @@ void
 segment__writer_sample(struct segment_writer *writer, const struct segment_cells *cells)
 {
 	ZP_ASSERT(!writer->columns_chosen);
-	sample_columns(writer, cells->columns);
+	sample_cells(writer, cells);
 }
 
 static void
@@ -164,7 +166,7 @@ sample_pending(struct segment_writer *writer, const struct pending_set *set)
 		const struct block_rows *rows = &set->blocks[i]->rows;
 
 		for (uint32_t row = 0; row < rows->count; row++)
-			sample_columns(writer, rows->cells[row].columns);
+			sample_cells(writer, &rows->cells[row]);
 	}
 }
 
@@ -406,7 +408,7 @@ segment__writer_add(struct segment_writer *writer, const struct segment_cells *c
     struct zp_slice texts, struct zp_err *err)
 {
 	const struct segment_layout *layout = &writer->layout;
-	bool is_tombstone = cells->columns[layout->operation_column] == ZP_ROW_TOMBSTONE;
+	bool is_tombstone = segment__is_tombstone(layout, cells);
 	struct block_rows *rows;
 	int rc = writer_check(writer, err);
 

@@ -14,19 +14,19 @@
 #include "engine/accesses.h"
 #include "engine/engine_internal.h"
 #include "engine/run_walk.h"
+#include "engine/times.h"
 
 #include <stdio.h>
 
 #define RANGE_BITS_MAX 14u
 #define RANGE_ROWS 64u /* fewer than that on the mean tell no more of where it is */
 #define TOLD_MAX 16u   /* of a kind, one by one */
-#define SAME_HEAD_MAX 64u
 #define STEP_EVERY_ROWS 1024u
 
 struct range_sum {
 	uint64_t hash; /* wanted less there */
 	uint64_t wanted;
-	uint64_t there;
+	int64_t there; /* more were taken away than came where it is below 0 */
 };
 
 /* One ordered family. */
@@ -35,11 +35,6 @@ struct family_sum {
 	size_t columns;
 	size_t head_column;       /* has the first 64 bits of the digest */
 	struct range_sum *ranges; /* owned */
-	/* Entries that the pins at hand want, whose digests begin alike: time keeps no more of a
-	 * digest, so that two may want one. */
-	uint64_t head;
-	uint64_t hashes[SAME_HEAD_MAX];
-	size_t hashes_count;
 };
 
 struct deep {
@@ -105,30 +100,21 @@ entry_hash(const struct deep *deep, const struct family_sum *sum, const uint64_t
 static void
 entry_want(struct deep *deep, struct family_sum *sum, const uint64_t *columns)
 {
-	uint64_t head = columns[sum->head_column], hash = entry_hash(deep, sum, columns);
-	struct range_sum *range = range_of(deep, sum, head);
+	struct range_sum *range = range_of(deep, sum, columns[sum->head_column]);
 
-	if (head != sum->head)
-		sum->hashes_count = 0;
-	sum->head = head;
-	for (size_t i = 0; i < sum->hashes_count; i++) {
-		if (sum->hashes[i] == hash)
-			return;
-	}
-	if (sum->hashes_count < SAME_HEAD_MAX)
-		sum->hashes[sum->hashes_count++] = hash;
-	range->hash += hash;
+	range->hash += entry_hash(deep, sum, columns);
 	range->wanted++;
 }
 
+/* That so many pins want. */
 static void
-entry_found(struct deep *deep, struct family_sum *sum, const uint64_t *columns)
+entry_found(struct deep *deep, struct family_sum *sum, const uint64_t *columns, int64_t pins)
 {
 	struct range_sum *range = range_of(deep, sum, columns[sum->head_column]);
 
-	range->hash -= entry_hash(deep, sum, columns);
-	range->there++;
-	deep->report->entries++;
+	range->hash -= (uint64_t)pins * entry_hash(deep, sum, columns);
+	range->there += pins;
+	deep->report->entries += pins > 0;
 }
 
 static void
@@ -142,19 +128,20 @@ sums_tell(struct deep *deep, const struct family_sum *sum)
 
 	for (uint64_t i = 0; i < UINT64_C(1) << deep->range_bits; i++) {
 		const struct range_sum *range = &sum->ranges[i];
+		bool is_same = (int64_t)range->wanted == range->there;
 		struct zp_err why = {0};
 
-		if (range->hash == 0 && range->wanted == range->there)
+		if (range->hash == 0 && is_same)
 			continue;
 		if (++differing > TOLD_MAX)
 			continue;
 		zp_ignore(zp_fail(&why, ZP_E_CORRUPT,
 		    "family %s (digests %016llx to %016llx): the pins want %llu entries, there are "
-		    "%llu%s",
+		    "%lld%s",
 		    name, (unsigned long long)(base | i << shift),
 		    (unsigned long long)(base | i << shift | ((UINT64_C(1) << shift) - 1)),
-		    (unsigned long long)range->wanted, (unsigned long long)range->there,
-		    range->wanted == range->there ? " others" : "")); /* its text */
+		    (unsigned long long)range->wanted, (long long)range->there,
+		    is_same ? " others" : "")); /* its text */
 		damage_tell(deep, why.text);
 	}
 	if (differing > TOLD_MAX) {
@@ -252,19 +239,26 @@ pins_walk(struct deep *deep, bool *whole_out, struct zp_err *err)
 
 /* ---- Entries -------------------------------------------------------------------------------- */
 
+/* How many pins want the present entry, by what the files say: of expire one or none. */
+static int64_t
+entry_pins(const struct family_sum *family, const struct run_walks *walks)
+{
+	if (family->family != ZP_FAMILY_TIME)
+		return !segment__is_tombstone(&walks->layout, run_walks__present(walks)->cells);
+	return times__of_rows(walks).pins;
+}
+
 /* *whole_out: no entry was passed over. */
 static int
 walks_sum(struct deep *deep, struct family_sum *sum, struct run_walks *walks, bool *whole_out,
     struct zp_err *err)
 {
-	size_t operation = walks->layout.operation_column;
 	const struct run_walk *present;
 	int ended = ZP_OK;
 	int rc = run_walks__first(walks, NULL);
 
 	while (rc == ZP_OK && ended == ZP_OK && (present = run_walks__present(walks)) != NULL) {
-		if (present->cells->columns[operation] != ZP_ROW_TOMBSTONE)
-			entry_found(deep, sum, present->cells->columns);
+		entry_found(deep, sum, present->cells->columns, entry_pins(sum, walks));
 		rc = run_walks__next(walks, NULL);
 		ended = step(deep, err);
 	}

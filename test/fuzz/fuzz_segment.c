@@ -8,6 +8,7 @@
  */
 #include "engine/accesses.h"
 #include "engine/segment_internal.h"
+#include "engine/times.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,7 +231,13 @@ entry_use(const struct segment *segment, const struct segment_entry *entry)
 	struct zp_track track;
 	struct zp_key key;
 
-	ZP_ASSERT(entry->operation <= ZP_ROW_TOMBSTONE);
+	if (segment__family(segment) == ZP_FAMILY_TIME) {
+		struct times_sum sum = times__of_operation(entry->operation);
+
+		ZP_ASSERT(!times__is_nothing(&sum) && times__operation(&sum) == entry->operation);
+	} else {
+		ZP_ASSERT(entry->operation <= ZP_ROW_TOMBSTONE);
+	}
 	if (segment__family(segment) == ZP_FAMILY_ACCESS) {
 		ZP_ASSERT(accesses__entry_fault(entry) == NULL);
 		if (entry->value != NULL) /* what a sum of it is written as reads back */

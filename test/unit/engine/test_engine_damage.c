@@ -401,17 +401,20 @@ assert_tells(const struct told *told, const char *beginning, uint64_t head, cons
 }
 
 /* An owner that forgets what was there leaves an entry behind; one that says there was what was not
- * takes another's. Blocks, checksums and order are right: only a recount of the families tells. */
+ * takes one away that a later pin would want. Blocks, checksums and order are right: only a recount
+ * of the families tells. */
 static void
 what_families_say_of_each_other_is_recounted(void **state)
 {
 	struct model *model = model_new(8);
 	struct zp_change change = {.key = model->keys[3], .has_new = true};
+	struct zp_change other = {.key = model->keys[MODEL_KEYS - 1], .has_new = true};
 	uint64_t head = zp_load_u64be(model->keys[3].digest);
 	struct told told;
 
 	(void)state;
 	assert_int_equal(model_open(model, NULL), ZP_OK);
+	zp_engine_apply(model->engine, &other); /* in another range of digests */
 	change.new_record.facts[ZP_FACT_CREATED] = zp_zigzag(100);
 	change.new_record.facts[ZP_FACT_EXPIRE_AT] = zp_zigzag(200) + 1;
 	change_flush(model, &change, 1);
@@ -425,16 +428,29 @@ what_families_say_of_each_other_is_recounted(void **state)
 	assert_tells(&told, "family time", head, "the pins want 1 entries, there are 2");
 	assert_tells(&told, "family expire", head, "the pins want 0 entries, there are 1");
 
-	change.has_old = true; /* the first again: its entries go, and the second one's are right */
+	change.has_old = true; /* the first again: its entries go, and the second one's stays */
+	change.has_new = false;
 	change.old_record.facts[ZP_FACT_CREATED] = zp_zigzag(100);
 	change.old_record.facts[ZP_FACT_EXPIRE_AT] = zp_zigzag(200) + 1;
 	change_flush(model, &change, 3);
 	deep(model, &told);
+	assert_tells(&told, "family time", head, "the pins want 0 entries, there are 1");
+	assert_null(strstr(told.text, "family expire"));
+
+	change.old_record.facts[ZP_FACT_EXPIRE_AT] = 0; /* and that one, too, */
+	change.old_record.facts[ZP_FACT_CREATED] = zp_zigzag(101);
+	change_flush(model, &change, 4);
+	deep(model, &told);
 	assert_null(strstr(told.text, "family"));
 
-	change.old_record = change.new_record;
+	change_flush(model, &change, 5); /* and again, which is a lie */
+	deep(model, &told);
+	assert_tells(&told, "family time", head, "the pins want 0 entries, there are -1");
+
+	change.has_new = true;
+	change.has_old = false;
 	change.new_record.facts[ZP_FACT_ALLOCATIONS] = 12345u << 1;
-	change_flush(model, &change, 4);
+	change_flush(model, &change, 6);
 	deep(model, &told);
 	assert_non_null(strstr(told.text, "pin of digest"));
 	model_free(model);

@@ -8,6 +8,7 @@
  */
 #include "engine/memtable.h"
 #include "engine/segment_internal.h"
+#include "engine/times.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -207,7 +208,13 @@ rows_of_a_part_begin_anywhere(void **state)
 	memtable__release(memtable);
 }
 
-/* Ten pins a moment, of one or two namespaces, and what was said of each last. */
+/* Ten entries a moment, of one or two namespaces, and of each what was said last and what it all
+ * comes to. */
+struct said {
+	bool is_said;
+	uint8_t last;
+	int64_t sum;
+};
 enum { ENTRIES = 4000, DIFFERENT = 700, PINS_OF_MOMENT = 10 };
 
 static struct zp_key
@@ -226,7 +233,7 @@ entry_key(uint64_t which, unsigned namespaces)
 
 static void
 entries_assert(struct memtable *memtable, enum zp_family family, uint64_t moment_max,
-    const uint8_t *last, unsigned namespaces)
+    const struct said *said, unsigned namespaces)
 {
 	struct memtable_entries *entries = memtable__entries_open(memtable, family, moment_max);
 	size_t count = memtable__entries_count(entries), expected = 0;
@@ -234,7 +241,9 @@ entries_assert(struct memtable *memtable, enum zp_family family, uint64_t moment
 	struct segment_entry entry;
 
 	for (uint64_t which = 0; which < DIFFERENT; which++)
-		expected += last[which] != UINT8_MAX && which / PINS_OF_MOMENT <= moment_max;
+		expected +=
+		    (family == ZP_FAMILY_TIME ? said[which].sum != 0 : said[which].is_said) &&
+		    which / PINS_OF_MOMENT <= moment_max;
 	assert_int_equal(count, expected);
 	for (size_t i = 0; i < count; i++) {
 		uint64_t columns[SEGMENT_KEY_COLUMNS_MAX] = {0};
@@ -251,7 +260,11 @@ entries_assert(struct memtable *memtable, enum zp_family family, uint64_t moment
 		index__entry_columns(family, bytes, moment, columns);
 		assert_memory_equal(
 		    entry.columns, columns, segment__key_columns(family) * sizeof(columns[0]));
-		assert_int_equal(entry.operation, last[which]);
+		if (family == ZP_FAMILY_TIME)
+			assert_int_equal(
+			    times__of_operation(entry.operation).pins, said[which].sum);
+		else
+			assert_int_equal(entry.operation, said[which].last);
 		assert_true(i == 0 || segment__columns_compare(
 					  before, columns, segment__key_columns(family)) < 0);
 		memcpy(before, columns, sizeof(before));
@@ -259,8 +272,8 @@ entries_assert(struct memtable *memtable, enum zp_family family, uint64_t moment
 	memtable__entries_close(entries);
 }
 
-/* Entries of time and expire: sorted, the newest of equal columns, none above the limit; whether
- * they came in the order of their moments or not. */
+/* Entries of time and expire: sorted, the newest of equal columns, or of time what they come to;
+ * none above the limit; whether they came in the order of their moments or not. */
 static void
 entries_are_sorted_and_newest(void **state)
 {
@@ -268,9 +281,8 @@ entries_are_sorted_and_newest(void **state)
 	for (unsigned turn = 0; turn < 4; turn++) {
 		unsigned in_order = turn % 2, namespaces = 1 + turn / 2;
 		struct memtable *memtable = memtable__new(3, 0, 0, ENTRIES_EXPECTED);
-		uint8_t last[DIFFERENT];
+		struct said said[DIFFERENT] = {0};
 
-		memset(last, UINT8_MAX, sizeof(last));
 		for (uint64_t i = 0; i < ENTRIES; i++) {
 			uint64_t which = mix(i) % DIFFERENT;
 			struct zp_key key;
@@ -279,16 +291,18 @@ entries_are_sorted_and_newest(void **state)
 				which = i * DIFFERENT / ENTRIES / PINS_OF_MOMENT * PINS_OF_MOMENT +
 					mix(i) % PINS_OF_MOMENT;
 			key = entry_key(which, namespaces);
-			last[which] = (uint8_t)(mix(i + ENTRIES) % 2);
+			said[which].is_said = true;
+			said[which].last = (uint8_t)(mix(i + ENTRIES) % 2);
+			said[which].sum += said[which].last == ZP_ROW_PUT ? 1 : -1;
 			put_record(memtable, &key, NULL);
 			memtable__index_add(
-			    memtable, ZP_FAMILY_EXPIRE, which / PINS_OF_MOMENT, last[which]);
+			    memtable, ZP_FAMILY_EXPIRE, which / PINS_OF_MOMENT, said[which].last);
 			memtable__index_add(
-			    memtable, ZP_FAMILY_TIME, which / PINS_OF_MOMENT, last[which]);
+			    memtable, ZP_FAMILY_TIME, which / PINS_OF_MOMENT, said[which].last);
 		}
-		entries_assert(memtable, ZP_FAMILY_EXPIRE, UINT64_MAX, last, namespaces);
-		entries_assert(memtable, ZP_FAMILY_TIME, UINT64_MAX, last, namespaces);
-		entries_assert(memtable, ZP_FAMILY_EXPIRE, 29, last, namespaces);
+		entries_assert(memtable, ZP_FAMILY_EXPIRE, UINT64_MAX, said, namespaces);
+		entries_assert(memtable, ZP_FAMILY_TIME, UINT64_MAX, said, namespaces);
+		entries_assert(memtable, ZP_FAMILY_EXPIRE, 29, said, namespaces);
 		memtable__release(memtable);
 	}
 }

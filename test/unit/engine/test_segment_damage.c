@@ -540,13 +540,13 @@ newer_files_are_told_apart(void **state)
 		struct segment *segment = NULL;
 		struct segment_footer decoded;
 
-		footer[places[i]] ^= 4;
+		footer[places[i]] ^= 64;
 		assert_int_equal(
 		    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
 		    ZP_E_CORRUPT); /* the checksum speaks first */
 		zp_store_u64le(footer + 8, zp_hash64(footer + 16, SEGMENT_FOOTER_BYTES - 16, 0));
 		assert_int_equal(segment__footer_decode(footer, &decoded, NULL), ZP_E_VERSION);
-		footer[places[i]] ^= 4;
+		footer[places[i]] ^= 64;
 	}
 	fixture_done(&fixture);
 }

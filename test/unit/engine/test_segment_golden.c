@@ -4,19 +4,22 @@
  *
  * The files of a way of writing are never changed. Compressed texts depend on the release of zstd,
  * so the one file that has them is compared byte by byte only with the release that made it. To
- * make the files of a new way: add it to ways[], and ZPIN_GOLDEN_WRITE=1.
+ * make the files of a new way: add it to ways[], and ZPIN_GOLDEN_WRITE=1 (which writes those that
+ * are compared).
  */
 #include "segment_testing.h"
 
 #include "engine/accesses.h"
+#include "engine/times.h"
 
 #include <zstd.h>
 
 #define GOLDEN_ZSTD 10504u
 
-/* Oldest first; the last is how segments are written now. */
-static const char *const ways[] = {"v1", "v1-short", "v1-ribbon"};
-#define WAY_NOW (ZP_ARRAY_COUNT(ways) - 1)
+/* Oldest first. */
+static const char *const ways[] = {"v1", "v1-short", "v1-ribbon", "v1-added"};
+#define WAY_NOW 2u   /* how segments are written now, */
+#define WAY_ADDED 3u /* but those of family time, that no older way has */
 
 static void
 golden_path(size_t way, const char *name, char path[4096])
@@ -43,20 +46,20 @@ golden_read(size_t way, const char *name, struct zp_buf *bytes)
 }
 
 static void
-golden_write(const char *name, const struct zp_buf *bytes)
+golden_write(size_t way, const char *name, const struct zp_buf *bytes)
 {
 	char path[4096];
 	FILE *file;
 
-	golden_path(WAY_NOW, name, path);
+	golden_path(way, name, path);
 	file = fopen(path, "wb");
 	assert_non_null(file);
 	assert_int_equal(fwrite(bytes->data, 1, bytes->length, file), bytes->length);
 	fclose(file);
 }
 
-/* Compares what was just made with the kept file, puts the kept file in its place and opens that.
- */
+/* Compares what was just made with the kept file (where they are to be the same), puts the kept
+ * file in its place and opens that. */
 static struct segment *
 golden_open(struct memory_store *store, size_t way, const char *name,
     const struct segment_info *made, bool same_bytes)
@@ -71,10 +74,10 @@ golden_open(struct memory_store *store, size_t way, const char *name,
 
 	segment__name_format(&made->name, file_name);
 	file = memory_store_find(store, file_name);
-	if (getenv("ZPIN_GOLDEN_WRITE") != NULL)
-		golden_write(name, &file->bytes);
+	if (same_bytes && getenv("ZPIN_GOLDEN_WRITE") != NULL)
+		golden_write(way, name, &file->bytes);
 	golden_read(way, name, &kept);
-	if (same_bytes && way == WAY_NOW) {
+	if (same_bytes) {
 		assert_int_equal(kept.length, file->bytes.length);
 		assert_memory_equal(kept.data, file->bytes.data, kept.length);
 	}
@@ -99,8 +102,8 @@ golden_rows(const char *name, struct rows *rows, bool same_bytes)
 	memory_store_init(&store);
 	plan.prefix_bits = 3;
 	segment__release(rows_write(&store, rows, &plan, &made));
-	for (size_t way = 0; way < ZP_ARRAY_COUNT(ways); way++) {
-		segment = golden_open(&store, way, name, &made, same_bytes);
+	for (size_t way = 0; way <= WAY_NOW; way++) {
+		segment = golden_open(&store, way, name, &made, same_bytes && way == WAY_NOW);
 		rows_assert_in(rows, segment);
 		segment__release(segment);
 	}
@@ -179,10 +182,12 @@ golden_texts(void **state)
 	golden_rows("texts", rows, ZSTD_versionNumber() == GOLDEN_ZSTD);
 }
 
-/* The index entries that golden_entries wrote. */
+/* The index entries that golden_entries wrote. Those of time from before they were added up all
+ * replace. */
 static void
 index_entries_assert_in(struct segment *segment, enum zp_family family)
 {
+	uint64_t marks = family == ZP_FAMILY_TIME ? TIMES_REPLACES : 0;
 	struct segment_iterator *iterator = NULL;
 	struct segment_entry read;
 
@@ -195,7 +200,7 @@ index_entries_assert_in(struct segment *segment, enum zp_family family)
 		assert_int_equal(read.columns[1], UINT64_C(1) << 63 | i * 60);
 		assert_int_equal(read.columns[2], i * UINT64_C(0x9E3779B97F4A7C15));
 		assert_int_equal(read.columns[3], 0);
-		assert_int_equal(read.operation, i % 50 == 0);
+		assert_int_equal(read.operation, marks | (i % 50 == 0));
 	}
 	assert_int_equal(segment__entries_next(iterator, &read, NULL), ZP_END);
 	segment__iterator_close(iterator);
@@ -221,8 +226,10 @@ golden_entries(const char *name, enum zp_family family)
 		assert_int_equal(entry_add(writer, family, &entry, NULL), 0);
 	}
 	assert_int_equal(segment__writer_finish(writer, &info, NULL), 0);
-	for (size_t way = 0; way < ZP_ARRAY_COUNT(ways); way++)
-		index_entries_assert_in(golden_open(&store, way, name, &info, true), family);
+	for (size_t way = 0; way <= WAY_NOW; way++)
+		index_entries_assert_in(golden_open(&store, way, name, &info,
+					    family != ZP_FAMILY_TIME && way == WAY_NOW),
+		    family);
 	memory_store_done(&store);
 }
 
@@ -231,6 +238,51 @@ golden_time(void **state)
 {
 	(void)state;
 	golden_entries("time", ZP_FAMILY_TIME);
+}
+
+/* Rows of every kind: of one pin and of many, more and fewer, such that replace. */
+static void
+golden_time_added(void **state)
+{
+	struct segment_plan plan = {.id = {9, 8}, .shard_id = 2, .family = ZP_FAMILY_TIME};
+	struct segment_iterator *iterator = NULL;
+	struct segment_writer *writer = NULL;
+	struct segment_entry entries[300] = {0}, read;
+	struct memory_store store;
+	struct segment_info info;
+	struct segment *segment;
+
+	(void)state;
+	memory_store_init(&store);
+	assert_int_equal(segment__writer_open(&store.base, &plan, &writer, NULL), 0);
+	for (uint64_t i = 0; i < 300; i++) {
+		struct times_sum sum = {.pins = 1};
+
+		if (i % 50 == 0)
+			sum = (struct times_sum){.pins = (int64_t)(i / 50) - 3, .replaces = i > 99};
+		if (i == 299)
+			sum.pins = TIMES_PINS_MAX;
+		entries[i].columns[0] = i / 100;
+		entries[i].columns[1] = UINT64_C(1) << 63 | i * 60;
+		entries[i].columns[2] = i * UINT64_C(0x9E3779B97F4A7C15);
+		entries[i].operation = times__operation(&sum);
+		assert_int_equal(entry_add(writer, ZP_FAMILY_TIME, &entries[i], NULL), 0);
+	}
+	assert_int_equal(segment__writer_finish(writer, &info, NULL), 0);
+	assert_int_equal(info.tombstones, 4); /* -3, -2, -1 and 0 */
+	segment = golden_open(&store, WAY_ADDED, "time", &info, true);
+	assert_int_equal(segment__verify(segment, NULL, NULL), 0);
+	assert_int_equal(segment__entries_open(segment, NULL, &iterator, NULL), 0);
+	for (size_t i = 0; i < 300; i++) {
+		assert_int_equal(segment__entries_next(iterator, &read, NULL), 0);
+		assert_memory_equal(read.columns, entries[i].columns,
+		    SEGMENT_TIME_COLUMNS * sizeof(read.columns[0]));
+		assert_int_equal(read.operation, entries[i].operation);
+	}
+	assert_int_equal(segment__entries_next(iterator, &read, NULL), ZP_END);
+	segment__iterator_close(iterator);
+	segment__release(segment);
+	memory_store_done(&store);
 }
 
 static void
@@ -311,8 +363,8 @@ golden_track(void **state)
 		assert_int_equal(entry_add(writer, ZP_FAMILY_TRACK, &entries[i], NULL), 0);
 	}
 	assert_int_equal(segment__writer_finish(writer, &info, NULL), 0);
-	for (size_t way = 0; way < ZP_ARRAY_COUNT(ways); way++)
-		tracks_assert_in(golden_open(&store, way, "track", &info, true), entries);
+	for (size_t way = 0; way <= WAY_NOW; way++)
+		tracks_assert_in(golden_open(&store, way, "track", &info, way == WAY_NOW), entries);
 	memory_store_done(&store);
 }
 
@@ -374,8 +426,9 @@ golden_access(void **state)
 		assert_int_equal(entry_add(writer, ZP_FAMILY_ACCESS, &entries[i], NULL), 0);
 	}
 	assert_int_equal(segment__writer_finish(writer, &info, NULL), 0);
-	for (size_t way = 1; way < ZP_ARRAY_COUNT(ways); way++) /* since then there is the family */
-		accesses_assert_in(golden_open(&store, way, "access", &info, true), entries);
+	for (size_t way = 1; way <= WAY_NOW; way++) /* since then there is the family */
+		accesses_assert_in(
+		    golden_open(&store, way, "access", &info, way == WAY_NOW), entries);
 	memory_store_done(&store);
 }
 
@@ -387,6 +440,7 @@ main(void)
 	    cmocka_unit_test(golden_texts_raw),
 	    cmocka_unit_test(golden_texts),
 	    cmocka_unit_test(golden_time),
+	    cmocka_unit_test(golden_time_added),
 	    cmocka_unit_test(golden_expire),
 	    cmocka_unit_test(golden_track),
 	    cmocka_unit_test(golden_access),
