@@ -13,7 +13,9 @@
 #include "command/command_internal.h"
 
 #define WRITES_AHEAD 4u  /* that are brought nearer while one is worked on */
-#define MEMORY_LOOKS 32u /* at the memtables while their budget fills */
+#define MEMORY_LOOKS 32u /* at the memtables while their budget fills, */
+/* and more often where it is large: a shard may say that it can take no more (engine.h). */
+#define MEMORY_LOOK_BYTES (UINT64_C(256) << 20)
 
 void
 command__commit_init(struct zp_node *node)
@@ -505,7 +507,8 @@ limits_watch(struct zp_node *node)
 
 	/* What a write takes in a memtable is only guessed: looked at again before guesses add up.
 	 */
-	if (commit->memory_added > node->options.memtable_bytes_max / MEMORY_LOOKS) {
+	if (commit->memory_added >
+	    zp_min_u64(node->options.memtable_bytes_max / MEMORY_LOOKS, MEMORY_LOOK_BYTES)) {
 		commit->memory_measured = zp_shards_memory_bytes(node->shards);
 		commit->memory_added = 0;
 	}

@@ -463,6 +463,8 @@ zp_engine_memory_bytes(const struct zp_engine *engine)
 
 	if (view->frozen != NULL)
 		bytes += memtable__bytes(view->frozen);
+	if (memtable__is_full(view->active))
+		bytes = ZP_ENGINE_MEMORY_FULL;
 	zp_view_release(view);
 	return bytes;
 }

@@ -147,7 +147,9 @@ void zp_engine_applied_set(struct zp_engine *engine, uint64_t node, uint64_t epo
  * The previous frozen one must be flushed. An empty memtable is not frozen. */
 void zp_engine_freeze(struct zp_engine *engine);
 
-/* Bytes of both memtables. Any thread. */
+/* Bytes of both memtables; or, where the one that is added to must be frozen whatever it has, since
+ * its rows can be told apart no longer, more than any budget. Any thread. */
+#define ZP_ENGINE_MEMORY_FULL (UINT64_C(1) << 47) /* all shards' add up */
 uint64_t zp_engine_memory_bytes(const struct zp_engine *engine);
 
 /* ---- Files: maintenance --------------------------------------------------------------------- */

@@ -87,8 +87,11 @@ log_reserve(struct memtable *memtable, struct log *log)
 {
 	uint64_t at = atomic_load_explicit(&log->count, memory_order_relaxed);
 
-	if (at % LOG_CHUNK_ROWS == 0)
+	if (at % LOG_CHUNK_ROWS == 0) {
 		chunk_add(memtable, log, at / LOG_CHUNK_ROWS);
+		if (at >= log->rows_full)
+			atomic_store_explicit(&memtable->is_full, true, memory_order_relaxed);
+	}
 	return log_at(log, at);
 }
 
@@ -118,6 +121,13 @@ table_new(uint64_t slots)
 	return table;
 }
 
+static void
+log_init(struct log *log, size_t row_bytes, unsigned log_bits)
+{
+	log->row_bytes = row_bytes;
+	log->rows_full = (UINT32_MAX >> log_bits) / 2;
+}
+
 struct memtable *
 memtable__new(uint64_t hash_seed, uint64_t low, unsigned prefix_bits, uint64_t entries_expected)
 {
@@ -134,11 +144,11 @@ memtable__new(uint64_t hash_seed, uint64_t low, unsigned prefix_bits, uint64_t e
 	memtable->pins.log_bits = (unsigned)zp_min_u64(
 	    bits_needed(entries_expected / PARTITION_ENTRIES), PARTITION_BITS_MAX);
 	for (size_t i = 0; i < PARTITIONS_MAX; i++)
-		memtable->pins.logs[i].row_bytes = sizeof(struct entry);
-	memtable->tracks.logs[0].row_bytes = sizeof(struct track_entry);
-	memtable->accesses.logs[0].row_bytes = sizeof(struct access_entry);
-	memtable->times.row_bytes = sizeof(struct index_row);
-	memtable->expiries.row_bytes = sizeof(struct index_row);
+		log_init(&memtable->pins.logs[i], sizeof(struct entry), memtable->pins.log_bits);
+	log_init(&memtable->tracks.logs[0], sizeof(struct track_entry), 0);
+	log_init(&memtable->accesses.logs[0], sizeof(struct access_entry), 0);
+	log_init(&memtable->times, sizeof(struct index_row), 0);
+	log_init(&memtable->expiries, sizeof(struct index_row), 0);
 	return memtable;
 }
 
@@ -190,6 +200,12 @@ uint64_t
 memtable__entries(const struct memtable *memtable)
 {
 	return atomic_load_explicit(&memtable->entries, memory_order_acquire);
+}
+
+bool
+memtable__is_full(const struct memtable *memtable)
+{
+	return atomic_load_explicit(&memtable->is_full, memory_order_relaxed);
 }
 
 bool
@@ -328,7 +344,8 @@ keyed_next(const struct keyed *keyed, unsigned which)
 {
 	uint64_t at = atomic_load_explicit(&keyed->logs[which].count, memory_order_relaxed);
 
-	ZP_ASSERT(at < (UINT32_MAX >> keyed->log_bits)); /* 4 GB of entries with one beginning */
+	/* 4 GB of entries with one beginning: it was said at half of them that it is full. */
+	ZP_ASSERT(at < (UINT32_MAX >> keyed->log_bits));
 	return (uint32_t)(at << keyed->log_bits | which);
 }
 

@@ -67,6 +67,9 @@ size_t memtable__accesses_sorted(
 /* Bytes in use and entries of family pin. Any thread. */
 uint64_t memtable__bytes(const struct memtable *memtable);
 uint64_t memtable__entries(const struct memtable *memtable);
+/* Rows are numbered in 32 bits: one log has half of what these can tell apart, or more, and the
+ * memtable must be frozen before it has twice as many. Any thread. */
+bool memtable__is_full(const struct memtable *memtable);
 bool memtable__is_empty(const struct memtable *memtable);
 
 /* The key's row, whose texts live as long as the memtable, or false. */

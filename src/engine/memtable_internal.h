@@ -82,6 +82,7 @@ struct log {
 	uint64_t chunks_room;
 	_Atomic(uint64_t) count;
 	size_t row_bytes;
+	uint64_t rows_full; /* half of those that numbers can tell apart */
 };
 
 /* Logs whose rows begin with a key, the newest of each found by it. A row's number is its place in
@@ -98,6 +99,7 @@ struct memtable {
 	_Atomic(uint64_t) holds;
 	_Atomic(uint64_t) bytes;
 	_Atomic(uint64_t) entries; /* of all logs of pins */
+	_Atomic(bool) is_full;     /* some log has its rows_full */
 	uint64_t seed;
 	uint64_t low; /* all keys' first 64 bits have its first prefix_bits bits */
 	unsigned prefix_bits;

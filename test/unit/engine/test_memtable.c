@@ -6,8 +6,9 @@
  * under ThreadSanitizer the same tests also show that nothing is read before it was published.
  * Speed is compared within one run: chosen keys against random ones.
  */
-#include "engine/memtable.h"
-#include "engine/segment_internal.h"
+#include "engine_model.h"
+
+#include "engine/memtable_internal.h"
 #include "engine/times.h"
 
 #include <pthread.h>
@@ -48,8 +49,9 @@ record_of(uint64_t number, uint64_t turn)
 	return record;
 }
 
-/* So that there are several parts. */
+/* So that there are several logs; and that there is one, 16, and as many as can be. */
 #define ENTRIES_EXPECTED 10000
+static const uint64_t expected_of_logs[] = {0, ENTRIES_EXPECTED, UINT64_C(1) << 40};
 
 static size_t
 rows_left(struct memtable_rows *rows)
@@ -96,16 +98,15 @@ get(struct memtable *memtable, uint64_t number, struct segment_row *row_out)
 /* Through many growths of table and log each key has its last record, and sorted rows have each
  * once. */
 static void
-replaced_keys_have_their_last_record(void **state)
+replaced_keys_of(uint64_t entries_expected)
 {
 	enum { KEYS = 5000, TURNS = 5 };
-	struct memtable *memtable = memtable__new(1, 0, 0, ENTRIES_EXPECTED);
+	struct memtable *memtable = memtable__new(1, 0, 0, entries_expected);
 	struct memtable_rows *rows;
 	struct segment_row row, before;
 	uint64_t bytes = 0;
 	size_t count = 0;
 
-	(void)state;
 	assert_true(memtable__is_empty(memtable));
 	for (uint64_t turn = 0; turn < TURNS; turn++) {
 		for (uint64_t i = 0; i < KEYS; i++) {
@@ -147,17 +148,24 @@ replaced_keys_have_their_last_record(void **state)
 	memtable__release(memtable);
 }
 
+static void
+replaced_keys_have_their_last_record(void **state)
+{
+	(void)state;
+	for (size_t logs = 0; logs < ZP_ARRAY_COUNT(expected_of_logs); logs++)
+		replaced_keys_of(expected_of_logs[logs]);
+}
+
 /* Rows from a key begin exactly there, also when the key itself is not in. */
 static void
-rows_begin_where_they_are_asked_to(void **state)
+rows_from_of(uint64_t entries_expected)
 {
 	enum { KEYS = 300 };
-	struct memtable *memtable = memtable__new(2, 0, 0, ENTRIES_EXPECTED);
+	struct memtable *memtable = memtable__new(2, 0, 0, entries_expected);
 	uint8_t from[ZP_KEY_BYTES], all[KEYS][ZP_KEY_BYTES];
 	struct memtable_rows *rows;
 	struct segment_row row;
 
-	(void)state;
 	for (uint64_t i = 0; i < KEYS; i++)
 		put(memtable, i, 0);
 	rows = memtable__rows_open(memtable, NULL);
@@ -178,34 +186,65 @@ rows_begin_where_they_are_asked_to(void **state)
 	memtable__release(memtable);
 }
 
-/* Of a shard that is a part of all keys: also from keys that are before or behind all of it. */
 static void
-rows_of_a_part_begin_anywhere(void **state)
+rows_begin_where_they_are_asked_to(void **state)
+{
+	(void)state;
+	for (size_t logs = 0; logs < ZP_ARRAY_COUNT(expected_of_logs); logs++)
+		rows_from_of(expected_of_logs[logs]);
+}
+
+/* Of a shard that is a part of all keys, of whose digests 4 to 64 bits are the same: also from keys
+ * that are before or behind all of it. */
+static void
+rows_of_a_part_begin_anywhere_of(unsigned prefix_bits, uint64_t entries_expected)
 {
 	enum { KEYS = 1000 };
-	struct memtable *memtable = memtable__new(7, UINT64_C(0xA) << 60, 4, ENTRIES_EXPECTED);
-	static const struct {
-		uint8_t first_byte;
+	uint64_t rest = prefix_bits == 64 ? 0 : UINT64_MAX >> prefix_bits;
+	uint64_t low = UINT64_C(0xA5A5A5A5A5A5A5A5) & ~rest;
+	const struct {
+		uint64_t head;
 		size_t count;
-	} froms[] = {{0x00, KEYS}, {0x9f, KEYS}, {0xa0, KEYS}, {0xb0, 0}, {0xff, 0}};
+	} froms[] = {{0, KEYS}, {low - 1, KEYS}, {low, KEYS}, {low + rest + 1, 0}, {UINT64_MAX, 0}};
+	struct memtable *memtable = memtable__new(7, low, prefix_bits, entries_expected);
+	uint8_t from[ZP_KEY_BYTES] = {0};
 	struct memtable_rows *rows;
-	uint8_t from[ZP_KEY_BYTES];
+	uint64_t head = 0;
+	struct segment_row row;
 
-	(void)state;
 	for (uint64_t i = 0; i < KEYS; i++) {
 		struct zp_key key = {.codec = ZP_CODEC_RAW, .version = 1};
 
-		zp_store_u64be(key.digest, UINT64_C(0xA) << 60 | mix(i) >> 4);
+		zp_store_u64be(key.digest, low | (mix(i) & rest));
+		zp_store_u64be(key.digest + 8, i);
 		put_record(memtable, &key, NULL);
 	}
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(froms); i++) {
-		memset(from, i % 2 == 1 ? 0xff : 0, sizeof(from));
-		from[0] = froms[i].first_byte;
+		zp_store_u64be(from, froms[i].head);
 		rows = memtable__rows_open(memtable, from);
 		assert_int_equal(rows_left(rows), froms[i].count);
 		memtable__rows_close(rows);
 	}
+	rows = memtable__rows_open(memtable, NULL);
+	while (memtable__rows_next(rows, &row) == ZP_OK) {
+		assert_true(zp_load_u64be(row.key.digest) >= head);
+		head = zp_load_u64be(row.key.digest);
+	}
+	memtable__rows_close(rows);
 	memtable__release(memtable);
+}
+
+static void
+rows_of_a_part_begin_anywhere(void **state)
+{
+	static const unsigned prefixes[] = {4, 57, 58, 59, 60, 63, 64};
+
+	(void)state;
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(prefixes); i++) {
+		for (size_t logs = 0; logs < ZP_ARRAY_COUNT(expected_of_logs); logs++) {
+			rows_of_a_part_begin_anywhere_of(prefixes[i], expected_of_logs[logs]);
+		}
+	}
 }
 
 /* Ten entries a moment, of one or two namespaces, and of each what was said last and what it all
@@ -305,6 +344,82 @@ entries_are_sorted_and_newest(void **state)
 		entries_assert(memtable, ZP_FAMILY_EXPIRE, 29, said, namespaces);
 		memtable__release(memtable);
 	}
+}
+
+/* ---- Rows that numbers can't tell apart any more ----------------------------------------------
+ */
+
+static struct memtable *
+memtable_nearly_full(uint64_t rows_full)
+{
+	struct memtable *memtable = memtable__new(5, 0, 0, 1u << 20);
+
+	for (unsigned i = 0; i < memtable__partitions(memtable); i++) {
+		assert_int_equal(
+		    memtable->pins.logs[i].rows_full, (UINT32_MAX >> memtable->pins.log_bits) / 2);
+		memtable->pins.logs[i].rows_full = rows_full;
+	}
+	assert_int_equal(memtable->times.rows_full, UINT32_MAX / 2);
+	memtable->times.rows_full = memtable->expiries.rows_full = 4 * rows_full;
+	return memtable;
+}
+
+/* Chosen digests all go to one log, uniform ones to all: the memtable says that it is full when one
+ * log is, whichever, and goes on taking what comes. */
+static void
+a_log_that_is_full_is_told(void **state)
+{
+	enum { FULL = 256 };
+	struct memtable *memtable = memtable_nearly_full(FULL);
+	struct zp_key key = {.version = 1, .codec = ZP_CODEC_RAW};
+	size_t put = 0;
+
+	(void)state;
+	assert_true(memtable__partitions(memtable) == PARTITIONS_MAX);
+	for (; !memtable__is_full(memtable); put++) {
+		zp_store_u64be(key.digest + 8, put);
+		put_record(memtable, &key, NULL);
+	}
+	assert_in_range(put, FULL, FULL + LOG_CHUNK_ROWS);
+	zp_store_u64be(key.digest + 8, put);
+	put_record(memtable, &key, NULL);
+	assert_int_equal(memtable__keys(memtable), put + 1);
+	memtable__release(memtable);
+
+	memtable = memtable_nearly_full(FULL);
+	for (put = 0; !memtable__is_full(memtable); put++) {
+		struct zp_key uniform = key_of(put);
+
+		put_record(memtable, &uniform, NULL);
+	}
+	assert_true(put > FULL * PARTITIONS_MAX / 2);
+	memtable__release(memtable);
+
+	memtable = memtable_nearly_full(FULL);
+	put_record(memtable, &key, NULL);
+	for (put = 0; !memtable__is_full(memtable); put++)
+		memtable__index_add(memtable, ZP_FAMILY_TIME, put, ZP_ROW_PUT);
+	assert_in_range(put, 4 * FULL, 4 * FULL + LOG_CHUNK_ROWS);
+	memtable__release(memtable);
+}
+
+/* The engine then has more memory than any budget, until it is frozen. */
+static void
+a_full_memtable_is_over_any_budget(void **state)
+{
+	struct model *model = model_begin(3);
+
+	(void)state;
+	model_change(model, 0, false);
+	model->engine->active->times.rows_full = 1;
+	assert_true(zp_engine_memory_bytes(model->engine) < 1u << 20);
+	for (uint32_t i = 0; i < MODEL_KEYS; i++)
+		model_change(model, i, false);
+	assert_int_equal(zp_engine_memory_bytes(model->engine), ZP_ENGINE_MEMORY_FULL);
+	model_flush_well(model);
+	assert_true(zp_engine_memory_bytes(model->engine) < 1u << 20);
+	model_expect_holds(model);
+	model_free(model);
 }
 
 /* ---- Chosen keys ---------------------------------------------------------------------------- */
@@ -637,6 +752,8 @@ main(void)
 	    cmocka_unit_test(rows_begin_where_they_are_asked_to),
 	    cmocka_unit_test(rows_of_a_part_begin_anywhere),
 	    cmocka_unit_test(entries_are_sorted_and_newest),
+	    cmocka_unit_test(a_log_that_is_full_is_told),
+	    cmocka_unit_test(a_full_memtable_is_over_any_budget),
 	    cmocka_unit_test(chosen_keys_cost_no_more_than_random_ones),
 	    cmocka_unit_test(readers_see_what_is_in),
 	    cmocka_unit_test(readers_see_all_statuses_of_a_pin),
