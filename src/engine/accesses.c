@@ -44,13 +44,6 @@ accesses__columns(const struct zp_key *short_key, uint64_t columns_out[SEGMENT_A
 	memcpy(columns_out + COLUMN_KIND, columns + 4, 4 * sizeof(columns[0]));
 }
 
-void
-accesses__key_encode(const uint64_t *columns, uint8_t key_out[ACCESSES_KEY_BYTES])
-{
-	for (size_t i = 0; i < SEGMENT_ACCESS_COLUMNS; i++)
-		zp_store_u64be(key_out + 8 * i, columns[i]);
-}
-
 struct accesses_sum
 accesses__of_entry(const struct segment_entry *entry)
 {

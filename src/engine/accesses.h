@@ -16,7 +16,6 @@
 #include "engine/segment.h"
 
 #define ACCESSES_COUNT_MAX (UINT64_MAX >> 2) /* counts stay there */
-#define ACCESSES_KEY_BYTES 48u /* the key columns, big endian: they fit a segment's entry */
 
 /* What rows of one pin come to, the newer ones of them at least. */
 struct accesses_sum {
@@ -32,10 +31,9 @@ struct accesses_sum {
  * whole digest would, and nobody can make a pin that shares another's counts.
  */
 struct zp_key accesses__short_key(const uint8_t cluster_id[16], const struct zp_key *key);
-/* Its columns, and these as bytes whose order is theirs. */
+/* Its columns. */
 void accesses__columns(
     const struct zp_key *short_key, uint64_t columns_out[SEGMENT_ACCESS_COLUMNS]);
-void accesses__key_encode(const uint64_t *columns, uint8_t key_out[ACCESSES_KEY_BYTES]);
 
 struct accesses_sum accesses__of_entry(const struct segment_entry *entry);
 /* The row of a sum; value_out holds what entry_out->value shows. The key is not touched. */

@@ -209,12 +209,20 @@ frame_unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, s
 	}
 }
 
-/* Of a row with a prefix code that begins at `payload_at`: as prefix__table_new. */
-static inline uint32_t
-prefix_at(const struct column_code *code, const uint8_t *bits, uint64_t payload_at)
+#define BITS_AT_ONCE 57u /* of a load at any of the 8 shifts */
+
+/* At least BITS_AT_ONCE bits from there on. */
+static inline uint64_t
+bits_peek(const uint8_t *bits, uint64_t at)
 {
-	return code->prefix_table[zp_load_u64le(bits + payload_at / 8) >> payload_at % 8 &
-				  bits_mask(code->prefix_bits)];
+	return zp_load_u64le(bits + at / 8) >> at % 8;
+}
+
+/* Of a row with a prefix code whose bits these are: as prefix__table_new. */
+static inline uint32_t
+prefix_of(const struct column_code *code, uint64_t word)
+{
+	return code->prefix_table[word & bits_mask(code->prefix_bits)];
 }
 
 static inline unsigned
@@ -230,13 +238,17 @@ prefix_unpack(const struct column_code *code, const uint8_t *bits, size_t count,
 	uint64_t at = *payload_at;
 
 	for (size_t i = 0; i < count; i++) {
-		uint32_t found = prefix_at(code, bits, at);
+		uint64_t word = bits_peek(bits, at);
+		uint32_t found = prefix_of(code, word);
+		unsigned length = found >> 8 & 255, width = found >> 16;
 
-		if (prefix_row_bits(found) > bits_end - at)
+		if (length + width > bits_end - at)
 			return false;
-		values_out[i] = code->entries[found & 255] +
-				bits_get(bits, at + (found >> 8 & 255), found >> 16);
-		at += prefix_row_bits(found);
+		values_out[i] =
+		    code->entries[found & 255] + (length + width <= BITS_AT_ONCE
+							 ? word >> length & bits_mask(width)
+							 : bits_get(bits, at + length, width));
+		at += length + width;
 	}
 	*payload_at = at;
 	return true;
@@ -247,7 +259,7 @@ classes_unpack(const struct column_code *code, const uint8_t *bits, uint64_t at,
     uint64_t bits_end, uint64_t *payload_at, uint64_t *values_out)
 {
 	for (size_t i = 0; i < count; i++, at += code->width) {
-		uint64_t number = bits_get(bits, at, code->width);
+		uint64_t number = bits_peek(bits, at) & bits_mask(code->width);
 		unsigned width;
 
 		if (number >= code->count)
@@ -261,25 +273,63 @@ classes_unpack(const struct column_code *code, const uint8_t *bits, uint64_t at,
 	return true;
 }
 
-bool
-column__unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
-    uint64_t bits_end, uint64_t *payload_at, uint64_t *values_out)
+static bool
+dictionary_unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
+    uint64_t *values_out)
 {
-	if (code->encoder == COLUMN_PREFIX)
-		return prefix_unpack(code, bits, count, bits_end, payload_at, values_out);
-	if (code->encoder == COLUMN_CLASSES)
-		return classes_unpack(code, bits, at, count, bits_end, payload_at, values_out);
-	if (code->encoder != COLUMN_DICTIONARY) {
-		frame_unpack(code, bits, at, count, values_out);
-		return true;
-	}
+	uint64_t mask = bits_mask(code->width);
+
 	for (size_t i = 0; i < count; i++, at += code->width) {
-		uint64_t number = bits_get(bits, at, code->width);
+		uint64_t number = bits_peek(bits, at) & mask;
 
 		if (number >= code->count)
 			return false;
 		values_out[i] = code->entries[number];
 	}
+	return true;
+}
+
+bool
+column__unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
+    uint64_t bits_end, uint64_t *payload_at, uint64_t *values_out)
+{
+	switch (code->encoder) {
+	case COLUMN_PREFIX:
+		return prefix_unpack(code, bits, count, bits_end, payload_at, values_out);
+	case COLUMN_CLASSES:
+		return classes_unpack(code, bits, at, count, bits_end, payload_at, values_out);
+	case COLUMN_DICTIONARY:
+		return dictionary_unpack(code, bits, at, count, values_out);
+	default:
+		frame_unpack(code, bits, at, count, values_out);
+		return true;
+	}
+}
+
+bool
+column__payloads_pass(const struct column_code *code, const uint8_t *bits, uint64_t at,
+    size_t count, uint64_t bits_end, uint64_t *payload_at)
+{
+	uint64_t end = *payload_at;
+
+	ZP_ASSERT(column__has_payloads(code));
+	for (size_t i = 0; i < count; i++, at += code->width) {
+		unsigned width;
+
+		if (code->encoder == COLUMN_PREFIX) {
+			width = prefix_row_bits(prefix_of(code, bits_peek(bits, end)));
+		} else {
+			uint64_t number = bits_peek(bits, at) & bits_mask(code->width);
+
+			if (number >= code->count)
+				return false;
+			width = code->entry_widths[number];
+		}
+		if (width > bits_end - end)
+			return false;
+		end += width;
+	}
+	*payload_at = end;
 	return true;
 }
 

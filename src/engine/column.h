@@ -119,6 +119,10 @@ struct column_code column__frame_of(struct column_range range);
 bool column__unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
     uint64_t bits_end, uint64_t *payload_at, uint64_t *values_out);
 
+/* Moves *payload_at behind a column with payloads, as unpacking it does. */
+bool column__payloads_pass(const struct column_code *code, const uint8_t *bits, uint64_t at,
+    size_t count, uint64_t bits_end, uint64_t *payload_at);
+
 /* ---- The columns section -------------------------------------------------------------------- */
 
 void column__section_encode(

@@ -306,32 +306,99 @@ ZP_MUST_CHECK int zp_view_get_batch(struct zp_view *view, const struct zp_key *c
     size_t count, struct zp_read_scratch *scratch, struct zp_buf *texts,
     struct zp_batch_answer *answers_out, struct zp_err *err);
 
+/* What a scan gives of each pin: facts, and what is not asked for reads as 0. */
+#define ZP_SCAN_FACT(fact) (1u << (fact))
+#define ZP_SCAN_FACTS ((1u << ZP_FACT_COUNT) - 1)
+#define ZP_SCAN_NAMESPACE (1u << ZP_FACT_COUNT) /* of a key that is not asked for */
+#define ZP_SCAN_KEYS (2u << ZP_FACT_COUNT)
+#define ZP_SCAN_TEXTS (4u << ZP_FACT_COUNT)
+
+/* Which pins a scan is for. All 0: every one. */
+struct zp_scan_filter {
+	uint32_t types; /* 1 << enum zp_pin_type for each; 0: all */
+	bool has_namespace;
+	uint32_t namespace_id;
+	bool has_created;
+	int64_t created_min; /* both inclusive, in the fact's own unit */
+	int64_t created_max;
+};
+
 struct zp_scan_options {
 	const struct zp_key *from; /* first key to give, NULL: the shard's first */
-	bool without_texts;	   /* for counts and column filters */
+	uint32_t columns;	   /* ZP_SCAN_…; 0: all of them */
+	struct zp_scan_filter filter;
 	/* Told of each fault at once, code and text; may be NULL. The end tells the first again. */
 	void (*fault)(void *context, const struct zp_err *why);
 	void *context;
 };
 
-/* Live pins in key order, merged from all runs and memtables of the view as of now. Holds the view. */
+/*
+ * Live pins in key order, merged from all runs and memtables of the view as of now. Holds the view. What
+ * the options leave out is not unpacked, and blocks of which no pin is wanted are passed over; each block
+ * is read and its checksum verified all the same.
+ */
 ZP_MUST_CHECK int zp_scan_open(struct zp_view *view, const struct zp_scan_options *options,
     struct zp_scan **scan_out, struct zp_err *err);
 /* 0 and a pin valid until the next call, ZP_END, or an error (the scan is then over). */
 ZP_MUST_CHECK int zp_scan_next(struct zp_scan *scan, struct zp_key *key_out,
     struct zp_record *record_out, struct zp_err *err);
-void zp_scan_close(struct zp_scan *scan);
+void zp_scan_close(struct zp_scan *scan); /* NULL is allowed */
+
+/* Of pin i values[i * step]. */
+struct zp_scan_column {
+	const uint64_t *values;
+	size_t step; /* 0: the same of all */
+};
+
+/* Some pins in key order, by columns, of which only those that were asked for are there. */
+struct zp_scan_rows {
+	size_t count;
+	const uint8_t (*digests)[32];
+	struct zp_scan_column kinds, versions, codecs, namespaces, claims;
+	struct zp_scan_column facts[ZP_FACT_COUNT];
+};
+
+/* As zp_scan_next, of as many pins as are at hand, which may be none: the scan has moved on all the same.
+ * Texts are not given. */
+ZP_MUST_CHECK int zp_scan_next_rows(
+    struct zp_scan *scan, struct zp_scan_rows *rows_out, struct zp_err *err);
+/* As zp_scan_next, but looks at some hundred pins only: ZP_SCAN_PASSED where none of them is wanted. */
+#define ZP_SCAN_PASSED 2
+ZP_MUST_CHECK int zp_scan_step(struct zp_scan *scan, struct zp_key *key_out,
+    struct zp_record *record_out, struct zp_err *err);
+/* Behind ZP_SCAN_PASSED a key that no pin which is still to come is at or before, and none that came is
+ * behind. False: none can be told here. */
+bool zp_scan_passed(const struct zp_scan *scan, struct zp_key *key_out);
+
+static inline uint64_t
+zp_scan_value(const struct zp_scan_column *column, size_t at)
+{
+	return column->values[at * column->step];
+}
+
+static inline void
+zp_scan_key(const struct zp_scan_rows *rows, size_t at, struct zp_key *key_out)
+{
+	memcpy(key_out->digest, rows->digests[at], sizeof(key_out->digest));
+	key_out->kind = (uint8_t)zp_scan_value(&rows->kinds, at);
+	key_out->version = (uint8_t)zp_scan_value(&rows->versions, at);
+	key_out->codec = zp_scan_value(&rows->codecs, at);
+	key_out->namespace_id = (uint32_t)zp_scan_value(&rows->namespaces, at);
+	key_out->claim = zp_scan_value(&rows->claims, at);
+}
 
 /*
  * Track rows in the order of keys, of one pin by peer: to be walked beside a scan of the view's pins.
  * From the first of pin `from` on (NULL: all), or `only` that pin's: then runs that don't have it are
  * not read.
  */
+struct zp_track_scan;
 ZP_MUST_CHECK int zp_track_scan_open(struct zp_view *view, const struct zp_key *from, bool only,
-    struct zp_scan **scan_out, struct zp_err *err);
-/* As zp_scan_next; the scan is closed by zp_scan_close. */
-ZP_MUST_CHECK int zp_track_scan_next(struct zp_scan *scan, struct zp_key *key_out,
+    struct zp_track_scan **scan_out, struct zp_err *err);
+/* As zp_scan_next. */
+ZP_MUST_CHECK int zp_track_scan_next(struct zp_track_scan *scan, struct zp_key *key_out,
     struct zp_track *track_out, struct zp_err *err);
+void zp_track_scan_close(struct zp_track_scan *scan); /* NULL is allowed */
 
 /*
  * Accesses of pins whose keys rise, to be walked beside a scan of the view's pins: from the first

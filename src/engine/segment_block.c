@@ -377,6 +377,7 @@ head_parse(const struct segment_layout *layout, const uint8_t *bytes, size_t len
 	view->number = number;
 	view->bucket = number & bits_mask(40);
 	view->has_texts = (flags & FLAG_TEXTS) != 0;
+	view->texts = (struct texts_place){0};
 	if (view->rows > BLOCK_ROWS_MAX)
 		return "it has too many rows";
 	if ((flags & ~(FLAG_OWN_COLUMNS | FLAG_TEXTS)) != 0 ||
@@ -445,6 +446,57 @@ block__digest(const struct block_view *view, uint32_t row, unsigned slot, uint8_
 }
 
 /* ---- All rows ------------------------------------------------------------------------------- */
+
+void
+block__heads(const struct block_view *view, uint64_t *heads_out)
+{
+	const struct segment_layout *layout = view->layout;
+	unsigned remainder_bits = layout->remainder_bits;
+	uint64_t stride = 64 * DIGEST_WORDS_WHOLE + remainder_bits;
+	uint64_t at = view->remainders_at + 64 * DIGEST_WORDS_WHOLE;
+	uint32_t bits = view->rows + SEGMENT_SLOTS, row = 0;
+	uint64_t head = layout->prefix;
+
+	if (layout->bucket_bits > 0)
+		head |= view->bucket << (remainder_bits + SEGMENT_SLOT_BITS);
+	for (uint32_t from = 0; from < bits; from += 64) {
+		uint64_t ones = bits_get(view->bits, from, (unsigned)zp_min_u64(64, bits - from));
+
+		for (; ones != 0; ones &= ones - 1, row++) {
+			uint64_t slot = from + (uint32_t)__builtin_ctzll(ones) - row;
+
+			heads_out[row] = head | slot << remainder_bits;
+		}
+	}
+	ZP_ASSERT(row == view->rows); /* block__parse counted them */
+	for (uint32_t i = 0; i < row; i++, at += stride)
+		heads_out[i] |= bits_get(view->bits, at, remainder_bits);
+}
+
+/* The 64 bits there. */
+static inline uint64_t
+word_at(const uint8_t *bytes, unsigned shift)
+{
+	return zp_load_u64le(bytes) >> shift | zp_load_u64le(bytes + 8) << 1 << (63 - shift);
+}
+
+void
+block__digests(const struct block_view *view, const uint64_t *heads, uint8_t (*digests_out)[32])
+{
+	uint64_t stride = 64 * DIGEST_WORDS_WHOLE + view->layout->remainder_bits;
+	uint64_t at = view->remainders_at;
+
+	for (uint32_t i = 0; i < view->rows; i++, at += stride) {
+		const uint8_t *from = view->bits + at / 8;
+		uint8_t *to = digests_out[i];
+		unsigned shift = at % 8;
+
+		zp_store_u64be(to, heads[i]);
+		zp_store_u64be(to + 24, word_at(from, shift));
+		zp_store_u64be(to + 16, word_at(from + 8, shift));
+		zp_store_u64be(to + 8, word_at(from + 16, shift));
+	}
+}
 
 static void
 digests_decode(const struct block_view *view, struct segment_cells *cells)

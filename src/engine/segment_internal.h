@@ -287,6 +287,11 @@ void block__slot_ends(const struct block_view *view, uint8_t ends_out[SEGMENT_SL
 void block__digest(
     const struct block_view *view, uint32_t row, unsigned slot, uint8_t digest_out[32]);
 
+/* Of all rows the first 64 bits of the digests; and the whole of these. There is room. */
+void block__heads(const struct block_view *view, uint64_t *heads_out);
+void block__digests(
+    const struct block_view *view, const uint64_t *heads, uint8_t (*digests_out)[32]);
+
 /* All rows; `tombstones` is not filled. NULL, or what is wrong. */
 const char *block__decode(const struct block_view *view, struct block_rows *rows_out);
 

@@ -146,17 +146,45 @@ place_next(struct segment_iterator *iterator, struct zp_err *err)
 	return window_fill(iterator, iterator->place.offset, iterator->place.length, true, err);
 }
 
+int
+iterator__view(struct segment_iterator *iterator, struct block_view *view_out, struct zp_err *err)
+{
+	const struct segment *segment = iterator->segment;
+	const struct block_place *place = &iterator->place;
+	const char *fault;
+	int rc = place_next(iterator, err);
+
+	if (rc != 0)
+		return rc;
+	fault = block__parse(&segment->layout,
+	    iterator->window.bytes + (place->offset - iterator->window.offset), place->length,
+	    place->offset, place->number, view_out);
+	return fault == NULL ? 0 : segment__block_fault(segment, place->number, fault, err);
+}
+
+int
+iterator__texts_load(
+    struct segment_iterator *iterator, const struct block_view *view, struct zp_err *err)
+{
+	const struct read_window *window = &iterator->window;
+	uint64_t stored = view->texts.compressed_length + CHECKSUM_BYTES;
+	const uint8_t *compressed = NULL;
+	int rc;
+
+	if (window_has(window, view->texts.offset, stored))
+		compressed = window->bytes + (view->texts.offset - window->offset);
+	rc = texts__load(iterator->segment, &view->texts, compressed, &iterator->scratch, err);
+	return rc == 0 ? 0
+		       : segment__block_wrap(iterator->segment, iterator->place.number, rc, err);
+}
+
 /* Loads the texts of the block and sees that the rows' lengths stay inside. */
 static int
 texts_open(struct segment_iterator *iterator, const struct block_view *view, struct zp_err *err)
 {
-	const struct read_window *window = &iterator->window;
 	const struct block_rows *rows = &iterator->rows;
 	size_t column = iterator->segment->layout.texts_column;
-	uint64_t stored = view->texts.compressed_length + CHECKSUM_BYTES;
-	const uint8_t *compressed = NULL;
 	uint64_t sum = 0;
-	int rc;
 
 	for (uint32_t i = 0; i < rows->count; i++) {
 		uint64_t length = rows->cells[i].columns[column];
@@ -167,13 +195,9 @@ texts_open(struct segment_iterator *iterator, const struct block_view *view, str
 		sum += length;
 	}
 	iterator->texts_at = view->texts.begin;
-	if (!view->has_texts || iterator->without_texts)
-		return 0;
-	if (window_has(window, view->texts.offset, stored))
-		compressed = window->bytes + (view->texts.offset - window->offset);
-	rc = texts__load(iterator->segment, &view->texts, compressed, &iterator->scratch, err);
-	return rc == 0 ? 0
-		       : segment__block_wrap(iterator->segment, iterator->place.number, rc, err);
+	return !view->has_texts || iterator->without_texts
+		   ? 0
+		   : iterator__texts_load(iterator, view, err);
 }
 
 static void
@@ -189,8 +213,7 @@ int
 iterator__block(struct segment_iterator *iterator, struct zp_err *err)
 {
 	const struct segment *segment = iterator->segment;
-	struct block_view view = {.texts = {0}};
-	const struct block_place *place = &iterator->place;
+	struct block_view view;
 	const char *fault;
 	int rc;
 
@@ -200,18 +223,14 @@ iterator__block(struct segment_iterator *iterator, struct zp_err *err)
 	}
 	iterator->rows.count = 0;
 	iterator->next_row = 0;
-	rc = place_next(iterator, err);
+	rc = iterator__view(iterator, &view, err);
 	if (rc != 0)
 		return rc;
-	fault = block__parse(&segment->layout,
-	    iterator->window.bytes + (place->offset - iterator->window.offset), place->length,
-	    place->offset, place->number, &view);
-	if (fault == NULL)
-		fault = block__decode(&view, &iterator->rows);
+	fault = block__decode(&view, &iterator->rows);
 	if (iterator->operation_mark != 0)
 		operations_mark(iterator);
 	if (fault != NULL)
-		rc = segment__block_fault(segment, place->number, fault, err);
+		rc = segment__block_fault(segment, iterator->place.number, fault, err);
 	else if (segment->layout.texts_column != 0)
 		rc = texts_open(iterator, &view, err);
 	if (rc != 0)
@@ -476,6 +495,18 @@ segment__iterator_open(struct segment *segment, const struct zp_key *from, enum 
 	iterator->is_over = rc == ZP_END;
 	*iterator_out = iterator;
 	return 0;
+}
+
+struct segment_iterator *
+segment__views_open(struct segment *segment, const struct zp_key *from, bool reads_texts)
+{
+	struct segment_iterator *iterator = iterator_new(segment, from != NULL);
+
+	ZP_ASSERT(segment->layout.is_bucketed);
+	iterator->without_texts = !reads_texts;
+	if (from != NULL)
+		seek_bucket(iterator, from);
+	return iterator;
 }
 
 int

@@ -38,8 +38,19 @@ struct segment_iterator {
 	struct segment_cells last_kept;   /* it, when its block is not there any more */
 };
 
-/* Moves to the next block and decodes it with its texts: 0, ZP_END, or damage; after damage the
- * next call goes on with the block behind. */
+/* Moves to the next block and takes it apart, whose bytes stay until the next call: 0, ZP_END, or
+ * damage; after damage the next call goes on with the block behind. */
+int iterator__view(
+    struct segment_iterator *iterator, struct block_view *view_out, struct zp_err *err);
+/* The same for one that begins with the block that may hold `from` (NULL: the first), and of which
+ * no rows are taken. Of pins. */
+struct segment_iterator *segment__views_open(
+    struct segment *segment, const struct zp_key *from, bool reads_texts);
+/* Loads the texts block of the present view into the scratch. */
+int iterator__texts_load(
+    struct segment_iterator *iterator, const struct block_view *view, struct zp_err *err);
+
+/* Moves to the next block and decodes it with its texts, as iterator__view. */
 int iterator__block(struct segment_iterator *iterator, struct zp_err *err);
 /* The next row of the block that is decoded, or ZP_END behind its last. After a fault the next call
  * goes on with the row behind. */

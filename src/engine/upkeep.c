@@ -450,31 +450,50 @@ counters_compare(const char *what, const struct manifest_counter *said, size_t s
 	zp_free(found);
 }
 
+static void
+rows_count(
+    const struct zp_scan_rows *rows, struct manifest_counter **counters, size_t *counter_count)
+{
+	struct manifest_counter *counter = NULL;
+
+	for (size_t i = 0; i < rows->count; i++) {
+		uint32_t namespace_id = (uint32_t)zp_scan_value(&rows->namespaces, i);
+		uint32_t type = (uint32_t)zp_scan_value(&rows->facts[ZP_FACT_TYPE], i);
+
+		if (counter == NULL || counter->namespace_id != namespace_id ||
+		    counter->type != type)
+			counter = manifest__counter_of(counters, counter_count, namespace_id, type);
+		counter->pins++;
+		counter->size_bytes += zp_scan_value(&rows->facts[ZP_FACT_SIZE], i);
+	}
+}
+
 /* Counts the live pins of the files alone, as the manifest's counters do. */
 static int
 pins_recount(struct zp_engine *engine, struct version *version, struct verifying *verifying,
     struct zp_err *err)
 {
 	struct zp_view *view = view__of_version(engine, version);
-	struct zp_scan_options options = {.without_texts = true};
+	struct zp_scan_options options = {.columns = ZP_SCAN_NAMESPACE |
+						     ZP_SCAN_FACT(ZP_FACT_TYPE) |
+						     ZP_SCAN_FACT(ZP_FACT_SIZE)};
 	struct manifest_counter *counters = NULL;
 	size_t count = 0;
-	struct zp_record record;
+	struct zp_scan_rows rows;
 	struct zp_scan *scan;
 	struct zp_err why = {0};
-	struct zp_key key;
+	uint64_t stepped = 0;
 	int ended = ZP_OK;
 	int rc = zp_scan_open(view, &options, &scan, &why);
 
 	ZP_ASSERT(rc == ZP_OK); /* damage comes at the end */
-	while (ended == ZP_OK && (rc = zp_scan_next(scan, &key, &record, &why)) == ZP_OK) {
-		struct manifest_counter *counter = manifest__counter_of(
-		    &counters, &count, key.namespace_id, (uint32_t)record.facts[ZP_FACT_TYPE]);
-
-		counter->pins++;
-		counter->size_bytes += record.facts[ZP_FACT_SIZE];
-		if (++verifying->report->pins % STEP_EVERY_ROWS == 0)
+	while (ended == ZP_OK && (rc = zp_scan_next_rows(scan, &rows, &why)) == ZP_OK) {
+		rows_count(&rows, &counters, &count);
+		verifying->report->pins += rows.count;
+		if (verifying->report->pins / STEP_EVERY_ROWS > stepped) {
+			stepped = verifying->report->pins / STEP_EVERY_ROWS;
 			ended = zp_check_step(verifying->told, 0, err);
+		}
 	}
 	zp_scan_close(scan);
 	zp_view_release(view);
@@ -496,7 +515,7 @@ tracks_recount(struct zp_engine *engine, struct version *version, struct verifyi
 	size_t count = 0;
 	uint64_t rows = 0;
 	struct zp_track track;
-	struct zp_scan *scan;
+	struct zp_track_scan *scan;
 	struct zp_err why = {0};
 	struct zp_key key;
 	int ended = ZP_OK;
@@ -508,7 +527,7 @@ tracks_recount(struct zp_engine *engine, struct version *version, struct verifyi
 		if (++rows % STEP_EVERY_ROWS == 0)
 			ended = zp_check_step(verifying->told, 0, err);
 	}
-	zp_scan_close(scan);
+	zp_track_scan_close(scan);
 	zp_view_release(view);
 	if (rc == ZP_END)
 		counters_compare("statuses of peer and status", version->manifest.tracks,

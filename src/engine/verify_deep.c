@@ -203,7 +203,9 @@ static int
 pins_walk(struct deep *deep, bool *whole_out, struct zp_err *err)
 {
 	struct zp_view *view = view__of_version(deep->engine, deep->version);
-	struct zp_scan_options options = {.without_texts = true};
+	struct zp_scan_options options = {.columns = ZP_SCAN_KEYS | ZP_SCAN_FACT(ZP_FACT_CREATED) |
+						     ZP_SCAN_FACT(ZP_FACT_EXPIRE_AT) |
+						     ZP_SCAN_FACT(ZP_FACT_ALLOCATIONS)};
 	uint64_t columns[SEGMENT_KEY_COLUMNS_MAX];
 	uint8_t bytes[ZP_KEY_BYTES];
 	struct zp_accesses accesses;

@@ -268,7 +268,7 @@ lookup_track(struct zp_group *group, struct track_item *item, struct zp_err *err
 	struct zp_view *view = zp_engine_view_get(group->shards->members[item->shard].engine);
 	struct zp_err why = {0};
 	struct zp_track track;
-	struct zp_scan *scan;
+	struct zp_track_scan *scan;
 	struct zp_key key;
 	int rc = zp_track_scan_open(view, &change->key, true, &scan, err);
 
@@ -282,7 +282,7 @@ lookup_track(struct zp_group *group, struct track_item *item, struct zp_err *err
 		change->old_status = change->has_old ? track.status : 0;
 	}
 	change->has_old |= rc < 0;
-	zp_scan_close(scan);
+	zp_track_scan_close(scan);
 	return ZP_OK;
 }
 

@@ -948,7 +948,7 @@ statuses_expect(struct node_fixture *fixture, uint64_t pins, uint32_t peers)
 		struct zp_view *view = zp_engine_view_get(zp_shards_engine(fixture->node->shards,
 		    zp_shard_map_find(zp_shards_map(fixture->node->shards), &key)));
 		struct zp_track track;
-		struct zp_scan *scan;
+		struct zp_track_scan *scan;
 
 		assert_int_equal(zp_track_scan_open(view, &key, true, &scan, NULL), 0);
 		for (uint32_t peer = 1; n % 2 == 0 && peer <= peers; peer++) {
@@ -960,7 +960,7 @@ statuses_expect(struct node_fixture *fixture, uint64_t pins, uint32_t peers)
 			assert_true(zp_slice_is(zp_track_error(&track), "no route to the peer"));
 		}
 		assert_int_equal(zp_track_scan_next(scan, &found, &track, NULL), ZP_END);
-		zp_scan_close(scan);
+		zp_track_scan_close(scan);
 		zp_view_release(view);
 	}
 }

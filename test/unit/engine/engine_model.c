@@ -527,8 +527,10 @@ scan_holds(struct model *model, struct zp_view *view, const struct model_pin *pi
 			holds = model_broken(
 			    model, "scan: at key %zu: %s", i, rc < 0 ? err.text : "another row");
 	}
-	if (holds && zp_scan_next(scan, &key, &record, &err) != ZP_END)
-		holds = model_broken(model, "scan: it does not end where it should");
+	rc = holds ? zp_scan_next(scan, &key, &record, &err) : ZP_END;
+	if (rc != ZP_END)
+		holds = model_broken(
+		    model, "scan: %s where it should end", rc < 0 ? err.text : "another row");
 	zp_scan_close(scan);
 	return holds;
 }
@@ -563,7 +565,7 @@ tracks_hold(struct model *model, struct zp_view *view, const struct model_state 
 {
 	struct zp_err err = {0};
 	struct zp_track track;
-	struct zp_scan *scan;
+	struct zp_track_scan *scan;
 	bool holds = true;
 	struct zp_key key;
 	int rc = zp_track_scan_open(
@@ -588,7 +590,7 @@ tracks_hold(struct model *model, struct zp_view *view, const struct model_state 
 	if (rc != ZP_END)
 		holds = model_broken(
 		    model, "statuses: %s where they should end", rc < 0 ? err.text : "another row");
-	zp_scan_close(scan);
+	zp_track_scan_close(scan);
 	return holds;
 }
 
@@ -597,7 +599,7 @@ model_tracks_are_honest(struct model *model, struct zp_view *view, size_t at)
 {
 	unsigned given = 0, there = 0;
 	struct zp_track track;
-	struct zp_scan *scan;
+	struct zp_track_scan *scan;
 	struct zp_key key;
 	int rc;
 
@@ -612,7 +614,7 @@ model_tracks_are_honest(struct model *model, struct zp_view *view, size_t at)
 		if (!expected->there || !track_is(expected, &track))
 			break;
 	}
-	zp_scan_close(scan);
+	zp_track_scan_close(scan);
 	return rc == ZP_E_CORRUPT || (rc == ZP_END && given == there);
 }
 

@@ -181,7 +181,7 @@ damage_hides_what_it_may_hide(void **state)
 	struct zp_view *view;
 	unsigned given = 0;
 	struct zp_track track;
-	struct zp_scan *scan;
+	struct zp_track_scan *scan;
 	struct zp_err err = {0};
 	struct zp_key key;
 	int rc;
@@ -200,14 +200,14 @@ damage_hides_what_it_may_hide(void **state)
 		assert_int_equal(zp_track_scan_open(view, &model->keys[i], true, &scan, &err), 0);
 		rc = zp_track_scan_next(scan, &key, &track, &err);
 		assert_int_equal(rc, i < 10 || i >= 20 ? ZP_OK : ZP_E_CORRUPT);
-		zp_scan_close(scan);
+		zp_track_scan_close(scan);
 	}
 	assert_int_equal(zp_track_scan_open(view, NULL, false, &scan, &err), 0);
 	while ((rc = zp_track_scan_next(scan, &key, &track, &err)) == ZP_OK)
 		given++;
 	assert_int_equal(rc, ZP_E_CORRUPT);
 	assert_int_equal(given, MODEL_KEYS - 10);
-	zp_scan_close(scan);
+	zp_track_scan_close(scan);
 	zp_view_release(view);
 	model_free(model);
 }
@@ -220,7 +220,7 @@ a_suspended_shard_knows_nothing(void **state)
 	struct zp_engine *engine = zp_engine_suspended_new(&model->options, "not mounted");
 	struct zp_view *view = zp_engine_view_get(engine);
 	struct zp_track track;
-	struct zp_scan *scan;
+	struct zp_track_scan *scan;
 	struct zp_key key;
 
 	(void)state;
@@ -228,7 +228,7 @@ a_suspended_shard_knows_nothing(void **state)
 		assert_int_equal(
 		    zp_track_scan_open(view, only ? &model->keys[0] : NULL, only, &scan, NULL), 0);
 		assert_int_equal(zp_track_scan_next(scan, &key, &track, NULL), ZP_E_CORRUPT);
-		zp_scan_close(scan);
+		zp_track_scan_close(scan);
 	}
 	zp_view_release(view);
 	zp_engine_close(engine);
