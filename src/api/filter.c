@@ -253,6 +253,19 @@ texts_match(const struct api_filter *filter, struct zp_slice texts)
 	return has_name && found == filter->metadata_count;
 }
 
+void
+api__filter_facts(const struct api_filter *filter, struct zp_scan_filter *facts_out)
+{
+	bool is_never = (filter->has_after && filter->after_seconds == INT64_MAX) ||
+			(filter->has_before && filter->before_seconds == INT64_MIN);
+
+	*facts_out = (struct zp_scan_filter){.types = filter->types,
+	    .has_created = (filter->has_before || filter->has_after) && !is_never,
+	    .created_min = filter->has_after && !is_never ? filter->after_seconds + 1 : INT64_MIN,
+	    .created_max =
+		filter->has_before && !is_never ? filter->before_seconds - 1 : INT64_MAX};
+}
+
 bool
 api__filter_matches(const struct api_filter *filter, const struct zp_record *record)
 {

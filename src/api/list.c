@@ -4,10 +4,11 @@
  * Flow: a handler gives filter and printer → steps over zp_list → pieces of the answer. Owner: the
  *       request's thread.
  *
- * A filter may take nothing out of a billion pins, so no step looks at more than PINS_PER_STEP: the
- * others on this thread have their turn in between, and a client that has gone away is noticed. A
- * stream begins (with 200, though nothing may follow) when the first step has found nothing; a page
- * may end early, even empty, with the cursor to go on from.
+ * A filter may take nothing out of a billion pins, so no step looks at more than PINS_PER_STEP, or
+ * passes over what costs as much: the others on this thread have their turn in between, and a
+ * client that has gone away is noticed. A stream begins (with 200, though nothing may follow) when
+ * the first step has found nothing; a page may end early, even empty, with the cursor to go on
+ * from.
  *
  * A slow reader holds no view of the store: between two pieces more than SLOW_MS apart the list
  * lets go of it and goes on with a new one.
@@ -20,7 +21,8 @@
 #include "api/api_internal.h"
 
 #define PINS_PER_STEP 2048u
-#define PAGE_PINS_MAX (1u << 20)                         /* looked at for one page */
+#define PINS_PER_PASS 64u        /* what ZP_SCAN_PASSED costs, in pins that are looked at */
+#define PAGE_PINS_MAX (1u << 20) /* looked at for one page */
 #define PAGE_BYTES_MAX (API_JSON_BYTES_MAX - (1u << 20)) /* the last pin may be large */
 #define SLOW_MS 2000u
 
@@ -62,10 +64,17 @@ static int
 listing_open(struct listing *listing)
 {
 	const uint8_t *cursor = listing->has_last ? listing->last : NULL;
+	struct zp_scan_filter wanted;
+	int rc;
 
 	if (listing->list != NULL)
 		return 0;
-	return zp_list_open(listing->call->node, 0, cursor, &listing->list, &listing->call->err);
+	rc = zp_list_open(listing->call->node, 0, cursor, &listing->list, &listing->call->err);
+	if (rc < 0)
+		return rc;
+	api__filter_facts(&listing->filter, &wanted);
+	zp_list_want(listing->list, 0, &wanted);
+	return 0;
 }
 
 /* Beside the pin that was printed last. Where they cannot be read it stands without them, and the
@@ -91,12 +100,19 @@ listing_step(struct listing *listing, struct zp_buf *out, size_t bytes_max)
 	struct api_call *call = listing->call;
 	int rc = listing_open(listing);
 	struct zp_key key, last;
+	bool has_last = false;
 	unsigned taken = 0;
 
 	while (rc == 0 && taken < PINS_PER_STEP && out->length < bytes_max) {
 		struct zp_record record;
 
 		rc = zp_list_next(listing->list, &key, &record, &call->err);
+		if (rc == ZP_SCAN_PASSED) {
+			has_last = zp_list_last(listing->list, &last) || has_last;
+			taken += PINS_PER_PASS;
+			rc = 0;
+			continue;
+		}
 		listing->is_list_over = rc != 0;
 		if (rc == 0 && listing->filter.limit != 0 &&
 		    listing->printed == listing->filter.limit)
@@ -110,14 +126,15 @@ listing_step(struct listing *listing, struct zp_buf *out, size_t bytes_max)
 		if (rc > 0 && (rc = accesses_print(listing, out)) < 0)
 			break;
 		last = key;
+		has_last = true;
 		taken++;
 		rc = 0;
 	}
-	if (taken > 0) {
+	if (has_last) {
 		zp_key_encode(&last, listing->last);
 		listing->has_last = true;
-		listing->looked_at += taken;
 	}
+	listing->looked_at += taken;
 	_Static_assert(STEP_MORE == 0 && (int)STEP_END == ZP_END, "what zp_list_next says");
 	listing->state = rc;
 }

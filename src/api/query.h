@@ -77,6 +77,9 @@ int api__filter_read(const struct api_query *query, struct api_filter *filter, s
 /* Whether the stored pin is asked for, but for `statuses`. */
 bool api__filter_matches(const struct api_filter *filter, const struct zp_record *record);
 
+/* What of that can be told by a pin's facts alone. */
+void api__filter_facts(const struct api_filter *filter, struct zp_scan_filter *facts_out);
+
 /* A cursor is an encoded key in hex; as of a moment that one's id in 16 digits stands before it. */
 void api__cursor_format(
     uint64_t moment_id, const uint8_t cursor[ZP_KEY_BYTES], struct zp_buf *text);

@@ -260,8 +260,13 @@ struct zp_list;
  * first. */
 ZP_MUST_CHECK int zp_list_open(struct zp_node *node, uint32_t namespace_id, const uint8_t *cursor,
     struct zp_list **list_out, struct zp_err *err);
-/* 0 and a pin valid until the next call, or ZP_END. Where pins cannot be read the list goes on
- * behind them, in this shard and the next ones, and the error comes at the end instead of ZP_END.
+/* Before the first pin: what is asked of them (ZP_SCAN_*; 0: everything, and keys always), and
+ * which ones of the namespace (NULL: all). Those that the filter does not take cost little. */
+void zp_list_want(struct zp_list *list, uint32_t columns, const struct zp_scan_filter *filter);
+/* 0 and a pin valid until the next call, ZP_END, or, of a list with a filter, ZP_SCAN_PASSED: among
+ * some hundred pins none was wanted, and others may have their turn. Where pins cannot be read the
+ * list goes on behind them, in this shard and the next ones, and the error comes at the end instead
+ * of ZP_END.
  */
 ZP_MUST_CHECK int zp_list_next(
     struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err);
@@ -272,6 +277,8 @@ ZP_MUST_CHECK int zp_list_accesses_get(
 /* Whether the list so far lacks pins that could not be read: 0, or the error that comes at the end.
  */
 int zp_list_damage(const struct zp_list *list, struct zp_err *err);
+/* Where the list goes on: behind this key, which need not be a pin's. False: at its start. */
+bool zp_list_last(const struct zp_list *list, struct zp_key *key_out);
 /* Lets go of memory and files until the next call, for a slow reader. */
 void zp_list_rest(struct zp_list *list);
 void zp_list_close(struct zp_list *list);

@@ -93,6 +93,8 @@ zp_import_open(struct zp_node *node, const struct zp_import_options *options,
 	import->is_deleting = options->replace && options->lines_done == 0;
 	if (import->is_deleting)
 		rc = zp_list_open(node, 0, NULL, &import->deleting, err);
+	if (import->deleting != NULL)
+		zp_list_want(import->deleting, ZP_SCAN_KEYS, NULL);
 	if (rc < 0) {
 		zp_import_close(import);
 		return rc;

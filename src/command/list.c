@@ -17,8 +17,9 @@
 
 struct zp_list {
 	struct zp_node *node;
-	uint32_t namespace_id;
-	uint32_t shard; /* of the scan, or of the one to open */
+	struct zp_scan_options wanted;
+	bool is_filtered; /* by more than the namespace */
+	uint32_t shard;   /* of the scan, or of the one to open */
 	struct zp_view *view;
 	struct zp_scan *scan;
 	struct zp_accesses_walk *accesses; /* of the view; NULL: nobody asked */
@@ -42,7 +43,8 @@ zp_list_open(struct zp_node *node, uint32_t namespace_id, const uint8_t *cursor,
 		return zp_fail(err, ZP_E_INVALID, "invalid cursor");
 	list = zp_alloc_zero(1, sizeof(*list));
 	list->node = node;
-	list->namespace_id = namespace_id;
+	list->wanted.filter.has_namespace = true;
+	list->wanted.filter.namespace_id = namespace_id;
 	if (cursor != NULL) {
 		list->has_last = true;
 		list->last = last;
@@ -50,6 +52,21 @@ zp_list_open(struct zp_node *node, uint32_t namespace_id, const uint8_t *cursor,
 	}
 	*list_out = list;
 	return ZP_OK;
+}
+
+void
+zp_list_want(struct zp_list *list, uint32_t columns, const struct zp_scan_filter *filter)
+{
+	struct zp_scan_filter *wanted = &list->wanted.filter;
+	uint32_t namespace_id = wanted->namespace_id;
+
+	ZP_ASSERT(list->scan == NULL);
+	list->wanted.columns = columns == 0 ? 0 : columns | ZP_SCAN_KEYS;
+	if (filter != NULL)
+		*wanted = *filter;
+	wanted->has_namespace = true;
+	wanted->namespace_id = namespace_id;
+	list->is_filtered = wanted->types != 0 || wanted->has_created;
 }
 
 static void
@@ -139,9 +156,12 @@ zp_list_accesses_get(struct zp_list *list, struct zp_accesses *accesses_out, str
 static int
 scan_open(struct zp_list *list, struct zp_err *err)
 {
-	struct zp_scan_options options = {
-	    .from = list->has_last ? &list->last : NULL, .fault = fault_take, .context = list};
+	struct zp_scan_options options = list->wanted;
 	int rc;
+
+	options.from = list->has_last ? &list->last : NULL;
+	options.fault = fault_take;
+	options.context = list;
 
 	list->view = zp_engine_view_get(zp_shards_engine(list->node->shards, list->shard));
 	list->opened_at_ns = zp_clock_monotonic_ns();
@@ -153,8 +173,22 @@ scan_open(struct zp_list *list, struct zp_err *err)
 
 /* ---- Walking -------------------------------------------------------------------------------- */
 
-/* The next pin of any kind; moves on from shard to shard, whether the last one ended well or with
- * damage, which is told at the very end. */
+/* None of those that were passed over is wanted. */
+static void
+passed_note(struct zp_list *list)
+{
+	struct zp_key passed;
+
+	list->since_clock = LOOK_AT_CLOCK_EVERY;
+	if (!zp_scan_passed(list->scan, &passed) ||
+	    (list->has_last && zp_key_compare(&passed, &list->last) <= 0))
+		return;
+	list->has_last = true;
+	list->last = passed;
+}
+
+/* The next pin that is wanted; moves on from shard to shard, whether the last one ended well or
+ * with damage, which is told at the very end. */
 static int
 next(struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err)
 {
@@ -165,7 +199,12 @@ next(struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out,
 			rc = scan_open(list, err);
 		if (rc < 0)
 			return rc;
-		rc = zp_scan_next(list->scan, key_out, record_out, NULL);
+		rc = list->is_filtered ? zp_scan_step(list->scan, key_out, record_out, NULL)
+				       : zp_scan_next(list->scan, key_out, record_out, NULL);
+		if (rc == ZP_SCAN_PASSED) {
+			passed_note(list);
+			return rc;
+		}
 		if (rc == ZP_OK) {
 			/* A scan begins at its first key; the list goes on behind it. */
 			if (list->has_last && zp_key_compare(key_out, &list->last) <= 0)
@@ -191,22 +230,25 @@ zp_list_next(
 	int rc;
 
 	command__pace_serve(&list->node->pace);
-	for (;;) {
-
-		if (++list->since_clock >= LOOK_AT_CLOCK_EVERY) {
-			list->since_clock = 0;
-			if (list->scan != NULL &&
-			    zp_clock_monotonic_ns() - list->opened_at_ns > VIEW_NS_MAX)
-				scan_close(list);
-		}
-		rc = next(list, &key, &record, err);
-		if (rc != ZP_OK || key.namespace_id == list->namespace_id)
-			break;
+	if (++list->since_clock >= LOOK_AT_CLOCK_EVERY) {
+		list->since_clock = 0;
+		if (list->scan != NULL &&
+		    zp_clock_monotonic_ns() - list->opened_at_ns > VIEW_NS_MAX)
+			scan_close(list);
 	}
+	rc = next(list, &key, &record, err);
 	zp_store_hurry(was_hurried);
 	if (rc != ZP_OK)
 		return rc;
 	*key_out = key;
 	*record_out = record;
 	return ZP_OK;
+}
+
+bool
+zp_list_last(const struct zp_list *list, struct zp_key *key_out)
+{
+	if (list->has_last)
+		*key_out = list->last;
+	return list->has_last;
 }

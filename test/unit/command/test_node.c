@@ -115,11 +115,70 @@ what_was_merged_goes_at_once(void **state)
 	fixture_drop(&fixture);
 }
 
+/* Few of many pins are wanted. A list says when it has passed over many, and goes on there, also
+ * when it is opened anew: what is wanted comes once. */
+static void
+a_filtered_list_goes_on_where_it_has_passed(void **state)
+{
+	enum { PINS = 8000, META_EVERY = 1000 };
+	struct zp_write *writes = zp_alloc_zero(PINS, sizeof(*writes));
+	struct zp_write_batch batch = {.writes = writes, .count = PINS};
+	struct zp_scan_filter filter = {.types = 1u << ZP_PIN_META};
+	struct node_fixture fixture;
+	struct zp_list *list;
+	struct zp_record record;
+	struct zp_key key, before = {0};
+	uint8_t cursor[ZP_KEY_BYTES];
+	unsigned found = 0, passed = 0;
+	ZP_AUTO_BUF(texts, 64);
+	int rc = ZP_OK;
+
+	(void)state;
+	fixture_make(&fixture, 2);
+	for (uint64_t n = 0; n < PINS; n++) {
+		writes[n].kind = ZP_WRITE_IMPORT;
+		writes[n].key = fixture_key(n);
+		writes[n].record = fixture_record("", &texts);
+		writes[n].record.facts[ZP_FACT_TYPE] =
+		    n % META_EVERY == 7 ? ZP_PIN_META : ZP_PIN_DATA;
+	}
+	assert_int_equal(zp_command_write_wait(fixture.node, &batch, NULL), 0);
+	assert_int_equal(zp_command_checkpoint(fixture.node, NULL), 0);
+	assert_int_equal(zp_list_open(fixture.node, 0, NULL, &list, NULL), 0);
+	zp_list_want(list, 0, &filter);
+	while ((rc = zp_list_next(list, &key, &record, NULL)) != ZP_END) {
+		assert_true(rc == ZP_OK || rc == ZP_SCAN_PASSED);
+		if (rc == ZP_OK) {
+			assert_int_equal(record.facts[ZP_FACT_TYPE], ZP_PIN_META);
+			assert_true(zp_key_compare(&before, &key) < 0);
+			before = key;
+			found++;
+			continue;
+		}
+		passed++;
+		if (!zp_list_last(list, &key))
+			continue;
+		assert_true(zp_key_compare(&before, &key) <= 0);
+		zp_key_encode(&key, cursor);
+		zp_list_close(list);
+		assert_int_equal(zp_list_open(fixture.node, 0, cursor, &list, NULL), 0);
+		zp_list_want(list, 0, &filter);
+	}
+	zp_list_close(list);
+	assert_int_equal(found, PINS / META_EVERY);
+	assert_in_range(passed, 2, 100);
+	fixture_drop(&fixture);
+	for (size_t n = 0; n < PINS; n++)
+		zp_buf_done(&writes[n].result_texts);
+	zp_free(writes);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(pins_survive_a_stop),
+	    cmocka_unit_test(a_filtered_list_goes_on_where_it_has_passed),
 	    cmocka_unit_test(long_work_ends_for_a_stop),
 	    cmocka_unit_test(what_was_merged_goes_at_once),
 	};
