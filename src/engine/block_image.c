@@ -90,12 +90,13 @@ static bool
 range_has(struct column_range range, const struct column_values *column)
 {
 	uint64_t span = range.largest - range.smallest;
+	bool is_none = range.smallest > range.largest; /* then no row says anything */
 	bool is_out = false;
 
-	if (column->step == 0 && *column->values - range.smallest <= span)
+	if (!is_none && column->step == 0 && *column->values - range.smallest <= span)
 		return true;
 	for (uint32_t i = 0; i < column->count; i++)
-		is_out |= column->values[i * column->step] - range.smallest > span &&
+		is_out |= (is_none || column->values[i * column->step] - range.smallest > span) &&
 			  (column->passes == NULL || !column->passes[i]);
 	return !is_out;
 }
