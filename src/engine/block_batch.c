@@ -3,6 +3,10 @@
  */
 #include "engine/block_batch.h"
 
+/* Whether a value of some is above its limit is seen by the bits that they have set. */
+_Static_assert(ZP_KIND_OTHER == 1 && ZP_ROW_TOMBSTONE == 1, "one bit");
+_Static_assert((ZP_PIN_TYPE_COUNT & (ZP_PIN_TYPE_COUNT - 1)) == 0, "whole bits");
+
 void
 batch__of_view(struct block_batch *batch)
 {
@@ -153,7 +157,6 @@ column_fault(struct block_batch *batch, unsigned column)
 	switch (column) {
 	case PIN_KIND:
 	case PIN_VERSION:
-		_Static_assert(ZP_KIND_OTHER == 1 && ZP_ROW_TOMBSTONE == 1, "one bit");
 		return bits > 1 ? "a row's key is impossible" : NULL;
 	case PIN_NAMESPACE:
 		return bits > UINT32_MAX ? "a row's key is impossible" : NULL;
@@ -161,7 +164,6 @@ column_fault(struct block_batch *batch, unsigned column)
 		batch->has_tombstones = bits != ZP_ROW_PUT;
 		return bits > 1 ? "a row's operation is unknown" : NULL;
 	case PIN_FACTS + ZP_FACT_TYPE:
-		_Static_assert((ZP_PIN_TYPE_COUNT & (ZP_PIN_TYPE_COUNT - 1)) == 0, "whole bits");
 		if (varies || batch->has_tombstones)
 			bits = bits_of_puts(batch, column);
 		return bits >= ZP_PIN_TYPE_COUNT ? "a row's pin type is unknown" : NULL;
@@ -232,12 +234,23 @@ batch__rows_compare(
 	return order;
 }
 
+/* How many are not above the one before. */
+ZP_CLONES
+static uint64_t
+not_rising(const uint64_t *values, uint32_t count)
+{
+	uint64_t found = 0;
+
+	for (uint32_t i = 1; i < count; i++)
+		found += values[i] <= values[i - 1];
+	return found;
+}
+
 const char *
 batch__heads(struct block_batch *batch)
 {
-	const uint64_t *heads = batch->heads;
 	const char *fault;
-	bool falls = false, ties = false;
+	bool falls = false;
 
 	if (batch->has_heads)
 		return NULL;
@@ -245,12 +258,11 @@ batch__heads(struct block_batch *batch)
 	if (fault != NULL)
 		return fault;
 	block__heads(&batch->view, batch->heads);
-	for (uint32_t i = 1; i < batch->count; i++) {
-		falls |= heads[i] < heads[i - 1];
-		ties |= heads[i] == heads[i - 1];
+	if (not_rising(batch->heads, batch->count) >
+	    0) { /* or equal, and the rest of the key tells */
+		for (uint32_t i = 1; i < batch->count; i++)
+			falls |= batch__rows_compare(batch, i - 1, batch, i) >= 0;
 	}
-	for (uint32_t i = 1; ties && i < batch->count; i++)
-		falls |= batch__rows_compare(batch, i - 1, batch, i) >= 0;
 	batch->has_heads = !falls;
 	return falls ? "its rows are out of order" : NULL;
 }

@@ -1,7 +1,7 @@
 /*
  * column.c - packs and unpacks the values of one column, and its description in the segment.
  *
- * Flow: column.h. The loops over a frame are the ones a later SIMD form replaces.
+ * Flow: column.h.
  */
 #include "engine/column.h"
 
@@ -191,24 +191,6 @@ column__frame_of(struct column_range range)
 	return code;
 }
 
-static void
-frame_unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
-    uint64_t *values_out)
-{
-	uint64_t mask = bits_mask(code->width);
-
-	if (code->width <= 56) { /* one load holds it, at any of the 8 shifts */
-		for (size_t i = 0; i < count; i++, at += code->width)
-			values_out[i] =
-			    code->base +
-			    ((zp_load_u64le(bits + at / 8) >> (at % 8) & mask) << code->shift);
-	} else {
-		for (size_t i = 0; i < count; i++, at += code->width)
-			values_out[i] =
-			    code->base + (bits_get(bits, at, code->width) << code->shift);
-	}
-}
-
 #define BITS_AT_ONCE 57u /* of a load at any of the 8 shifts */
 
 /* At least BITS_AT_ONCE bits from there on. */
@@ -216,6 +198,45 @@ static inline uint64_t
 bits_peek(const uint8_t *bits, uint64_t at)
 {
 	return zp_load_u64le(bits + at / 8) >> at % 8;
+}
+
+/* `some` values of each load, which holds that many. */
+static inline __attribute__((always_inline)) void
+frame_unpack_by(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
+    uint64_t *values_out, const size_t some)
+{
+	uint64_t base = code->base, mask = bits_mask(code->width);
+	unsigned width = code->width, shift = code->shift;
+	size_t i = 0;
+
+	for (; i + some <= count; i += some, at += some * width) {
+		uint64_t word = bits_peek(bits, at);
+
+		for (size_t j = 0; j < some; j++)
+			values_out[i + j] = base + ((word >> j * width & mask) << shift);
+	}
+	for (; i < count; i++, at += width)
+		values_out[i] = base + ((bits_peek(bits, at) & mask) << shift);
+}
+
+ZP_CLONES
+static void
+frame_unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
+    uint64_t *values_out)
+{
+	if (code->width <= BITS_AT_ONCE / 8) {
+		frame_unpack_by(code, bits, at, count, values_out, 8);
+	} else if (code->width <= BITS_AT_ONCE / 4) {
+		frame_unpack_by(code, bits, at, count, values_out, 4);
+	} else if (code->width <= BITS_AT_ONCE / 2) {
+		frame_unpack_by(code, bits, at, count, values_out, 2);
+	} else if (code->width <= BITS_AT_ONCE) {
+		frame_unpack_by(code, bits, at, count, values_out, 1);
+	} else {
+		for (size_t i = 0; i < count; i++, at += code->width)
+			values_out[i] =
+			    code->base + (bits_get(bits, at, code->width) << code->shift);
+	}
 }
 
 /* Of a row with a prefix code whose bits these are: as prefix__table_new. */
@@ -277,16 +298,17 @@ static bool
 dictionary_unpack(const struct column_code *code, const uint8_t *bits, uint64_t at, size_t count,
     uint64_t *values_out)
 {
-	uint64_t mask = bits_mask(code->width);
+	const struct column_code numbers = {.width = code->width};
+	bool is_outside = false;
 
-	for (size_t i = 0; i < count; i++, at += code->width) {
-		uint64_t number = bits_peek(bits, at) & mask;
+	frame_unpack(&numbers, bits, at, count, values_out);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t number = values_out[i];
 
-		if (number >= code->count)
-			return false;
-		values_out[i] = code->entries[number];
+		is_outside |= number >= code->count;
+		values_out[i] = code->entries[number < code->count ? number : 0];
 	}
-	return true;
+	return !is_outside;
 }
 
 bool

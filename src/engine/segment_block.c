@@ -447,6 +447,13 @@ block__digest(const struct block_view *view, uint32_t row, unsigned slot, uint8_
 
 /* ---- All rows ------------------------------------------------------------------------------- */
 
+/* The 64 bits there. */
+static inline uint64_t
+word_at(const uint8_t *bytes, unsigned shift)
+{
+	return zp_load_u64le(bytes) >> shift | zp_load_u64le(bytes + 8) << 1 << (63 - shift);
+}
+
 void
 block__heads(const struct block_view *view, uint64_t *heads_out)
 {
@@ -470,14 +477,7 @@ block__heads(const struct block_view *view, uint64_t *heads_out)
 	}
 	ZP_ASSERT(row == view->rows); /* block__parse counted them */
 	for (uint32_t i = 0; i < row; i++, at += stride)
-		heads_out[i] |= bits_get(view->bits, at, remainder_bits);
-}
-
-/* The 64 bits there. */
-static inline uint64_t
-word_at(const uint8_t *bytes, unsigned shift)
-{
-	return zp_load_u64le(bytes) >> shift | zp_load_u64le(bytes + 8) << 1 << (63 - shift);
+		heads_out[i] |= word_at(view->bits + at / 8, at % 8) & bits_mask(remainder_bits);
 }
 
 void

@@ -7,7 +7,8 @@
  * their checksum is zstd, zp_texts_check and zp_track_check, which other targets reach.
  */
 #include "engine/accesses.h"
-#include "engine/segment_internal.h"
+#include "engine/block_batch.h"
+#include "engine/segment_iterate.h"
 #include "engine/times.h"
 
 #include <stdio.h>
@@ -211,6 +212,72 @@ rows_read(struct segment *segment, enum segment_read read)
 	segment__iterator_close(iterator);
 }
 
+/* NULL, or what reading row by row says is wrong with the block without its texts. */
+static const char *
+rows_fault(const struct segment_layout *layout, const struct block_rows *rows,
+    const struct block_view *view)
+{
+	uint64_t texts = 0;
+
+	for (uint32_t i = 0; i < rows->count; i++) {
+		const char *fault = segment__row_columns_fault(rows->cells[i].columns);
+		uint64_t length = rows->cells[i].columns[PIN_TEXTS];
+
+		if (fault == NULL && i > 0 &&
+		    segment__cells_compare(layout, &rows->cells[i - 1], &rows->cells[i]) >= 0)
+			fault = "order";
+		if (fault == NULL &&
+		    length > (view->has_texts ? view->texts.length - view->texts.begin - texts : 0))
+			fault = "texts";
+		if (fault != NULL)
+			return fault;
+		texts += length;
+	}
+	return NULL;
+}
+
+/* A block by its columns, asked for in any order, is what it is by rows, and so are its faults. */
+static void
+batch_use(struct block_batch *batch, uint64_t order)
+{
+	static struct block_rows rows;
+	const char *fault = block__decode(&batch->view, &rows), *found = NULL;
+
+	if (fault == NULL)
+		fault = rows_fault(batch->view.layout, &rows, &batch->view);
+	for (unsigned i = 0; i < SEGMENT_COLUMNS_MAX && found == NULL; i++)
+		found = batch__columns(batch, BATCH_COLUMN((order + 7 * i) % SEGMENT_COLUMNS_MAX) |
+						  (uint32_t)(order >> 8 & 2));
+	if (found == NULL)
+		found = batch__digests(batch);
+	ZP_ASSERT((fault == NULL) == (found == NULL));
+	for (uint32_t i = 0; fault == NULL && i < rows.count; i++) {
+		const struct segment_cells *cells = &rows.cells[i];
+
+		ZP_ASSERT(memcmp(batch->digests[i], cells->digest, sizeof(cells->digest)) == 0);
+		ZP_ASSERT(batch->heads[i] == zp_load_u64be(cells->digest));
+		for (unsigned column = 0; column < SEGMENT_COLUMNS_MAX; column++)
+			ZP_ASSERT(batch__value(batch, column, i) == cells->columns[column]);
+	}
+}
+
+static void
+batches_read(struct segment *segment)
+{
+	struct segment_iterator *iterator = segment__views_open(segment, NULL, false);
+	static struct block_batch batch;
+	uint64_t number = 0;
+	int rc;
+
+	while ((rc = iterator__view(iterator, &batch.view, NULL)) != ZP_END) {
+		if (rc < 0)
+			continue;
+		batch__of_view(&batch);
+		batch_use(&batch, number++ * 37);
+	}
+	segment__iterator_close(iterator);
+}
+
 static void
 access_use(const struct segment_entry *entry)
 {
@@ -293,6 +360,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (segment__family(segment) == ZP_FAMILY_PIN) {
 			rows_read(segment, SEGMENT_READ_ALL);
 			rows_read(segment, SEGMENT_READ_WITHOUT_TEXTS);
+			batches_read(segment);
 		} else {
 			entries_read(segment);
 		}
