@@ -41,6 +41,8 @@ ROWS = {
     "batch_miss.per_cpu_s": ("/s", ">=10000000"),
     "scan.per_cpu_s": ("/s", ">=67000000"),
     "scan.ratio_rocksdb": ("times", None),
+    "scan_keys.per_cpu_s": ("/s", None),
+    "scan_column.per_cpu_s": ("/s", None),
     "seal.per_cpu_s": ("/s", None),
     "bytes_per_pin": ("bytes", None),
     "time_bytes_per_pin": ("bytes", "<=10"),
@@ -49,6 +51,9 @@ ROWS = {
     "large.load.per_cpu_s": ("/s", None),
     "tiered_hit.per_cpu_s": ("/s", ">=4000000"),
     "tiered_miss.per_cpu_s": ("/s", ">=12000000"),
+    "tiered_scan.per_cpu_s": ("/s", None),
+    "tiered_scan_keys.per_cpu_s": ("/s", None),
+    "tiered_scan_column.per_cpu_s": ("/s", None),
     "ram_bits_tiered": ("bits", "<=6.5"),
     "disk_lookup.per_s": ("/s", None),
     "disk_lookup.device_share": ("times", ">=0.95"),
@@ -99,7 +104,7 @@ class Bench:
         for name in ("load.per_cpu_s",):
             self.add(name, loads["zpin"][name])
         for name in ("hit.per_cpu_s", "miss.per_cpu_s", "batch_hit.per_cpu_s", "batch_miss.per_cpu_s",
-                     "scan.per_cpu_s"):
+                     "scan.per_cpu_s", "scan_keys.per_cpu_s", "scan_column.per_cpu_s"):
             self.add(name, reads["zpin"][name])
         for store in STORES[1:]:
             for name, found in [("load", loads)] + [(name, reads) for name in ("hit", "batch_hit", "scan")]:
@@ -122,6 +127,8 @@ class Bench:
             read = self.step("zpin", "read", self.large)
             self.add("tiered_hit.per_cpu_s", read["batch_hit.per_cpu_s"])
             self.add("tiered_miss.per_cpu_s", read["batch_miss.per_cpu_s"])
+            for name in ("scan", "scan_keys", "scan_column"):
+                self.add(f"tiered_{name}.per_cpu_s", read[f"{name}.per_cpu_s"])
             self.add("ram_bits_tiered", read["resident_bytes"] * 8 / self.large)
             self.step("zpin", "seal", self.large)
             disk = self.step("zpin", "disk", self.large)

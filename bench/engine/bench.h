@@ -69,6 +69,8 @@ struct bench_store {
 	uint64_t (*scan)(void *store, uint64_t *sum);
 	/* Lookups from now on as a node does them for its clients; NULL: there is no such thing. */
 	void (*hurry)(void *store, bool on);
+	/* The same of sizes alone, with the keys or without; NULL where columns are not apart. */
+	uint64_t (*scan_sizes)(void *store, bool with_keys, uint64_t *sum);
 	/* Where most of the records are, for lookups from the disk; NULL: these are not measured.
 	 */
 	const char *(*largest_file)(void *store);

@@ -1,5 +1,5 @@
 /*
- * main.c - one step of one store, measured: load, seal, read or disk.
+ * main.c - one step of one store, measured: load, seal, read, scan or disk.
  *
  * Flow: bench.h. Prints "store.what value unit" lines; CPU is that of the whole process, user and
  * system, with the store's own threads.
@@ -171,23 +171,42 @@ gets(struct bench *bench, const char *what, bool hit, bool batched)
 	free(wanted);
 }
 
+enum scanned { ROWS, KEYS_AND_SIZES, SIZES };
+
+static void
+scan(struct bench *bench, const char *what, enum scanned scanned)
+{
+	const struct bench_store *store = bench->store;
+	uint64_t sum = 0, found;
+	double cpu = cpu_seconds();
+
+	found = scanned == ROWS ? store->scan(bench->opened, &sum)
+				: store->scan_sizes(bench->opened, scanned == KEYS_AND_SIZES, &sum);
+	cpu = cpu_seconds() - cpu;
+	if (found != bench->options.records)
+		bench_fail("a scan gave %llu records", (unsigned long long)found);
+	print(bench, what, (double)found / cpu, "/s");
+}
+
+static void
+scans(struct bench *bench)
+{
+	scan(bench, "scan.per_cpu_s", ROWS);
+	if (bench->store->scan_sizes != NULL) {
+		scan(bench, "scan_keys.per_cpu_s", KEYS_AND_SIZES);
+		scan(bench, "scan_column.per_cpu_s", SIZES);
+	}
+}
+
 static void
 reads(struct bench *bench)
 {
-	uint64_t sum = 0, found;
-	double cpu;
-
 	gets(bench, NULL, true, true); /* brings into memory what will be asked for */
 	gets(bench, "hit.per_cpu_s", true, false);
 	gets(bench, "miss.per_cpu_s", false, false);
 	gets(bench, "batch_hit.per_cpu_s", true, true);
 	gets(bench, "batch_miss.per_cpu_s", false, true);
-	cpu = cpu_seconds();
-	found = bench->store->scan(bench->opened, &sum);
-	cpu = cpu_seconds() - cpu;
-	if (found != bench->options.records)
-		bench_fail("a scan gave %llu records", (unsigned long long)found);
-	print(bench, "scan.per_cpu_s", (double)found / cpu, "/s");
+	scans(bench);
 	bench->store->facts(bench->opened);
 }
 
@@ -361,8 +380,9 @@ main(int argc, char **argv)
 	double opening;
 
 	if (argc != 8)
-		bench_fail("usage: bench-engine STORE load|seal|read|disk DIRECTORY RECORDS BATCH "
-			   "QUESTIONS MEMORY_MIB");
+		bench_fail(
+		    "usage: bench-engine STORE load|seal|read|scan|disk DIRECTORY RECORDS BATCH "
+		    "QUESTIONS MEMORY_MIB");
 	for (size_t i = 0; i < sizeof(stores) / sizeof(stores[0]); i++) {
 		if (strcmp(argv[1], stores[i]->name) == 0)
 			bench.store = stores[i];
@@ -384,6 +404,8 @@ main(int argc, char **argv)
 		seal(&bench);
 	else if (strcmp(argv[2], "read") == 0)
 		reads(&bench);
+	else if (strcmp(argv[2], "scan") == 0)
+		scans(&bench);
 	else if (strcmp(argv[2], "disk") == 0 && bench.store->largest_file != NULL)
 		disk(&bench);
 	else

@@ -335,6 +335,31 @@ zpin_hurry(void *store, bool on)
 	zp_store_hurry(on);
 }
 
+static uint64_t
+zpin_scan_sizes(void *store, bool with_keys, uint64_t *sum)
+{
+	struct zpin *zpin = store;
+	struct zp_scan_options options = {
+	    .columns = ZP_SCAN_FACT(ZP_FACT_SIZE) | (with_keys ? ZP_SCAN_KEYS : 0)};
+	struct zp_scan_rows rows;
+	struct zp_err err = {0};
+	struct zp_scan *scan;
+	uint64_t count = 0;
+	int rc;
+
+	check(zp_scan_open(view_of(zpin), &options, &scan, &err), &err);
+	while ((rc = zp_scan_next_rows(scan, &rows, &err)) == ZP_OK) {
+		for (size_t i = 0; i < rows.count; i++)
+			*sum += zp_scan_value(&rows.facts[ZP_FACT_SIZE], i);
+		for (size_t i = 0; with_keys && i < rows.count; i++)
+			*sum += rows.digests[i][31];
+		count += rows.count;
+	}
+	check(rc == ZP_END ? ZP_OK : rc, &err);
+	zp_scan_close(scan);
+	return count;
+}
+
 static const char *
 zpin_largest_file(void *store)
 {
@@ -410,6 +435,7 @@ const struct bench_store bench_zpin = {
     .get_batch = zpin_get_batch,
     .scan = zpin_scan,
     .hurry = zpin_hurry,
+    .scan_sizes = zpin_scan_sizes,
     .largest_file = zpin_largest_file,
     .facts = zpin_facts,
     .close = zpin_close,
