@@ -548,6 +548,30 @@ reader_rows(struct shared *shared)
 	memtable__rows_close(rows);
 }
 
+enum { PINS_OF_SECOND = 16 };
+
+/* Each pin that was in has its entry, one more pin of it; entries of a second come in order. */
+static void
+reader_entries(struct shared *shared)
+{
+	uint64_t added = shared->added;
+	struct memtable_entries *entries =
+	    memtable__entries_open(shared->memtable, ZP_FAMILY_TIME, UINT64_MAX);
+	size_t count = memtable__entries_count(entries);
+	struct segment_entry entry, before;
+
+	expect(shared, count >= added && count <= shared->keys);
+	for (size_t i = 0; i < count; i++) {
+		memtable__entries_at(entries, i, &entry);
+		expect(shared,
+		    entry.operation == ZP_ROW_PUT && entry.columns[1] == i / PINS_OF_SECOND);
+		expect(shared, i == 0 || segment__columns_compare(before.columns, entry.columns,
+					     SEGMENT_TIME_COLUMNS) < 0);
+		before = entry;
+	}
+	memtable__entries_close(entries);
+}
+
 static void *
 reader_run(void *context)
 {
@@ -558,23 +582,25 @@ reader_run(void *context)
 		for (int i = 0; i < 500; i++)
 			reader_get(shared, mix(random++) % shared->keys);
 		reader_rows(shared);
+		reader_entries(shared);
 		shared->looked++;
 	}
 	return NULL;
 }
 
 static void
-readers_see_what_is_in(void **state)
+readers_of_logs_see(uint64_t entries_expected)
 {
 	struct shared shared = {
-	    .memtable = memtable__new(5, 0, 0, ENTRIES_EXPECTED), .keys = 20000};
+	    .memtable = memtable__new(5, 0, 0, entries_expected), .keys = 20000};
 	pthread_t readers[READERS];
 
-	(void)state;
 	for (int i = 0; i < READERS; i++)
 		pthread_create(&readers[i], NULL, reader_run, &shared);
 	for (uint64_t i = 0; i < shared.keys; i++) {
 		put(shared.memtable, i, 0);
+		memtable__index_add(
+		    shared.memtable, ZP_FAMILY_TIME, i / PINS_OF_SECOND, ZP_ROW_PUT);
 		shared.added = i + 1;
 	}
 	for (uint64_t i = 0; i < shared.keys; i++) {
@@ -588,6 +614,14 @@ readers_see_what_is_in(void **state)
 		pthread_join(readers[i], NULL);
 	assert_int_equal(shared.wrong, 0);
 	memtable__release(shared.memtable);
+}
+
+static void
+readers_see_what_is_in(void **state)
+{
+	(void)state;
+	for (size_t logs = 0; logs < ZP_ARRAY_COUNT(expected_of_logs); logs++)
+		readers_of_logs_see(expected_of_logs[logs]);
 }
 
 /* ---- Statuses ------------------------------------------------------------------------------- */
