@@ -6,7 +6,7 @@
  * The node runs on a disk in memory (test/sim), so that its power can be cut at any change: then
  * everything that was answered must be there, and the one batch that was not must be there
  * wholly or not at all. Checkpoints, merges, stops, tiny memory and tiny journal files come in
- *between. Every few steps gets, batch gets, the list and the counters are compared.
+ *between. Every few steps gets, batch gets, accesses, the list and the counters are compared.
  *
  * Prints its seed first. The node's threads make a run not exactly repeatable; the commands are.
  */
@@ -32,6 +32,7 @@ struct entry {
 	bool is_there;
 	uint32_t name; /* as a number */
 	uint64_t expire_fact;
+	struct zp_accesses accesses;
 };
 
 struct table {
@@ -160,6 +161,19 @@ entry_fits(const struct entry *entry, int rc, const struct zp_record *record)
 	       record->facts[ZP_FACT_EXPIRE_AT] == entry->expire_fact;
 }
 
+/* What is known of the pin's accesses: none where it is not there. */
+static bool
+accesses_fit(const struct entry *entry, const struct zp_key *key)
+{
+	struct zp_accesses accesses;
+	struct zp_err err = {0};
+
+	if (zp_command_accesses_get(driver.node, key, &accesses, &err) < 0)
+		wrong("accesses: %s", err.text);
+	return accesses.count == entry->accesses.count &&
+	       accesses.last_seconds == entry->accesses.last_seconds;
+}
+
 /* NULL, or what differs. */
 static const char *
 batch_differs(const struct table *table)
@@ -181,6 +195,12 @@ batch_differs(const struct table *table)
 			    answers[n].rc, table->entries[n].is_there, table->entries[n].name);
 			return text;
 		}
+		if (!accesses_fit(&table->entries[n], &keys[n])) {
+			snprintf(text, sizeof(text),
+			    "accesses of pin %" PRIu32 ": the model has %" PRIu64, n,
+			    table->entries[n].accesses.count);
+			return text;
+		}
 	}
 	return NULL;
 }
@@ -195,6 +215,16 @@ model_count(void)
 	return count;
 }
 
+static uint64_t
+model_accesses(void)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t n = 0; n < KEYS; n++)
+		sum += driver.model.entries[n].accesses.count;
+	return sum;
+}
+
 static void
 list_compare(void)
 {
@@ -202,7 +232,8 @@ list_compare(void)
 	struct zp_record record;
 	struct zp_key key, last = {0};
 	struct zp_err err = {0};
-	uint64_t count = 0;
+	uint64_t count = 0, accesses_sum = 0;
+	struct zp_accesses accesses;
 	int rc;
 
 	if (zp_list_open(driver.node, 0, NULL, &list, &err) < 0)
@@ -212,12 +243,18 @@ list_compare(void)
 			wrong("list: keys do not rise");
 		last = key;
 		count++;
+		if (zp_list_accesses_get(list, &accesses, &err) < 0)
+			wrong("list: accesses: %s", err.text);
+		accesses_sum += accesses.count;
 	}
 	zp_list_close(list);
 	if (rc < 0)
 		wrong("list: %s", err.text);
 	if (count != model_count())
 		wrong("list: %" PRIu64 " pins, the model has %" PRIu64, count, model_count());
+	if (accesses_sum != model_accesses())
+		wrong("list: %" PRIu64 " accesses, the model has %" PRIu64, accesses_sum,
+		    model_accesses());
 }
 
 static void
@@ -278,6 +315,7 @@ model_apply(
 {
 	struct entry *entry = &table->entries[n];
 	bool was_there = entry->is_there;
+	struct zp_accesses accesses = entry->accesses; /* stay as long as the pin does */
 
 	switch (write->kind) {
 	case ZP_WRITE_PIN:
@@ -285,25 +323,35 @@ model_apply(
 			if (!table->entries[from].is_there)
 				return ZP_E_NOT_FOUND;
 			*entry = table->entries[from];
+			entry->accesses = accesses;
 			if (!write->update_keeps_name)
 				entry->name = name;
 			return ZP_OK;
 		}
-		*entry = (struct entry){true, name, write->record.facts[ZP_FACT_EXPIRE_AT]};
+		*entry =
+		    (struct entry){true, name, write->record.facts[ZP_FACT_EXPIRE_AT], accesses};
 		return ZP_OK;
 	case ZP_WRITE_IMPORT:
-		*entry = (struct entry){true, name, write->record.facts[ZP_FACT_EXPIRE_AT]};
+		*entry =
+		    (struct entry){true, name, write->record.facts[ZP_FACT_EXPIRE_AT], accesses};
 		return ZP_OK;
 	case ZP_WRITE_EXPIRE:
 		if (!was_there || entry->expire_fact != write->record.facts[ZP_FACT_EXPIRE_AT])
 			return ZP_E_NOT_FOUND;
-		entry->is_there = false;
+		*entry = (struct entry){0};
+		return ZP_OK;
+	case ZP_WRITE_ACCESS:
+		if (!was_there)
+			return ZP_E_NOT_FOUND;
+		entry->accesses.count += write->accesses.count;
+		if (accesses.last_seconds < write->accesses.last_seconds)
+			entry->accesses.last_seconds = write->accesses.last_seconds;
 		return ZP_OK;
 	case ZP_WRITE_UNPIN:
-		entry->is_there = false;
+		*entry = (struct entry){0};
 		return was_there ? ZP_OK : ZP_E_NOT_FOUND;
 	default:
-		entry->is_there = false;
+		*entry = (struct entry){0};
 		return ZP_OK;
 	}
 }
@@ -320,7 +368,7 @@ write_make(struct zp_write *write, uint8_t *texts, int *expected)
 {
 	static const enum zp_write_kind kinds[] = {ZP_WRITE_PIN, ZP_WRITE_PIN, ZP_WRITE_PIN,
 	    ZP_WRITE_IMPORT, ZP_WRITE_IMPORT, ZP_WRITE_UNPIN, ZP_WRITE_UNPIN, ZP_WRITE_EXPIRE,
-	    ZP_WRITE_DELETE};
+	    ZP_WRITE_DELETE, ZP_WRITE_ACCESS, ZP_WRITE_ACCESS, ZP_WRITE_ACCESS};
 	uint32_t n = (uint32_t)random_below(KEYS), from = (uint32_t)random_below(KEYS);
 	uint32_t name = (uint32_t)random_below(1000000);
 	struct zp_buf result_texts = write->result_texts;
@@ -329,6 +377,9 @@ write_make(struct zp_write *write, uint8_t *texts, int *expected)
 	    .key = key_of(n),
 	    .result_texts = result_texts};
 	record_fill(&write->record, name, some_expiry(), texts);
+	if (write->kind == ZP_WRITE_ACCESS)
+		write->accesses = (struct zp_accesses){
+		    .count = 1 + random_below(1000), .last_seconds = (int64_t)random_below(1000)};
 	if (write->kind == ZP_WRITE_PIN && random_below(4) == 0) {
 		write->has_update_from = true;
 		write->update_from = key_of(from);
@@ -475,8 +526,10 @@ main(int argument_count, char **arguments)
 	driver.seam.disk = sim_store_disk(driver.sim);
 	driver.scratch = zp_read_scratch_new();
 	zp_buf_init(&driver.texts, 1u << 20);
-	driver.options = (struct zp_node_options){
-	    .root = "node", .shards = 1u << random_below(4), .peer_id_bytes = 4};
+	driver.options = (struct zp_node_options){.root = "node",
+	    .shards = 1u << random_below(4),
+	    .peer_id_bytes = 4,
+	    .accesses_mode = ZP_ACCESSES_EXACT};
 	if (command__node_create(&driver.options, &driver.seam, &err) < 0)
 		wrong("create: %s", err.text);
 	if (node_open(&err) < 0)
