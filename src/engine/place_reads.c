@@ -102,9 +102,13 @@ int
 place_reads__run(struct place_reads *reads, place_reads__each *each, void *context)
 {
 	struct telling telling = {reads, each, context};
-	size_t made = reads_make(reads);
-	int answer = zp_store_read_many(reads->reads, made, place_came, &telling);
+	size_t made;
+	int answer;
 
+	if (reads->count == 0)
+		return 0;
+	made = reads_make(reads);
+	answer = zp_store_read_many(reads->reads, made, place_came, &telling);
 	reads->count = 0;
 	return answer;
 }
