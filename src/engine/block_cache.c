@@ -28,7 +28,9 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1; older ones refuse it, and nothing is lost */
 #endif
-#define TURNS_MAX 8u /* entries that go to the head again to let one in */
+#define MISSED_PER_SET 4u /* blocks that were not here of late: twice as many as there may be */
+#define ROOM_BYTES (64u << 10) /* any entry finds room while so much is free */
+#define TURNS_MAX 8u           /* entries that go to the head again to let one in */
 
 struct set {
 	_Atomic(uint64_t) tags; /* a byte for each way; the last is not used */
@@ -38,7 +40,8 @@ _Static_assert(sizeof(struct set) == 64, "a set is one cache line");
 
 struct zp_block_cache {
 	struct set *sets;
-	uint64_t pages_count; /* of sets */
+	uint64_t pages_count;      /* of sets */
+	_Atomic(uint16_t) *missed; /* by hash; another part of the hash */
 	uint8_t *ring;
 	uint64_t ring_bytes;
 	pthread_mutex_t lock; /* for what comes in and goes out: all below */
@@ -58,6 +61,12 @@ memory_map(uint64_t bytes)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
+static uint64_t
+missed_count(const struct zp_block_cache *cache)
+{
+	return cache->pages_count * PAGE_SETS * MISSED_PER_SET;
+}
+
 struct zp_block_cache *
 zp_block_cache_new(uint64_t bytes_max)
 {
@@ -67,9 +76,10 @@ zp_block_cache_new(uint64_t bytes_max)
 	cache->pages_count = bytes_max / SET_BYTES_USUAL / PAGE_SETS + 1;
 	cache->ring = memory_map(cache->ring_bytes);
 	cache->sets = memory_map(cache->pages_count * PAGE_SETS * sizeof(struct set));
+	cache->missed = memory_map(missed_count(cache) * sizeof(cache->missed[0]));
 	pthread_mutex_init(&cache->lock, NULL);
 	zp_buf_init(&cache->moving, cache->ring_bytes);
-	if (cache->ring == NULL || cache->sets == NULL) {
+	if (cache->ring == NULL || cache->sets == NULL || cache->missed == NULL) {
 		zp_block_cache_free(cache);
 		return NULL;
 	}
@@ -84,6 +94,8 @@ zp_block_cache_free(struct zp_block_cache *cache)
 		return;
 	if (cache->sets != NULL)
 		munmap(cache->sets, cache->pages_count * PAGE_SETS * sizeof(struct set));
+	if (cache->missed != NULL)
+		munmap(cache->missed, missed_count(cache) * sizeof(cache->missed[0]));
 	if (cache->ring != NULL)
 		munmap(cache->ring, cache->ring_bytes);
 	zp_buf_done(&cache->moving);
@@ -224,6 +236,20 @@ block_cache__release(struct block_cache_ref ref)
 {
 	if (ref.entry != NULL)
 		atomic_fetch_sub_explicit(ref.way, HOLD_ONE, memory_order_release);
+}
+
+bool
+block_cache__wants(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
+{
+	uint64_t hash = hash_of(serial, number);
+	uint16_t mark = (uint16_t)(hash | 1); /* 0: none */
+	_Atomic(uint16_t) *missed;
+
+	if (cache == NULL || atomic_load_explicit(&cache->used, memory_order_relaxed) + ROOM_BYTES <
+				 cache->ring_bytes)
+		return true;
+	missed = &cache->missed[((unsigned __int128)hash * missed_count(cache)) >> 64];
+	return atomic_exchange_explicit(missed, mark, memory_order_relaxed) == mark;
 }
 
 /* ---- The ring: under the lock ---------------------------------------------------------------- */

@@ -49,6 +49,10 @@ struct block_cache_ref block_cache__find(
     struct zp_block_cache *cache, uint64_t serial, uint64_t number);
 void block_cache__release(struct block_cache_ref ref); /* one without an entry is fine */
 
+/* Whether a block that has just been read is worth keeping: while there is room any is, then what
+ * was asked for not long before too. So what is read once costs no image and pushes nothing out. */
+bool block_cache__wants(struct zp_block_cache *cache, uint64_t serial, uint64_t number);
+
 /* Copies the entry, whose bytes_all is not looked at. Where another thread was first, or there is
  * no room just now, nothing happens. */
 void block_cache__keep(struct zp_block_cache *cache, const struct block_cache_entry *entry);

@@ -61,14 +61,20 @@ field_put(const struct image_field *field, uint8_t *row, uint64_t value)
 	zp_store_u64le(to, zp_load_u64le(to) | (value - field->base) << field->shift);
 }
 
+/* Rows of a block: all, or those of one slot. */
+struct row_span {
+	uint32_t first;
+	uint32_t count;
+};
+
 static void
 digests_put(const struct image_layout *layout, const struct block_view *view,
-    const uint8_t ends[IMAGE_SLOTS], uint8_t *rows)
+    const uint8_t ends[IMAGE_SLOTS], struct row_span span, uint8_t *rows)
 {
 	uint8_t digest[32];
 	unsigned slot = 0;
 
-	for (uint32_t i = 0; i < view->rows; i++, rows += layout->row_bytes) {
+	for (uint32_t i = span.first; i < span.first + span.count; i++, rows += layout->row_bytes) {
 		while (ends[slot] <= i)
 			slot++;
 		block__digest(view, i, slot, digest);
@@ -111,28 +117,32 @@ column_put(const struct image_field *field, uint32_t row_bytes, const struct col
 	}
 }
 
-/* Where the texts of each row begin: behind those of the rows before. False: they can't. */
+/* Where the texts of each row begin: behind those of the rows before, so the lengths are those of
+ * all. False: they can't. */
 static bool
-texts_put(const struct image_layout *layout, const struct block_view *view,
-    const struct column_values *lengths, uint8_t *rows)
+texts_put(const struct image_layout *layout, const struct block_view *view, const uint64_t *lengths,
+    size_t step, struct row_span span, uint8_t *rows)
 {
 	uint64_t begin = view->texts.begin;
 
-	for (uint32_t i = 0; i < view->rows; i++, rows += layout->row_bytes) {
-		uint64_t length = lengths->values[i * lengths->step];
+	for (uint32_t i = 0; i < span.first + span.count; i++) {
+		uint64_t length = lengths[i * step];
 
 		if (length == 0)
 			continue;
 		if (!view->has_texts || length > view->texts.length - begin)
 			return false;
-		field_put(&layout->texts_begin, rows, begin);
+		if (i >= span.first)
+			field_put(&layout->texts_begin,
+			    rows + (size_t)(i - span.first) * layout->row_bytes, begin);
 		begin += length;
 	}
 	return true;
 }
 
 static const char *
-columns_put(const struct image_layout *image, const struct block_view *view, uint8_t *rows)
+columns_put(const struct image_layout *image, const struct block_view *view, struct row_span span,
+    uint8_t *rows)
 {
 	const struct segment_layout *layout = view->layout;
 	const struct image_field *field = image->fields;
@@ -140,15 +150,22 @@ columns_put(const struct image_layout *image, const struct block_view *view, uin
 	bool tombstones[BLOCK_ROWS_MAX], has_tombstones = false;
 
 	for (unsigned i = 0; i < layout->columns_count; i++) {
+		const struct column_code *code = &view->codes[i];
 		bool varies = (view->places->varying >> i & 1) != 0;
-		struct column_values column = {varies ? values : &view->constants[i], varies,
-		    segment__is_fact(layout, i) && has_tombstones ? tombstones : NULL, view->rows};
+		bool has_texts = i == layout->texts_column && image->has_texts;
+		/* What follows the payloads, or where texts begin, is known by all rows. */
+		struct row_span some = column__has_payloads(code) || has_texts
+					   ? (struct row_span){0, view->rows}
+					   : span;
+		const uint64_t *all = varies ? values : &view->constants[i];
+		struct column_values column = {all + varies * (span.first - some.first), varies,
+		    segment__is_fact(layout, i) && has_tombstones ? tombstones : NULL, span.count};
 
-		if (varies &&
-		    !column__unpack(&view->codes[i], view->bits, block__column_at(view, i),
-			view->rows, view->bits_end, &payload_at, values))
+		if (varies && !column__unpack(code, view->bits,
+				  block__column_at(view, i) + (uint64_t)some.first * code->width,
+				  some.count, view->bits_end, &payload_at, values))
 			return "a column's bits are damaged";
-		for (uint32_t row = 0; row < view->rows && i == layout->operation_column; row++) {
+		for (uint32_t row = 0; row < span.count && i == layout->operation_column; row++) {
 			tombstones[row] = column.values[row * column.step] == ZP_ROW_TOMBSTONE;
 			has_tombstones |= tombstones[row];
 		}
@@ -156,8 +173,7 @@ columns_put(const struct image_layout *image, const struct block_view *view, uin
 			return "a value is outside the range of its column";
 		if (field < image->fields + image->fields_count && field->column == i)
 			column_put(field++, image->row_bytes, &column, rows);
-		if (i == layout->texts_column && image->has_texts &&
-		    !texts_put(image, view, &column, rows))
+		if (has_texts && !texts_put(image, view, all, varies, span, rows))
 			return "its text lengths are impossible";
 	}
 	return 8 * bits_bytes(payload_at) == view->bits_end ? NULL
@@ -165,20 +181,34 @@ columns_put(const struct image_layout *image, const struct block_view *view, uin
 }
 
 const char *
-image__make(const struct image_layout *layout, const struct block_view *view, struct zp_buf *to)
+image__make(const struct image_layout *layout, const struct block_view *view, unsigned slot,
+    struct zp_buf *to)
 {
-	size_t bytes = sizeof(struct block_image) + (size_t)view->rows * layout->row_bytes;
-	struct block_image *image = (struct block_image *)zp_buf_reserve(to, bytes + BITS_SLACK);
-	const char *fault;
+	uint8_t ends[IMAGE_SLOTS];
+	struct row_span span = {0, view->rows};
+	struct block_image *image;
+	const char *fault = NULL;
+	size_t bytes;
 
+	block__slot_ends(view, ends);
+	if (slot != IMAGE_SLOTS) {
+		span.first = slot == 0 ? 0 : ends[slot - 1];
+		span.count = ends[slot] - span.first;
+	}
+	bytes = sizeof(*image) + (size_t)span.count * layout->row_bytes;
+	image = (struct block_image *)zp_buf_reserve(to, bytes + BITS_SLACK);
 	ZP_ASSERT(image != NULL);
 	memset(image, 0, bytes + BITS_SLACK);
 	image->number = view->number;
 	if (view->has_texts)
 		image->texts = view->texts;
-	block__slot_ends(view, image->ends);
-	digests_put(layout, view, image->ends, image->rows);
-	fault = columns_put(layout, view, image->rows);
+	digests_put(layout, view, ends, span, image->rows);
+	if (slot == IMAGE_SLOTS)
+		memcpy(image->ends, ends, sizeof(ends));
+	else
+		memset(image->ends + slot, (int)span.count, IMAGE_SLOTS - slot);
+	if (span.count > 0)
+		fault = columns_put(layout, view, span, image->rows);
 	if (fault == NULL)
 		to->length += bytes + BITS_SLACK;
 	return fault;

@@ -63,10 +63,11 @@ struct block_image {
 /* The segment's columns and their ranges are known. */
 void image__layout_init(struct image_layout *image, const struct segment_layout *layout);
 
-/* Appends the image of a block whose checksum was right, 8-byte aligned if `to` is. NULL, or what
- * is wrong with the block. */
-const char *image__make(
-    const struct image_layout *layout, const struct block_view *view, struct zp_buf *to);
+/* Appends the image of a block whose checksum was right, 8-byte aligned if `to` is; with a slot
+ * other than IMAGE_SLOTS of that slot's rows only. NULL, or what is wrong with the block, as far as
+ * that took a look at it. */
+const char *image__make(const struct image_layout *layout, const struct block_view *view,
+    unsigned slot, struct zp_buf *to);
 
 static inline const uint8_t *
 image__row(const struct image_layout *layout, const struct block_image *image, uint32_t row)

@@ -372,10 +372,11 @@ block_came(void *context, uint32_t item, bool is_again, int rc, const uint8_t *b
 	struct texts_wanted texts;
 	struct segment_row row;
 
-	if (!is_again)
-		batch->block_rc = rc != ZP_OK ? rc
-					      : segment__block_give(reading->segment,
-						    &reading->block, bytes, scratch, NULL);
+	if (!is_again || (batch->block_rc == ZP_OK && !scratch->image_is_whole))
+		batch->block_rc = rc != ZP_OK
+				      ? rc
+				      : segment__block_give(reading->segment, &reading->block,
+					    reading->wanted.key, bytes, scratch, NULL);
 	rc = batch->block_rc;
 	if (rc == ZP_OK)
 		rc = segment__get_given(

@@ -150,6 +150,7 @@ uint64_t segment__memory_bytes(const struct segment *segment);
 struct segment_scratch {
 	struct zp_buf block;
 	struct zp_buf image; /* made of it: an entry for the cache of blocks */
+	bool image_is_whole; /* not of one slot only */
 	struct zp_buf texts_compressed;
 	struct zp_buf texts;
 	struct zp_buf row_texts; /* of one row, from the cache */

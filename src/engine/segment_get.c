@@ -79,9 +79,10 @@ scratch_image(const struct segment_scratch *scratch)
 	return entry_image((const struct block_cache_entry *)scratch->image.data);
 }
 
-/* Makes the image of the block whose bytes are in the scratch, with a copy for the cache. */
+/* Makes the image of the block whose bytes are in the scratch, with a copy for the cache; or, where
+ * that does not want it, of the slot alone. */
 static int
-image_make(const struct segment *segment, const struct block_wanted *wanted,
+image_make(const struct segment *segment, const struct block_wanted *wanted, unsigned slot,
     struct segment_scratch *scratch, struct zp_err *err)
 {
 	const struct block_place *place = &wanted->place;
@@ -96,13 +97,17 @@ image_make(const struct segment *segment, const struct block_wanted *wanted,
 	    &segment->layout, bytes, place->length, place->offset, place->number, &view);
 	zp_buf_clear(&scratch->image);
 	zp_buf_append(&scratch->image, &head, sizeof(head));
+	scratch->image_is_whole =
+	    block_cache__wants(segment->block_cache, segment->serial, wanted->cache_number);
 	if (fault == NULL)
-		fault = image__make(&segment->image, &view, &scratch->image);
+		fault = image__make(&segment->image, &view,
+		    scratch->image_is_whole ? IMAGE_SLOTS : slot, &scratch->image);
 	if (fault != NULL)
 		return segment__block_fault(segment, place->number, fault, err);
 	entry = (struct block_cache_entry *)scratch->image.data;
 	entry->bytes = (uint32_t)(scratch->image.length - sizeof(head));
-	block_cache__keep(segment->block_cache, entry);
+	if (scratch->image_is_whole)
+		block_cache__keep(segment->block_cache, entry);
 	return 0;
 }
 
@@ -128,7 +133,7 @@ block_read(struct segment_probe *probe, const struct block_wanted *wanted,
 
 	if (rc != 0)
 		return segment__block_wrap(segment, wanted->place.number, rc, err);
-	rc = image_make(segment, wanted, scratch, err);
+	rc = image_make(segment, wanted, probe->slot, scratch, err);
 	if (rc == 0)
 		slot_open(probe, scratch_image(scratch));
 	return rc;
@@ -344,10 +349,13 @@ segment__block_wanted(
 
 int
 segment__block_give(const struct segment *segment, const struct block_wanted *wanted,
-    const uint8_t *bytes, struct segment_scratch *scratch, struct zp_err *err)
+    const struct zp_key *key, const uint8_t *bytes, struct segment_scratch *scratch,
+    struct zp_err *err)
 {
+	unsigned slot = segment__slot_of(&segment->layout, zp_load_u64be(key->digest));
+
 	memcpy(block_room(wanted, scratch), bytes, wanted->place.length);
-	return image_make(segment, wanted, scratch, err);
+	return image_make(segment, wanted, slot, scratch, err);
 }
 
 int

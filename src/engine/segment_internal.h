@@ -433,11 +433,12 @@ struct texts_wanted {
 /* The block that a get of the key has to read; false when it has to read none. */
 bool segment__block_wanted(
     const struct segment *segment, const struct zp_key *key, struct block_wanted *wanted_out);
-/* Its bytes: makes its image in the scratch and for the cache. */
+/* Its bytes: makes its image in the scratch and for the cache. Where scratch->image_is_whole says no, it
+ * is for that key only. */
 ZP_MUST_CHECK int segment__block_give(const struct segment *segment,
-    const struct block_wanted *wanted, const uint8_t *bytes, struct segment_scratch *scratch,
-    struct zp_err *err);
-/* As segment__get of a key of the block that was given last; texts that have to be read stay
+    const struct block_wanted *wanted, const struct zp_key *key, const uint8_t *bytes,
+    struct segment_scratch *scratch, struct zp_err *err);
+/* As segment__get of a key for which the block was given last; texts that have to be read stay
  * wanted. */
 ZP_MUST_CHECK int segment__get_given(const struct segment *segment, const struct zp_key *key,
     struct segment_scratch *scratch, struct segment_row *row_out, struct texts_wanted *texts_out,

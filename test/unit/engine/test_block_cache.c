@@ -220,6 +220,27 @@ threads_find_whole_blocks(void **state)
 	zp_block_cache_free(cache);
 }
 
+/* While there is room every block is wanted; then those that were asked for lately. */
+static void
+a_full_cache_wants_what_is_asked_for_again(void **state)
+{
+	struct zp_block_cache *cache = zp_block_cache_new(256u << 10);
+	uint64_t number = 0;
+
+	(void)state;
+	assert_true(block_cache__wants(NULL, 1, 0));
+	for (; block_cache__wants(cache, 1, number); number++)
+		block_keep(cache, 1, number);
+	assert_true(number > 50);
+	assert_true(block_cache__wants(cache, 1, number));
+	for (uint64_t other = 10000; other < 10020; other++) {
+		assert_false(block_cache__wants(cache, 1, other));
+		assert_false(block_cache__wants(cache, 2, other));
+		assert_true(block_cache__wants(cache, 1, other));
+	}
+	zp_block_cache_free(cache);
+}
+
 int
 main(void)
 {
@@ -230,6 +251,7 @@ main(void)
 	    cmocka_unit_test(too_large_a_block),
 	    cmocka_unit_test(no_room_is_no_cache),
 	    cmocka_unit_test(neighbours_are_found),
+	    cmocka_unit_test(a_full_cache_wants_what_is_asked_for_again),
 	    cmocka_unit_test(threads_find_whole_blocks),
 	};
 

@@ -160,12 +160,12 @@ blocks_are_read_apart(void **state)
 			    wanted.place.length);
 			bytes[wanted.place.length / 2] ^= 1;
 			assert_int_equal(
-			    segment__block_give(segment, &wanted, bytes, &scratch, NULL),
+			    segment__block_give(segment, &wanted, key, bytes, &scratch, NULL),
 			    ZP_E_CORRUPT);
 			assert_true(segment__block_wanted(segment, key, &wanted));
 			bytes[wanted.place.length / 2] ^= 1;
 			assert_int_equal(
-			    segment__block_give(segment, &wanted, bytes, &scratch, NULL), 0);
+			    segment__block_give(segment, &wanted, key, bytes, &scratch, NULL), 0);
 			blocks++;
 		}
 		assert_false(segment__block_wanted(segment, key, &wanted));
@@ -175,6 +175,54 @@ blocks_are_read_apart(void **state)
 	}
 	assert_int_equal(blocks, segment->footer.blocks);
 	assert_int_equal(store.reads, 0);
+	segment__scratch_done(&scratch);
+	segment__release(segment);
+	memory_store_done(&store);
+	rows_free(rows);
+	zp_block_cache_free(cache);
+}
+
+/* Where the cache is full, a block that is read gives one slot's rows: the same as all of them did,
+ * for rows with texts, tombstones and columns of their own, and for keys that are not there. */
+static void
+a_full_cache_gives_the_same_rows(void **state)
+{
+	struct zp_block_cache *cache = zp_block_cache_new(70u << 10);
+	struct rows *rows = rows_of(3000, SHAPE_RANDOM, 0, 9);
+	struct memory_store store;
+	struct segment *segment;
+	struct segment_scratch scratch;
+	struct segment_plan plan;
+	unsigned in_part = 0;
+
+	(void)state;
+	memory_store_init(&store);
+	for (size_t i = 0; i < rows->count; i++) {
+		if (i % 7 == 0) {
+			rows->rows[i].operation = ZP_ROW_TOMBSTONE;
+			rows->rows[i].record = (struct zp_record){0};
+		} else if (i % 3 == 0) {
+			row_name(rows, i, "a name of some length", i % 20 + 1);
+		}
+		if (i % 501 == 1 && i % 7 != 0) /* outside of what the others have */
+			rows->rows[i].record.facts[ZP_FACT_SIZE] = UINT64_MAX - i;
+	}
+	plan = plan_of(rows);
+	segment = rows_write(&store, rows, &plan, NULL);
+	segment__caches_set(segment, NULL, cache);
+	segment__scratch_init(&scratch);
+	for (size_t i = 0; i < 3 * rows->count; i++) {
+		const struct segment_row *expected = &rows->rows[i * 1009 % rows->count];
+		struct zp_key key = expected->key;
+		struct segment_row row;
+
+		assert_int_equal(segment__get(segment, &key, &scratch, &row, NULL), 0);
+		row_assert_equal(&row, expected);
+		in_part += !scratch.image_is_whole;
+		key.digest[31] ^= 1;
+		assert_int_equal(segment__get(segment, &key, &scratch, &row, NULL), ZP_E_NOT_FOUND);
+	}
+	assert_true(in_part > 1000);
 	segment__scratch_done(&scratch);
 	segment__release(segment);
 	memory_store_done(&store);
@@ -368,6 +416,7 @@ main(void)
 	    cmocka_unit_test(other_prefixes_cost_no_read),
 	    cmocka_unit_test(skewed_sets_come_back),
 	    cmocka_unit_test(blocks_are_read_apart),
+	    cmocka_unit_test(a_full_cache_gives_the_same_rows),
 	    cmocka_unit_test(tombstones_come_back),
 	    cmocka_unit_test(texts_come_back),
 	    cmocka_unit_test(other_multihashes_come_back),
