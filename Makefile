@@ -54,7 +54,7 @@ bench-node: build ## what a node costs, beside IPFS Cluster where it is on PATH
 
 bench-engine: setup-bench ## what the engine costs, beside RocksDB and LMDB
 	@[ -e $(BENCH)/build.ninja ] || meson setup $(BENCH) --buildtype=debugoptimized -Dtests=false -Dbench=true >/dev/null
-	@ninja -C $(BENCH) --quiet bench/engine/bench-engine
+	@ninja -C $(BENCH) --quiet bench/engine/bench-engine bench/engine/bench-days
 	@bench/engine.py $(BENCH)/bench/engine/bench-engine
 
 fuzz: setup-fuzz ## every decoder, FUZZ_SECONDS (60) each; keeps account of the CPU time

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The storage engine beside RocksDB and LMDB: the same records, the same commits, in turn.
 
-Usage: bench/engine.py BENCH_ENGINE [N=2000000] [LARGE=10000000] [HUGE=0] [ROUNDS=3] [WORK=folder] [KEEP=yes]
+Usage: bench/engine.py BENCH_ENGINE [N=2000000] [LARGE=10000000] [HUGE=0] [DAYS=1000] [ROUNDS=3] [WORK=folder] [KEEP=yes]
 
 N records are loaded into each store, read, and read again when zpin's are in one run. LARGE are loaded into
 zpin alone, for reads of many runs, and sealed, for lookups from the disk; HUGE (0: not at all; 1e8 is what the goal speaks of) for the load alone.
+DAYS are days of a shard with snapshots (bench-days, beside BENCH_ENGINE).
 Prints `name value unit` lines, medians of ROUNDS; ratios are of CPU time, round by round. Whole runs
 (N >= 2000000; KEEP=yes: any) are kept in bench/results/. docs/benchmarks.md says what each line is.
 """
@@ -47,7 +48,7 @@ ROWS = {
     "bytes_per_pin": ("bytes", None),
     "time_bytes_per_pin": ("bytes", "<=10"),
     "ram_bits_sealed": ("bits", "<=0.4"),
-    "write_amplification": ("times", None),
+    "large.write_amplification": ("times", None),
     "large.load.per_cpu_s": ("/s", None),
     "tiered_hit.per_cpu_s": ("/s", ">=4000000"),
     "tiered_miss.per_cpu_s": ("/s", ">=12000000"),
@@ -61,7 +62,14 @@ ROWS = {
     "disk_lookup.hurried_device_share": ("times", ">=0.95"),
     "disk_lookup.cpu_us": ("us", None),
     "huge.load.per_cpu_s": ("/s", ">=3500000"),
+    "write_amplification": ("times", "<=3.5"),
+    "space_30_snapshots": ("times", "<=1.06"),
+    "space_30_snapshots_most": ("times", None),
+    "space_30_snapshots_all": ("times", None),
+    "space_30_snapshots_all_most": ("times", None),
+    "runs_most": ("runs", None),
 }
+PINS_A_DAY = 2000
 
 
 class Bench:
@@ -70,6 +78,7 @@ class Bench:
         self.count = int(float(options.get("N", 2_000_000)))
         self.large = int(float(options.get("LARGE", 10_000_000)))
         self.huge = int(float(options.get("HUGE", 0)))
+        self.days = int(options.get("DAYS", 1000))
         self.rounds = int(options.get("ROUNDS", 3))
         self.figures = {}
         self.peers = {}
@@ -86,6 +95,14 @@ class Bench:
             name, value, _ = line.split(" ", 2)
             found[name.split(".", 1)[1]] = float(value)
         return found
+
+    def snapshots(self):
+        program = pathlib.Path(self.program).with_name("bench-days")
+        done = subprocess.run([program, self.work / "days", str(self.days), str(PINS_A_DAY)],
+                              stdout=subprocess.PIPE, text=True, check=True)
+        for line in done.stdout.splitlines():
+            name, value, _ = line.split(" ", 2)
+            self.add(name.split(".", 1)[1], float(value))
 
     def add(self, row, value):
         self.figures.setdefault(row, []).append(value)
@@ -123,7 +140,7 @@ class Bench:
         if self.large > 0:
             load = self.step("zpin", "load", self.large)
             self.add("large.load.per_cpu_s", load["load.per_cpu_s"])
-            self.add("write_amplification", load["written_bytes"] / load["flushed_bytes"])
+            self.add("large.write_amplification", load["written_bytes"] / load["flushed_bytes"])
             read = self.step("zpin", "read", self.large)
             self.add("tiered_hit.per_cpu_s", read["batch_hit.per_cpu_s"])
             self.add("tiered_miss.per_cpu_s", read["batch_miss.per_cpu_s"])
@@ -142,6 +159,8 @@ class Bench:
             load = self.step("zpin", "load", self.huge, BATCH_HUGE)
             self.add("huge.load.per_cpu_s", load["load.per_cpu_s"])
             self.remove("zpin")
+        if self.days > 0:
+            self.snapshots()
 
     # ---- What is said
 
@@ -167,7 +186,7 @@ class Bench:
 def main():
     arguments = [argument for argument in sys.argv[1:] if "=" not in argument]
     options = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
-    known = ("N", "LARGE", "HUGE", "ROUNDS")
+    known = ("N", "LARGE", "HUGE", "DAYS", "ROUNDS")
     options = {**{key: os.environ[key] for key in known if key in os.environ}, **options}
     if len(arguments) != 1:
         sys.exit(__doc__)

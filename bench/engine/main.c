@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,26 +24,6 @@ struct bench {
 	uint64_t questions;
 	void *opened;
 };
-
-void
-bench_fail(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	fputs("bench-engine: ", stderr);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
-	va_end(arguments);
-	exit(1);
-}
-
-void
-bench_print(const char *store, const char *what, double value, const char *unit)
-{
-	printf("%s.%s %.6g %s\n", store, what, value, unit);
-	fflush(stdout);
-}
 
 static double
 cpu_seconds(void)
