@@ -126,7 +126,7 @@ source_sample(const struct source *source, struct segment_writer *writer)
 		struct zp_slice texts;
 
 		source_at(source, i, &cells, &texts);
-		segment__writer_sample(writer, &cells);
+		segment__writer_sample(writer, &cells, texts);
 	}
 }
 

@@ -358,7 +358,7 @@ memtable__rows_sample(const struct memtable *memtable, size_t wanted, struct seg
 			struct zp_slice texts;
 
 			cells_of_entry((const struct entry *)log_at(log, at), &cells, &texts);
-			segment__writer_sample(writer, &cells);
+			segment__writer_sample(writer, &cells, texts);
 		}
 		passed += count;
 	}

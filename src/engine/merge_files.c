@@ -107,7 +107,7 @@ inputs_sample(const struct merge *merge, struct zp_err *err)
 			rc = run_walk__next(&input, err);
 			if (rc < 0 || input.cells == NULL)
 				break;
-			segment__writer_sample(merge->writer, input.cells);
+			segment__writer_sample(merge->writer, input.cells, input.texts);
 		}
 		run_walk__close(&input);
 		if (rc < 0)

@@ -107,10 +107,12 @@ void segment__entry_cells(
 
 /*
  * Shows the writer a row before the first is added, in any order, as often as the caller likes (a
- * sample of a thousand is plenty): from these it chooses each column's encoder. Rows that do not
- * fit get an encoding of their own in their block, so a bad sample costs bytes, never rows.
+ * sample of a thousand is plenty): from these it chooses each column's encoder, and whether the texts
+ * get a dictionary. Rows that do not fit get an encoding of their own in their block, so a bad sample
+ * costs bytes, never rows.
  */
-void segment__writer_sample(struct segment_writer *writer, const struct segment_cells *cells);
+void segment__writer_sample(struct segment_writer *writer, const struct segment_cells *cells,
+    struct zp_slice texts);
 
 /* Adds the next row; keys must rise (ours to promise: asserted). */
 ZP_MUST_CHECK int segment__writer_add(struct segment_writer *writer,

@@ -11,6 +11,8 @@
 static const char header_magic[8] = "ZPINsegm";
 static const char footer_magic[8] = "ZPINsegf";
 
+#define DICTIONARY_IN_SECTION 1u
+
 /* ---- Families ------------------------------------------------------------------------------- */
 
 /* Key columns, an operation, value columns, and the length of the texts where there are any. */
@@ -185,6 +187,19 @@ segment__header_check(const uint8_t bytes[SEGMENT_HEADER_BYTES],
 
 /* ---- Footer --------------------------------------------------------------------------------- */
 
+/* The dictionary came later. */
+size_t
+segment__section_at(size_t section)
+{
+	return section == SECTION_DICTIONARY ? 360 : 256 + 24 * section;
+}
+
+bool
+segment__has_dictionary(const struct segment_footer *footer)
+{
+	return (footer->features_incompatible & SEGMENT_FEATURE_DICTIONARY) != 0;
+}
+
 void
 segment__footer_encode(const struct segment_footer *footer, uint8_t bytes_out[SEGMENT_FOOTER_BYTES])
 {
@@ -210,10 +225,13 @@ segment__footer_encode(const struct segment_footer *footer, uint8_t bytes_out[SE
 	memcpy(to + 112, footer->first_key, SEGMENT_KEY_FIELD_BYTES);
 	memcpy(to + 184, footer->last_key, SEGMENT_KEY_FIELD_BYTES);
 	for (size_t i = 0; i < SECTION_COUNT; i++) {
-		zp_store_u64le(to + 256 + 24 * i, footer->sections[i].offset);
-		zp_store_u64le(to + 264 + 24 * i, footer->sections[i].length);
-		zp_store_u64le(to + 272 + 24 * i, footer->sections[i].checksum);
+		uint8_t *place = to + segment__section_at(i);
+
+		zp_store_u64le(place, footer->sections[i].offset);
+		zp_store_u64le(place + 8, footer->sections[i].length);
+		zp_store_u64le(place + 16, footer->sections[i].checksum);
 	}
+	zp_store_u32le(to + 356, segment__has_dictionary(footer) ? DICTIONARY_IN_SECTION : 0);
 	zp_store_u16le(to + 354, (uint16_t)segment__columns(footer->family));
 	zp_store_u64le(to + 8, zp_hash64(to + 16, SEGMENT_FOOTER_BYTES - 16, 0));
 }
@@ -234,7 +252,7 @@ footer_believe(const uint8_t *from, struct zp_err *err)
 	if ((zp_load_u64le(from + 64) & ~(uint64_t)SEGMENT_FEATURES) != 0)
 		return zp_fail(err, ZP_E_VERSION, "a feature (mask %llx) of a newer zpin is used",
 		    (unsigned long long)zp_load_u64le(from + 64));
-	if (from[352] != 0 || zp_load_u32le(from + 356) != 0)
+	if (from[352] != 0 || zp_load_u32le(from + 356) > DICTIONARY_IN_SECTION)
 		return zp_fail(err, ZP_E_VERSION,
 		    "a key transform or texts dictionary of a newer zpin is used");
 	return 0;
@@ -268,6 +286,8 @@ footer_contradiction(const struct segment_footer *footer)
 	if ((footer->features_incompatible & SEGMENT_FEATURE_ADDED) != 0 &&
 	    footer->family != ZP_FAMILY_TIME)
 		return "rows are added up in a family where they are not";
+	if (segment__has_dictionary(footer) && footer->texts_bytes == 0)
+		return "there is a dictionary of texts, and no texts";
 	if (footer->texts_bytes != 0 && !is_bucketed && !ordered_families[footer->family].has_texts)
 		return "there are texts in a family that has none";
 	if (memcmp(footer->first_key, footer->last_key, SEGMENT_KEY_FIELD_BYTES) > 0)
@@ -304,14 +324,20 @@ segment__footer_decode(const uint8_t bytes[SEGMENT_FOOTER_BYTES], struct segment
 	memcpy(footer.first_key, from + 112, SEGMENT_KEY_FIELD_BYTES);
 	memcpy(footer.last_key, from + 184, SEGMENT_KEY_FIELD_BYTES);
 	for (size_t i = 0; i < SECTION_COUNT; i++) {
-		footer.sections[i].offset = zp_load_u64le(from + 256 + 24 * i);
-		footer.sections[i].length = zp_load_u64le(from + 264 + 24 * i);
-		footer.sections[i].checksum = zp_load_u64le(from + 272 + 24 * i);
+		const uint8_t *place = from + segment__section_at(i);
+
+		footer.sections[i].offset = zp_load_u64le(place);
+		footer.sections[i].length = zp_load_u64le(place + 8);
+		footer.sections[i].checksum = zp_load_u64le(place + 16);
 	}
 	if (from[21] != (segment__is_bucketed(footer.family) ? LAYOUT_BUCKETED : LAYOUT_ORDERED))
 		fault = "the layout is not that of the family";
-	else if (!is_zero(from + 104, 8) || from[353] != 0 || !is_zero(from + 360, 24))
+	else if (!is_zero(from + 104, 8) || from[353] != 0)
 		fault = "reserved bytes of the footer are not 0";
+	else if (segment__has_dictionary(&footer) != (zp_load_u32le(from + 356) != 0) ||
+		 (!segment__has_dictionary(&footer) &&
+		     !is_zero(from + segment__section_at(SECTION_DICTIONARY), 24)))
+		fault = "the footer names a texts dictionary, and has none";
 	else if (zp_load_u16le(from + 354) != segment__columns(footer.family))
 		fault = "the number of columns is not that of the family";
 	else

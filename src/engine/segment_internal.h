@@ -32,9 +32,11 @@
 #define SEGMENT_FEATURE_SHORT_COLUMNS 1u /* incompatible: prefix codes, differences, ordered blocks over 128 rows */
 #define SEGMENT_FEATURE_RIBBON 2u        /* incompatible: the filter is a ribbon */
 #define SEGMENT_FEATURE_ADDED 4u         /* incompatible: rows of time are added up */
+#define SEGMENT_FEATURE_DICTIONARY 8u    /* incompatible: texts are compressed with a dictionary */
 #define FILTER_SMALL_ROWS (UINT64_C(1) << 20)
 #define SEGMENT_FEATURES                                                                          \
-	(SEGMENT_FEATURE_SHORT_COLUMNS | SEGMENT_FEATURE_RIBBON | SEGMENT_FEATURE_ADDED)
+	(SEGMENT_FEATURE_SHORT_COLUMNS | SEGMENT_FEATURE_RIBBON | SEGMENT_FEATURE_ADDED |         \
+	    SEGMENT_FEATURE_DICTIONARY)
 #define BLOCK_ROWS_MAX 255u
 #define BLOCK_BYTES_MAX 65534u
 #define BLOCK_BYTES_MIN 6u
@@ -69,7 +71,8 @@ enum segment_section {
 	SECTION_FENCES = 1,
 	SECTION_FILTER = 2,
 	SECTION_COLUMNS = 3,
-	SECTION_COUNT = 4,
+	SECTION_DICTIONARY = 4, /* of texts; only with its feature */
+	SECTION_COUNT = 5,
 };
 
 struct segment_section_place {
@@ -147,6 +150,9 @@ int segment__header_check(const uint8_t bytes[SEGMENT_HEADER_BYTES],
     const struct segment_footer *footer, struct zp_err *err);
 void segment__footer_encode(
     const struct segment_footer *footer, uint8_t bytes_out[SEGMENT_FOOTER_BYTES]);
+/* Where the footer has the place of a section. */
+size_t segment__section_at(size_t section);
+bool segment__has_dictionary(const struct segment_footer *footer);
 int segment__footer_decode(const uint8_t bytes[SEGMENT_FOOTER_BYTES],
     struct segment_footer *footer_out, struct zp_err *err);
 
@@ -302,6 +308,13 @@ uint32_t texts__checksum(uint64_t seed, uint64_t offset, const uint8_t *bytes, s
 /* Compresses `raw` onto `to`, or copies it when that is no longer; followed by the checksum for
  * `offset`. The compressed length is what was added without the checksum. */
 struct ZSTD_CCtx_s;
+/* Level 0: 3; no dictionary: NULL. -1: zstd refuses. */
+int segment__compressor_set(
+    struct ZSTD_CCtx_s *compressor, int level, const struct zp_buf *dictionary);
+/* The segment's dictionary from its section's bytes, and its memory. */
+int texts__dictionary_open(struct segment *segment, struct zp_slice bytes, struct zp_err *err);
+void texts__dictionary_close(struct segment *segment);
+size_t texts__dictionary_bytes(const struct segment *segment);
 int texts__compress(struct ZSTD_CCtx_s *compressor, uint64_t seed, uint64_t offset,
     struct zp_slice raw, struct zp_buf *to, struct zp_err *err);
 
@@ -334,6 +347,7 @@ struct segment {
 	struct segment_layout layout;
 	struct image_layout image; /* bucketed */
 	struct filter filter;
+	struct ZSTD_DDict_s *dictionary; /* of texts; owned; NULL: none */
 	uint8_t *directory; /* bucketed; owned; checked at open */
 	/* Ordered (segment_ordered.c), owned: of each part of the directory the key columns of its first row,
 	 * and a hash of its bytes. */

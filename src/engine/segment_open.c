@@ -5,6 +5,7 @@
  * Flow:    view.c opens; get, iterate and verify ask for places.
  * Threads: nothing changes after open but the count of users.
  */
+#include "engine/segment_dictionary.h"
 #include "engine/segment_internal.h"
 
 #include <stdio.h>
@@ -111,6 +112,8 @@ sections_check(const struct segment_footer *footer, uint64_t bytes)
 	if (at < SEGMENT_HEADER_BYTES + BLOCK_BYTES_MIN || at > end)
 		return "the directory is outside the file";
 	for (size_t i = 0; i < SECTION_COUNT; i++) {
+		if (i == SECTION_DICTIONARY && !segment__has_dictionary(footer))
+			break;
 		if (footer->sections[i].offset != at || footer->sections[i].length > end - at)
 			return "the sections do not follow each other";
 		at += footer->sections[i].length;
@@ -323,6 +326,23 @@ bucketed_open(struct segment *segment, struct zp_err *err)
 }
 
 static int
+dictionary_read(struct segment *segment, struct zp_err *err)
+{
+	size_t length = segment->footer.sections[SECTION_DICTIONARY].length;
+	uint8_t *bytes;
+	int rc;
+
+	if (length == 0 || length > DICTIONARY_BYTES_MAX)
+		return zp_fail(err, ZP_E_CORRUPT, "the texts' dictionary has an impossible length");
+	bytes = zp_alloc(length);
+	rc = section_read(segment, SECTION_DICTIONARY, bytes, err);
+	if (rc == 0)
+		rc = texts__dictionary_open(segment, (struct zp_slice){bytes, length}, err);
+	zp_free(bytes);
+	return rc;
+}
+
+static int
 sections_read(struct segment *segment, bool with_filter, struct zp_err *err)
 {
 	const struct segment_section_place *places = segment->footer.sections;
@@ -338,6 +358,8 @@ sections_read(struct segment *segment, bool with_filter, struct zp_err *err)
 		rc = filter_read(segment, err);
 	if (rc == 0)
 		rc = columns_read(segment, err);
+	if (rc == 0 && segment__has_dictionary(&segment->footer))
+		rc = dictionary_read(segment, err);
 	return rc;
 }
 
@@ -394,6 +416,7 @@ segment_free(struct segment *segment)
 	zp_store_file_close(segment->file);
 	segment__layout_done(&segment->layout);
 	filter__done(&segment->filter);
+	texts__dictionary_close(segment);
 	zp_free(segment->directory);
 	zp_free(segment->part_firsts);
 	zp_free(segment->part_hashes);
@@ -489,7 +512,7 @@ segment__memory_bytes(const struct segment *segment)
 	       segment->footer.sections[SECTION_FENCES].length +
 	       (segment->filter.memory == NULL ? 0
 					       : segment->footer.sections[SECTION_FILTER].length) +
-	       segment->footer.sections[SECTION_COLUMNS].length;
+	       segment->footer.sections[SECTION_COLUMNS].length + texts__dictionary_bytes(segment);
 }
 
 bool

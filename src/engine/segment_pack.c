@@ -63,14 +63,36 @@ texts_settle(struct pending_set *set, const struct texts_place *place)
 	}
 }
 
+/* Before the first texts block is compressed. */
+static int
+dictionary_choose(struct segment_writer *writer, struct zp_err *err)
+{
+	if (writer->dictionary_chosen)
+		return 0;
+	writer->dictionary_chosen = true;
+	dictionary__train(&writer->texts_sample, writer->plan.rows_expected,
+	    writer->plan.zstd_level, &writer->dictionary);
+	if (writer->dictionary.length == 0)
+		return 0;
+	writer->footer.features_incompatible |= SEGMENT_FEATURE_DICTIONARY;
+	return segment__compressor_set(
+		   writer->compressor, writer->plan.zstd_level, &writer->dictionary) == 0
+		   ? 0
+		   : zp_fail(err, ZP_E_INTERNAL, "zstd refuses a dictionary of its own");
+}
+
 int
 pack__texts(struct segment_writer *writer, struct zp_err *err)
 {
-	struct texts_place place = {.offset = writer->position};
+	struct texts_place place = {0};
 	int rc;
 
 	if (writer->texts.length == 0)
 		return 0;
+	rc = dictionary_choose(writer, err);
+	if (rc != 0)
+		return rc;
+	place.offset = writer->position;
 	zp_buf_clear(&writer->packed);
 	rc = texts__compress(writer->compressor, writer->layout.seed, place.offset,
 	    zp_buf_slice(&writer->texts), &writer->packed, err);

@@ -7,6 +7,7 @@
 #ifndef ZP_ENGINE_SEGMENT_PACK_H
 #define ZP_ENGINE_SEGMENT_PACK_H
 
+#include "engine/segment_dictionary.h"
 #include "engine/segment_internal.h"
 
 /* A block that is being filled, or that waits for the rest of its group and for its texts. */
@@ -36,6 +37,9 @@ struct segment_writer {
 	struct ribbon_writer filter;
 	struct column_sample samples[SEGMENT_COLUMNS_MAX];
 	bool columns_chosen;
+	struct texts_sample texts_sample;
+	struct zp_buf dictionary; /* of texts; empty: none */
+	bool dictionary_chosen;
 	struct pending_block *newest; /* the block rows go to; NULL before the first */
 	uint64_t bucket;              /* of the newest block */
 	uint64_t parts;           /* blocks begun in this bucket, or in all of an ordered segment */

@@ -8,6 +8,51 @@
 
 #include <zstd.h>
 
+#define ZSTD_LEVEL_DEFAULT 3
+
+/* Frames without checksum (ours covers them), size (the block has it) and dictionary's number
+ * (there is one in the file). */
+int
+segment__compressor_set(struct ZSTD_CCtx_s *compressor, int level, const struct zp_buf *dictionary)
+{
+	size_t rc = ZSTD_CCtx_setParameter(
+	    compressor, ZSTD_c_compressionLevel, level == 0 ? ZSTD_LEVEL_DEFAULT : level);
+
+	if (!ZSTD_isError(rc))
+		rc = ZSTD_CCtx_setParameter(compressor, ZSTD_c_contentSizeFlag, 0);
+	if (!ZSTD_isError(rc))
+		rc = ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 0);
+	if (!ZSTD_isError(rc))
+		rc = ZSTD_CCtx_setParameter(compressor, ZSTD_c_dictIDFlag, 0);
+	if (!ZSTD_isError(rc) && dictionary != NULL)
+		rc = ZSTD_CCtx_loadDictionary(compressor, dictionary->data, dictionary->length);
+	return ZSTD_isError(rc) ? -1 : 0;
+}
+
+int
+texts__dictionary_open(struct segment *segment, struct zp_slice bytes, struct zp_err *err)
+{
+	/* A raw piece of text would do for zstd; ours are trained and have their magic number. */
+	if (bytes.length < 8 || zp_load_u32le(bytes.data) != ZSTD_MAGIC_DICTIONARY)
+		return zp_fail(err, ZP_E_CORRUPT, "the texts' dictionary is none");
+	segment->dictionary = ZSTD_createDDict(bytes.data, bytes.length);
+	return segment->dictionary != NULL
+		   ? 0
+		   : zp_fail(err, ZP_E_CORRUPT, "the texts' dictionary is damaged");
+}
+
+void
+texts__dictionary_close(struct segment *segment)
+{
+	ZSTD_freeDDict(segment->dictionary);
+}
+
+size_t
+texts__dictionary_bytes(const struct segment *segment)
+{
+	return ZSTD_sizeof_DDict(segment->dictionary);
+}
+
 uint32_t
 texts__checksum(uint64_t seed, uint64_t offset, const uint8_t *bytes, size_t length)
 {
@@ -62,8 +107,8 @@ segment__scratch_done(struct segment_scratch *scratch)
 }
 
 static int
-decompress(const struct texts_place *place, const uint8_t *compressed,
-    struct segment_scratch *scratch, struct zp_err *err)
+decompress(const struct segment *segment, const struct texts_place *place,
+    const uint8_t *compressed, struct segment_scratch *scratch, struct zp_err *err)
 {
 	uint8_t *to;
 	size_t length;
@@ -80,8 +125,8 @@ decompress(const struct texts_place *place, const uint8_t *compressed,
 		scratch->decompressor = ZSTD_createDCtx();
 	if (scratch->decompressor == NULL)
 		return zp_fail(err, ZP_E_MEMORY, "no memory to decompress texts");
-	length = ZSTD_decompressDCtx(
-	    scratch->decompressor, to, place->length, compressed, place->compressed_length);
+	length = ZSTD_decompress_usingDDict(scratch->decompressor, to, place->length, compressed,
+	    place->compressed_length, segment->dictionary); /* NULL: none */
 	if (ZSTD_isError(length) || length != place->length)
 		return zp_fail(err, ZP_E_CORRUPT, "its texts at %llu do not decompress",
 		    (unsigned long long)place->offset);
@@ -123,7 +168,7 @@ texts__load(const struct segment *segment, const struct texts_place *place,
 		place->compressed_length) != zp_load_u32le(compressed + place->compressed_length))
 		return zp_fail(err, ZP_E_CORRUPT, "its texts at %llu have a wrong checksum",
 		    (unsigned long long)place->offset);
-	rc = decompress(place, compressed, scratch, err);
+	rc = decompress(segment, place, compressed, scratch, err);
 	if (rc == 0) {
 		scratch->texts_serial = segment->serial;
 		scratch->texts_offset = place->offset;

@@ -11,7 +11,6 @@
 
 #define BUCKET_ROWS_MAX 90u /* the mean is kept below this and at or above its half */
 #define SECTION_BYTES_MAX (UINT64_C(1) << 33)
-#define ZSTD_LEVEL_DEFAULT 3
 
 /* ---- Life ----------------------------------------------------------------------------------- */
 
@@ -51,6 +50,8 @@ writer_new(const struct segment_plan *plan)
 	for (size_t i = 0; i < SEGMENT_COLUMNS_MAX; i++)
 		column__sample_init(&writer->samples[i]);
 	zp_buf_init(&writer->texts, TEXTS_BLOCK_MAX);
+	texts_sample__init(&writer->texts_sample);
+	zp_buf_init(&writer->dictionary, DICTIONARY_BYTES_MAX);
 	zp_buf_init(&writer->packed,
 	    (SEGMENT_GROUP_BLOCKS + 1) * (size_t)BLOCK_BYTES_MAX + TEXTS_BLOCK_MAX);
 	zp_buf_init(&writer->directory, SECTION_BYTES_MAX);
@@ -70,6 +71,8 @@ writer_free(struct segment_writer *writer)
 	pack__set_done(&writer->group);
 	pack__set_done(&writer->overflow);
 	zp_buf_done(&writer->texts);
+	texts_sample__done(&writer->texts_sample);
+	zp_buf_done(&writer->dictionary);
 	zp_buf_done(&writer->packed);
 	zp_buf_done(&writer->directory);
 	zp_buf_done(&writer->fences);
@@ -79,19 +82,13 @@ writer_free(struct segment_writer *writer)
 	zp_free(writer);
 }
 
-/* Frames without checksum (ours covers them) and size (the block has it). */
 static int
 compressor_make(struct segment_writer *writer, struct zp_err *err)
 {
-	int level = writer->plan.zstd_level == 0 ? ZSTD_LEVEL_DEFAULT : writer->plan.zstd_level;
-
 	writer->compressor = ZSTD_createCCtx();
 	if (writer->compressor == NULL)
 		return zp_fail(err, ZP_E_MEMORY, "no memory to compress texts");
-	if (ZSTD_isError(
-		ZSTD_CCtx_setParameter(writer->compressor, ZSTD_c_compressionLevel, level)) ||
-	    ZSTD_isError(ZSTD_CCtx_setParameter(writer->compressor, ZSTD_c_contentSizeFlag, 0)) ||
-	    ZSTD_isError(ZSTD_CCtx_setParameter(writer->compressor, ZSTD_c_checksumFlag, 0)))
+	if (segment__compressor_set(writer->compressor, writer->plan.zstd_level, NULL) != 0)
 		return zp_fail(err, ZP_E_INTERNAL, "zstd refuses its parameters");
 	return 0;
 }
@@ -153,10 +150,12 @@ sample_cells(struct segment_writer *writer, const struct segment_cells *cells)
 }
 
 void
-segment__writer_sample(struct segment_writer *writer, const struct segment_cells *cells)
+segment__writer_sample(
+    struct segment_writer *writer, const struct segment_cells *cells, struct zp_slice texts)
 {
 	ZP_ASSERT(!writer->columns_chosen);
 	sample_cells(writer, cells);
+	texts_sample__add(&writer->texts_sample, texts);
 }
 
 static void
@@ -480,6 +479,9 @@ sections_finish(struct segment_writer *writer, struct zp_err *err)
 		    section_write(writer, SECTION_FILTER, ribbon__writer_end(&writer->filter), err);
 	if (rc == 0)
 		rc = section_write(writer, SECTION_COLUMNS, zp_buf_slice(&columns), err);
+	if (rc == 0 && writer->dictionary.length > 0)
+		rc = section_write(
+		    writer, SECTION_DICTIONARY, zp_buf_slice(&writer->dictionary), err);
 	return rc;
 }
 

@@ -138,8 +138,8 @@ checksums_fix(uint8_t *bytes, size_t size)
 		return;
 	seed = zp_load_u64le(footer + 24);
 	for (size_t i = 0; i < SECTION_COUNT; i++) {
-		uint64_t offset = zp_load_u64le(footer + 256 + 24 * i);
-		uint64_t length = zp_load_u64le(footer + 264 + 24 * i);
+		uint64_t offset = zp_load_u64le(footer + segment__section_at(i));
+		uint64_t length = zp_load_u64le(footer + segment__section_at(i) + 8);
 
 		if (offset <= size && length <= size - offset)
 			sections[i] = (struct zp_slice){bytes + offset, length};
@@ -152,9 +152,12 @@ checksums_fix(uint8_t *bytes, size_t size)
 		bucketed_fix(bytes, size, sections[SECTION_DIRECTORY], seed);
 		fences_fix(bytes, size, sections[SECTION_FENCES], seed);
 	}
-	for (size_t i = 0; i < SECTION_COUNT; i++)
-		zp_store_u64le(footer + 272 + 24 * i,
+	for (size_t i = 0; i < SECTION_COUNT; i++) {
+		if (i == SECTION_DICTIONARY && zp_load_u32le(footer + 356) == 0)
+			break;
+		zp_store_u64le(footer + segment__section_at(i) + 16,
 		    zp_hash64(sections[i].data, sections[i].length, seed + 1 + i));
+	}
 	zp_store_u64le(footer + 8, zp_hash64(footer + 16, SEGMENT_FOOTER_BYTES - 16, 0));
 	zp_store_u64le(bytes + 8, zp_hash64(bytes + 16, SEGMENT_HEADER_BYTES - 16, 0));
 }

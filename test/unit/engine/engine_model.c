@@ -79,7 +79,7 @@ model_new(uint64_t seed)
 	    .block_cache = zp_block_cache_new(MODEL_BLOCK_CACHE_BYTES),
 	    .cluster_id = "the-cluster-0001"};
 	/* Of every other seed merges are cut to files of a few rows. */
-	model->options.segment_bytes = seed % 2 == 0 ? 0 : 6000;
+	model->options.segment_bytes = seed % 2 == 0 ? 0 : 10000;
 	model->options.low[0] = 0x40;
 	model->options.high[0] = 0x80;
 	model->tables = zp_tables_new();

@@ -278,7 +278,7 @@ row_sample(struct segment_writer *writer, const struct segment_row *row)
 	struct segment_cells cells;
 
 	segment__row_cells(row, &cells);
-	segment__writer_sample(writer, &cells);
+	segment__writer_sample(writer, &cells, row->record.texts);
 }
 
 int

@@ -273,6 +273,60 @@ texts_come_back(void **state)
 	(void)state;
 }
 
+static void
+letters_draw(uint64_t *seed, char *to, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		to[i] = (char)('a' + random_next(seed) % 26);
+}
+
+/* Enough names for a dictionary: 0 many that begin alike, 1 nothing in common. */
+static struct rows *
+rows_named(unsigned kind)
+{
+	struct rows *rows = rows_of(20000, SHAPE_RANDOM, 0, 3);
+	char beginnings[40][56], name[60];
+	uint64_t seed = 6;
+
+	letters_draw(&seed, beginnings[0], sizeof(beginnings));
+	for (size_t i = 0; i < rows->count; i++) {
+		letters_draw(&seed, name, sizeof(name));
+		if (kind == 0)
+			memcpy(name, beginnings[random_next(&seed) % ZP_ARRAY_COUNT(beginnings)],
+			    sizeof(beginnings[0]));
+		row_name(rows, i, name, sizeof(name));
+	}
+	return rows;
+}
+
+/* Texts that have much in common get a dictionary, which pays; others none. */
+static void
+a_dictionary_is_used_where_it_pays(void **state)
+{
+	(void)state;
+	for (unsigned kind = 0; kind < 2; kind++) {
+		struct rows *rows = rows_named(kind);
+		struct segment_plan plan = plan_of(rows);
+		struct segment_info with, without;
+		struct memory_store store;
+		struct segment *segment;
+
+		memory_store_init(&store);
+		segment = rows_write(&store, rows, &plan, &with);
+		assert_int_equal(segment__has_dictionary(&segment->footer), kind == 0);
+		rows_assert_in(rows, segment);
+		segment__release(segment);
+		plan.rows_expected = 16000; /* too few texts to be worth it */
+		segment = rows_write(&store, rows, &plan, &without);
+		assert_false(segment__has_dictionary(&segment->footer));
+		segment__release(segment);
+		if (kind == 0)
+			assert_true(with.bytes + 2 * rows->count < without.bytes);
+		memory_store_done(&store);
+		rows_free(rows);
+	}
+}
+
 /* Pins of other multihashes come back with the CID that their texts keep. */
 static void
 other_multihashes_come_back(void **state)
@@ -419,6 +473,7 @@ main(void)
 	    cmocka_unit_test(a_full_cache_gives_the_same_rows),
 	    cmocka_unit_test(tombstones_come_back),
 	    cmocka_unit_test(texts_come_back),
+	    cmocka_unit_test(a_dictionary_is_used_where_it_pays),
 	    cmocka_unit_test(other_multihashes_come_back),
 	    cmocka_unit_test(rows_unlike_the_sample_come_back),
 	    cmocka_unit_test(writing_is_deterministic),

@@ -45,8 +45,8 @@ expect_fault(struct crafted *crafted, const char *fault)
 	struct segment *segment = NULL;
 	struct zp_err err = {0};
 
-	for (enum segment_section section = 0; section < SECTION_COUNT; section++) {
-		uint8_t *place = footer + 256 + 24 * section;
+	for (enum segment_section section = 0; section < SECTION_DICTIONARY; section++) {
+		uint8_t *place = footer + segment__section_at(section);
 
 		zp_store_u64le(
 		    place + 16, zp_hash64(crafted->file->bytes.data + zp_load_u64le(place),

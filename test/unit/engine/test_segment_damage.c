@@ -308,8 +308,10 @@ checksums_fix(struct memory_file *file)
 	uint64_t seed = zp_load_u64le(footer + 24);
 
 	for (size_t i = 0; i < SECTION_COUNT; i++) {
-		uint8_t *entry = footer + 256 + 24 * i;
+		uint8_t *entry = footer + segment__section_at(i);
 
+		if (zp_load_u64le(entry) == 0) /* no dictionary */
+			continue;
 		zp_store_u64le(entry + 16, zp_hash64(file->bytes.data + zp_load_u64le(entry),
 					       zp_load_u64le(entry + 8), seed + 1 + i));
 	}
@@ -523,6 +525,66 @@ the_manifest_is_believed(void **state)
 	fixture_done(&fixture);
 }
 
+/* Of a dictionary every bit counts, and one that is whole but none is refused too. */
+static void
+a_dictionary_is_checked(void **state)
+{
+	struct rows *rows = rows_new(24000);
+	struct segment_plan plan;
+	struct fixture fixture;
+	uint64_t seed = 8;
+	uint8_t *dictionary, *footer;
+
+	(void)state;
+	for (size_t i = 0; i < rows->count; i++) {
+		char name[100];
+
+		random_digest(&seed, rows->rows[i].key.digest);
+		snprintf(name, sizeof(name), "customers/%05u/photographs of the year/%05u.jpg",
+		    (unsigned)(random_next(&seed) % 50000), (unsigned)(random_next(&seed) % 50000));
+		row_name(rows, i, name, strlen(name));
+	}
+	rows_sort(rows);
+	plan = plan_of(rows);
+	fixture_init(&fixture, rows, &plan);
+	footer = fixture.file->bytes.data + fixture.file->bytes.length - SEGMENT_FOOTER_BYTES;
+	assert_int_equal(zp_load_u32le(footer + 356), 1);
+	dictionary = fixture.file->bytes.data +
+		     zp_load_u64le(footer + segment__section_at(SECTION_DICTIONARY));
+	for (size_t at = 0; at < 1000; at += 37) {
+		struct segment *segment = NULL;
+
+		dictionary[at] ^= 1;
+		assert_int_equal(
+		    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
+		    ZP_E_CORRUPT);
+		dictionary[at] ^= 1;
+	}
+	for (unsigned lie = 0; lie < 4; lie++) {
+		uint8_t *place = footer + segment__section_at(SECTION_DICTIONARY);
+		struct segment *segment = NULL;
+		uint8_t kept[SEGMENT_FOOTER_BYTES];
+
+		memcpy(kept, footer, sizeof(kept));
+		if (lie == 0)
+			dictionary[0] ^= 1; /* no dictionary of zstd */
+		if (lie == 1)
+			zp_store_u64le(place + 8, zp_load_u64le(place + 8) - 1);
+		if (lie == 2)
+			zp_store_u32le(footer + 356, 0);
+		if (lie == 3)
+			footer[64] &= (uint8_t)~SEGMENT_FEATURE_DICTIONARY;
+		checksums_fix(fixture.file);
+		assert_int_equal(
+		    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL),
+		    ZP_E_CORRUPT);
+		if (lie == 0)
+			dictionary[0] ^= 1;
+		memcpy(footer, kept, sizeof(kept));
+	}
+	fixture_done(&fixture);
+}
+
 /* What a newer zpin wrote is told apart from damage. */
 static void
 newer_files_are_told_apart(void **state)
@@ -587,6 +649,7 @@ main(void)
 	    cmocka_unit_test(broken_texts_are_damage),
 	    cmocka_unit_test(the_manifest_is_believed),
 	    cmocka_unit_test(newer_files_are_told_apart),
+	    cmocka_unit_test(a_dictionary_is_checked),
 	    cmocka_unit_test(names_go_both_ways),
 	};
 

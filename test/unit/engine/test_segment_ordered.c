@@ -61,7 +61,7 @@ entries_write(struct memory_store *store, const struct entries *set, size_t samp
 		struct segment_cells cells;
 
 		segment__entry_cells(set->family, &set->entries[i], &cells);
-		segment__writer_sample(writer, &cells);
+		segment__writer_sample(writer, &cells, (struct zp_slice){0});
 	}
 	for (size_t i = 0; i < set->count; i++)
 		assert_int_equal(entry_add(writer, set->family, &set->entries[i], &err), 0);
