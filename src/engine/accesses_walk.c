@@ -115,6 +115,7 @@ sum_take(struct zp_accesses_walk *walk, struct gathered *row_out)
 {
 	const struct entry_source *row = entry_walk__present(&walk->rows);
 
+	ZP_ASSERT(row != NULL); /* the caller looked */
 	memcpy(row_out->columns, row->entry.columns, sizeof(row_out->columns));
 	row_out->sum = accesses__of_entry(&row->entry);
 	row_out->is_given = false;

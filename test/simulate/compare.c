@@ -236,7 +236,9 @@ compare_all(void)
 		at += count;
 	}
 	now_seconds();
-	if (run.slots_count == 0) {
+	/* A node whose journal failed shows what was before: which it was, the next opening
+	 * decides. */
+	if (run.slots_count == 0 && !run.is_unknown) {
 		uint64_t sequence = zp_command_origin_sequence(run.node, stream);
 
 		why = model_settle(&run.model, run.seen, sequence);
@@ -443,7 +445,7 @@ scrubbed_meet(void *context, const char *path, const char *name, uint64_t offset
 
 /* A whole pass, from now on. False: it did not come to its end. */
 static bool
-scrub_pass(void)
+scrub_pass_end(void)
 {
 	struct zp_scrub_facts before, now;
 	struct zp_err err = {0};
@@ -466,6 +468,17 @@ scrub_pass(void)
 			break;
 	}
 	return now.passes == before.passes + 1 && !sim_store_is_dead(run.sim);
+}
+
+/* One that begins now: a pass that was cut goes on where it was, and does not read again what has
+ * been damaged behind it. */
+static bool
+scrub_pass(void)
+{
+	struct zp_scrub_facts facts;
+
+	zp_node_scrub_facts_get(run.node, &facts);
+	return (facts.begun_microseconds == 0 || scrub_pass_end()) && scrub_pass_end();
 }
 
 /* It finds what is damaged, and where nothing is, nothing is left of what once was. */

@@ -250,10 +250,23 @@ state_fits(const struct model *model, const struct model_state *state,
 	return true;
 }
 
+/* Takes for the state's what was before all batches, where that is what was seen. */
+static void
+refusals_take(const struct model_state *before, const struct model_seen *seen,
+    struct model_state *state, const struct model *model)
+{
+	for (size_t key = 0; model->may_refuse && key < model->keys; key++) {
+		if (!seen[key].is_unknown && !pin_fits(model, &state->pins[key], &seen[key].pin) &&
+		    pin_fits(model, &before->pins[key], &seen[key].pin))
+			state->pins[key] = before->pins[key];
+	}
+}
+
 const char *
 model_settle(struct model *model, const struct model_seen *seen, uint64_t sequence)
 {
 	static char text[MODEL_PENDING_MAX * 200 + 400];
+	struct model_state before = model->states[0];
 	size_t kept = 0, length = 0;
 	bool is_unknown = false;
 
@@ -261,6 +274,7 @@ model_settle(struct model *model, const struct model_seen *seen, uint64_t sequen
 		char why[200];
 		struct model_state state = model->states[i];
 
+		refusals_take(&before, seen, &state, model);
 		if (state_fits(model, &state, seen, sequence, why)) {
 			model->states[i] = model->states[kept];
 			model->states[kept++] = state;
@@ -279,6 +293,7 @@ model_settle(struct model *model, const struct model_seen *seen, uint64_t sequen
 	}
 	model->states_count = 1;
 	model->is_torn = false;
+	model->may_refuse = false;
 	model->clock++;
 	for (size_t key = 0; key < model->keys; key++) {
 		model->changed_at[key] = model->clock;

@@ -62,6 +62,10 @@ struct model {
 	uint64_t clock;
 	int64_t now_seconds; /* the latest that people's clock has shown */
 	bool is_torn;        /* after a crash: one of the states is true */
+	/* While it is torn: a write of the batches on their way may have been refused for itself,
+	 * by what it could not read, and nobody was told, for the journal failed. Its pin is as
+	 * before then. */
+	bool may_refuse;
 };
 
 /* What a read gave. */
