@@ -175,6 +175,7 @@ files_open(struct zp_node *node, struct zp_err *err)
 	    .watch = node->hang.watch,
 	    .merge_turn = command__pace_turn,
 	    .merge_turn_context = node,
+	    .segment_bytes = node->seam.segment_bytes,
 	    .memory_bytes_max = options->memtable_bytes_max,
 	    .warn = shards_warn,
 	    .warn_context = node,

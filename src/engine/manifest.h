@@ -30,7 +30,7 @@ struct manifest_run {
 	enum zp_family family;
 	uint8_t level;
 	/* Rises with each flush; a merge has the lowest of its inputs. While that merge is not done, its
-	 * run and the rest of its oldest input have the same: no key is in both. */
+	 * run and the rest of its oldest input have the same; the lower level is the newer one. */
 	uint64_t age;
 	struct segment_info *segments; /* owned, in key order, their ranges apart */
 	size_t segment_count;

@@ -70,13 +70,14 @@ struct merging {
 	size_t first;
 	size_t count;
 	uint8_t level;
+	uint64_t age;
 	bool seals; /* without filters */
 	const _Atomic(bool) *stop;
 };
 
 /* Rows of the inputs, and of what was made of them already. */
 static uint64_t
-rows_sum(const struct merging *merging, uint64_t age)
+rows_sum(const struct merging *merging)
 {
 	const struct manifest *manifest = &merging->version->manifest;
 	enum zp_family family = manifest->runs[merging->first].family;
@@ -84,8 +85,8 @@ rows_sum(const struct merging *merging, uint64_t age)
 
 	for (size_t i = merging->first; i < manifest->run_count; i++) {
 		const struct manifest_run *run = &manifest->runs[i];
-		bool is_output =
-		    run->family == family && run->level == merging->level && run->age == age;
+		bool is_output = run->family == family && run->level == merging->level &&
+				 run->age == merging->age;
 
 		for (size_t j = 0; j < run->segment_count; j++) {
 			if (is_output || i < merging->first + merging->count)
@@ -128,8 +129,7 @@ span_name(const struct merge_span *span, struct manifest *manifest)
 /* The span's only segment goes to the new run as it is: true when that is another one than it was
  * in. */
 static bool
-span_move(const struct merge_span *span, const struct merging *merging, uint64_t age,
-    struct merge_files *moved)
+span_move(const struct merge_span *span, const struct merging *merging, struct merge_files *moved)
 {
 	const struct manifest_run *run = &span->manifest->runs[span->first_run];
 	size_t nth = 0;
@@ -139,21 +139,20 @@ span_move(const struct merge_span *span, const struct merging *merging, uint64_t
 	run += nth;
 	moved->infos = zp_realloc(moved->infos, (moved->count + 1) * sizeof(moved->infos[0]));
 	moved->infos[moved->count++] = run->segments[span->from[nth]];
-	return run->level != merging->level || run->age != age;
+	return run->level != merging->level || run->age != merging->age;
 }
 
 /* Goes through the spans up to the first that must be merged, and merges it. *changed_out:
  * something did. */
 static int
-spans_pass(const struct merging *merging, uint64_t age, struct manifest *manifest,
-    struct merge_files *moved, struct merge_files *files, bool *changed_out, struct zp_err *err)
+spans_pass(const struct merging *merging, struct manifest *manifest, struct merge_files *moved,
+    struct merge_files *files, bool *changed_out, struct zp_err *err)
 {
 	const struct manifest *old = &merging->version->manifest;
 	enum zp_family family = old->runs[merging->first].family;
 	struct merge_plan plan = {.engine = merging->engine,
 	    .version = merging->version,
-	    .filter_bits =
-		merging->seals ? 0 : segment__filter_bits(family, rows_sum(merging, age)),
+	    .filter_bits = merging->seals ? 0 : segment__filter_bits(family, rows_sum(merging)),
 	    .stop = merging->stop};
 	struct merge_span span;
 	bool is_merged = false;
@@ -163,7 +162,7 @@ spans_pass(const struct merging *merging, uint64_t age, struct manifest *manifes
 	plan.span = &span;
 	merge_span__init(&span, old, merging->first, merging->count);
 	span.output_level = merging->level;
-	span.output_age = age;
+	span.output_age = merging->age;
 	while (!is_merged && merge_span__next(&span, merge__segment_bytes(merging->engine))) {
 		plan.drops_tombstones = merge_span__is_oldest(&span);
 		is_merged = !is_done(&span, plan.drops_tombstones);
@@ -171,7 +170,7 @@ spans_pass(const struct merging *merging, uint64_t age, struct manifest *manifes
 			rc = merge__span(&plan, files, err);
 			span_name(&span, manifest);
 			*changed_out = true;
-		} else if (span_move(&span, merging, age, moved)) {
+		} else if (span_move(&span, merging, moved)) {
 			*changed_out = true;
 		}
 		span_remove(&span, manifest);
@@ -186,7 +185,6 @@ runs_merge(const struct merging *merging, bool *merged_out, struct zp_err *err)
 {
 	const struct manifest *old = &merging->version->manifest;
 	enum zp_family family = old->runs[merging->first].family;
-	uint64_t age = old->runs[merging->first + merging->count - 1].age;
 	struct merge_files moved = {0}, files = {0};
 	struct zp_engine *engine = merging->engine;
 	struct manifest manifest;
@@ -194,13 +192,13 @@ runs_merge(const struct merging *merging, bool *merged_out, struct zp_err *err)
 	int rc;
 
 	manifest__next(old, &manifest);
-	rc = spans_pass(merging, age, &manifest, &moved, &files, &is_changed, err);
+	rc = spans_pass(merging, &manifest, &moved, &files, &is_changed, err);
 	if (rc == ZP_OK && is_changed) {
 		manifest__runs_tidy(&manifest);
 		manifest__segments_add(
-		    &manifest, family, merging->level, age, moved.infos, moved.count);
+		    &manifest, family, merging->level, merging->age, moved.infos, moved.count);
 		manifest__segments_add(
-		    &manifest, family, merging->level, age, files.infos, files.count);
+		    &manifest, family, merging->level, merging->age, files.infos, files.count);
 		rc = engine__publish(engine, &manifest, false, err);
 	} else {
 		manifest__done(&manifest);
@@ -238,6 +236,27 @@ run_is_whole(const struct version *version, size_t run)
 	return true;
 }
 
+/*
+ * The new run has the age of the oldest input. What a merge of other inputs has made under that age
+ * is merged too where newer rows of its keys have come since; where it is damaged, another age is
+ * taken, so that newer runs do not wait for it.
+ */
+static void
+output_choose(struct merging *merging, size_t family_end)
+{
+	const struct manifest_run *runs = merging->version->manifest.runs;
+	size_t next = merging->first + merging->count;
+
+	merging->age = runs[next - 1].age;
+	if (next == family_end || runs[next].age != merging->age ||
+	    runs[next].level != merging->level)
+		return;
+	if (run_is_whole(merging->version, next))
+		merging->count++;
+	else
+		merging->age = runs[merging->first].age;
+}
+
 /* Does one merge of the family whose `count` runs begin at `first`, if it wants one. */
 static int
 family_merge(struct zp_engine *engine, const struct version *version, size_t first, size_t count,
@@ -258,6 +277,7 @@ family_merge(struct zp_engine *engine, const struct version *version, size_t fir
 	merging.first = first + choice.first;
 	merging.count = choice.count;
 	merging.level = choice.level;
+	output_choose(&merging, first + count);
 	return runs_merge(&merging, merged_out, err);
 }
 
@@ -346,6 +366,7 @@ family_seal(struct zp_engine *engine, const struct version *version, size_t firs
 	merging.count = seal_first(engine, runs, count);
 	merging.seals = merging.count == count;
 	merging.level = merging.seals ? seal_level(runs, count) : runs[merging.count - 1].level;
+	merging.age = runs[merging.count - 1].age;
 	return runs_merge(&merging, merged_out, err);
 }
 

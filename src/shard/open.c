@@ -84,6 +84,7 @@ engine_options(const struct zp_shards_options *options, const struct zp_shard_ma
 	    .block_cache = options->block_cache,
 	    .merge_turn = options->merge_turn,
 	    .merge_turn_context = options->merge_turn_context,
+	    .segment_bytes = options->segment_bytes,
 	    .shard_id = range->id,
 	    .read_only = options->read_only,
 	    .without_filters = options->without_filters,

@@ -148,6 +148,7 @@ struct zp_shards_options {
 	struct zp_block_cache *block_cache; /* likewise */
 	void (*merge_turn)(void *context);  /* of the engines, as its context */
 	void *merge_turn_context;
+	uint64_t segment_bytes;    /* of the engines */
 	uint64_t memory_bytes_max; /* replay flushes when the memtables hold this much */
 	/* With read_only: the pinset as of a checkpoint, exactly. Each shard is opened as that
 	 * checkpoint names it; one whose files are of another time is suspended. Nothing is to be

@@ -25,6 +25,7 @@ options_draw(void)
 	options->memtable_bytes_max = one_in(3) ? 1 : 64u << 20;
 	options->journal_bytes_max = one_in(3) ? 10000 : 1u << 30;
 	run.seam.journal_file_bytes = one_in(2) ? 2000 : 0;
+	run.seam.segment_bytes = one_in(2) ? 8000 : 0;
 	options->texts_cache_bytes_max = one_in(2) ? 1u << 16 : 0;
 	options->block_cache_bytes_max = one_in(2) ? 1u << 20 : 0;
 	options->checkpoint_interval_seconds = one_in(2) ? 30 : 0;

@@ -312,6 +312,50 @@ a_merge_goes_on_where_it_was(void **state)
 	}
 }
 
+/* An input that a merge has used up is one run less: a newer one takes its place, and has keys that
+ * were merged already. */
+static void
+newer_runs_join_a_merge(void **state)
+{
+	struct zp_err err = {0};
+	struct shard shard;
+	uint64_t longest;
+	bool merged;
+	size_t files;
+
+	(void)state;
+	shard_begin(&shard, FILE_BYTES / 4);
+	for (unsigned level = 0; level < 8; level++) {
+		for (unsigned run = 0; run < 8; run++) {
+			if (level < 7) {
+				pins_put(&shard, 60);
+				continue;
+			}
+			/* Of the last but the lowest digests: its files are few. */
+			while (zp_load_u64be(key_of(shard.made).digest) >> 62 != 0)
+				shard.made++;
+			pin_change(&shard, shard.made++, false, true);
+			flush(&shard);
+		}
+		if (level < 7)
+			merge_all(&shard, false);
+	}
+	assert_int_equal(zp_engine_merge(shard.engine, NULL, &merged, &err), ZP_OK);
+	assert_int_equal(zp_engine_merge(shard.engine, NULL, &merged, &err), ZP_OK);
+	for (unsigned run = 0; run < 16; run++) {
+		pins_put(&shard, 60);
+		shard_close(&shard);
+		shard_open(&shard);
+		assert_int_equal(zp_engine_merge(shard.engine, NULL, &merged, &err), ZP_OK);
+	}
+	merge_all(&shard, false);
+	shard_close(&shard);
+	shard_open(&shard);
+	assert_int_equal(seal_all(shard.engine, NULL, &err), ZP_OK);
+	assert_int_equal(pin_files(&shard, &files, &longest), 1);
+	shard_end(&shard);
+}
+
 /* The same inputs give the same files. */
 static void
 the_files_follow_from_the_inputs(void **state)
@@ -448,6 +492,7 @@ main(void)
 	    cmocka_unit_test(a_merge_takes_little_room),
 	    cmocka_unit_test(sealing_takes_little_room),
 	    cmocka_unit_test(a_merge_goes_on_where_it_was),
+	    cmocka_unit_test(newer_runs_join_a_merge),
 	    cmocka_unit_test(the_files_follow_from_the_inputs),
 	    cmocka_unit_test(alike_digests_are_cut_too),
 	};
