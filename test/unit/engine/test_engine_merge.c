@@ -195,7 +195,8 @@ pin_files(struct shard *shard, size_t *files_out, uint64_t *longest_out)
 			*longest_out = zp_max_u64(*longest_out, info->bytes);
 			/* Cut at prefixes: the keys of a file share what the directory counts on.
 			 */
-			assert_true(apart >> (63 - version->runs[i][j]->layout.prefix_bits) <= 1);
+			assert_true(version->runs[i][j] == NULL ||
+				    apart >> (63 - version->runs[i][j]->layout.prefix_bits) <= 1);
 			if (j > 0)
 				assert_true(memcmp(run->segments[j - 1].last_key, info->first_key,
 						ZP_KEY_BYTES) < 0);
@@ -356,6 +357,58 @@ newer_runs_join_a_merge(void **state)
 	shard_end(&shard);
 }
 
+/* The name of the first file of pins that a merge under way has made. */
+static void
+made_find(struct shard *shard, char name[ZP_FILE_NAME_MAX])
+{
+	struct version *version = engine__version_get(shard->engine);
+	const struct manifest_run *runs = version->manifest.runs;
+	size_t at = 1;
+
+	while (at < version->manifest.run_count && runs[at].age != runs[at - 1].age)
+		at++;
+	assert_true(at < version->manifest.run_count);
+	segment__name_format(&runs[at].segments[0].name, name);
+	version__release(version);
+}
+
+/* What a merge has made so far is damaged: newer runs are merged all the same, beside it. */
+static void
+damage_of_what_was_made_holds_nothing_up(void **state)
+{
+	struct zp_verify_report report;
+	struct zp_err err = {0};
+	struct shard shard;
+	char name[ZP_FILE_NAME_MAX];
+	uint64_t longest;
+	bool merged;
+	size_t files;
+
+	(void)state;
+	shard_begin(&shard, FILE_BYTES / 4);
+	while (shard.made < 64 * 40) {
+		pins_put(&shard, 40);
+		if (shard.made < 64 * 40)
+			merge_all(&shard, false);
+	}
+	for (unsigned step = 0; step < 3; step++)
+		assert_int_equal(zp_engine_merge(shard.engine, NULL, &merged, &err), ZP_OK);
+	made_find(&shard, name);
+	shard_close(&shard);
+	sim_store_file_put(shard.sim, "shard", name, "damage", 6);
+	shard_open(&shard);
+	for (unsigned run = 0; run < 80; run++) {
+		pins_put(&shard, 40);
+		do {
+			assert_int_equal(zp_engine_merge(shard.engine, NULL, &merged, &err), ZP_OK);
+		} while (merged);
+	}
+	assert_true(pin_files(&shard, &files, &longest) < 32);
+	assert_int_equal(zp_engine_verify(shard.engine, false, NULL, &report, &err), ZP_E_CORRUPT);
+	assert_int_equal(report.damages, 1);
+	shard_end(&shard);
+}
+
 /* The same inputs give the same files. */
 static void
 the_files_follow_from_the_inputs(void **state)
@@ -493,6 +546,7 @@ main(void)
 	    cmocka_unit_test(sealing_takes_little_room),
 	    cmocka_unit_test(a_merge_goes_on_where_it_was),
 	    cmocka_unit_test(newer_runs_join_a_merge),
+	    cmocka_unit_test(damage_of_what_was_made_holds_nothing_up),
 	    cmocka_unit_test(the_files_follow_from_the_inputs),
 	    cmocka_unit_test(alike_digests_are_cut_too),
 	};
