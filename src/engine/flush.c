@@ -20,17 +20,6 @@ age_next(const struct manifest *manifest)
 	return age + 1;
 }
 
-static void
-run_add(
-    struct manifest *manifest, enum zp_family family, uint64_t age, const struct segment_info *info)
-{
-	struct manifest_run run = {.family = family, .level = 0, .age = age, .segment_count = 1};
-
-	run.segments = zp_alloc(sizeof(*info));
-	run.segments[0] = *info;
-	manifest__run_add(manifest, run);
-}
-
 static struct segment_plan
 flush_plan(
     const struct zp_engine *engine, enum zp_family family, uint64_t rows, bool drops_tombstones)
@@ -186,7 +175,7 @@ family_write(struct zp_engine *engine, struct memtable *memtable, enum zp_family
 	if (rc < 0)
 		goto done;
 	ZP_ASSERT(info.rows == written);
-	run_add(manifest, family, age, &info);
+	manifest__segments_add(manifest, family, 0, age, &info, 1);
 	*bytes += info.bytes;
 done:
 	source_close(&source);
