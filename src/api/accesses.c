@@ -12,8 +12,6 @@
 #include "api/api_internal.h"
 #include "api/import.h"
 
-#define LINES_MAX 1000u
-
 /* ---- Lines ----------------------------------------------------------------------------------- */
 
 static int
@@ -116,12 +114,10 @@ line_take(struct zp_slice *rest)
 	return line;
 }
 
-/* Empty lines, and those of no access, say nothing. */
-static int
-lines_read(
-    struct zp_slice body, struct zp_accesses_note *notes, size_t *count_out, struct zp_err *err)
+int
+api__access_lines_read(struct zp_slice body, int64_t now_seconds,
+    struct zp_accesses_note notes[API_ACCESS_LINES_MAX], size_t *count_out, struct zp_err *err)
 {
-	int64_t now_seconds = api__now_us() / 1000000;
 	uint64_t number = 0;
 	size_t count = 0;
 
@@ -138,9 +134,9 @@ lines_read(
 			return zp_wrap(err, ZP_E_INVALID, "line %llu", (unsigned long long)number);
 		if (note.accesses.count == 0)
 			continue;
-		if (count == LINES_MAX)
-			return zp_fail(
-			    err, ZP_E_TOO_LARGE, "more than %u pins in a request", LINES_MAX);
+		if (count == API_ACCESS_LINES_MAX)
+			return zp_fail(err, ZP_E_TOO_LARGE, "more than %u pins in a request",
+			    API_ACCESS_LINES_MAX);
 		notes[count++] = note;
 	}
 	*count_out = count;
@@ -153,7 +149,7 @@ struct telling {
 	struct api_call *call;
 	struct zp_journal_origin origin;
 	size_t count;
-	struct zp_accesses_note notes[LINES_MAX];
+	struct zp_accesses_note notes[API_ACCESS_LINES_MAX];
 	struct zp_write *writes; /* owned; exact only */
 };
 
@@ -237,7 +233,8 @@ tell(struct telling *telling, struct zp_slice body, int *rc_out)
 	struct zp_node *node = call->api->node;
 	bool is_exact = zp_node_accesses_mode(node) == ZP_ACCESSES_EXACT;
 	uint64_t noted = 0;
-	int rc = lines_read(body, telling->notes, &telling->count, &call->err);
+	int rc = api__access_lines_read(
+	    body, api__now_us() / 1000000, telling->notes, &telling->count, &call->err);
 
 	if (rc == 0 && is_exact)
 		rc = tell_exactly(telling);

@@ -177,6 +177,10 @@ int api__write_json(struct api_call *call, const struct zp_write *write, struct 
 /* A line of POST /accesses; not empty, without white space around it. Pure. */
 ZP_MUST_CHECK int api__access_line_read(struct zp_slice line, int64_t now_seconds,
     struct zp_accesses_note *note_out, struct zp_err *err);
+/* All lines of a body; empty ones, and those of no access, say nothing. Pure. */
+#define API_ACCESS_LINES_MAX 1000u
+ZP_MUST_CHECK int api__access_lines_read(struct zp_slice body, int64_t now_seconds,
+    struct zp_accesses_note notes[API_ACCESS_LINES_MAX], size_t *count_out, struct zp_err *err);
 /* Adds what is known of its accesses to the pin object that `object` ends with. */
 void api__accesses_append(const struct zp_accesses *accesses, struct zp_buf *object);
 
