@@ -96,11 +96,13 @@ rows_sum(const struct merging *merging)
 	return rows;
 }
 
-/* Whether the span's only segment can be of the new run as it is. */
+/* Whether the span's segments can be of the new run as they are: its own, which may be several
+ * where their keys differ behind what the manifest has of them; or the only one. */
 static bool
 is_done(const struct merge_span *span, bool drops_tombstones)
 {
-	return span->segments == 1 && (!drops_tombstones || span->tombstones == 0);
+	return (span->is_made || span->segments == 1) &&
+	       (!drops_tombstones || span->tombstones == 0);
 }
 
 /* The segments of the span leave their runs, as the first that they still have. */
@@ -126,10 +128,10 @@ span_name(const struct merge_span *span, struct manifest *manifest)
 	}
 }
 
-/* The span's only segment goes to the new run as it is: true when that is another one than it was
- * in. */
+/* The span's segments, which are of one run, go to the new run as they are: true when that is
+ * another one than they were in. */
 static bool
-span_move(const struct merge_span *span, const struct merging *merging, struct merge_files *moved)
+span_move(const struct merge_span *span, struct merge_files *moved)
 {
 	const struct manifest_run *run = &span->manifest->runs[span->first_run];
 	size_t nth = 0;
@@ -137,9 +139,12 @@ span_move(const struct merge_span *span, const struct merging *merging, struct m
 	while (span->from[nth] == span->end[nth])
 		nth++;
 	run += nth;
-	moved->infos = zp_realloc(moved->infos, (moved->count + 1) * sizeof(moved->infos[0]));
-	moved->infos[moved->count++] = run->segments[span->from[nth]];
-	return run->level != merging->level || run->age != merging->age;
+	moved->infos =
+	    zp_realloc(moved->infos, (moved->count + span->segments) * sizeof(moved->infos[0]));
+	memcpy(moved->infos + moved->count, run->segments + span->from[nth],
+	    span->segments * sizeof(moved->infos[0]));
+	moved->count += span->segments;
+	return !span->is_made;
 }
 
 /* Goes through the spans up to the first that must be merged, and merges it. *changed_out:
@@ -170,7 +175,7 @@ spans_pass(const struct merging *merging, struct manifest *manifest, struct merg
 			rc = merge__span(&plan, files, err);
 			span_name(&span, manifest);
 			*changed_out = true;
-		} else if (span_move(&span, merging, moved)) {
+		} else if (span_move(&span, moved)) {
 			*changed_out = true;
 		}
 		span_remove(&span, manifest);

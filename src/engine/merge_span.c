@@ -81,20 +81,20 @@ is_output(const struct merge_span *span, const struct manifest_run *run)
 	return run->level == span->output_level && run->age == span->output_age;
 }
 
-/* Adds the next segments up to the first key that none of them lies across. *is_made_out: all are
- * the output's. */
+/* Adds the next segments up to the first key that none of them lies across; `is_made` is of these
+ * alone. */
 static bool
-smallest_take(struct merge_span *span, bool *is_made_out)
+smallest_take(struct merge_span *span)
 {
 	size_t before = span->segments, nth;
 
-	*is_made_out = true;
+	span->is_made = true;
 	while (run_next(span, &nth)) {
 		const struct segment_info *segment = segment_behind(span, nth);
 
 		if (span->segments > before && key_compare(segment->first_key, span->last_key) > 0)
 			break;
-		*is_made_out = *is_made_out && is_output(span, run_of(span, nth));
+		span->is_made = span->is_made && is_output(span, run_of(span, nth));
 		segment_take(span, nth, segment);
 	}
 	return span->segments > before;
@@ -106,18 +106,17 @@ merge_span__next(struct merge_span *span, uint64_t bytes_max)
 	size_t bytes = span->run_count * sizeof(span->end[0]);
 	size_t *end = zp_alloc(bytes);
 	struct merge_span before;
-	bool is_made;
 
 	memcpy(span->from, span->end, bytes);
 	span->segments = 0;
 	span->bytes = span->rows = span->tombstones = 0;
 	memcpy(end, span->end, bytes);
 	before = *span;
-	while (smallest_take(span, &is_made) &&
-	       (before.segments == 0 || (!is_made && span->bytes <= bytes_max))) {
+	while (smallest_take(span) &&
+	       (before.segments == 0 || (!span->is_made && span->bytes <= bytes_max))) {
 		memcpy(end, span->end, bytes);
 		before = *span;
-		if (is_made)
+		if (span->is_made)
 			break;
 	}
 	*span = before;

@@ -22,6 +22,7 @@ struct merge_span {
 	size_t *from;
 	size_t *end;
 	size_t segments; /* in all */
+	bool is_made;    /* all are the output's */
 	uint64_t bytes;
 	uint64_t rows;
 	uint64_t tombstones;
