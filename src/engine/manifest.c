@@ -258,16 +258,20 @@ manifest__limits_check(const struct manifest *manifest, struct zp_err *err)
 	    manifest->lane_count * (FIELD_HEADER_BYTES + LANE_BYTES) +
 	    (manifest->counter_count + manifest->track_count) *
 		(FIELD_HEADER_BYTES + COUNTER_BYTES);
+	size_t segments = 0; /* of the run that has the most */
 
-	for (size_t i = 0; i < manifest->run_count; i++)
+	for (size_t i = 0; i < manifest->run_count; i++) {
+		segments = zp_max_u64(segments, manifest->runs[i].segment_count);
 		bytes += FIELD_HEADER_BYTES + RUN_HEADER_BYTES +
 		    manifest->runs[i].segment_count * SEGMENT_BYTES;
-	if (manifest->run_count > MANIFEST_RUNS_MAX ||
+	}
+	if (manifest->run_count > MANIFEST_RUNS_MAX || segments > MANIFEST_SEGMENTS_MAX ||
+	    manifest->merged_count > MANIFEST_SEGMENTS_MAX ||
 	    manifest->counter_count > MANIFEST_COUNTERS_MAX ||
 	    manifest->track_count > MANIFEST_COUNTERS_MAX || bytes > MANIFEST_BYTES_MAX)
 		return zp_fail(err, ZP_E_FULL,
-		    "the manifest would have %zu runs and %zu counters in %llu bytes, over its limits",
-		    manifest->run_count, manifest->counter_count, (unsigned long long)bytes);
+		    "the manifest would have %zu runs of up to %zu files and %zu counters in %llu bytes, over its limits",
+		    manifest->run_count, segments, manifest->counter_count, (unsigned long long)bytes);
 	return ZP_OK;
 }
 

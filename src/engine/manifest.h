@@ -14,7 +14,7 @@
 #define MANIFEST_LANES_MAX 1024u
 #define MANIFEST_COUNTERS_MAX 1048576u
 #define MANIFEST_RUNS_MAX 4096u
-#define MANIFEST_SEGMENTS_MAX 262144u /* of one run */
+#define MANIFEST_SEGMENTS_MAX 262144u /* of one run, and merged at once */
 #define MANIFEST_KEY_BYTES 48u	      /* of a first or last key that a manifest has */
 
 /* Live pins of one namespace and type. Of family track: rows of one peer (in place of the namespace) and

@@ -35,7 +35,8 @@ merge__segment_id(const struct zp_engine *engine, enum zp_family family, enum se
     bool drops_tombstones, uint32_t part, const struct zp_lane *lanes, size_t lane_count,
     const struct segment_name *inputs, size_t input_count)
 {
-	ZP_AUTO_BUF(made_from, 256 + MANIFEST_LANES_MAX * 24 + MANIFEST_SEGMENTS_MAX * 16);
+	/* More than a manifest may say were merged is refused at the end, with words. */
+	ZP_AUTO_BUF(made_from, 256 + MANIFEST_LANES_MAX * 24 + MANIFEST_BYTES_MAX);
 	const struct zp_engine_options *options = &engine->options;
 	const uint8_t kinds[] = {(uint8_t)family, (uint8_t)maker, drops_tombstones, 0};
 

@@ -439,7 +439,12 @@ limits_of_writer_and_reader_agree(void **state)
 	manifest.counter_count = 3;
 	manifest.merged_count = MANIFEST_BYTES_MAX / 24;
 	assert_int_equal(manifest__limits_check(&manifest, &err), ZP_E_FULL);
+	manifest.merged_count = MANIFEST_SEGMENTS_MAX + 1;
+	assert_int_equal(manifest__limits_check(&manifest, &err), ZP_E_FULL);
 	manifest.merged_count = 2;
+	manifest.runs[0].segment_count += MANIFEST_SEGMENTS_MAX;
+	assert_int_equal(manifest__limits_check(&manifest, &err), ZP_E_FULL);
+	manifest.runs[0].segment_count -= MANIFEST_SEGMENTS_MAX;
 	manifest__done(&manifest);
 }
 
