@@ -41,6 +41,14 @@ store__is_hurried(const struct directory_store *store)
 	return is_hurried && store->watch != NULL;
 }
 
+static uint64_t
+patience_ns(const struct zp_store_watch *watch)
+{
+	uint64_t ns = watch->hang_after_ns / PATIENCE_PART;
+
+	return watch->stuck == 0 ? ns : ns / PATIENCE_PART_WARNED;
+}
+
 /* ---- Readers --------------------------------------------------------------------------------- */
 
 /* One read of a job, and which of the job's came at this place. */
@@ -169,6 +177,7 @@ job_return(struct zp_store_watch *watch, struct store_job *job)
 	}
 	zp_free(job);
 	zp_cond_broadcast(&watch->returned);
+	zp_cond_signal(&watch->idle);
 }
 
 static void
@@ -201,7 +210,7 @@ reader_run(void *context)
 	zp_mutex_unlock(&watch->lock);
 }
 
-/* With the lock held. */
+/* With the lock held: one that has nothing to do, or a new one. */
 static int
 reader_idle(struct zp_store_watch *watch, struct store_reader **reader_out, struct zp_err *err)
 {
@@ -233,6 +242,19 @@ reader_idle(struct zp_store_watch *watch, struct store_reader **reader_out, stru
 	return 0;
 }
 
+/* The same; where all that may be there are at work, waits for one as it would for the disk. */
+static int
+reader_get(struct zp_store_watch *watch, struct store_reader **reader_out, struct zp_err *err)
+{
+	uint64_t until_ns = zp_clock_monotonic_ns() + patience_ns(watch);
+	int rc = reader_idle(watch, reader_out, err);
+
+	while (rc == ZP_E_TIMEOUT && watch->stuck < STORE_READERS_MAX &&
+	       zp_cond_wait_until(&watch->idle, &watch->lock, until_ns))
+		rc = reader_idle(watch, reader_out, err);
+	return rc;
+}
+
 void
 store__readers_stop(struct zp_store_watch *watch)
 {
@@ -254,14 +276,6 @@ store__readers_stop(struct zp_store_watch *watch)
 
 /* ---- Who is in a hurry ------------------------------------------------------------------------
  */
-
-static uint64_t
-patience_ns(const struct zp_store_watch *watch)
-{
-	uint64_t ns = watch->hang_after_ns / PATIENCE_PART;
-
-	return watch->stuck == 0 ? ns : ns / PATIENCE_PART_WARNED;
-}
 
 /* With the lock held: nobody waits for this one any more. */
 static void
@@ -301,7 +315,7 @@ job_begin(struct store_job *job, struct zp_err *err)
 		return hang_fail(store, since_ns, err);
 	}
 	zp_mutex_lock(&watch->lock);
-	rc = reader_idle(watch, &reader, err);
+	rc = reader_get(watch, &reader, err);
 	if (rc == 0) {
 		job->reader = reader;
 		reader->job = job;
@@ -352,8 +366,10 @@ job_wait(struct store_job *job, uint32_t taken, uint32_t *came_out, struct zp_er
 	}
 	*came_out = job->came;
 	is_done = job->is_done;
-	if (is_done)
+	if (is_done) {
 		job->reader->job = NULL;
+		zp_cond_signal(&watch->idle);
+	}
 	zp_mutex_unlock(&watch->lock);
 	return is_done ? ZP_END : 0;
 }

@@ -60,6 +60,7 @@ struct zp_store_watch {
 	uint64_t hang_after_ns;
 	struct zp_mutex lock;    /* guards the rest; a store ends under it */
 	struct zp_cond returned; /* a read that was given up */
+	struct zp_cond idle;     /* a reader, for who waits for one */
 	struct store_reader *readers[STORE_READERS_MAX];
 	unsigned readers_count;
 	unsigned stuck; /* of all stores */

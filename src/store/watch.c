@@ -133,6 +133,7 @@ zp_store_watch_new(uint64_t hang_after_ns)
 	watch->hang_after_ns = hang_after_ns;
 	zp_mutex_init(&watch->lock);
 	zp_cond_init(&watch->returned);
+	zp_cond_init(&watch->idle);
 	return watch;
 }
 
@@ -143,6 +144,7 @@ zp_store_watch_free(struct zp_store_watch *watch)
 		return;
 	store__readers_stop(watch);
 	zp_cond_done(&watch->returned);
+	zp_cond_done(&watch->idle);
 	zp_mutex_done(&watch->lock);
 	zp_free(watch);
 }

@@ -35,7 +35,7 @@ struct fixture {
 };
 
 static int
-fixture_open(void **state, bool is_real)
+fixture_open(void **state, bool is_real, uint64_t hang_after_ns)
 {
 	struct fixture *fixture = zp_alloc_zero(1, sizeof(*fixture));
 	struct zp_store_directory_options options = {.create = true};
@@ -47,7 +47,7 @@ fixture_open(void **state, bool is_real)
 		fixture->sim = sim_store_new(1);
 		options.disk = sim_store_disk(fixture->sim);
 	}
-	fixture->watch = zp_store_watch_new(HANG_AFTER_NS);
+	fixture->watch = zp_store_watch_new(hang_after_ns);
 	options.watch = fixture->watch;
 	*state = fixture;
 	if (zp_store_directory_open(fixture->path, &options, &fixture->store, NULL) != 0)
@@ -68,13 +68,20 @@ fixture_open(void **state, bool is_real)
 static int
 setup_real(void **state)
 {
-	return fixture_open(state, true);
+	return fixture_open(state, true, HANG_AFTER_NS);
 }
 
 static int
 setup_sim(void **state)
 {
-	return fixture_open(state, false);
+	return fixture_open(state, false, HANG_AFTER_NS);
+}
+
+/* Nobody gives up while the test runs. */
+static int
+setup_patient(void **state)
+{
+	return fixture_open(state, false, UINT64_C(600) * 1000000000);
 }
 
 static int
@@ -304,6 +311,39 @@ many_that_hang_are_given_up(void **state)
 	zp_store_hurry(false);
 }
 
+#define CLIENTS 80u /* more than there may be readers */
+
+static void
+client_run(void *context)
+{
+	struct fixture *fixture = context;
+	uint8_t bytes[16];
+
+	zp_store_hurry(true);
+	if (zp_store_file_read(fixture->files[0], 0, bytes, sizeof(bytes), NULL) == 0)
+		atomic_fetch_add(&fixture->calls, 1);
+}
+
+/* On a disk that is slow and hangs not, however many they are who are in a hurry. */
+static void
+more_clients_than_readers_wait(void **state)
+{
+	struct fixture *fixture = *state;
+	struct zp_thread *threads[CLIENTS];
+
+	sim_store_hang(fixture->sim, fixture->path, SIM_CALL_READ);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		assert_int_equal(
+		    zp_thread_start("client", client_run, fixture, &threads[i], NULL), 0);
+	while (sim_store_hanging(fixture->sim) < 64)
+		usleep(1000);
+	usleep(20000); /* for the others to ask, so that the test can fail */
+	sim_store_go_on(fixture->sim);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		zp_thread_join(threads[i]);
+	assert_int_equal(atomic_load(&fixture->calls), CLIENTS);
+}
+
 #define BOTH(test)                                                              \
 	{#test " on a directory", test, setup_real, teardown, NULL},            \
 	{                                                                       \
@@ -324,6 +364,8 @@ main(void)
 	    SIMULATED(a_failed_one_costs_itself_only),
 	    SIMULATED(reads_are_under_way_together),
 	    SIMULATED(many_that_hang_are_given_up),
+	    cmocka_unit_test_setup_teardown(
+		more_clients_than_readers_wait, setup_patient, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
