@@ -64,10 +64,14 @@ slot_find(const struct stripe *stripe, const struct zp_key *key, uint64_t hash)
 	}
 }
 
+/* Of all of it: whoever may pin can make many pins of one digest. */
 static uint64_t
 key_hash(const struct command__accesses *accesses, const struct zp_key *key)
 {
-	return zp_hash64(key->digest, sizeof(key->digest), accesses->seed);
+	uint8_t bytes[ZP_KEY_BYTES];
+
+	zp_key_encode(key, bytes);
+	return zp_hash64(bytes, sizeof(bytes), accesses->seed);
 }
 
 static struct stripe *

@@ -433,6 +433,21 @@ memory_for_notes_has_an_end(void **state)
 	fixture_drop(&fixture);
 }
 
+/* Many pins of one digest, as many accounts make them of a CID, have the room that others have. */
+static void
+one_digest_has_room_for_many_pins(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_accesses_note told = {.key = fixture_key(1), .accesses = {.count = 1}};
+
+	(void)state;
+	mode_open(&fixture, ZP_ACCESSES_RELATIVE, 86400);
+	told.key.namespace_id = 1;
+	while (told.key.claim++ < ZP_ACCESSES_PENDING_MAX / 8)
+		assert_int_equal(zp_command_accesses_note(fixture.node, &told, 1, NULL), ZP_OK);
+	fixture_drop(&fixture);
+}
+
 static void
 a_read_only_node_takes_none(void **state)
 {
@@ -523,6 +538,7 @@ main(void)
 	    cmocka_unit_test(relative_is_one_row_an_interval),
 	    cmocka_unit_test(relative_goes_on_behind_the_interval),
 	    cmocka_unit_test(memory_for_notes_has_an_end),
+	    cmocka_unit_test(one_digest_has_room_for_many_pins),
 	    cmocka_unit_test(a_read_only_node_takes_none),
 	    cmocka_unit_test(lists_and_snapshots_have_them),
 	};
