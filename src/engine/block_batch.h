@@ -2,7 +2,7 @@
  * block_batch.h - some rows of pins by their columns, each unpacked when it is first wanted;
  * private to engine/.
  *
- * Flow:   pin_scan.c takes one at a time of each run (a block) and of each memtable, and asks for
+ * Flow:   pin_source.c takes one at a time of each run (a block) and of each memtable, and asks for
  * the columns that its caller wants. One thread. Checks: the block's checksum was right before it
  * comes here. A column is checked as a whole when it is unpacked, what row by row reading would say
  * is wrong with its rows is said of the block.

@@ -111,9 +111,19 @@ static const struct unit_kind block_kind = {
 void
 pin_wanted__init(struct pin_wanted *wanted, const struct zp_scan_options *options)
 {
+	uint32_t columns = options->columns == 0 ? UINT32_MAX : options->columns;
 	const struct zp_scan_filter *filter = &options->filter;
 
-	*wanted = (struct pin_wanted){.filter = *filter};
+	*wanted = (struct pin_wanted){.filter = *filter,
+	    .gives_keys = (columns & ZP_SCAN_KEYS) != 0,
+	    .gives_texts = (columns & ZP_SCAN_TEXTS) != 0,
+	    .columns = (columns & ZP_SCAN_FACTS) << PIN_FACTS};
+	if (wanted->gives_keys)
+		wanted->columns |= BATCH_KEY_COLUMNS;
+	if ((columns & ZP_SCAN_NAMESPACE) != 0)
+		wanted->columns |= BATCH_COLUMN(PIN_NAMESPACE);
+	if (wanted->gives_texts)
+		wanted->columns |= BATCH_COLUMN(PIN_TEXTS) | BATCH_COLUMN(PIN_KIND);
 	wanted->runs.kind = &block_kind;
 	wanted->runs.family = ZP_FAMILY_PIN;
 	wanted->runs.fault = options->fault;
@@ -125,8 +135,8 @@ pin_wanted__init(struct pin_wanted *wanted, const struct zp_scan_options *option
 	if (filter->has_created)
 		wanted->filter_columns |= BATCH_COLUMN(PIN_FACTS + ZP_FACT_CREATED);
 	/* Few rows are wanted of those that these are for, and so few of the texts. */
-	wanted->runs.reads_texts = (options->columns == 0 || options->columns & ZP_SCAN_TEXTS) &&
-				   filter->types == 0 && !filter->has_created;
+	wanted->runs.reads_texts =
+	    wanted->gives_texts && filter->types == 0 && !filter->has_created;
 	if (options->from == NULL)
 		return;
 	wanted->from = *options->from;
@@ -396,4 +406,121 @@ pin_source__load(struct pin_source *source, struct pin_wanted *wanted)
 		source->is_excluded =
 		    wanted->filter_columns != 0 && is_excluded(source->batch, wanted);
 	} while (!from_pass(source, wanted) || source->at == source->batch->count);
+}
+
+/* ---- What is given of a batch -----------------------------------------------------------------
+ */
+
+static void
+key_column_set(struct zp_key *key, unsigned column, uint64_t value)
+{
+	switch (column) {
+	case PIN_KIND:
+		key->kind = (uint8_t)value;
+		break;
+	case PIN_VERSION:
+		key->version = (uint8_t)value;
+		break;
+	case PIN_CODEC:
+		key->codec = value;
+		break;
+	case PIN_NAMESPACE:
+		key->namespace_id = (uint32_t)value;
+		break;
+	default:
+		key->claim = value;
+	}
+}
+
+/* Notes what all rows of the batch have that are given. */
+static void
+constants_take(struct pin_source *source, const struct pin_wanted *wanted)
+{
+	const struct block_batch *batch = source->batch;
+	uint32_t constant = wanted->columns & ~batch->varying;
+
+	source->gives_keys = wanted->gives_keys;
+	source->given_varying = wanted->columns & batch->varying & ~BATCH_COLUMN(PIN_TEXTS);
+	source->has_texts = wanted->gives_texts && ((batch->varying >> PIN_TEXTS & 1) != 0 ||
+						       batch->constants[PIN_TEXTS] != 0);
+	source->key = (struct zp_key){0};
+	memset(source->facts, 0, sizeof(source->facts));
+	for (; constant != 0; constant &= constant - 1) {
+		unsigned column = (unsigned)__builtin_ctz(constant);
+
+		if (column < PIN_KEY_COLUMNS)
+			key_column_set(&source->key, column, batch->constants[column]);
+		else if (column < PIN_TEXTS)
+			source->facts[column - PIN_FACTS] = batch->constants[column];
+	}
+}
+
+bool
+pin_source__ready(struct pin_source *source, struct pin_wanted *wanted)
+{
+	if (source->is_ready)
+		return true;
+	if (!pin_source__columns(source, wanted, wanted->columns) ||
+	    (wanted->gives_keys && !pin_source__digests(source, wanted)))
+		return false;
+	constants_take(source, wanted);
+	source->is_ready = true;
+	return true;
+}
+
+void
+pin_source__row(
+    const struct pin_source *source, uint32_t row, struct zp_key *key_out, uint64_t *facts_out)
+{
+	const struct block_batch *batch = source->batch;
+	uint32_t some = source->given_varying;
+
+	*key_out = source->key;
+	memcpy(facts_out, source->facts, sizeof(source->facts));
+	if (source->gives_keys)
+		memcpy(key_out->digest, batch->digests[row], sizeof(key_out->digest));
+	for (; (some & BATCH_KEY_COLUMNS) != 0; some &= some - 1) {
+		unsigned column = (unsigned)__builtin_ctz(some);
+
+		key_column_set(key_out, column, batch->values[column][row]);
+	}
+	for (; some != 0; some &= some - 1) {
+		unsigned column = (unsigned)__builtin_ctz(some);
+
+		facts_out[column - PIN_FACTS] = batch->values[column][row];
+	}
+}
+
+bool
+pin_source__texts(
+    struct pin_source *source, struct pin_wanted *wanted, uint32_t row, struct zp_slice *texts_out)
+{
+	const struct block_batch *batch = source->batch;
+	struct segment_iterator *iterator = source->run.iterator;
+	uint64_t length = batch__value(batch, PIN_TEXTS, row);
+	struct zp_err why = {0};
+
+	*texts_out = (struct zp_slice){0};
+	if (length == 0)
+		return true;
+	if (source->rows != NULL) {
+		*texts_out = batch->texts[row];
+		return true;
+	}
+	if (source->texts_failed || source->run.faults >= FAULTS_MAX)
+		return false; /* told */
+	if (!texts__is_loaded(iterator->segment, &batch->view.texts, &iterator->scratch) &&
+	    iterator__texts_load(iterator, &batch->view, &why) < 0) {
+		source->texts_failed = true;
+		source->run.faults++;
+		run_wanted__damage(&wanted->runs, &why);
+		return false;
+	}
+	*texts_out = (struct zp_slice){iterator->scratch.texts.data + batch->texts_at[row], length};
+	if (zp_texts_check(*texts_out, (uint8_t)batch__value(batch, PIN_KIND, row), NULL) == 0)
+		return true;
+	zp_ignore(segment__block_fault(iterator->segment, batch->view.number,
+	    "a row's texts are damaged", &why)); /* its text */
+	run_wanted__damage(&wanted->runs, &why);
+	return false;
 }

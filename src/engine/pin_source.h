@@ -14,6 +14,9 @@ struct pin_wanted {
 	struct run_wanted runs;
 	struct zp_scan_filter filter;
 	uint32_t filter_columns; /* that say whether a row is wanted; 0: all are */
+	uint32_t columns;        /* to unpack of rows that are given */
+	bool gives_keys;
+	bool gives_texts;
 	struct zp_key from;
 };
 
@@ -30,7 +33,8 @@ struct pin_source {
 	bool is_excluded; /* the filter takes none of its rows, as its constants say */
 	uint32_t tests; /* columns of the batch that say which of its rows are wanted; 0: all are */
 	bool is_tested; /* `matches` says which */
-	bool is_ready;  /* what is given of the batch is unpacked, and the next four are set */
+	bool is_ready;  /* what is given of the batch is unpacked, and the next five are set */
+	bool gives_keys;
 	uint32_t given_varying;        /* of the columns that are given those that have values */
 	struct zp_key key;             /* with what is constant in what is given */
 	uint64_t facts[ZP_FACT_COUNT]; /* likewise */
@@ -61,6 +65,16 @@ bool pin_source__digests(struct pin_source *source, struct pin_wanted *wanted);
 bool pin_source__columns(struct pin_source *source, struct pin_wanted *wanted, uint32_t mask);
 /* `matches` of all rows. */
 bool pin_source__test(struct pin_source *source, struct pin_wanted *wanted);
+/* All that is given of rows; then pin_source__row and pin_source__texts may be asked. */
+bool pin_source__ready(struct pin_source *source, struct pin_wanted *wanted);
+
+/* What was asked for of a row, the rest is 0. */
+void pin_source__row(
+    const struct pin_source *source, uint32_t row, struct zp_key *key_out, uint64_t *facts_out);
+/* Its texts until the next call, where the batch `has_texts`; false: they cannot be read, which was
+ * told. */
+bool pin_source__texts(
+    struct pin_source *source, struct pin_wanted *wanted, uint32_t row, struct zp_slice *texts_out);
 
 /* Whether its row is at or before the end of the other's batch; it has heads. */
 static inline bool

@@ -1,7 +1,7 @@
 /*
  * run_source.h - one run that is read to its end whatever is damaged in it; private to engine/.
  *
- * Flow:    pin_scan.c and entry_walk.c → here → segment_iterate.c. One thread.
+ * Flow:    pin_source.c and entry_walk.c → here → segment_iterate.c. One thread.
  * Damage:  is told, costs what may be in it, and the walk goes on behind it. What it may have cost
  *          is a *hole*: keys that the run may have and could not give. Of these no older run is
  *          believed. (run_walk.c is for who must not go on: merges.)
