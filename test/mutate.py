@@ -38,12 +38,14 @@ class Tree:
 
     @contextlib.contextmanager
     def changed(self, path, line, instead):
-        """The one line of src/`path` is another one meanwhile."""
+        """The one line of src/`path`, or each of a list, is another one meanwhile."""
         source = self.source / "src" / path
-        text = source.read_text()
-        if text.count(line) != 1:
-            raise LookupError(f"src/{path} has this line {text.count(line)} times: {line}")
-        source.write_text(text.replace(line, instead))
+        text = changed = source.read_text()
+        for one, other in zip([line], [instead]) if isinstance(line, str) else zip(line, instead):
+            if text.count(one) != 1:
+                raise LookupError(f"src/{path} has this line {text.count(one)} times: {one}")
+            changed = changed.replace(one, other)
+        source.write_text(changed)
         try:
             yield
         finally:

@@ -215,6 +215,7 @@ command__journal_options_set(struct zp_node *node, struct zp_journal_options *op
 	    .node = map->node,
 	    .epoch = newest->epoch,
 	    .file_bytes = node->seam.journal_file_bytes,
+	    .read_bytes = node->seam.journal_read_bytes,
 	    .read_only = node->options.read_only,
 	    .no_mark = node->options.no_sync,
 	    .first_batch = newest->batch + 1,

@@ -21,6 +21,7 @@ zp_journal_open(
 	journal->identity.node = options->node;
 	memcpy(journal->identity.cluster_id, options->cluster_id, 16);
 	journal->epoch = options->epoch;
+	journal->read_bytes = options->read_bytes;
 	journal->file_bytes =
 	    options->file_bytes != 0 ? options->file_bytes : JOURNAL_FILE_BYTES_DEFAULT;
 	journal->read_only = options->read_only;

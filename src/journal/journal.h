@@ -78,6 +78,7 @@ struct zp_journal_options {
 	uint32_t node;
 	uint64_t epoch;		  /* of new batches; ZP_E_CONFLICT when a later one is found */
 	uint64_t file_bytes;	  /* a new file begins past this; 0: 64 MiB */
+	size_t read_bytes;	  /* at once, while opening; 0: 1 MiB */
 	bool read_only;		  /* never repairs, never appends */
 	bool no_mark;		  /* for a store that does not sync: commits leave the mark alone, which a
 				   * power cut could otherwise leave ahead of them */

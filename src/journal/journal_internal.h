@@ -74,6 +74,7 @@ struct zp_journal {
 	struct journal_identity identity;
 	uint64_t epoch;
 	uint64_t file_bytes;
+	size_t read_bytes;
 	bool read_only;
 	bool no_mark;
 	struct zp_store_log *log;    /* of the last file; NULL before the first commit */
@@ -145,6 +146,7 @@ struct journal_scan {
 	char name[JOURNAL_NAME_BYTES];
 	uint64_t offset;	/* of the next batch */
 	uint64_t limit;		/* nothing from here on is looked at */
+	size_t read_bytes;	/* that are asked for at once, at least */
 	struct zp_buf window;	/* bytes of the file from window_offset on */
 	uint64_t window_offset;
 };

@@ -146,6 +146,8 @@ file_load(struct zp_journal *journal, uint64_t first_batch, bool is_oldest, bool
 	rc = journal__scan_open(&scan, journal->store, first_batch, err);
 	if (rc < 0)
 		return rc;
+	if (journal->read_bytes != 0)
+		scan.read_bytes = journal->read_bytes;
 	rc = header_check(journal, &scan, first_batch, is_oldest, err);
 	if (rc == 0)
 		rc = batches_check(journal, &scan, is_last, &end.group, err);

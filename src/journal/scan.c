@@ -59,6 +59,7 @@ journal__scan_open(
 
 	*scan = (struct journal_scan){
 	    .offset = JOURNAL_HEADER_BYTES,
+	    .read_bytes = WINDOW_READ_BYTES,
 	    .window = ZP_BUF_INIT(WINDOW_BYTES_MAX),
 	};
 	journal__name_format(first_batch, scan->name);
@@ -99,7 +100,7 @@ journal__scan_bytes(struct journal_scan *scan, uint64_t offset, size_t length,
 	scan->window_offset = offset;
 	end = offset + window->length;
 	wanted =
-	    zp_min_u64(zp_max_u64(length - window->length, WINDOW_READ_BYTES), scan->limit - end);
+	    zp_min_u64(zp_max_u64(length - window->length, scan->read_bytes), scan->limit - end);
 	room = zp_buf_reserve(window, wanted);
 	ZP_ASSERT(room != NULL); /* length is at most a batch, and the window a batch and a read */
 	rc = zp_store_file_read(scan->file, end, room, wanted, err);

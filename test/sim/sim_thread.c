@@ -57,6 +57,7 @@ static struct {
 	struct zp_thread *running;
 	struct zp_thread *before; /* who ran until now */
 	struct zp_thread first;
+	bool is_alone; /* the running one */
 } world;
 
 void sim__machine_begin(uint64_t seed);
@@ -205,8 +206,14 @@ sim_world_yield(void)
 static void
 maybe_yield(void)
 {
-	if (world.count > 1 && sim_world_random(8) == 0)
+	if (world.count > 1 && !world.is_alone && sim_world_random(8) == 0)
 		next_turn();
+}
+
+void
+sim_world_alone(bool is_alone)
+{
+	world.is_alone = is_alone;
 }
 
 void

@@ -31,6 +31,10 @@ uint64_t sim_world_random(uint64_t limit);
 /* Lets another thread go on, or not. */
 void sim_world_yield(void);
 
+/* From now on until not: the running thread is not interrupted. Where it waits for a mutex that
+ * another one has, that one goes on once. */
+void sim_world_alone(bool is_alone);
+
 /* Goes on not before so much time has passed. */
 void sim_world_sleep_ns(uint64_t ns);
 

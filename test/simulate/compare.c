@@ -95,8 +95,9 @@ seen_check(uint32_t key, const struct model_seen *seen, const char *by)
 {
 	const struct model_pin *first = &run.model.states[0].pins[key];
 
-	if (seen->is_unknown || model_permits(&run.model, key, seen->pin))
+	if (seen->is_unknown || model_permits(&run.model, key, seen))
 		return;
+	accesses_check(key, seen, by);
 	wrong("%s: pin %" PRIu32 " is name %" PRIu32 " expiry %" PRId64
 	      ", by the model name %" PRIu32 " expiry %" PRId64 " (or one of %zu states)",
 	    by, key, seen->pin.name, seen->pin.expire_at, first->name, first->expire_at,
@@ -113,6 +114,7 @@ compare_key(uint32_t key)
 	int rc = zp_command_get(run.node, &run.keys[key], run.scratch, &run.texts, &record, &err);
 	struct model_seen seen = seen_of(key, rc, &record);
 
+	accesses_see(key, &seen);
 	now_seconds();
 	seen_check(key, &seen, "get");
 	if (was_hanging && sim_world_now_ns() - began_ns > 1000000000)
@@ -134,6 +136,8 @@ batch_read(const uint32_t *indexes, size_t count)
 	for (size_t i = 0; i < count; i++)
 		run.seen[indexes[i]] =
 		    seen_of(indexes[i], run.answers[i].rc, &run.answers[i].record);
+	for (size_t i = 0; i < count; i++)
+		accesses_see(indexes[i], &run.seen[indexes[i]]);
 }
 
 void
@@ -153,7 +157,7 @@ gap_check(uint32_t from, uint32_t to, uint32_t namespace_id, bool is_damaged)
 {
 	for (uint32_t key = from; key < to; key++) {
 		if (run.keys[key].namespace_id != namespace_id ||
-		    model_permits(&run.model, key, (struct model_pin){0}))
+		    model_permits_none(&run.model, key))
 			continue;
 		if (is_damaged && fault_excuses_read(key))
 			continue;
@@ -180,6 +184,7 @@ compare_list(uint32_t namespace_id)
 		struct model_seen seen = seen_of(index, ZP_OK, &record);
 
 		run.counts[COUNT_LISTED]++;
+		accesses_see_listed(index, list, &seen);
 		now_seconds();
 		if (index < next)
 			wrong("list: the keys do not rise");
@@ -552,6 +557,7 @@ compare_snapshot(const struct snapshot *snapshot)
 		    seen.pin.expire_at != pin->expire_at)
 			wrong("snapshot %s: pin %" PRIu32 " is name %" PRIu32 ", was %" PRIu32,
 			    snapshot->name, key, seen.pin.name, pin->name);
+		accesses_compare_snapshot(snapshot, node, key);
 	}
 	zp_node_close(node);
 }

@@ -215,6 +215,7 @@ damage_files(void)
 	bool has_journal = false;
 
 	files.count = 0;
+	sim_world_alone(true); /* or a file is removed meanwhile */
 	sim_store_files(run.sim, file_take, &files);
 	for (uint64_t i = 1 + random_below(DAMAGES_AT_ONCE); i > 0; i--) {
 		size_t index = random_below(files.count);
@@ -227,6 +228,7 @@ damage_files(void)
 		run.counts[COUNT_FAULTS]++;
 		tell("  %s: %s/%s", what, files.list[index].path, files.list[index].name);
 	}
+	sim_world_alone(false);
 }
 
 static void
@@ -382,6 +384,37 @@ space_end(void)
 	compare_all();
 }
 
+/* A node that goes on while its files are mended needs a scrub, and then nothing is left of the
+ * damage: not what was told of it, nor in what it answers. */
+static void
+damage_mended_look(void)
+{
+	struct zp_node_facts facts;
+
+	writes_wait_all();
+	zp_node_facts_get(run.node, &facts);
+	if (run.is_unknown || run.model.is_torn || sim_store_is_dead(run.sim) || facts.is_broken ||
+	    facts.suspended_shards > 0)
+		return;
+	fault_over();
+	compare_scrub();
+	compare_all();
+}
+
+static void
+damage_end(void)
+{
+	fault_suspects_look();
+	if (one_in(3)) { /* once more over what is damaged */
+		life_reopen(END_ANY);
+		fault_disarm();
+	}
+	fault_heal();
+	if (one_in(2))
+		damage_mended_look();
+	life_reopen(one_in(2) ? END_STOP : END_ANY);
+}
+
 static void
 episode_end(void)
 {
@@ -400,13 +433,7 @@ episode_end(void)
 			sim_world_sleep_ns(SECOND_NS);
 		break;
 	case EPISODE_DAMAGE:
-		fault_suspects_look();
-		if (one_in(3)) { /* once more over what is damaged */
-			life_reopen(END_ANY);
-			fault_disarm();
-		}
-		fault_heal();
-		life_reopen(one_in(2) ? END_STOP : END_ANY);
+		damage_end();
 		break;
 	default:
 		life_reopen(END_ANY);

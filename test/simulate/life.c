@@ -3,7 +3,13 @@
  */
 #include "simulate.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+
+struct journal_file {
+	char name[64];
+	size_t bytes;
+};
 
 static void
 log_keep(void *context, int level, const char *text)
@@ -18,6 +24,8 @@ log_keep(void *context, int level, const char *text)
 static void
 options_draw(void)
 {
+	static const enum zp_accesses_mode modes[] = {
+	    ZP_ACCESSES_OFF, ZP_ACCESSES_RELATIVE, ZP_ACCESSES_EXACT, ZP_ACCESSES_EXACT};
 	struct zp_node_options *options = &run.options;
 
 	if (run.has_plain_options)
@@ -25,6 +33,7 @@ options_draw(void)
 	options->memtable_bytes_max = one_in(3) ? 1 : 64u << 20;
 	options->journal_bytes_max = one_in(3) ? 10000 : 1u << 30;
 	run.seam.journal_file_bytes = one_in(2) ? 2000 : 0;
+	run.seam.journal_read_bytes = one_in(2) ? 300 : 0;
 	run.seam.segment_bytes = one_in(2) ? 8000 : 0;
 	options->texts_cache_bytes_max = one_in(2) ? 1u << 16 : 0;
 	options->block_cache_bytes_max = one_in(2) ? 1u << 20 : 0;
@@ -32,6 +41,8 @@ options_draw(void)
 	options->expiry_interval_seconds = one_in(3) ? 0 : 10;
 	options->scrub_bytes_per_second = one_in(2) ? 1u << 16 : 0;
 	options->scrub_interval_seconds = 600;
+	options->accesses_mode = modes[random_below(ZP_ARRAY_COUNT(modes))];
+	options->accesses_interval_seconds = one_in(2) ? 2 : 3600;
 }
 
 static bool
@@ -84,6 +95,8 @@ crash(void)
 static void
 node_end(enum end end)
 {
+	bool is_well;
+
 	if (end == END_ANY)
 		end = random_below(END_ANY);
 	tell("  end of kind %d", end);
@@ -92,10 +105,17 @@ node_end(enum end end)
 	if (end == END_STOP && !sim_store_is_dead(run.sim) && run.faults.episode != EPISODE_CRASH)
 		writes_wait_all();
 	list_close();
+	is_well = end == END_STOP && run.faults.episode == EPISODE_NONE && run.slots_count == 0 &&
+		  !run.model.is_torn && !run.is_unknown && !sim_store_is_dead(run.sim);
 	zp_node_close(run.node);
 	run.node = NULL;
 	/* All of them were answered now, some perhaps without telling what became of them. */
 	writes_wait_all();
+	now_seconds();
+	if (is_well && !sim_store_is_dead(run.sim)) /* a stop writes what there is */
+		model_notes_written(&run.model);
+	else
+		model_notes_gone(&run.model);
 	if (sim_store_is_dead(run.sim) || end != END_STOP)
 		crash();
 	else if (one_in(3)) /* stopped, and then the power goes */
@@ -136,6 +156,39 @@ suspended_look(void)
 		run.faults.reads_may_fail = true;
 }
 
+static void
+journal_file_take(void *context, const char *path, const char *name, size_t bytes)
+{
+	struct journal_file *newest = context;
+
+	/* Their names rise. */
+	if (strcmp(path, "node/journal") != 0 || strncmp(name, "journal-", 8) != 0 || bytes == 0 ||
+	    strcmp(name, newest->name) < 0)
+		return;
+	snprintf(newest->name, sizeof(newest->name), "%s", name);
+	newest->bytes = bytes;
+}
+
+/* Of a log that cannot be read nothing is known, so nothing of it may be cut. After a power cut it
+ * is the reading alone that tells this from a last write that was torn. */
+static void
+journal_read_fails(void)
+{
+	struct journal_file newest = {0};
+	uint64_t at;
+
+	if (run.faults.episode != EPISODE_FAIL || !one_in(2))
+		return;
+	sim_store_files(run.sim, journal_file_take, &newest);
+	if (newest.bytes == 0)
+		return;
+	at = random_below(newest.bytes);
+	tell("  %s cannot be read from %" PRIu64 " on", newest.name, at);
+	run.counts[COUNT_FAULTS]++;
+	sim_store_read_error(
+	    run.sim, "node/journal", newest.name, at, 1 + random_below(newest.bytes));
+}
+
 void
 life_reopen(enum end end)
 {
@@ -149,6 +202,7 @@ life_reopen(enum end end)
 		if (may_die_opening && one_in(4))
 			sim_store_die_at_call(run.sim, SIM_CALL_ANY, 1 + random_below(60));
 		repair_look();
+		journal_read_fails();
 		if (node_open(&err)) {
 			suspended_look();
 			run.counts_are_off = run.counts_are_off || fault_excuses_any_read();

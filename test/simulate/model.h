@@ -5,6 +5,9 @@
  * States stand in a row: the first is what was answered, each later one has one more batch in it
  * that is under way. A read may see any of them. After a crash one of them is the truth, and
  * looking at all pins says which. A pin that is due may be gone at any time.
+ *
+ * Accesses are bounds, which are one number but where it cannot be known: a pin that was due when
+ * it was pinned again may have begun anew, and what was noted is written when the node likes.
  */
 #ifndef ZP_TEST_SIMULATE_MODEL_H
 #define ZP_TEST_SIMULATE_MODEL_H
@@ -18,9 +21,18 @@ enum {
 	MODEL_PENDING_MAX = 4,
 };
 
+#define MODEL_NO_BOUND INT64_MAX
+
+/* So many accesses at least and at most, and the last of them. */
+struct model_accesses {
+	uint64_t least, most;
+	int64_t last_least, last_most;
+};
+
 struct model_pin {
 	uint32_t name;     /* a number from 1; 0: there is no pin */
 	int64_t expire_at; /* seconds since 1970; 0 never */
+	struct model_accesses accesses;
 };
 
 enum model_kind {
@@ -29,6 +41,7 @@ enum model_kind {
 	MODEL_REMOVE, /* must be there */
 	MODEL_DELETE, /* may be there */
 	MODEL_EXPIRE, /* if it is there with this expiry */
+	MODEL_ACCESS, /* so many more accesses; it must be there */
 };
 
 struct model_change {
@@ -36,6 +49,8 @@ struct model_change {
 	uint32_t key, from;
 	bool keeps_name;
 	struct model_pin pin;
+	uint64_t count; /* ACCESS */
+	int64_t last;   /* MODEL_NO_BOUND: some time that was to come */
 };
 
 /* What an answer may be. */
@@ -45,6 +60,7 @@ struct model_batch {
 	struct model_change changes[MODEL_BATCH_MAX];
 	size_t count;
 	uint64_t sequence; /* of the client's stream; 0: of none */
+	uint64_t sent_at;  /* the clock below */
 };
 
 struct model_state {
@@ -52,8 +68,16 @@ struct model_state {
 	uint64_t sequence;
 };
 
+/* Accesses that were noted: nobody says when they are written, nor of which pin of the key. */
+struct model_noted {
+	uint64_t count;
+	int64_t last;
+	bool is_of_this; /* the pin was there all the time: it gets them */
+};
+
 struct model {
 	size_t keys;
+	struct model_noted *noted; /* by key */
 	struct model_state states[MODEL_PENDING_MAX + 1];
 	size_t states_count;
 	struct model_batch
@@ -72,11 +96,16 @@ struct model {
 struct model_seen {
 	bool is_unknown; /* an error that is permitted: nothing was learnt */
 	struct model_pin pin;
+	bool has_accesses; /* they were asked for, and known */
+	uint64_t count;
+	int64_t last;
 };
 
 void model_init(struct model *model, size_t keys);
 void model_done(struct model *model);
 
+/* What was changed by then was answered: the clock before what is under way. */
+uint64_t model_clock_answered(const struct model *model);
 /* A batch to fill, which is then on its way. */
 struct model_batch *model_batch_new(struct model *model);
 void model_batch_send(struct model *model);
@@ -88,10 +117,20 @@ enum model_answer model_expects(const struct model *model, size_t index);
 /* The oldest batch was answered; changes with `refused` had no effect. */
 void model_batch_answered(struct model *model, const bool *refused);
 
-/* Whether a read of the key may give this. */
-bool model_permits(const struct model *model, uint32_t key, struct model_pin seen);
+/* Whether a read of the key may give this; the pin and its accesses may be of two moments. */
+bool model_permits(const struct model *model, uint32_t key, const struct model_seen *seen);
+bool model_permits_none(const struct model *model, uint32_t key);
+bool model_permits_accesses(const struct model *model, uint32_t key, const struct model_seen *seen);
+/* Whether the key has accesses in any state, or some that were noted. */
+bool model_has_accesses(const struct model *model, uint32_t key);
 /* How many pins there are, at least and at most. */
 void model_counts(const struct model *model, size_t *least_out, size_t *most_out);
+
+void model_note(struct model *model, uint32_t key, uint64_t count, int64_t last);
+/* All that was noted is written by now; one state, not torn. */
+void model_notes_written(struct model *model);
+/* It was written or it is lost: the process ended. */
+void model_notes_gone(struct model *model);
 
 /* The machine or the process ended: nobody will answer what is under way. */
 void model_crashed(struct model *model);

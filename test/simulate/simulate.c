@@ -122,8 +122,8 @@ run_draw(void)
 {
 	static const uint32_t sizes[] = {40, 200, 400, 400, 1000, 3000};
 	/* write, get, get batch, list, checkpoint, settle, seal, verify, snapshot, look, time,
-	 * compare, reopen, scrub */
-	static const unsigned weights[] = {60, 8, 5, 8, 5, 3, 1, 1, 1, 1, 4, 2, 1, 1};
+	 * compare, reopen, scrub, note accesses */
+	static const unsigned weights[] = {60, 8, 5, 8, 5, 3, 1, 1, 1, 1, 4, 2, 1, 1, 4};
 
 	run.keys_kind = one_in(2) ? KEYS_UNIFORM : random_below(KEYS_KINDS);
 	run.keys_count = sizes[random_below(ZP_ARRAY_COUNT(sizes))];
@@ -382,10 +382,11 @@ totals_print(void)
 {
 	printf("%" PRIu64 " operations: %" PRIu64 " writes, %" PRIu64 " reads, %" PRIu64
 	       " listed, %" PRIu64 " of upkeep; %" PRIu64 " openings, %" PRIu64 " crashes, %" PRIu64
-	       " faults, %" PRIu64 " snapshots\n",
+	       " faults, %" PRIu64 " snapshots, %" PRIu64 " notes of accesses\n",
 	    totals[COUNT_WRITES] + totals[COUNT_READS] + totals[COUNT_UPKEEP], totals[COUNT_WRITES],
 	    totals[COUNT_READS], totals[COUNT_LISTED], totals[COUNT_UPKEEP], totals[COUNT_OPENINGS],
-	    totals[COUNT_CRASHES], totals[COUNT_FAULTS], totals[COUNT_SNAPSHOTS]);
+	    totals[COUNT_CRASHES], totals[COUNT_FAULTS], totals[COUNT_SNAPSHOTS],
+	    totals[COUNT_ACCESSES]);
 }
 
 struct arguments {

@@ -7,6 +7,7 @@
  *   step.c      what a client and an operator do
  *   fault.c     episodes: what goes wrong, for how long, and what is excused meanwhile
  *   compare.c   what the node says against the model
+ *   accesses.c  accesses that are told, noted and read
  *   model.c     what it may say; knows nothing of the engine
  *   keys.c      friendly and hostile keys
  *   bounds.c    what hostile keys cost
@@ -52,6 +53,7 @@ enum count {
 	COUNT_CRASHES,
 	COUNT_FAULTS,
 	COUNT_SNAPSHOTS,
+	COUNT_ACCESSES,
 	COUNT_KINDS,
 };
 
@@ -73,7 +75,7 @@ struct open_list {
 
 struct snapshot {
 	char name[32];
-	struct model_pin *pins; /* owned */
+	struct model_pin *pins; /* owned; what was noted by then may be in them or not */
 	int64_t now_seconds;
 };
 
@@ -197,6 +199,21 @@ struct costs {
 void bounds_measure(struct costs *costs_out);
 /* wrong() where one costs more than some times what uniform keys cost. */
 void bounds_check(const struct costs *uniform, const struct costs *costs);
+
+/* ---- accesses.c ----------------------------------------------------------------------------- */
+
+bool accesses_are_kept(void);
+struct zp_accesses accesses_draw(int64_t *last_out);
+void accesses_note(void); /* a step */
+/* When the disk and all else is well: what was noted is written soon. */
+void accesses_wait_written(void);
+/* Asks for the pin's accesses, but seldom for those of a pin that never had any. */
+void accesses_see(uint32_t key, struct model_seen *seen);
+void accesses_see_listed(uint32_t key, struct zp_list *list, struct model_seen *seen);
+/* wrong() where it is them that the model does not permit. */
+void accesses_check(uint32_t key, const struct model_seen *seen, const char *by);
+void accesses_keep_snapshot(const struct snapshot *snapshot);
+void accesses_compare_snapshot(const struct snapshot *snapshot, struct zp_node *node, uint32_t key);
 
 /* ---- compare.c ------------------------------------------------------------------------------ */
 

@@ -68,13 +68,14 @@ change_draw(struct model_batch *batch, struct zp_write *write, uint8_t *texts)
 {
 	static const enum zp_write_kind kinds[] = {ZP_WRITE_PIN, ZP_WRITE_PIN, ZP_WRITE_PIN,
 	    ZP_WRITE_IMPORT, ZP_WRITE_IMPORT, ZP_WRITE_IMPORT, ZP_WRITE_UNPIN, ZP_WRITE_UNPIN,
-	    ZP_WRITE_EXPIRE, ZP_WRITE_DELETE};
+	    ZP_WRITE_EXPIRE, ZP_WRITE_DELETE, ZP_WRITE_ACCESS, ZP_WRITE_ACCESS, ZP_WRITE_ACCESS};
+	size_t kinds_count = ZP_ARRAY_COUNT(kinds) - (accesses_are_kept() ? 0 : 3);
 	struct model_change *change = &batch->changes[batch->count];
 	struct zp_buf result_texts = write->result_texts;
 
 	*change = (struct model_change){.key = (uint32_t)random_below(run.keys_count),
-	    .pin = {1 + (uint32_t)random_below(1000000), far_expiry()}};
-	*write = (struct zp_write){.kind = kinds[random_below(ZP_ARRAY_COUNT(kinds))],
+	    .pin = {.name = 1 + (uint32_t)random_below(1000000), .expire_at = far_expiry()}};
+	*write = (struct zp_write){.kind = kinds[random_below(kinds_count)],
 	    .key = run.keys[change->key],
 	    .result_texts = result_texts};
 	switch (write->kind) {
@@ -100,6 +101,11 @@ change_draw(struct model_batch *batch, struct zp_write *write, uint8_t *texts)
 		break;
 	case ZP_WRITE_EXPIRE:
 		change->kind = MODEL_EXPIRE;
+		break;
+	case ZP_WRITE_ACCESS:
+		change->kind = MODEL_ACCESS;
+		write->accesses = accesses_draw(&change->last);
+		change->count = write->accesses.count;
 		break;
 	default:
 		change->kind = MODEL_DELETE;
@@ -331,7 +337,7 @@ list_gap_check(uint32_t from, uint32_t to)
 	for (uint32_t key = from; key < to; key++) {
 		if (run.keys[key].namespace_id == run.list.namespace_id &&
 		    run.model.changed_at[key] <= run.list.clock &&
-		    !model_permits(&run.model, key, (struct model_pin){0}))
+		    !model_permits_none(&run.model, key))
 			wrong("an open list lacks pin %" PRIu32 ", which nobody touched", key);
 	}
 }
@@ -351,7 +357,7 @@ step_list(void)
 	}
 	if (list->list == NULL) {
 		/* What is under way may come in behind it. */
-		*list = (struct open_list){.clock = run.model.clock - run.slots_count};
+		*list = (struct open_list){.clock = model_clock_answered(&run.model)};
 		list->namespace_id = run.keys_kind == KEYS_SAME ? (uint32_t)random_below(4) : 0;
 		if (zp_list_open(run.node, list->namespace_id, NULL, &list->list, &err) < 0)
 			wrong("list: %s", err.text);
@@ -368,16 +374,18 @@ step_list(void)
 			struct model_seen seen = seen_of(index, ZP_OK, &record);
 
 			run.counts[COUNT_LISTED]++;
+			accesses_see_listed(index, list->list, &seen);
 			now_seconds();
 			if (index < list->next)
 				wrong("an open list: the keys do not rise");
 			list_gap_check(list->next, index);
 			list->next = index + 1;
 			if (run.model.changed_at[index] <= list->clock &&
-			    !model_permits(&run.model, index, seen.pin))
+			    !model_permits(&run.model, index, &seen))
 				wrong("an open list: pin %" PRIu32
-				      ", which nobody touched, is name %" PRIu32,
-				    index, seen.pin.name);
+				      ", which nobody touched, is name %" PRIu32 " with %" PRIu64
+				      " accesses",
+				    index, seen.pin.name, seen.count);
 		}
 	}
 	if (rc == ZP_OK) {
@@ -428,6 +436,7 @@ step_snapshot(void)
 	snapshot->pins = zp_alloc(run.keys_count * sizeof(snapshot->pins[0]));
 	memcpy(
 	    snapshot->pins, run.model.states[0].pins, run.keys_count * sizeof(snapshot->pins[0]));
+	accesses_keep_snapshot(snapshot);
 	run.snapshots_count++;
 	run.counts[COUNT_SNAPSHOTS]++;
 }
@@ -446,6 +455,8 @@ step_time(void)
 		sim_world_realtime_jump_us((int64_t)random_below(60000000) - 30000000);
 	sim_world_sleep_ns(one_in(2) ? random_below(SECOND_NS) : random_below(100) * SECOND_NS);
 	now_seconds(); /* before the clock jumps back, when some have expired already */
+	if (one_in(3))
+		accesses_wait_written();
 }
 
 static void
@@ -498,7 +509,8 @@ step_any(void)
 	    {"list", step_list}, {"checkpoint", step_checkpoint}, {"settle", step_settle},
 	    {"seal", step_seal}, {"verify", compare_verify}, {"snapshot", step_snapshot},
 	    {"look at a snapshot", step_snapshot_look}, {"time", step_time},
-	    {"compare", step_compare}, {"reopen", step_reopen}, {"scrub", step_scrub}};
+	    {"compare", step_compare}, {"reopen", step_reopen}, {"scrub", step_scrub},
+	    {"note accesses", accesses_note}};
 	uint64_t sum = 0, drawn;
 	size_t i = 0;
 
