@@ -14,9 +14,7 @@ static int
 views_open(struct segment *segment, const void *from, bool reads_texts,
     struct segment_iterator **iterator_out, struct zp_err *err)
 {
-	(void)err; /* nothing is read yet */
-	*iterator_out = segment__views_open(segment, from, reads_texts);
-	return ZP_OK;
+	return segment__views_open(segment, from, reads_texts, iterator_out, err);
 }
 
 static void

@@ -128,8 +128,9 @@ void segment__writer_discard(struct segment_writer *writer); /* NULL is allowed 
 
 struct segment; /* opaque, counted */
 
-/* Opens and checks footer, header and sections (not the blocks), against what the manifest says
- * where `expected` is not NULL. Memory: directory, fences, filter. */
+/* Opens and checks footer, header and sections (not the blocks; of an ordered family not the directory,
+ * which is read and checked when it is first needed), against what the manifest says where `expected`
+ * is not NULL. Memory: directory, fences, filter. */
 ZP_MUST_CHECK int segment__open(struct zp_store *store, const struct segment_name *name,
     const struct segment_info *expected, struct segment **segment_out, struct zp_err *err);
 /* The same without its filter, which is most of that memory: every key may be there. */

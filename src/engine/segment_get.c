@@ -14,9 +14,10 @@
  */
 #define CACHE_FENCED (UINT64_C(1) << 63)
 
-/* The one block that may hold the key; false when there is none. */
-static bool
-place_find(const struct segment *segment, const struct zp_key *key, struct block_wanted *wanted_out)
+/* The one block that may hold the key, or ZP_E_NOT_FOUND. */
+static int
+place_find(const struct segment *segment, const struct zp_key *key, struct block_wanted *wanted_out,
+    struct zp_err *err)
 {
 	const struct segment_layout *layout = &segment->layout;
 	uint64_t head = zp_load_u64be(key->digest);
@@ -24,13 +25,17 @@ place_find(const struct segment *segment, const struct zp_key *key, struct block
 	struct group_entry group;
 	uint64_t offset;
 	uint16_t length;
+	int rc;
 
 	if (!segment__prefix_matches(layout, head))
-		return false;
+		return ZP_E_NOT_FOUND;
+	rc = segment__index_load(segment, err);
+	if (rc != 0)
+		return rc;
 	group = segment__group(segment, bucket / SEGMENT_GROUP_BLOCKS);
 	length = zp_load_u16le(group.lengths + 2 * (bucket % SEGMENT_GROUP_BLOCKS));
 	if (length == 0)
-		return false;
+		return ZP_E_NOT_FOUND;
 	if (length == SEGMENT_FENCED) {
 		uint8_t bytes[ZP_KEY_BYTES];
 		uint64_t first, end;
@@ -40,7 +45,7 @@ place_find(const struct segment *segment, const struct zp_key *key, struct block
 		wanted_out->place = segment__fence_place(
 		    segment, segment__fence_find(segment, first, end, bytes), first);
 		wanted_out->cache_number = wanted_out->place.number | CACHE_FENCED;
-		return true;
+		return 0;
 	}
 	offset = group.offset;
 	for (size_t i = 0; i < bucket % SEGMENT_GROUP_BLOCKS; i++) {
@@ -51,7 +56,7 @@ place_find(const struct segment *segment, const struct zp_key *key, struct block
 	wanted_out->place =
 	    (struct block_place){.offset = offset, .length = length, .number = bucket};
 	wanted_out->cache_number = bucket;
-	return true;
+	return 0;
 }
 
 /* The image's rows that may be the key's. */
@@ -280,9 +285,10 @@ block_fetch(struct segment_probe *probe, struct segment_scratch *scratch, struct
 {
 	const struct segment *segment = probe->segment;
 	struct block_wanted wanted;
+	int rc = place_find(segment, probe->key, &wanted, err);
 
-	if (!place_find(segment, probe->key, &wanted))
-		return ZP_E_NOT_FOUND;
+	if (rc != 0)
+		return rc;
 	if ((wanted.cache_number & CACHE_FENCED) != 0)
 		probe->ref =
 		    block_cache__find(segment->block_cache, segment->serial, wanted.cache_number);
@@ -340,7 +346,7 @@ segment__block_wanted(
 {
 	struct block_cache_ref ref;
 
-	if (!place_find(segment, key, wanted_out))
+	if (place_find(segment, key, wanted_out, NULL) != 0)
 		return false;
 	ref = block_cache__find(segment->block_cache, segment->serial, wanted_out->cache_number);
 	block_cache__release(ref);

@@ -348,13 +348,7 @@ struct segment {
 	struct image_layout image; /* bucketed */
 	struct filter filter;
 	struct ZSTD_DDict_s *dictionary; /* of texts; owned; NULL: none */
-	uint8_t *directory; /* bucketed; owned; checked at open */
-	/* Ordered (segment_ordered.c), owned: of each part of the directory the key columns of its first row,
-	 * and a hash of its bytes. */
-	uint64_t *part_firsts;
-	uint64_t *part_hashes;
-	uint8_t *fences;    /* owned; checked at open */
-	uint64_t fences_count;
+	struct segment_index *index; /* owned */
 	uint64_t blocks_end;               /* where groups end and the directory begins */
 	uint64_t serial;                   /* unique in this process */
 	struct zp_texts_cache *texts_cache; /* borrowed; NULL: none */
@@ -363,12 +357,60 @@ struct segment {
 	atomic_uint users;
 };
 
+/* Reads a section; its checksum must be right. */
+ZP_MUST_CHECK int segment__section_read(
+    const struct segment *segment, enum segment_section section, uint8_t *to, struct zp_err *err);
+
+/* ---- segment_index.c ------------------------------------------------------------------------ */
+
+/* What says where blocks are. */
+struct segment_index {
+	_Atomic(void *) loaded; /* owned; NULL: not read yet */
+	atomic_bool is_damaged;
+};
+
+/* Checks what the footer says of it. */
+ZP_MUST_CHECK int segment__index_open(struct segment *segment, struct zp_err *err);
+void segment__index_close(struct segment *segment); /* also of one that did not open */
+/* Reads and checks it unless that was done: before anything asks where a block is. Any thread. A
+ * damaged one is read again only when the segment is opened anew. */
+ZP_MUST_CHECK int segment__index_load(const struct segment *segment, struct zp_err *err);
+uint64_t segment__index_bytes(const struct segment *segment); /* in memory now */
+static inline const void *
+segment__index(const struct segment *segment)
+{
+	return atomic_load_explicit(&segment->index->loaded, memory_order_acquire);
+}
+
 /* One block's place. */
 struct block_place {
 	uint64_t offset;
 	uint32_t length;
 	uint64_t number;
 };
+
+struct group_entry {
+	uint64_t offset;        /* of its first block */
+	uint32_t bytes;         /* of all its blocks */
+	const uint8_t *lengths; /* SEGMENT_GROUP_BLOCKS × u16 */
+};
+struct group_entry segment__group(const struct segment *segment, uint64_t group);
+uint64_t segment__groups_count(const struct segment_layout *layout);
+
+/* The fences of a bucket: first_out … end_out − 1. */
+void segment__fences_of(
+    const struct segment *segment, uint64_t bucket, uint64_t *first_out, uint64_t *end_out);
+static inline uint64_t
+segment__fences_count(const struct segment *segment)
+{
+	return segment->footer.sections[SECTION_FENCES].length / SEGMENT_FENCE_BYTES;
+}
+const uint8_t *segment__fence_key(const struct segment *segment, uint64_t fence);
+struct block_place segment__fence_place(
+    const struct segment *segment, uint64_t fence, uint64_t first);
+/* The fence to look behind for `key` among first … end − 1: the last whose key is not above it. */
+uint64_t segment__fence_find(
+    const struct segment *segment, uint64_t first, uint64_t end, const uint8_t key[ZP_KEY_BYTES]);
 
 /* ---- segment_ordered.c: the directory of an ordered segment ---------------------------------- */
 
@@ -379,9 +421,13 @@ struct ordered_part {
 };
 void segment__ordered_part_done(struct ordered_part *part);
 
-/* Reads and checks all of it. */
-ZP_MUST_CHECK int segment__ordered_open(struct segment *segment, struct zp_err *err);
-uint64_t segment__ordered_bytes(const struct segment *segment); /* that stay in memory */
+/* For segment_index.c: what the footer says of it; the bytes that stay in memory; reading and
+ * checking all of it. */
+const char *segment__ordered_lengths_check(const struct segment *segment);
+uint64_t segment__ordered_bytes(const struct segment *segment);
+ZP_MUST_CHECK int segment__ordered_read(
+    const struct segment *segment, uint64_t *words_out, struct zp_err *err);
+/* Once the index is loaded. */
 ZP_MUST_CHECK int segment__ordered_place(const struct segment *segment, uint64_t block,
     struct ordered_part *part, struct block_place *place_out, struct zp_err *err);
 /* The key of the first row of a block whose place was asked for last. */
@@ -444,7 +490,7 @@ struct texts_wanted {
 	bool is_kept;    /* the cache wants the texts block */
 };
 
-/* The block that a get of the key has to read; false when it has to read none. */
+/* The block that a get of the key has to read; false when it has to read none, or fails. */
 bool segment__block_wanted(
     const struct segment *segment, const struct zp_key *key, struct block_wanted *wanted_out);
 /* Its bytes: makes its image in the scratch and for the cache. Where scratch->image_is_whole says no, it
@@ -462,25 +508,6 @@ ZP_MUST_CHECK int segment__get_given(const struct segment *segment, const struct
 ZP_MUST_CHECK int segment__texts_get(const struct segment *segment,
     const struct texts_wanted *wanted, uint8_t kind, const uint8_t *bytes,
     struct segment_scratch *scratch, struct zp_slice *texts_out, struct zp_err *err);
-
-struct group_entry {
-	uint64_t offset;        /* of its first block */
-	uint32_t bytes;         /* of all its blocks */
-	const uint8_t *lengths; /* SEGMENT_GROUP_BLOCKS × u16 */
-};
-struct group_entry segment__group(const struct segment *segment, uint64_t group);
-uint64_t segment__groups_count(const struct segment_layout *layout);
-
-/* The fence at or before `key` of a fenced bucket; its blocks are first_out … first_out + count
- * − 1. */
-void segment__fences_of(
-    const struct segment *segment, uint64_t bucket, uint64_t *first_out, uint64_t *end_out);
-const uint8_t *segment__fence_key(const struct segment *segment, uint64_t index);
-struct block_place segment__fence_place(
-    const struct segment *segment, uint64_t index, uint64_t first);
-/* The fence to look behind for `key` among first … end − 1: the last whose key is not above it. */
-uint64_t segment__fence_find(
-    const struct segment *segment, uint64_t first, uint64_t end, const uint8_t key[ZP_KEY_BYTES]);
 
 /* ---- segment_place.c ------------------------------------------------------------------------ */
 

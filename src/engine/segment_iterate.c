@@ -475,9 +475,11 @@ segment__iterator_open(struct segment *segment, const struct zp_key *from, enum 
     struct segment_iterator **iterator_out, struct zp_err *err)
 {
 	struct segment_iterator *iterator;
-	int rc = 0;
+	int rc = segment__index_load(segment, err);
 
 	ZP_ASSERT(segment->layout.is_bucketed);
+	if (rc != 0)
+		return rc;
 	iterator = iterator_new(segment, from != NULL);
 	iterator->without_texts = read == SEGMENT_READ_WITHOUT_TEXTS;
 	if (from != NULL) {
@@ -497,16 +499,22 @@ segment__iterator_open(struct segment *segment, const struct zp_key *from, enum 
 	return 0;
 }
 
-struct segment_iterator *
-segment__views_open(struct segment *segment, const struct zp_key *from, bool reads_texts)
+int
+segment__views_open(struct segment *segment, const struct zp_key *from, bool reads_texts,
+    struct segment_iterator **iterator_out, struct zp_err *err)
 {
-	struct segment_iterator *iterator = iterator_new(segment, from != NULL);
+	struct segment_iterator *iterator;
+	int rc = segment__index_load(segment, err);
 
 	ZP_ASSERT(segment->layout.is_bucketed);
+	if (rc != 0)
+		return rc;
+	iterator = iterator_new(segment, from != NULL);
 	iterator->without_texts = !reads_texts;
 	if (from != NULL)
 		seek_bucket(iterator, from);
-	return iterator;
+	*iterator_out = iterator;
+	return 0;
 }
 
 int
@@ -514,9 +522,11 @@ segment__entries_open(struct segment *segment, const uint64_t *from,
     struct segment_iterator **iterator_out, struct zp_err *err)
 {
 	struct segment_iterator *iterator;
-	int rc = 0;
+	int rc = segment__index_load(segment, err);
 
 	ZP_ASSERT(!segment->layout.is_bucketed);
+	if (rc != 0)
+		return rc;
 	iterator = iterator_new(segment, from != NULL);
 	if (from != NULL) {
 		struct segment_cells cells;

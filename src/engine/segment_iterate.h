@@ -44,8 +44,8 @@ int iterator__view(
     struct segment_iterator *iterator, struct block_view *view_out, struct zp_err *err);
 /* The same for one that begins with the block that may hold `from` (NULL: the first), and of which
  * no rows are taken. Of pins. */
-struct segment_iterator *segment__views_open(
-    struct segment *segment, const struct zp_key *from, bool reads_texts);
+ZP_MUST_CHECK int segment__views_open(struct segment *segment, const struct zp_key *from,
+    bool reads_texts, struct segment_iterator **iterator_out, struct zp_err *err);
 /* Loads the texts block of the present view into the scratch. */
 int iterator__texts_load(
     struct segment_iterator *iterator, const struct block_view *view, struct zp_err *err);

@@ -1,6 +1,6 @@
 /*
- * segment_open.c - opens a segment: footer, header and sections, each offset and length checked
- * against the file before it is used; then answers where a block is.
+ * segment_open.c - opens a segment: footer, header and small sections, each offset and length
+ * checked against the file before it is used. Where its blocks are is read later (segment_index.c).
  *
  * Flow:    view.c opens; get, iterate and verify ask for places.
  * Threads: nothing changes after open but the count of users.
@@ -11,94 +11,6 @@
 #include <stdio.h>
 
 static atomic_uint_fast64_t serial_last;
-
-/* ---- Places of blocks ----------------------------------------------------------------------- */
-
-uint64_t
-segment__groups_count(const struct segment_layout *layout)
-{
-	uint64_t buckets = UINT64_C(1) << layout->bucket_bits;
-
-	return (buckets + SEGMENT_GROUP_BLOCKS - 1) / SEGMENT_GROUP_BLOCKS;
-}
-
-struct group_entry
-segment__group(const struct segment *segment, uint64_t group)
-{
-	const uint8_t *entry = segment->directory + group * SEGMENT_GROUP_ENTRY_BYTES;
-
-	return (struct group_entry){
-	    .offset = zp_load_u64le(entry),
-	    .bytes = zp_load_u32le(entry + 8),
-	    .lengths = entry + 12,
-	};
-}
-
-const uint8_t *
-segment__fence_key(const struct segment *segment, uint64_t index)
-{
-	return segment->fences + index * SEGMENT_FENCE_BYTES + 16;
-}
-
-static uint32_t
-fence_bucket(const struct segment *segment, uint64_t index)
-{
-	return zp_load_u32le(segment->fences + index * SEGMENT_FENCE_BYTES);
-}
-
-struct block_place
-segment__fence_place(const struct segment *segment, uint64_t index, uint64_t first)
-{
-	const uint8_t *entry = segment->fences + index * SEGMENT_FENCE_BYTES;
-
-	return (struct block_place){
-	    .offset = zp_load_u64le(entry + 8),
-	    .length = zp_load_u32le(entry + 4),
-	    .number = zp_load_u32le(entry) | (index - first) << 40,
-	};
-}
-
-/* The first fence of a bucket at or above `bucket`. */
-static uint64_t
-fence_of_bucket(const struct segment *segment, uint64_t bucket)
-{
-	uint64_t low = 0, high = segment->fences_count;
-
-	while (low < high) {
-		uint64_t middle = (low + high) / 2;
-
-		if (fence_bucket(segment, middle) < bucket)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-void
-segment__fences_of(
-    const struct segment *segment, uint64_t bucket, uint64_t *first_out, uint64_t *end_out)
-{
-	*first_out = fence_of_bucket(segment, bucket);
-	*end_out = fence_of_bucket(segment, bucket + 1);
-}
-
-uint64_t
-segment__fence_find(
-    const struct segment *segment, uint64_t first, uint64_t end, const uint8_t key[ZP_KEY_BYTES])
-{
-	uint64_t low = first + 1;
-
-	while (low < end) {
-		uint64_t middle = (low + end) / 2;
-
-		if (memcmp(segment__fence_key(segment, middle), key, ZP_KEY_BYTES) <= 0)
-			low = middle + 1;
-		else
-			end = middle;
-	}
-	return low - 1;
-}
 
 /* ---- Checks of sections --------------------------------------------------------------------- */
 
@@ -121,111 +33,11 @@ sections_check(const struct segment_footer *footer, uint64_t bytes)
 	return at == end ? NULL : "there are bytes between the sections and the footer";
 }
 
-/* The lengths of one group's blocks; counts what it finds. */
-static const char *
-group_check(const struct group_entry *group, uint64_t *blocks, uint64_t *fenced)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < SEGMENT_GROUP_BLOCKS; i++) {
-		uint16_t length = zp_load_u16le(group->lengths + 2 * i);
-
-		if (length == SEGMENT_FENCED) {
-			++*fenced;
-		} else if (length > 0) {
-			if (length < BLOCK_BYTES_MIN)
-				return "a block is too short";
-			sum += length;
-			++*blocks;
-		}
-	}
-	return sum == group->bytes ? NULL : "the lengths of a group's blocks disagree";
-}
-
-static const char *
-directory_check(const struct segment *segment, uint64_t *blocks, uint64_t *fenced)
-{
-	uint64_t groups = segment__groups_count(&segment->layout);
-	uint64_t at = SEGMENT_HEADER_BYTES;
-
-	if (segment->footer.sections[SECTION_DIRECTORY].length !=
-	    groups * SEGMENT_GROUP_ENTRY_BYTES + 8)
-		return "the directory's length is not that of its buckets";
-	for (uint64_t i = 0; i < groups; i++) {
-		struct group_entry group = segment__group(segment, i);
-		const char *fault = group_check(&group, blocks, fenced);
-
-		if (fault != NULL)
-			return fault;
-		if (group.offset < at || group.offset > segment->blocks_end ||
-		    group.bytes > segment->blocks_end - group.offset)
-			return "a group is outside the file";
-		at = group.offset + group.bytes;
-	}
-	if (zp_load_u64le(segment->directory + groups * SEGMENT_GROUP_ENTRY_BYTES) !=
-	    segment->blocks_end)
-		return "the directory's end is not where it is";
-	return NULL;
-}
-
-static uint16_t
-directory_length(const struct segment *segment, uint64_t bucket)
-{
-	struct group_entry group = segment__group(segment, bucket / SEGMENT_GROUP_BLOCKS);
-
-	return zp_load_u16le(group.lengths + 2 * (bucket % SEGMENT_GROUP_BLOCKS));
-}
-
-static const char *
-fence_check(const struct segment *segment, uint64_t index)
-{
-	struct block_place place = segment__fence_place(segment, index, index);
-	const uint8_t *key = segment__fence_key(segment, index);
-	uint64_t head = zp_load_u64be(key);
-
-	if (place.number >> segment->layout.bucket_bits != 0 ||
-	    directory_length(segment, place.number) != SEGMENT_FENCED ||
-	    segment__bucket_of(&segment->layout, head) != place.number ||
-	    !segment__prefix_matches(&segment->layout, head))
-		return "a fence is not of its bucket";
-	if (index > 0 && memcmp(key - SEGMENT_FENCE_BYTES, key, ZP_KEY_BYTES) >= 0)
-		return "the fences are out of order";
-	if (place.length < BLOCK_BYTES_MIN || place.length > BLOCK_BYTES_MAX ||
-	    place.offset < SEGMENT_HEADER_BYTES || place.offset > segment->blocks_end ||
-	    place.length > segment->blocks_end - place.offset)
-		return "a fence points outside the file";
-	return NULL;
-}
-
-static const char *
-bucketed_check(struct segment *segment)
-{
-	uint64_t blocks = 0, fenced = 0, buckets_with_fences = 0;
-	uint64_t length = segment->footer.sections[SECTION_FENCES].length;
-	const char *fault = directory_check(segment, &blocks, &fenced);
-
-	if (fault != NULL)
-		return fault;
-	if (length % SEGMENT_FENCE_BYTES != 0)
-		return "the fences end early";
-	segment->fences_count = length / SEGMENT_FENCE_BYTES;
-	for (uint64_t i = 0; i < segment->fences_count; i++) {
-		fault = fence_check(segment, i);
-		if (fault != NULL)
-			return fault;
-		buckets_with_fences +=
-		    i == 0 || fence_bucket(segment, i - 1) != fence_bucket(segment, i);
-	}
-	return blocks + segment->fences_count == segment->footer.blocks &&
-		       buckets_with_fences == fenced
-		   ? NULL
-		   : "footer, directory and fences count different blocks";
-}
-
 /* ---- Reading -------------------------------------------------------------------------------- */
 
-static int
-section_read(struct segment *segment, enum segment_section section, uint8_t *to, struct zp_err *err)
+int
+segment__section_read(
+    const struct segment *segment, enum segment_section section, uint8_t *to, struct zp_err *err)
 {
 	const struct segment_section_place *place = &segment->footer.sections[section];
 	int rc = 0;
@@ -277,7 +89,7 @@ columns_read(struct segment *segment, struct zp_err *err)
 		return zp_fail(err, ZP_E_CORRUPT, "the columns section is too long");
 	bytes = zp_alloc(length + 1);
 	section.data = bytes;
-	rc = section_read(segment, SECTION_COLUMNS, bytes, err);
+	rc = segment__section_read(segment, SECTION_COLUMNS, bytes, err);
 	if (rc == 0) {
 		fault = columns_decode(segment, section);
 		if (fault != NULL)
@@ -296,7 +108,7 @@ filter_read(struct segment *segment, struct zp_err *err)
 
 	if (length == 0)
 		return 0;
-	rc = section_read(
+	rc = segment__section_read(
 	    segment, SECTION_FILTER, filter__section_room(&segment->filter, length), err);
 	if (rc != 0)
 		return rc;
@@ -304,24 +116,6 @@ filter_read(struct segment *segment, struct zp_err *err)
 	if (fault == NULL && segment->filter.blocks_count == 0 &&
 	    (segment->footer.features_incompatible & SEGMENT_FEATURE_RIBBON) == 0)
 		fault = "the filter is of a kind that the footer does not name";
-	return fault == NULL ? 0 : zp_fail(err, ZP_E_CORRUPT, "%s", fault);
-}
-
-static int
-bucketed_open(struct segment *segment, struct zp_err *err)
-{
-	const struct segment_section_place *places = segment->footer.sections;
-	const char *fault;
-	int rc;
-
-	segment->directory = zp_alloc(places[SECTION_DIRECTORY].length + 1);
-	segment->fences = zp_alloc(places[SECTION_FENCES].length + 1);
-	rc = section_read(segment, SECTION_DIRECTORY, segment->directory, err);
-	if (rc == 0)
-		rc = section_read(segment, SECTION_FENCES, segment->fences, err);
-	if (rc != 0)
-		return rc;
-	fault = bucketed_check(segment);
 	return fault == NULL ? 0 : zp_fail(err, ZP_E_CORRUPT, "%s", fault);
 }
 
@@ -335,7 +129,7 @@ dictionary_read(struct segment *segment, struct zp_err *err)
 	if (length == 0 || length > DICTIONARY_BYTES_MAX)
 		return zp_fail(err, ZP_E_CORRUPT, "the texts' dictionary has an impossible length");
 	bytes = zp_alloc(length);
-	rc = section_read(segment, SECTION_DICTIONARY, bytes, err);
+	rc = segment__section_read(segment, SECTION_DICTIONARY, bytes, err);
 	if (rc == 0)
 		rc = texts__dictionary_open(segment, (struct zp_slice){bytes, length}, err);
 	zp_free(bytes);
@@ -352,8 +146,7 @@ sections_read(struct segment *segment, bool with_filter, struct zp_err *err)
 	if (fault != NULL)
 		return zp_fail(err, ZP_E_CORRUPT, "%s", fault);
 	segment->blocks_end = places[SECTION_DIRECTORY].offset;
-	rc = segment->layout.is_bucketed ? bucketed_open(segment, err)
-					 : segment__ordered_open(segment, err);
+	rc = segment__index_open(segment, err);
 	if (rc == 0 && with_filter)
 		rc = filter_read(segment, err);
 	if (rc == 0)
@@ -417,10 +210,7 @@ segment_free(struct segment *segment)
 	segment__layout_done(&segment->layout);
 	filter__done(&segment->filter);
 	texts__dictionary_close(segment);
-	zp_free(segment->directory);
-	zp_free(segment->part_firsts);
-	zp_free(segment->part_hashes);
-	zp_free(segment->fences);
+	segment__index_close(segment);
 	zp_free(segment);
 }
 
@@ -506,10 +296,7 @@ segment__family(const struct segment *segment)
 uint64_t
 segment__memory_bytes(const struct segment *segment)
 {
-	return sizeof(*segment) +
-	       (segment->layout.is_bucketed ? segment->footer.sections[SECTION_DIRECTORY].length
-					    : segment__ordered_bytes(segment)) +
-	       segment->footer.sections[SECTION_FENCES].length +
+	return sizeof(*segment) + segment__index_bytes(segment) +
 	       (segment->filter.memory == NULL ? 0
 					       : segment->footer.sections[SECTION_FILTER].length) +
 	       segment->footer.sections[SECTION_COLUMNS].length + texts__dictionary_bytes(segment);

@@ -1,10 +1,11 @@
 /*
  * segment_ordered.c - the directory of an ordered segment, most of which stays in the file.
  *
- * Flow:   segment_open.c reads it once, piece by piece, and checks all of it; of each part of 64
- * blocks the first row's key and a hash stay in memory: 0.08 bits a row of family time instead
- * of 4. Iterators read the parts that they come to. Safety: a part that is read again must be, byte
- * for byte, what was checked.
+ * Flow:   who first reads the segment reads the directory once, piece by piece, and checks all of
+ * it; of each part of 128 blocks the first row's key and a hash stay in memory: 0.08 bits a row of
+ * family time instead of 4. Iterators read the parts that they come to. Opening a shard does not:
+ * lookups of pins never ask an ordered segment. Safety: a part that is read again must be, byte for
+ * byte, what was checked.
  */
 #include "engine/segment_internal.h"
 
@@ -60,7 +61,22 @@ entry_first(const struct segment *segment, const uint8_t *entry, uint64_t *colum
 	memcpy(columns_out, entry + 16, 8 * segment__key_columns(segment->layout.family));
 }
 
-/* ---- Opening --------------------------------------------------------------------------------- */
+/* ---- In memory ------------------------------------------------------------------------------- */
+
+/* Words that stay of each part: the hash of its bytes, then the key columns of its first row. */
+static size_t
+part_words(const struct segment *segment)
+{
+	return 1 + segment__key_columns(segment->layout.family);
+}
+
+static const uint64_t *
+words_of(const struct segment *segment, uint64_t part)
+{
+	return (const uint64_t *)segment__index(segment) + part * part_words(segment);
+}
+
+/* ---- Reading it ------------------------------------------------------------------------------ */
 
 /* What holds between one entry and the next. */
 struct ordered_check {
@@ -94,10 +110,10 @@ entry_check(const struct segment *segment, const uint8_t *entry, struct ordered_
 
 /* Checks a part and keeps what stays of it. */
 static const char *
-part_take(struct segment *segment, uint64_t part, const uint8_t *bytes, struct ordered_check *check)
+part_take(const struct segment *segment, uint64_t part, const uint8_t *bytes,
+    struct ordered_check *check, uint64_t *words_out)
 {
 	size_t blocks = part_blocks(segment, part), length = entry_bytes(segment);
-	size_t columns = segment__key_columns(segment->layout.family);
 
 	for (size_t i = 0; i < blocks; i++) {
 		const char *fault = entry_check(segment, bytes + i * length, check);
@@ -105,44 +121,34 @@ part_take(struct segment *segment, uint64_t part, const uint8_t *bytes, struct o
 		if (fault != NULL)
 			return fault;
 	}
-	entry_first(segment, bytes, segment->part_firsts + part * columns);
-	segment->part_hashes[part] = part_hash(segment, part, bytes, blocks * length);
+	words_out[0] = part_hash(segment, part, bytes, blocks * length);
+	entry_first(segment, bytes, words_out + 1);
 	return NULL;
 }
 
 int
-segment__ordered_open(struct segment *segment, struct zp_err *err)
+segment__ordered_read(const struct segment *segment, uint64_t *words_out, struct zp_err *err)
 {
-	const struct segment_section_place *places = segment->footer.sections;
-	uint64_t parts = parts_count(segment);
+	const struct segment_section_place *place = &segment->footer.sections[SECTION_DIRECTORY];
 	struct ordered_check check = {.at = SEGMENT_HEADER_BYTES};
-	struct segment_hash *hash;
+	struct segment_hash *hash =
+	    segment__hash64_new(segment->layout.seed + 1 + SECTION_DIRECTORY);
 	uint8_t bytes[PART_BLOCKS * ENTRY_BYTES_MAX];
 	const char *fault = NULL;
 	int rc = 0;
 
-	if (places[SECTION_FENCES].length != 0)
-		return zp_fail(err, ZP_E_CORRUPT, "an ordered segment has fences");
-	if (places[SECTION_FILTER].length != 0 && !segment__has_filter(segment->layout.family))
-		return zp_fail(err, ZP_E_CORRUPT, "there is a filter in a family that has none");
-	if (places[SECTION_DIRECTORY].length % entry_bytes(segment) != 0 ||
-	    places[SECTION_DIRECTORY].length / entry_bytes(segment) != segment->footer.blocks)
-		return zp_fail(err, ZP_E_CORRUPT, "footer and directory count different blocks");
-	segment->part_firsts =
-	    zp_alloc(parts * segment__key_columns(segment->layout.family) * sizeof(uint64_t));
-	segment->part_hashes = zp_alloc(parts * sizeof(uint64_t));
-	hash = segment__hash64_new(segment->layout.seed + 1 + SECTION_DIRECTORY);
-	for (uint64_t part = 0; part < parts && rc == 0 && fault == NULL; part++) {
+	for (uint64_t part = 0; part < parts_count(segment) && rc == 0 && fault == NULL; part++) {
 		rc = part_read(segment, part, bytes, err);
 		if (rc != 0)
 			break;
 		segment__hash_update(
 		    hash, bytes, part_blocks(segment, part) * entry_bytes(segment));
-		fault = part_take(segment, part, bytes, &check);
+		fault =
+		    part_take(segment, part, bytes, &check, words_out + part * part_words(segment));
 	}
 	if (rc != 0)
 		rc = zp_wrap(err, rc, "section %d", (int)SECTION_DIRECTORY);
-	else if (fault == NULL && segment__hash64_end(hash) != places[SECTION_DIRECTORY].checksum)
+	else if (fault == NULL && segment__hash64_end(hash) != place->checksum)
 		fault = "the checksum of section 0 is wrong";
 	else if (fault == NULL && check.at != segment->blocks_end)
 		fault = "there are bytes behind the last block";
@@ -150,11 +156,26 @@ segment__ordered_open(struct segment *segment, struct zp_err *err)
 	return fault == NULL ? rc : zp_fail(err, ZP_E_CORRUPT, "%s", fault);
 }
 
+const char *
+segment__ordered_lengths_check(const struct segment *segment)
+{
+	const struct segment_section_place *places = segment->footer.sections;
+
+	if (places[SECTION_FENCES].length != 0)
+		return "an ordered segment has fences";
+	if (places[SECTION_FILTER].length != 0 && !segment__has_filter(segment->layout.family))
+		return "there is a filter in a family that has none";
+	return places[SECTION_DIRECTORY].length % entry_bytes(segment) == 0 &&
+		       places[SECTION_DIRECTORY].length / entry_bytes(segment) ==
+			   segment->footer.blocks
+		   ? NULL
+		   : "footer and directory count different blocks";
+}
+
 uint64_t
 segment__ordered_bytes(const struct segment *segment)
 {
-	return parts_count(segment) * sizeof(uint64_t) *
-	       (1 + segment__key_columns(segment->layout.family));
+	return parts_count(segment) * part_words(segment) * sizeof(uint64_t);
 }
 
 /* ---- Asking ---------------------------------------------------------------------------------- */
@@ -176,7 +197,7 @@ part_load(
 	rc = part_read(segment, number, part->bytes, err);
 	if (rc != 0)
 		return zp_wrap(err, rc, "%s", segment->label);
-	if (part_hash(segment, number, part->bytes, length) != segment->part_hashes[number])
+	if (part_hash(segment, number, part->bytes, length) != words_of(segment, number)[0])
 		return segment__block_fault(
 		    segment, block, "its entry in the directory has changed", err);
 	part->number = number;
@@ -215,16 +236,16 @@ segment__ordered_bounds(
 	uint64_t number = zp_min_u64(block, segment->footer.blocks - 1) / PART_BLOCKS;
 	size_t columns = segment__key_columns(segment->layout.family);
 	size_t blocks = part_blocks(segment, number), length = entry_bytes(segment);
+	const uint64_t *words = words_of(segment, number);
 	uint8_t bytes[PART_BLOCKS * ENTRY_BYTES_MAX];
 
-	memcpy(first_out, segment->part_firsts + number * columns, columns * sizeof(uint64_t));
+	memcpy(first_out, words + 1, columns * sizeof(uint64_t));
 	for (size_t i = 0; i < columns; i++)
 		last_out[i] = zp_load_u64be(segment->info.last_key + 8 * i);
 	if (number + 1 < parts_count(segment))
-		memcpy(last_out, segment->part_firsts + (number + 1) * columns,
-		    columns * sizeof(uint64_t));
+		memcpy(last_out, words + part_words(segment) + 1, columns * sizeof(uint64_t));
 	if (part_read(segment, number, bytes, NULL) != 0 ||
-	    part_hash(segment, number, bytes, blocks * length) != segment->part_hashes[number])
+	    part_hash(segment, number, bytes, blocks * length) != words[0])
 		return;
 	entry_first(segment, bytes + block % PART_BLOCKS * length, first_out);
 	if (block % PART_BLOCKS + 1 < blocks)
@@ -255,8 +276,8 @@ segment__ordered_find(const struct segment *segment, const uint64_t *from,
     struct ordered_part *part, uint64_t *block_out, struct zp_err *err)
 {
 	size_t columns = segment__key_columns(segment->layout.family);
-	uint64_t number = keys_find((const uint8_t *)segment->part_firsts,
-	    columns * sizeof(uint64_t), parts_count(segment), from, columns);
+	uint64_t number = keys_find((const uint8_t *)(words_of(segment, 0) + 1),
+	    part_words(segment) * sizeof(uint64_t), parts_count(segment), from, columns);
 	int rc = part_load(segment, number * PART_BLOCKS, part, err);
 
 	if (rc == 0)

@@ -188,17 +188,25 @@ static int
 blocks_verify(struct verification *verification, struct zp_err *err)
 {
 	struct segment_iterator *iterator = NULL;
+	struct zp_err fault = {0};
 	int rc;
 
 	if (verification->segment->layout.is_bucketed)
 		rc = segment__iterator_open(
-		    verification->segment, NULL, SEGMENT_READ_ALL, &iterator, err);
+		    verification->segment, NULL, SEGMENT_READ_ALL, &iterator, &fault);
 	else
-		rc = segment__entries_open(verification->segment, NULL, &iterator, err);
-	if (rc == 0) /* as they are stored: the file says what is smallest and largest */
-		iterator->operation_mark = 0;
+		rc = segment__entries_open(verification->segment, NULL, &iterator, &fault);
+	if (is_fault(rc)) { /* of the directory: no block can be found */
+		fault_tell(verification, fault.text);
+		verification->blocks_missing = true;
+		return 0;
+	}
+	if (rc != 0)
+		return zp_fail(err, rc, "%s", fault.text);
+	/* as they are stored: the file says what is smallest and largest */
+	iterator->operation_mark = 0;
 	while (rc == 0) {
-		struct zp_err fault = {0};
+		fault = (struct zp_err){0};
 
 		rc = iterator__block(iterator, &fault);
 		if (rc == 0) {

@@ -197,7 +197,7 @@ rows_read(struct segment *segment, enum segment_read read)
 		if (count++ % 64 != 0)
 			continue;
 		rc = segment__get(segment, &row.key, &scratch, &found, NULL);
-		ZP_ASSERT(rc != ZP_E_NOT_FOUND || segment->fences_count > 0);
+		ZP_ASSERT(rc != ZP_E_NOT_FOUND || segment__fences_count(segment) > 0);
 		if (rc == 0)
 			row_use(&found);
 		zp_ignore(segment__may_contain(segment, &row.key)); /* any answer, no fault */
@@ -267,11 +267,13 @@ batch_use(struct block_batch *batch, uint64_t order)
 static void
 batches_read(struct segment *segment)
 {
-	struct segment_iterator *iterator = segment__views_open(segment, NULL, false);
+	struct segment_iterator *iterator;
 	static struct block_batch batch;
 	uint64_t number = 0;
 	int rc;
 
+	if (segment__views_open(segment, NULL, false, &iterator, NULL) != 0)
+		return;
 	while ((rc = iterator__view(iterator, &batch.view, NULL)) != ZP_END) {
 		if (rc < 0)
 			continue;

@@ -500,6 +500,7 @@ block_forge(struct fixture *fixture, char name_out[ZP_FILE_NAME_MAX], struct zp_
 	sim_store_file_get(model->sim, MODEL_PATH, name_out, before);
 	zp_buf_append_slice(&file, zp_buf_slice(before));
 	bucket = model_draw(model, UINT64_C(1) << segment->layout.bucket_bits);
+	assert_int_equal(segment__index_load(segment, NULL), 0);
 	group = segment__group(segment, bucket / SEGMENT_GROUP_BLOCKS);
 	block = file.data + group.offset;
 	for (uint64_t i = bucket / SEGMENT_GROUP_BLOCKS * SEGMENT_GROUP_BLOCKS; i < bucket; i++) {

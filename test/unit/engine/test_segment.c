@@ -105,8 +105,10 @@ other_prefixes_cost_no_read(void **state)
 	assert_int_equal(segment__get(segment, &key, &scratch, &row, NULL), ZP_E_NOT_FOUND);
 	assert_int_equal(store.reads, 0);
 	key.digest[1] ^= 8;
-	assert_int_equal(segment__get(segment, &key, &scratch, &row, NULL), 0);
-	assert_int_equal(store.reads, 1);
+	for (uint64_t i = 0; i < 2; i++) {
+		assert_int_equal(segment__get(segment, &key, &scratch, &row, NULL), 0);
+		assert_int_equal(store.reads, 2 + i); /* the directory once, and the block */
+	}
 	segment__scratch_done(&scratch);
 	segment__release(segment);
 	memory_store_done(&store);
@@ -148,6 +150,7 @@ blocks_are_read_apart(void **state)
 	segment = rows_write(&store, rows, &plan, &info);
 	segment__caches_set(segment, NULL, cache);
 	segment__scratch_init(&scratch);
+	assert_int_equal(segment__index_load(segment, NULL), 0);
 	store.reads = 0;
 	for (size_t i = 0; i < rows->count; i++) {
 		const struct zp_key *key = &rows->rows[i].key;

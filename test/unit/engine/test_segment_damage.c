@@ -200,6 +200,7 @@ a_moved_block_is_refused(void **state)
 	fixture_init(&fixture, rows, &plan);
 	assert_int_equal(
 	    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL), 0);
+	assert_int_equal(segment__index_load(segment, NULL), 0);
 	group = segment__group(segment, 3);
 	offset = group.offset;
 	for (size_t i = 0; i < SEGMENT_GROUP_BLOCKS; i++) {
@@ -286,6 +287,7 @@ damage_stays_where_it_is(void **state)
 	fixture_init(&fixture, rows, &plan);
 	assert_int_equal(
 	    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL), 0);
+	assert_int_equal(segment__index_load(segment, NULL), 0);
 	fixture.file->bytes.data[segment__group(segment, 1).offset + 20] ^= 4;
 	segment__scratch_init(&scratch);
 	for (size_t i = 0; i < rows->count; i++)
@@ -400,19 +402,65 @@ values_outside_their_range_are_damage(void **state)
 	fixture_done(&fixture);
 }
 
+/* Opening reads no directory. Who first asks where a block is finds its damage, with every read
+ * until the segment is opened anew, and the file is not read again for that. */
+static void
+a_damaged_directory_is_found_by_lookups(void **state)
+{
+	struct rows *rows = rows_plain(5000);
+	struct segment_plan plan = plan_of(rows);
+	struct segment_iterator *iterator;
+	struct segment *segment = NULL;
+	struct segment_scratch scratch;
+	struct segment_row row;
+	struct fixture fixture;
+	struct zp_err err = {0};
+	uint8_t *damaged;
+	uint64_t reads;
+
+	(void)state;
+	fixture_init(&fixture, rows, &plan);
+	assert_int_equal(
+	    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL), 0);
+	damaged =
+	    &fixture.file->bytes.data[segment->footer.sections[SECTION_DIRECTORY].offset + 13];
+	*damaged ^= 1;
+	segment__scratch_init(&scratch);
+	assert_int_equal(
+	    segment__get(segment, &rows->rows[7].key, &scratch, &row, &err), ZP_E_CORRUPT);
+	assert_non_null(strstr(err.text, "digests"));
+	*damaged ^= 1;
+	reads = fixture.store.reads;
+	assert_int_equal(
+	    segment__get(segment, &rows->rows[8].key, &scratch, &row, &err), ZP_E_CORRUPT);
+	assert_int_equal(
+	    segment__iterator_open(segment, NULL, SEGMENT_READ_ALL, &iterator, &err), ZP_E_CORRUPT);
+	assert_int_equal(fixture.store.reads, reads);
+	segment__release(segment);
+	assert_int_equal(
+	    segment__open(&fixture.store.base, &fixture.info.name, NULL, &segment, NULL), 0);
+	assert_int_equal(segment__get(segment, &rows->rows[7].key, &scratch, &row, NULL), 0);
+	segment__scratch_done(&scratch);
+	segment__release(segment);
+	fixture_done(&fixture);
+}
+
 /* The one block of a segment that has one: encoded again with rows a and b exchanged but for the
  * digest. */
 static void
 rows_exchange(struct memory_file *file, const struct segment *segment, size_t a, size_t b)
 {
-	struct group_entry group = segment__group(segment, 0);
-	uint16_t length = zp_load_u16le(group.lengths);
 	struct block_rows *rows = zp_alloc_zero(1, sizeof(*rows));
+	struct group_entry group;
+	uint16_t length;
 	struct segment_cells exchanged;
 	struct column_range ranges[SEGMENT_COLUMNS_MAX];
 	ZP_AUTO_BUF(bytes, BLOCK_BYTES_MAX);
 	struct block_view view;
 
+	assert_int_equal(segment__index_load(segment, NULL), 0);
+	group = segment__group(segment, 0);
+	length = zp_load_u16le(group.lengths);
 	assert_null(block__parse(
 	    &segment->layout, file->bytes.data + group.offset, length, group.offset, 0, &view));
 	assert_null(block__decode(&view, rows));
@@ -643,6 +691,7 @@ main(void)
 	    cmocka_unit_test(a_moved_block_is_refused),
 	    cmocka_unit_test(another_segments_bytes_are_refused),
 	    cmocka_unit_test(damage_stays_where_it_is),
+	    cmocka_unit_test(a_damaged_directory_is_found_by_lookups),
 	    cmocka_unit_test(lies_are_found),
 	    cmocka_unit_test(values_outside_their_range_are_damage),
 	    cmocka_unit_test(rows_out_of_order_are_damage),

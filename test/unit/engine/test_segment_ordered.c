@@ -368,6 +368,7 @@ a_directory_that_changed_is_seen(void **state)
 	(void)state;
 	memory_store_init(&store);
 	segment = entries_write(&store, &set, 1000);
+	scan_assert(&set, segment, NULL, 0, SIZE_MAX);
 	assert_true(segment__memory_bytes(segment) - sizeof(*segment) < set.count / 16);
 	segment__name_format(&segment__info(segment)->name, name);
 	directory = segment->footer.sections[SECTION_DIRECTORY].offset;
@@ -392,11 +393,63 @@ a_directory_that_changed_is_seen(void **state)
 	zp_free(set.entries);
 }
 
+static void
+fault_note(void *context, const char *text)
+{
+	if (strstr(text, "segment ") != NULL && strstr(text, "creation times") != NULL)
+		++*(unsigned *)context;
+}
+
+/* Opening does not read the directory; whoever reads it first finds its damage, again each time. */
+static void
+a_damaged_directory_is_found_when_it_is_read(void **state)
+{
+	struct entries set = entries_new(60000, ZP_FAMILY_TIME, UINT64_C(1) << 40);
+	struct segment_iterator *iterator = NULL;
+	struct memory_store store;
+	struct segment *segment;
+	char name[ZP_FILE_NAME_MAX];
+	struct zp_err err = {0};
+	unsigned faults = 0;
+	struct zp_check check = {.context = &faults, .damage = fault_note};
+	struct segment_name parsed;
+	uint8_t *damaged;
+
+	(void)state;
+	memory_store_init(&store);
+	segment = entries_write(&store, &set, 1000);
+	segment__name_format(&segment__info(segment)->name, name);
+	damaged =
+	    &memory_store_find(&store, name)
+		 ->bytes.data[segment->footer.sections[SECTION_DIRECTORY].offset + 140 * 64 + 20];
+	*damaged ^= 1;
+	segment__release(segment);
+	assert_true(segment__name_parse(name, &parsed));
+	assert_int_equal(segment__open(&store.base, &parsed, NULL, &segment, &err), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(
+		    segment__entries_open(segment, set.entries[5].columns, &iterator, &err),
+		    ZP_E_CORRUPT);
+		assert_non_null(strstr(err.text, "creation times"));
+	}
+	assert_int_equal(segment__verify(segment, &check, &err), ZP_E_CORRUPT);
+	assert_int_equal(faults, 1);
+	segment__release(segment);
+	*damaged ^= 1;
+	assert_int_equal(segment__open(&store.base, &parsed, NULL, &segment, &err), 0);
+	scan_assert(&set, segment, NULL, 0, SIZE_MAX);
+	assert_int_equal(segment__verify(segment, &check, &err), 0);
+	segment__release(segment);
+	memory_store_done(&store);
+	zp_free(set.entries);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(entries_come_back),
+	    cmocka_unit_test(a_damaged_directory_is_found_when_it_is_read),
 	    cmocka_unit_test(time_entries_are_small),
 	    cmocka_unit_test(a_directory_that_changed_is_seen),
 	    cmocka_unit_test(statuses_come_back),

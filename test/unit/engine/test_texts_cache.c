@@ -240,6 +240,7 @@ a_cached_block_ends_with_its_file(void **state)
 	segment__name_format(&info.name, name);
 	file = memory_store_find(&store, name);
 	segment__caches_set(segment, cache, NULL);
+	assert_int_equal(segment__index_load(segment, NULL), 0);
 	reads = store.reads;
 	assert_int_equal(gets(rows, segment), 0);
 	assert_int_equal(store.reads - reads, 2 * asked);
