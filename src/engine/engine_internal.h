@@ -72,6 +72,7 @@ struct zp_engine {
 	/* Maintenance only. */
 	uint64_t number_next;	     /* of the next manifest: above every one ever seen here */
 	uint64_t tables_generation;  /* of the tables that the version has; ~0: not known */
+	struct zp_err merge_fault;   /* what kept a family from being merged, until it is told */
 };
 
 /* ---- version.c ------------------------------------------------------------------------------- */

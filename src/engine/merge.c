@@ -1,12 +1,14 @@
 /*
  * merge.c - many runs of a family become one, a span of keys at a time.
  *
- * Flow:   maintenance → choose (pure) → the next span (merge_span.c) → its files (merge_files.c) →
- *         manifest. Deterministic: the same inputs give the same bytes, so that a merge can be
- * repeated elsewhere instead of sent. Rule:   inputs are consecutive in age; tombstones go only
- * where no older run may have the key; damage in an input stops the merge, so that it is never
- * spread. What a step has done stays done: the manifest has the new run beside what is left of its
- * inputs.
+ * Flow:    maintenance → choose (pure) → the next span (merge_span.c) → its files (merge_files.c)
+ *          → manifest.
+ * Rule:    inputs are consecutive in age; tombstones go only where no older run may have the key.
+ *          What a step has done stays done: the manifest has the new run beside what is left of
+ *          its inputs. The same inputs give the same bytes, so that a merge can be repeated
+ *          elsewhere instead of sent.
+ * Damage:  in an input stops the merge, so that it is never spread; from then on other runs are
+ *          merged around that one, until its file is replaced or the node starts anew.
  */
 #include "engine/merge_internal.h"
 #include "engine/segment_internal.h"
@@ -232,11 +234,12 @@ family_runs(const struct manifest *manifest, size_t first)
 	return end - first;
 }
 
+/* As far as is known: what a merge or a deep verify could not read is noted. */
 static bool
 run_is_whole(const struct version *version, size_t run)
 {
 	for (size_t i = 0; i < version->manifest.runs[run].segment_count; i++) {
-		if (version->runs[run][i] == NULL)
+		if (version->runs[run][i] == NULL || version->runs[run][i]->is_damaged)
 			return false;
 	}
 	return true;
@@ -293,26 +296,31 @@ zp_engine_merge(
 {
 	struct version *version = engine__version_get(engine);
 	const struct manifest *manifest = &version->manifest;
-	struct zp_err why = {0};
-	int failed = ZP_OK;
+	struct zp_err failed = {0};
 
 	*merged_out = false;
-	for (size_t first = 0; first < manifest->run_count && !*merged_out;) {
+	for (size_t first = 0;
+	     first < manifest->run_count && !*merged_out && failed.code != ZP_E_STOPPING;) {
 		size_t count = family_runs(manifest, first);
-		int rc = family_merge(engine, version, first, count, stop, merged_out, &why);
+		int rc = family_merge(engine, version, first, count, stop, merged_out, &failed);
 
-		if (rc < 0) /* damage in one family must not keep the others from merging */
-			failed = rc;
-		if (rc == ZP_E_STOPPING)
-			break;
+		/* Damage in one family must not keep the others from merging, and is not met again:
+		 * the next merge goes around it. */
+		if (rc == ZP_E_CORRUPT || rc == ZP_E_IO)
+			engine->merge_fault = failed;
 		first += count;
 	}
 	version__release(version);
 	/* While there is something that can be merged, what cannot is told later. */
-	return failed < 0 && !*merged_out
-		   ? zp_fail(err, failed, "merge in shard %016llx: %s",
-			 (unsigned long long)engine->options.shard_id, why.text)
-		   : ZP_OK;
+	if (*merged_out)
+		return ZP_OK;
+	if (failed.code == ZP_OK)
+		failed = engine->merge_fault;
+	if (failed.code != ZP_E_STOPPING)
+		zp_err_clear(&engine->merge_fault);
+	return failed.code < 0 ? zp_fail(err, failed.code, "merge in shard %016llx: %s",
+				     (unsigned long long)engine->options.shard_id, failed.text)
+			       : ZP_OK;
 }
 
 /* ---- Seal ------------------------------------------------------------------------------------ */

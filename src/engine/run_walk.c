@@ -20,6 +20,16 @@ next_open(struct run_walk *walk, struct zp_err *err)
 		   : segment__entries_open(segment, NULL, &walk->iterator, err);
 }
 
+/* Where a checksum of its own is wrong ZFS says that it cannot read. */
+static void
+damage_note(struct run_walk *walk, int rc)
+{
+	struct segment *segment = walk->segments[walk->at - 1];
+
+	if (segment != NULL && (rc == ZP_E_CORRUPT || rc == ZP_E_IO))
+		segment->is_damaged = true;
+}
+
 int
 run_walk__next(struct run_walk *walk, struct zp_err *err)
 {
@@ -31,11 +41,12 @@ run_walk__next(struct run_walk *walk, struct zp_err *err)
 			return ZP_OK;
 		}
 		rc = walk->iterator == NULL ? next_open(walk, err) : ZP_OK;
-		if (rc < 0)
-			return rc;
-		rc = segment__cells_next(walk->iterator, &walk->cells, &walk->texts, err);
+		if (rc == ZP_OK)
+			rc = segment__cells_next(walk->iterator, &walk->cells, &walk->texts, err);
 		if (rc == ZP_OK && walk->is_bucketed)
 			walk->head = zp_load_u64be(walk->cells->digest);
+		if (rc < 0)
+			damage_note(walk, rc);
 		if (rc != ZP_END)
 			return rc;
 		segment__iterator_close(walk->iterator);

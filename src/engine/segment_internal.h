@@ -354,6 +354,7 @@ struct segment {
 	struct zp_texts_cache *texts_cache; /* borrowed; NULL: none */
 	struct zp_block_cache *block_cache; /* borrowed; NULL: none */
 	char label[ZP_FILE_NAME_MAX + 16]; /* for errors */
+	_Atomic(bool) is_damaged; /* some of its rows could not be read: merges go around it */
 	atomic_uint users;
 };
 

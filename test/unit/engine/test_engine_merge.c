@@ -409,6 +409,44 @@ damage_of_what_was_made_holds_nothing_up(void **state)
 	shard_end(&shard);
 }
 
+/* A block that cannot be read is met by the merge alone: it is told once, and then the other runs
+ * are merged around the one that has it. When the file is whole again, and opened anew, it is
+ * merged too. */
+static void
+a_damaged_block_holds_up_its_run_only(void **state)
+{
+	struct version *version;
+	struct zp_err err = {0};
+	struct shard shard;
+	char name[ZP_FILE_NAME_MAX];
+	unsigned told = 0;
+	uint64_t longest;
+	bool merged;
+	size_t files;
+
+	(void)state;
+	shard_begin(&shard, 0);
+	pins_put(&shard, 200);
+	version = engine__version_get(shard.engine);
+	segment__name_format(&version->manifest.runs[0].segments[0].name, name);
+	version__release(version);
+	sim_store_damage(shard.sim, "shard", name, 300, "damage", 6);
+	for (unsigned run = 0; run < 80; run++) {
+		pins_put(&shard, 40);
+		do
+			told += zp_engine_merge(shard.engine, NULL, &merged, &err) == ZP_E_CORRUPT;
+		while (merged);
+	}
+	assert_int_equal(told, 1);
+	assert_true(pin_files(&shard, &files, &longest) < 20);
+	sim_store_heal(shard.sim);
+	assert_int_equal(zp_engine_reopen(shard.engine, name, &err), ZP_OK);
+	assert_int_equal(seal_all(shard.engine, NULL, &err), ZP_OK);
+	assert_int_equal(pin_files(&shard, &files, &longest), 1);
+	pins_check(&shard, 0);
+	shard_end(&shard);
+}
+
 /* The same inputs give the same files. */
 static void
 the_files_follow_from_the_inputs(void **state)
@@ -583,6 +621,7 @@ main(void)
 	    cmocka_unit_test(a_merge_goes_on_where_it_was),
 	    cmocka_unit_test(newer_runs_join_a_merge),
 	    cmocka_unit_test(damage_of_what_was_made_holds_nothing_up),
+	    cmocka_unit_test(a_damaged_block_holds_up_its_run_only),
 	    cmocka_unit_test(the_files_follow_from_the_inputs),
 	    cmocka_unit_test(alike_digests_are_cut_too),
 	    cmocka_unit_test(files_that_seem_to_overlap_are_merged_once),
