@@ -124,12 +124,12 @@ manifest__run_add(struct manifest *manifest, struct manifest_run run)
 }
 
 void
-manifest__segments_remove(struct manifest_run *run, size_t count)
+manifest__segments_remove(struct manifest_run *run, size_t at, size_t count)
 {
-	ZP_ASSERT(count <= run->segment_count);
+	ZP_ASSERT(count <= run->segment_count && at <= run->segment_count - count);
 	run->segment_count -= count;
-	memmove(run->segments, run->segments + count,
-	    run->segment_count * sizeof(run->segments[0]));
+	memmove(run->segments + at, run->segments + at + count,
+	    (run->segment_count - at) * sizeof(run->segments[0]));
 }
 
 void

@@ -69,8 +69,8 @@ void manifest__next(const struct manifest *from, struct manifest *to);
 /* Puts a run (moved in) where it belongs. */
 void manifest__run_add(struct manifest *manifest, struct manifest_run run);
 void manifest__run_done(struct manifest_run *run);
-/* Takes the first segments of the run out; it stays, if need be empty, until manifest__runs_tidy. */
-void manifest__segments_remove(struct manifest_run *run, size_t count);
+/* Takes segments of the run out; it stays, if need be empty, until manifest__runs_tidy. */
+void manifest__segments_remove(struct manifest_run *run, size_t at, size_t count);
 void manifest__runs_tidy(struct manifest *manifest);
 /* Puts segments whose ranges nothing else of that run has (copied) where they belong. The run of that
  * family, level and age is made when there is none. */

@@ -114,7 +114,7 @@ span_remove(const struct merge_span *span, struct manifest *manifest)
 {
 	for (size_t i = 0; i < span->run_count; i++)
 		manifest__segments_remove(
-		    &manifest->runs[span->first_run + i], span->end[i] - span->from[i]);
+		    &manifest->runs[span->first_run + i], 0, span->end[i] - span->from[i]);
 }
 
 static void
@@ -150,8 +150,65 @@ span_move(const struct merge_span *span, struct merge_files *moved)
 	return !span->is_made;
 }
 
-/* Goes through the spans up to the first that must be merged, and merges it. *changed_out:
- * something did. */
+/* Merges the span, whose segments leave their runs. */
+static int
+span_merge(const struct merging *merging, const struct merge_plan *plan, struct manifest *manifest,
+    struct merge_files *files, struct zp_err *err)
+{
+	int rc = merge__span(plan, files, err);
+
+	files->level = merging->level;
+	files->age = merging->age;
+	span_name(plan->span, manifest);
+	span_remove(plan->span, manifest);
+	return rc;
+}
+
+/* Cuts a segment of the span where others are cut, and leaves it in its run, so that the span
+ * becomes several. */
+static int
+segment_cut(const struct merge_plan *plan, const struct merge_span *part,
+    const struct merge_cuts *cuts, struct manifest *manifest, struct merge_files *files,
+    struct zp_err *err)
+{
+	const struct merge_span *span = plan->span;
+	const struct manifest_run *run = &part->manifest->runs[part->first_run];
+	struct merge_plan cutting = *plan;
+	int rc;
+
+	cutting.span = part;
+	cutting.cuts = cuts;
+	cutting.drops_tombstones = false;
+	rc = merge__span(&cutting, files, err);
+	files->level = run->level;
+	files->age = run->age;
+	span_name(part, manifest);
+	manifest__segments_remove(&manifest->runs[part->first_run],
+	    part->from[0] - span->from[part->first_run - span->first_run], 1);
+	return rc;
+}
+
+/* What is to be merged at once, or parted. */
+static int
+span_step(const struct merging *merging, const struct merge_plan *plan, struct manifest *manifest,
+    struct merge_files *files, struct zp_err *err)
+{
+	const struct merge_span *span = plan->span;
+	uint64_t bytes = MERGE_RUNS * merge__segment_bytes(merging->engine);
+	struct merge_span part;
+	struct merge_cuts cuts;
+	int rc;
+
+	if (span->bytes <= 2 * bytes || !merge_span__part(span, bytes, &part, &cuts))
+		return span_merge(merging, plan, manifest, files, err);
+	rc = segment_cut(plan, &part, &cuts, manifest, files, err);
+	merge_span__done(&part);
+	zp_free(cuts.keys);
+	return rc;
+}
+
+/* Goes through the spans up to the first that must be merged, and merges it, or a part.
+ * *changed_out: something did. */
 static int
 spans_pass(const struct merging *merging, struct manifest *manifest, struct merge_files *moved,
     struct merge_files *files, bool *changed_out, struct zp_err *err)
@@ -175,13 +232,12 @@ spans_pass(const struct merging *merging, struct manifest *manifest, struct merg
 		plan.drops_tombstones = merge_span__is_oldest(&span);
 		is_merged = !is_done(&span, plan.drops_tombstones);
 		if (is_merged) {
-			rc = merge__span(&plan, files, err);
-			span_name(&span, manifest);
+			rc = span_step(merging, &plan, manifest, files, err);
 			*changed_out = true;
-		} else if (span_move(&span, moved)) {
-			*changed_out = true;
+		} else {
+			*changed_out = span_move(&span, moved) || *changed_out;
+			span_remove(&span, manifest);
 		}
-		span_remove(&span, manifest);
 	}
 	merge_span__done(&span);
 	return rc;
@@ -206,7 +262,7 @@ runs_merge(const struct merging *merging, bool *merged_out, struct zp_err *err)
 		manifest__segments_add(
 		    &manifest, family, merging->level, merging->age, moved.infos, moved.count);
 		manifest__segments_add(
-		    &manifest, family, merging->level, merging->age, files.infos, files.count);
+		    &manifest, family, files.level, files.age, files.infos, files.count);
 		rc = engine__publish(engine, &manifest, false, err);
 	} else {
 		manifest__done(&manifest);
@@ -325,36 +381,6 @@ zp_engine_merge(
 
 /* ---- Seal ------------------------------------------------------------------------------------ */
 
-static uint64_t
-run_bytes(const struct manifest_run *run)
-{
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < run->segment_count; i++)
-		bytes += run->segments[i].bytes;
-	return bytes;
-}
-
-/*
- * How many of the newest runs become one first. Small runs are few files, each across the spans of
- * the large ones, so that all had to be merged at once: together they are cut, too. An eighth of
- * all is written twice for that, and only where the whole is more than a usual merge does at once.
- */
-static size_t
-seal_first(const struct zp_engine *engine, const struct manifest_run *runs, size_t count)
-{
-	uint64_t all = 0, small = 0;
-	size_t newest = 0;
-
-	for (size_t i = 0; i < count; i++)
-		all += run_bytes(&runs[i]);
-	if (all <= MERGE_RUNS * merge__segment_bytes(engine))
-		return count;
-	while (newest < count && (small += run_bytes(&runs[newest])) <= all / MERGE_RUNS)
-		newest++;
-	return newest >= 2 ? newest : count;
-}
-
 /* One level above the oldest run, and there it stays when there is none above. That of the merge
  * under way when this is one. */
 static uint8_t
@@ -377,10 +403,10 @@ family_seal(struct zp_engine *engine, const struct version *version, size_t firs
 
 	if (count < 2)
 		return ZP_OK;
-	merging.count = seal_first(engine, runs, count);
-	merging.seals = merging.count == count;
-	merging.level = merging.seals ? seal_level(runs, count) : runs[merging.count - 1].level;
-	merging.age = runs[merging.count - 1].age;
+	merging.count = count;
+	merging.seals = true;
+	merging.level = seal_level(runs, count);
+	merging.age = runs[count - 1].age;
 	return runs_merge(&merging, merged_out, err);
 }
 

@@ -24,6 +24,7 @@ struct merge {
 	size_t name_count;
 	unsigned prefix_bits; /* that the digests of a file share */
 	unsigned cut_shift; /* digest heads of one file are equal behind it; 64: they need not be */
+	size_t cut_at;      /* of the plan's cuts the next */
 	uint64_t file_rows; /* that are expected */
 	uint64_t file_rows_max;
 	struct segment_writer *writer; /* of the file under way, or NULL */
@@ -57,20 +58,31 @@ head_of(enum zp_family family, const struct segment_cells *cells)
 	return segment__is_bucketed(family) ? zp_load_u64be(cells->digest) : cells->columns[0];
 }
 
+static unsigned
+bits_shared(uint64_t first_head, uint64_t last_head)
+{
+	return first_head == last_head ? 64 : (unsigned)__builtin_clzll(first_head ^ last_head);
+}
+
 static void
 cuts_choose(struct merge *merge)
 {
 	const struct merge_span *span = merge->plan->span;
-	uint64_t first = zp_load_u64be(span->first_key), last = zp_load_u64be(span->last_key);
-	unsigned shared = first == last ? 64 : (unsigned)__builtin_clzll(first ^ last);
+	unsigned shared =
+	    bits_shared(zp_load_u64be(span->first_key), zp_load_u64be(span->last_key));
 	unsigned bits = 0; /* the files are 1 << bits */
 
+	merge->cut_shift = 64;
+	merge->file_rows_max = UINT64_MAX;
+	if (merge->plan->cuts != NULL) {
+		merge->file_rows = zp_max_u64(1, span->rows / (merge->plan->cuts->count + 1));
+		return;
+	}
 	while (span->bytes >> bits > merge__segment_bytes(merge->plan->engine))
 		bits++;
-	merge->file_rows = merge->file_rows_max = zp_max_u64(1, span->rows >> bits);
-	merge->cut_shift = 64;
-	if (bits == 0)
-		merge->file_rows_max = UINT64_MAX;
+	merge->file_rows = zp_max_u64(1, span->rows >> bits);
+	if (bits > 0)
+		merge->file_rows_max = merge->file_rows;
 	if (!has_head(merge->family))
 		return;
 	merge->prefix_bits = shared;
@@ -81,10 +93,54 @@ cuts_choose(struct merge *merge)
 	}
 }
 
+/* Whether the row is at the plan's next cut or behind. */
+static bool
+is_behind_cut(const struct merge *merge, const struct segment_cells *cells)
+{
+	const struct merge_cuts *cuts = merge->plan->cuts;
+	uint8_t key[SEGMENT_KEY_FIELD_BYTES];
+
+	if (merge->cut_at == cuts->count)
+		return false;
+	segment__cells_key_encode(&merge->walks.layout, cells, key);
+	return memcmp(key, cuts->keys[merge->cut_at], MANIFEST_KEY_BYTES) >= 0;
+}
+
+/* The highest bits that a key before the cut may begin with. */
+static uint64_t
+head_before(const uint8_t cut[MANIFEST_KEY_BYTES])
+{
+	static const uint8_t zeros[MANIFEST_KEY_BYTES];
+	uint64_t head = zp_load_u64be(cut);
+
+	return memcmp(cut + sizeof(head), zeros, MANIFEST_KEY_BYTES - sizeof(head)) == 0 ? head - 1
+											 : head;
+}
+
+/* The file that begins now goes from one of the plan's cuts to the next. */
+static void
+cut_pass(struct merge *merge, const struct segment_cells *cells)
+{
+	const struct merge_span *span = merge->plan->span;
+	const struct merge_cuts *cuts = merge->plan->cuts;
+	uint64_t first = zp_load_u64be(span->first_key), last = zp_load_u64be(span->last_key);
+
+	while (is_behind_cut(merge, cells))
+		merge->cut_at++;
+	if (merge->cut_at > 0)
+		first = zp_load_u64be(cuts->keys[merge->cut_at - 1]);
+	if (merge->cut_at < cuts->count)
+		last = head_before(cuts->keys[merge->cut_at]);
+	if (has_head(merge->family))
+		merge->prefix_bits = bits_shared(first, last);
+}
+
 /* Whether the file under way ends before the row. */
 static bool
 is_cut(const struct merge *merge, const struct segment_cells *cells)
 {
+	if (merge->plan->cuts != NULL)
+		return is_behind_cut(merge, cells);
 	if (merge->writer_rows >= merge->file_rows_max)
 		return true;
 	return merge->cut_shift < 64 &&
@@ -120,23 +176,27 @@ static int
 file_begin(struct merge *merge, const struct segment_cells *cells, struct zp_err *err)
 {
 	struct zp_engine *engine = merge->plan->engine;
+	uint64_t head = has_head(merge->family) ? head_of(merge->family, cells) : 0;
 	struct segment_plan plan = {
 	    .id = merge__segment_id(engine, merge->family, SEGMENT_BY_MERGE,
 		merge->plan->drops_tombstones, (uint32_t)merge->files.count, NULL, 0, merge->names,
 		merge->name_count),
 	    .shard_id = engine->options.shard_id,
 	    .family = merge->family,
-	    .prefix_bits = (uint8_t)merge->prefix_bits,
 	    .rows_expected = merge->file_rows,
 	    .filter_bits = merge->plan->filter_bits,
 	};
-	int rc = segment__writer_open(engine->options.store, &plan, &merge->writer, err);
+	int rc;
 
+	if (merge->plan->cuts != NULL)
+		cut_pass(merge, cells);
+	plan.prefix_bits = (uint8_t)merge->prefix_bits;
+	rc = segment__writer_open(engine->options.store, &plan, &merge->writer, err);
 	if (rc < 0) {
 		merge->writer = NULL;
 		return rc;
 	}
-	merge->writer_head = has_head(merge->family) ? head_of(merge->family, cells) : 0;
+	merge->writer_head = head;
 	merge->writer_rows = 0;
 	return inputs_sample(merge, err);
 }

@@ -7,17 +7,20 @@
 #include "engine/engine_internal.h"
 #include "engine/merge_span.h"
 
-/* What a merge writes: the files of one span, in key order. */
+/* What a merge writes: the files of one span, in key order, and the run that they are to be of. */
 struct merge_files {
 	struct segment_info *infos; /* owned */
 	size_t count;
 	uint64_t bytes;
+	uint8_t level;
+	uint64_t age;
 };
 
 struct merge_plan {
 	struct zp_engine *engine;
 	const struct version *version;
 	const struct merge_span *span; /* of the version's manifest */
+	const struct merge_cuts *cuts; /* where files are cut; NULL: where they become long */
 	uint8_t filter_bits;
 	bool drops_tombstones;     /* and makes rows of accesses those of the oldest run */
 	const _Atomic(bool) *stop; /* or NULL */

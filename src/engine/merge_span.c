@@ -143,3 +143,102 @@ merge_span__is_oldest(const struct merge_span *span)
 	}
 	return true;
 }
+
+/* ---- Parting --------------------------------------------------------------------------------- */
+
+/* The run that has most bytes in the span, and how many. */
+static size_t
+longest_run(const struct merge_span *span, uint64_t *most_out)
+{
+	size_t longest = 0;
+
+	*most_out = 0;
+	for (size_t i = 0; i < span->run_count; i++) {
+		uint64_t bytes = 0;
+
+		for (size_t j = span->from[i]; j < span->end[i]; j++)
+			bytes += run_of(span, i)->segments[j].bytes;
+		if (bytes > *most_out)
+			longest = i;
+		*most_out = zp_max_u64(*most_out, bytes);
+	}
+	return longest;
+}
+
+/* The shortest beginning of a key that parts two files: mostly the prefix at which they were cut.
+ */
+static void
+cut_between(const uint8_t *last, const uint8_t *first, uint8_t *cut_out)
+{
+	uint64_t apart = zp_load_u64be(last) ^ zp_load_u64be(first);
+	unsigned shift;
+
+	memcpy(cut_out, first, MANIFEST_KEY_BYTES);
+	if (apart == 0)
+		return;
+	shift = 63 - (unsigned)__builtin_clzll(apart);
+	memset(cut_out, 0, MANIFEST_KEY_BYTES);
+	zp_store_u64be(cut_out, zp_load_u64be(first) >> shift << shift);
+}
+
+/* All places of the span where it may be parted. They follow from the longest run, so that they
+ * stay the same when files of others have been cut there. */
+static void
+cuts_find(const struct merge_span *span, uint64_t bytes, struct merge_cuts *cuts)
+{
+	uint64_t most, since = 0;
+	size_t longest = longest_run(span, &most);
+	const struct segment_info *segments = run_of(span, longest)->segments;
+
+	for (; most < span->bytes; most *= 2)
+		bytes /= 2; /* its share of them */
+	cuts->count = 0;
+	cuts->keys = zp_alloc((span->end[longest] - span->from[longest]) * sizeof(cuts->keys[0]));
+	for (size_t j = span->from[longest] + 1; j < span->end[longest]; j++) {
+		const uint8_t *last = segments[j - 1].last_key, *first = segments[j].first_key;
+
+		since += segments[j - 1].bytes;
+		if (since < bytes || key_compare(last, first) >= 0)
+			continue;
+		cut_between(last, first, cuts->keys[cuts->count++]);
+		since = 0;
+	}
+}
+
+/* Leaves the places that the segment lies across; false: there are none, and all stay. */
+static bool
+cuts_narrow(struct merge_cuts *cuts, const struct segment_info *segment)
+{
+	size_t first = 0, end = cuts->count;
+
+	while (first < end && key_compare(cuts->keys[first], segment->first_key) <= 0)
+		first++;
+	while (first < end && key_compare(cuts->keys[end - 1], segment->last_key) > 0)
+		end--;
+	if (first == end)
+		return false;
+	cuts->count = end - first;
+	memmove(cuts->keys, cuts->keys + first, cuts->count * sizeof(cuts->keys[0]));
+	return true;
+}
+
+bool
+merge_span__part(const struct merge_span *span, uint64_t bytes, struct merge_span *part_out,
+    struct merge_cuts *cuts_out)
+{
+	cuts_find(span, bytes, cuts_out);
+	for (size_t i = 0; i < span->run_count; i++) {
+		for (size_t j = span->from[i]; j < span->end[i]; j++) {
+			const struct segment_info *segment = &run_of(span, i)->segments[j];
+
+			if (!cuts_narrow(cuts_out, segment))
+				continue;
+			merge_span__init(part_out, span->manifest, span->first_run + i, 1);
+			part_out->from[0] = part_out->end[0] = j;
+			segment_take(part_out, 0, segment);
+			return true;
+		}
+	}
+	zp_free(cuts_out->keys);
+	return false;
+}

@@ -30,6 +30,12 @@ struct merge_span {
 	uint8_t last_key[MANIFEST_KEY_BYTES];
 };
 
+/* Where files are cut: a key with such a beginning, or one above, begins the next. */
+struct merge_cuts {
+	uint8_t (*keys)[MANIFEST_KEY_BYTES]; /* owned, rising */
+	size_t count;
+};
+
 /* Before the first span; set the output's level and age then. The manifest must outlive it. */
 void merge_span__init(
     struct merge_span *span, const struct manifest *manifest, size_t first_run, size_t run_count);
@@ -38,6 +44,13 @@ void merge_span__init(
 bool merge_span__next(struct merge_span *span, uint64_t bytes_max);
 /* Whether no run that is older than those of the span may have one of its keys. */
 bool merge_span__is_oldest(const struct merge_span *span);
+/*
+ * A file of a short run may lie across many of a long one, which are one span then. To part that: a
+ * file that lies across places some `bytes` apart, where files of the longest run begin, as a span
+ * of its own (to be done), and those places. False: there is none.
+ */
+bool merge_span__part(const struct merge_span *span, uint64_t bytes, struct merge_span *part_out,
+    struct merge_cuts *cuts_out);
 void merge_span__done(struct merge_span *span);
 
 #endif

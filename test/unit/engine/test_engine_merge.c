@@ -239,6 +239,37 @@ a_merge_takes_little_room(void **state)
 	shard_end(&shard);
 }
 
+/* Also where runs of one level are of very different lengths: files of the short ones, which lie
+ * across all of the long one's, are cut first. */
+static void
+short_runs_beside_a_long_one_take_little_room(void **state)
+{
+	uint64_t live, longest;
+	struct shard shard;
+	size_t files;
+
+	(void)state;
+	shard_begin(&shard, FILE_BYTES);
+	for (unsigned run = 0; run < 8; run++)
+		pins_put(&shard, 3200);
+	merge_all(&shard, false);
+	for (unsigned run = 0; run < 7 * 8; run++) {
+		pin_change(&shard, run, true, false);
+		pins_put(&shard, 20);
+		if (run < 7 * 8 - 1)
+			merge_all(&shard, false);
+	}
+	collect(&shard);
+	live = sim_store_bytes(shard.sim);
+	assert_true(live > 4 * MERGE_RUNS * FILE_BYTES);
+	shard.bytes_most = 0;
+	merge_all(&shard, false);
+	assert_int_equal(pin_files(&shard, &files, &longest), 1);
+	assert_true(shard.bytes_most < live + 2 * MERGE_RUNS * FILE_BYTES);
+	pins_check(&shard, 7 * 8);
+	shard_end(&shard);
+}
+
 /* Sealing too, though small runs lie across the files of the large one. */
 static void
 sealing_takes_little_room(void **state)
@@ -611,12 +642,54 @@ spans_are_what_overlaps(void **state)
 	manifest__done(&manifest);
 }
 
+/* A file that lies across several of the longest run is to be cut where these are parted; when it
+ * is, there is nothing more to do. */
+static void
+a_span_is_parted_where_the_longest_run_is(void **state)
+{
+	struct merge_span span, part;
+	struct merge_cuts cuts;
+
+	(void)state;
+	for (unsigned is_cut = 0; is_cut < 2; is_cut++) {
+		struct manifest manifest = {0};
+
+		span_segment(&manifest, 1, 9, 0x18, is_cut ? 0x1f : 0x3f);
+		if (is_cut) {
+			span_segment(&manifest, 1, 9, 0x20, 0x2f);
+			span_segment(&manifest, 1, 9, 0x30, 0x3f);
+		}
+		for (uint8_t first = 0x00; first < 0x50; first += 0x10)
+			span_segment(&manifest, 1, 3, first, first + 0x0f);
+		merge_span__init(&span, &manifest, 0, 2);
+		while (merge_span__next(&span, 0) && span.segments == 1)
+			;
+		assert_int_equal(span.segments, is_cut ? 2 : 4);
+		assert_int_equal(merge_span__part(&span, 20, &part, &cuts), !is_cut);
+		if (!is_cut) {
+			assert_int_equal(part.first_run, 0);
+			assert_int_equal(part.segments, 1);
+			assert_int_equal(part.first_key[0], 0x18);
+			assert_int_equal(part.last_key[0], 0x3f);
+			assert_int_equal(cuts.count, 2);
+			assert_int_equal(cuts.keys[0][0], 0x20);
+			assert_int_equal(cuts.keys[1][0], 0x30);
+			merge_span__done(&part);
+			zp_free(cuts.keys);
+		}
+		merge_span__done(&span);
+		manifest__done(&manifest);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(spans_are_what_overlaps),
+	    cmocka_unit_test(a_span_is_parted_where_the_longest_run_is),
 	    cmocka_unit_test(a_merge_takes_little_room),
+	    cmocka_unit_test(short_runs_beside_a_long_one_take_little_room),
 	    cmocka_unit_test(sealing_takes_little_room),
 	    cmocka_unit_test(a_merge_goes_on_where_it_was),
 	    cmocka_unit_test(newer_runs_join_a_merge),

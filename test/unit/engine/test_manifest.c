@@ -240,8 +240,8 @@ a_merge_under_way_is_kept(void **state)
 	struct zp_err err = {0};
 
 	(void)state;
-	manifest__segments_remove(&manifest.runs[1], 1); /* pins of age 5: 0x50 and 0x60 stay */
-	manifest__segments_remove(&manifest.runs[0], 1);
+	manifest__segments_remove(&manifest.runs[1], 0, 1); /* pins of age 5: 0x50 and 0x60 stay */
+	manifest__segments_remove(&manifest.runs[0], 0, 1);
 	manifest__runs_tidy(&manifest);
 	manifest__segments_add(&manifest, ZP_FAMILY_PIN, 3, 5, &made[0], 1);
 	manifest__segments_add(&manifest, ZP_FAMILY_PIN, 3, 5, &made[1], 1);
@@ -431,7 +431,7 @@ limits_of_writer_and_reader_agree(void **state)
 	assert_int_equal(manifest__limits_check(&manifest, &err), ZP_E_FULL);
 	manifest__encode(&manifest, &file);
 	assert_int_equal(manifest__decode(zp_buf_slice(&file), &out, &err), ZP_E_CORRUPT);
-	manifest__segments_remove(&manifest.runs[manifest.run_count - 1],
+	manifest__segments_remove(&manifest.runs[manifest.run_count - 1], 0,
 	    manifest.runs[manifest.run_count - 1].segment_count);
 	manifest__runs_tidy(&manifest);
 	manifest.counter_count = MANIFEST_COUNTERS_MAX + 1;
