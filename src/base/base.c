@@ -18,10 +18,34 @@ zp_assert_failed(const char *condition, const char *file, int line, const char *
 	abort();
 }
 
+/* Of up to 8 bytes, which are in the word. 0: it has more. */
+static size_t
+varint_of_word(uint64_t word, uint64_t *value_out)
+{
+	uint64_t ends = ~word & UINT64_C(0x8080808080808080);
+	unsigned bits;
+
+	if (ends == 0)
+		return 0;
+	bits = (unsigned)__builtin_ctzll(ends) + 1;
+	word &= UINT64_MAX >> (64 - bits);
+	if (bits > 8 && word >> (bits - 8) == 0)
+		return 0; /* not minimal, which is told below */
+	word &= UINT64_C(0x7f7f7f7f7f7f7f7f);
+	word = (word & UINT64_C(0x7f007f007f007f)) | (word & UINT64_C(0x7f007f007f007f00)) >> 1;
+	word = (word & UINT64_C(0x3fff00003fff)) | (word & UINT64_C(0x3fff00003fff0000)) >> 2;
+	*value_out = (word & UINT64_C(0xfffffff)) | (word & UINT64_C(0xfffffff00000000)) >> 4;
+	return bits / 8;
+}
+
 size_t
 zp_varint_get_long(const uint8_t *from, size_t length, uint64_t *value_out)
 {
 	uint64_t value = 0;
+	size_t bytes = length >= 8 ? varint_of_word(zp_load_u64le(from), value_out) : 0;
+
+	if (bytes > 0)
+		return bytes;
 
 	for (size_t i = 0; i < length && i < 10; i++) {
 		uint64_t bits = from[i] & 0x7f;

@@ -135,6 +135,28 @@ zp_varint_put(uint8_t *to, uint64_t value)
 	return 1;
 }
 
+/* The same without a loop, for long ones: may touch 10 bytes whatever it returns. */
+static inline size_t
+zp_varint_put_wide(uint8_t *to, uint64_t value)
+{
+	unsigned bytes;
+
+	if (value < 0x80) {
+		to[0] = (uint8_t)value;
+		return 1;
+	}
+	if (value >> 56 != 0)
+		return zp_varint_put_long(to, value);
+	bytes = (70u - (unsigned)__builtin_clzll(value)) / 7;
+	/* Seven bits to a byte: halves apart, then quarters, then eighths. */
+	value = (value & UINT64_C(0xfffffff)) | (value & UINT64_C(0xfffffff0000000)) << 4;
+	value = (value & UINT64_C(0x3fff00003fff)) | (value & UINT64_C(0xfffc0000fffc000)) << 2;
+	value = (value & UINT64_C(0x7f007f007f007f)) | (value & UINT64_C(0x3f803f803f803f80)) << 1;
+	value |= UINT64_C(0x8080808080808080) >> (72 - 8 * bytes);
+	zp_store_u64le(to, value);
+	return bytes;
+}
+
 /* What zp_varint_put would write: a seventh of the bits, rounded up (9/64 is near enough to 1/7 up
  * to 64 bits). */
 static inline size_t

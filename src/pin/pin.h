@@ -140,6 +140,10 @@ zp_unzigzag(uint64_t value)
  * bytes. decode checks everything, texts included; texts_out points into `bytes`.
  */
 void zp_record_encode(const struct zp_record *record, struct zp_buf *bytes);
+/* All of it before the texts; returns how long that is. */
+#define ZP_RECORD_HEAD_BYTES_MAX (1 + 10 + 10 * ZP_FACT_COUNT + 10)
+size_t zp_record_head_encode(
+    const struct zp_record *record, uint8_t head_out[ZP_RECORD_HEAD_BYTES_MAX]);
 ZP_MUST_CHECK int zp_record_decode(struct zp_slice bytes, struct zp_record *record_out,
     struct zp_err *err);
 /* The same for what this process encoded and never let out of its memory: that it decodes is

@@ -10,22 +10,20 @@
 #include "pin/pin_internal.h"
 
 #define RECORD_VERSION 1u
-#define HEAD_BYTES_MAX (1 + 10 + 10 * ZP_FACT_COUNT + 10)
 
-/* All before the texts. */
-static size_t
-head_encode(const struct zp_record *record, uint8_t head[HEAD_BYTES_MAX])
+size_t
+zp_record_head_encode(const struct zp_record *record, uint8_t head_out[ZP_RECORD_HEAD_BYTES_MAX])
 {
 	uint64_t mask = 0;
 	size_t at = 1;
 
-	head[0] = RECORD_VERSION;
+	head_out[0] = RECORD_VERSION;
 	for (unsigned i = 0; i < ZP_FACT_COUNT; i++)
 		mask |= (uint64_t)(record->facts[i] != 0) << i;
-	at += zp_varint_put(head + at, mask);
+	at += zp_varint_put_wide(head_out + at, mask);
 	for (; mask != 0; mask &= mask - 1)
-		at += zp_varint_put(head + at, record->facts[__builtin_ctzll(mask)]);
-	return at + zp_varint_put(head + at, record->texts.length);
+		at += zp_varint_put_wide(head_out + at, record->facts[__builtin_ctzll(mask)]);
+	return at + zp_varint_put_wide(head_out + at, record->texts.length);
 }
 
 size_t
@@ -44,32 +42,20 @@ pin__record_bytes(const struct zp_record *record)
 void
 zp_record_encode(const struct zp_record *record, struct zp_buf *bytes)
 {
-	uint8_t head[HEAD_BYTES_MAX];
+	uint8_t head[ZP_RECORD_HEAD_BYTES_MAX];
 
-	zp_buf_append(bytes, head, head_encode(record, head));
+	zp_buf_append(bytes, head, zp_record_head_encode(record, head));
 	zp_buf_append_slice(bytes, record->texts);
 }
 
-static int
-fact_check(enum zp_fact fact, uint64_t value, struct zp_err *err)
-{
-	switch (fact) {
-	case ZP_FACT_TYPE:
-		if (value >= ZP_PIN_TYPE_COUNT)
-			break;
-		return ZP_OK;
-	case ZP_FACT_MAX_DEPTH:
-	case ZP_FACT_REPLICATION_MIN:
-	case ZP_FACT_REPLICATION_MAX:
-		if (value > UINT32_MAX) /* zigzag of an int32 */
-			break;
-		return ZP_OK;
-	default:
-		return ZP_OK;
-	}
-	return zp_fail(err, ZP_E_CORRUPT, "record: fact %d is out of range: %llu", (int)fact,
-	    (unsigned long long)value);
-}
+/* What each fact can be; 0: anything. */
+static const uint64_t fact_max[ZP_FACT_COUNT] = {
+    [ZP_FACT_TYPE] = ZP_PIN_TYPE_COUNT - 1,
+    /* zigzag of an int32 */
+    [ZP_FACT_MAX_DEPTH] = UINT32_MAX,
+    [ZP_FACT_REPLICATION_MIN] = UINT32_MAX,
+    [ZP_FACT_REPLICATION_MAX] = UINT32_MAX,
+};
 
 static int
 facts_decode(struct zp_slice bytes, size_t *at, uint64_t facts[ZP_FACT_COUNT], struct zp_err *err)
@@ -81,19 +67,17 @@ facts_decode(struct zp_slice bytes, size_t *at, uint64_t facts[ZP_FACT_COUNT], s
 	if (length == 0 || mask >> ZP_FACT_COUNT != 0)
 		return zp_fail(err, ZP_E_CORRUPT, "record: bad mask of facts");
 	*at += length;
-	for (unsigned i = 0; i < ZP_FACT_COUNT; i++) {
-		int rc;
+	memset(facts, 0, ZP_FACT_COUNT * sizeof(facts[0]));
+	for (; mask != 0; mask &= mask - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(mask);
 
-		facts[i] = 0;
-		if ((mask >> i & 1) == 0)
-			continue;
 		length = zp_varint_get(bytes.data + *at, bytes.length - *at, &facts[i]);
 		if (length == 0 || facts[i] == 0)
 			return zp_fail(err, ZP_E_CORRUPT, "record: bad value of fact %u", i);
 		*at += length;
-		rc = fact_check((enum zp_fact)i, facts[i], err);
-		if (rc < 0)
-			return rc;
+		if (fact_max[i] != 0 && facts[i] > fact_max[i])
+			return zp_fail(err, ZP_E_CORRUPT, "record: fact %u is out of range: %llu",
+			    i, (unsigned long long)facts[i]);
 	}
 	return ZP_OK;
 }

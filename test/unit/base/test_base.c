@@ -42,7 +42,7 @@ buffer_refuses_past_its_maximum(void **state)
 static void
 varints_round_trip(void **state)
 {
-	uint8_t bytes[11];
+	uint8_t bytes[11], wide[20];
 	uint64_t back;
 
 	(void)state;
@@ -56,6 +56,12 @@ varints_round_trip(void **state)
 			assert_int_equal(zp_varint_get(bytes, length, &back), length);
 			assert_true(back == v);
 			assert_int_equal(zp_varint_get(bytes, length - 1, &back), 0);
+			memset(wide, 0xff, sizeof(wide));
+			assert_int_equal(zp_varint_put_wide(wide, v), length);
+			assert_memory_equal(wide, bytes, length);
+			memset(wide + length, 0xff, sizeof(wide) - length);
+			assert_int_equal(zp_varint_get(wide, sizeof(wide), &back), length);
+			assert_true(back == v);
 		}
 	}
 	assert_int_equal(zp_varint_get((const uint8_t *)"\x80\x00", 2, &back), 0);
