@@ -15,7 +15,7 @@ column__code_done(struct column_code *code)
 	zp_free(code->code_lengths);
 	zp_free(code->prefix_codes);
 	zp_free(code->prefix_table);
-	zp_free(code->memo);
+	zp_free(code->finder);
 	*code = (struct column_code){0};
 }
 
@@ -68,31 +68,73 @@ number_of(const struct column_code *code, uint64_t value, size_t *number_out)
 	return number < code->count;
 }
 
-void
-column__memo_add(struct column_code *code)
+static inline size_t
+finder_slot(const struct column_finder *finder, uint64_t value)
 {
-	ZP_ASSERT(code->count > 0 && code->memo == NULL);
-	code->memo = zp_alloc_zero(1, sizeof(*code->memo));
+	return (size_t)(value * UINT64_C(0x9E3779B97F4A7C15) >> finder->shift);
+}
+
+/* Slots that are at most half in use. */
+static struct column_finder *
+finder_new(size_t entries)
+{
+	unsigned bits = bits_needed(2 * entries - 1);
+	struct column_finder *finder =
+	    zp_alloc_zero(1, sizeof(*finder) + ((size_t)1 << bits) * sizeof(finder->slots[0]));
+
+	finder->shift = 64 - bits;
+	finder->mask = bits_mask(bits);
+	return finder;
+}
+
+static void
+finder_value_add(struct column_finder *finder, uint64_t value, size_t number)
+{
+	size_t at = finder_slot(finder, value);
+
+	while (finder->slots[at].number != 0)
+		at = (at + 1) & finder->mask;
+	finder->slots[at].value = value;
+	finder->slots[at].number = (uint16_t)(number + 1);
+}
+
+void
+column__finder_add(struct column_code *code)
+{
+	struct column_finder *finder;
+
+	ZP_ASSERT(code->count > 0 && code->finder == NULL);
+	finder = finder_new(code->count);
+	for (size_t i = 0; i < code->count; i++) {
+		unsigned width = column__has_payloads(code) ? code->entry_widths[i] : 0;
+
+		if (width == 0)
+			finder_value_add(finder, code->entries[i], i);
+		else if (code->entries[i] == 0) /* 0 and 1 share the lowest */
+			finder->powers[0] = finder->powers[1] = (uint16_t)(i + 1);
+		else
+			finder->powers[width + 1] = (uint16_t)(i + 1);
+	}
+	code->finder = finder;
 }
 
 /* The same as number_of. */
 static inline bool
-number_recall(const struct column_code *code, uint64_t value, size_t *number_out)
+number_find(const struct column_code *code, uint64_t value, size_t *number_out)
 {
-	struct column_memo *memo = code->memo;
-	size_t at = (size_t)(value * UINT64_C(0x9E3779B97F4A7C15) >> (64 - COLUMN_MEMO_BITS));
+	const struct column_finder *finder = code->finder;
+	size_t at, number;
 
-	if (memo == NULL)
+	if (finder == NULL)
 		return number_of(code, value, number_out);
-	if (memo->values[at] == value && memo->numbers[at] > 0) {
-		*number_out = memo->numbers[at] - 1u;
-		return true;
-	}
-	if (!number_of(code, value, number_out))
-		return false;
-	memo->values[at] = value;
-	memo->numbers[at] = (uint16_t)(*number_out + 1);
-	return true;
+	at = finder_slot(finder, value);
+	while (finder->slots[at].number != 0 && finder->slots[at].value != value)
+		at = (at + 1) & finder->mask;
+	number = finder->slots[at].number;
+	if (number == 0)
+		number = finder->powers[bits_needed(value)];
+	*number_out = number - 1;
+	return number != 0;
 }
 
 /* Frames: whether all are in it. */
@@ -124,14 +166,14 @@ column__measure(const struct column_code *code, const uint64_t *values, size_t c
 	for (size_t i = 0; i < count; i++) {
 		size_t number;
 
-		if (!number_recall(code, values[i], &number))
+		if (!number_find(code, values[i], &number))
 			return false;
 		numbers_out[i] = (uint16_t)number;
+		if (column__has_payloads(code))
+			payload_bits += code->entry_widths[number];
+		if (code->encoder == COLUMN_PREFIX)
+			payload_bits += code->code_lengths[number];
 	}
-	for (size_t i = 0; i < count && column__has_payloads(code); i++)
-		payload_bits += code->entry_widths[numbers_out[i]];
-	for (size_t i = 0; i < count && code->encoder == COLUMN_PREFIX; i++)
-		payload_bits += code->code_lengths[numbers_out[i]];
 	*payload_bits_out = payload_bits;
 	return true;
 }

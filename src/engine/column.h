@@ -23,13 +23,19 @@ enum column_encoder {
 	COLUMN_PREFIX = 4,     /* the same, the number in a prefix code right before its payload */
 };
 
-#define COLUMN_MEMO_BITS 6u
-#define COLUMN_MEMO (1u << COLUMN_MEMO_BITS)
-
-/* Numbers of values that were looked for, by a hash of the value: most columns have few. */
-struct column_memo {
-	uint64_t values[COLUMN_MEMO];
-	uint16_t numbers[COLUMN_MEMO]; /* + 1; 0: none */
+/*
+ * Finds the number of a value at once, where column__choose made the code: an entry is of one
+ * value, or of all from a power of two up to the next. So it is the one of that value, which a hash
+ * finds, or else that of its highest bit.
+ */
+struct column_finder {
+	uint16_t powers[65]; /* by how many bits a value needs: the number + 1; 0: none */
+	unsigned shift;      /* brings a hash down to a slot */
+	uint64_t mask;       /* slots - 1 */
+	struct {
+		uint64_t value;
+		uint16_t number; /* + 1; 0: empty */
+	} slots[];
 };
 
 /* How the values of a column become bits. */
@@ -41,12 +47,12 @@ struct column_code {
 	uint8_t prefix_bits; /* of the longest prefix code */
 	uint16_t count;      /* entries */
 	uint64_t base;
-	uint64_t *entries;        /* owned by column__code_done; NULL for constant and frame */
-	uint8_t *entry_widths;    /* the same, of columns with payloads only */
-	uint8_t *code_lengths;    /* the same, of prefix codes only */
-	uint16_t *prefix_codes;   /* likewise */
-	uint32_t *prefix_table;   /* likewise: 1 << prefix_bits, as prefix__table_new */
-	struct column_memo *memo; /* likewise; NULL: numbers are looked for each time */
+	uint64_t *entries;            /* owned by column__code_done; NULL for constant and frame */
+	uint8_t *entry_widths;        /* the same, of columns with payloads only */
+	uint8_t *code_lengths;        /* the same, of prefix codes only */
+	uint16_t *prefix_codes;       /* likewise */
+	uint32_t *prefix_table;       /* likewise: 1 << prefix_bits, as prefix__table_new */
+	struct column_finder *finder; /* likewise; NULL: numbers are searched for */
 };
 
 /* Whether values have bits behind those of all columns' numbers. */
@@ -93,8 +99,8 @@ size_t column__class_of(const struct column_code *code, uint64_t value);
 
 /* ---- Packing the values of one block -------------------------------------------------------- */
 
-/* Many values will be packed with this code, which has entries. */
-void column__memo_add(struct column_code *code);
+/* Many values will be packed with this code, which has entries and is column__choose's. */
+void column__finder_add(struct column_code *code);
 
 /* Bits of `count` values in this code, their payloads apart; false when one does not fit.
  * *numbers_out has room for as many, and is what packing wants: of dictionaries and classes the

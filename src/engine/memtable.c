@@ -12,8 +12,10 @@ enum {
 	SLAB_FIRST = 1 << 14, /* bytes; each next one is twice as large */
 	SLAB_MAX = 1 << 22,
 	ARENA_PIECE = 2048,
-	TABLE_FIRST = 512,        /* slots */
-	PARTITION_ENTRIES = 1024, /* fewer are not worth the pieces of memory of one more */
+	TABLE_FIRST = 512,         /* slots */
+	TABLE_FIRST_MAX = 1 << 22, /* however many keys are expected */
+	PARTITION_ENTRIES = 1024,  /* fewer are not worth the pieces of memory of one more */
+	PARTITION_BITS_FIRST = 3,  /* where nothing is known */
 };
 #define LINE ((size_t)64)
 
@@ -128,21 +130,41 @@ log_init(struct log *log, size_t row_bytes, unsigned log_bits)
 	log->rows_full = (UINT32_MAX >> log_bits) / 2;
 }
 
+static unsigned
+partition_bits(uint64_t entries_expected)
+{
+	if (entries_expected == 0)
+		return PARTITION_BITS_FIRST;
+	return (unsigned)zp_min_u64(
+	    bits_needed(entries_expected / PARTITION_ENTRIES), PARTITION_BITS_MAX);
+}
+
+/* A table that need not grow for as many keys: what it outgrows stays until the memtable goes. */
+static uint64_t
+slots_for(uint64_t keys)
+{
+	uint64_t slots = TABLE_FIRST;
+
+	while (slots < 2 * keys && slots < TABLE_FIRST_MAX)
+		slots *= 2;
+	return slots;
+}
+
 struct memtable *
 memtable__new(uint64_t hash_seed, uint64_t low, unsigned prefix_bits, uint64_t entries_expected)
 {
 	struct memtable *memtable = zp_alloc_zero(1, sizeof(*memtable));
 
 	memtable->holds = 1;
-	zp_buf_init(&memtable->encoded, ZP_RECORD_BYTES_MAX);
 	/* The address adds what a caller without randomness lacks. */
 	memtable->seed = hash_seed ^ (uint64_t)(uintptr_t)memtable;
 	memtable->prefix_bits = (unsigned)zp_min_u64(prefix_bits, 64 - PARTITION_BITS_MAX);
 	memtable->low = memtable->prefix_bits == 0
 			    ? 0
 			    : low >> (64 - memtable->prefix_bits) << (64 - memtable->prefix_bits);
-	memtable->pins.log_bits = (unsigned)zp_min_u64(
-	    bits_needed(entries_expected / PARTITION_ENTRIES), PARTITION_BITS_MAX);
+	memtable->pins.log_bits = partition_bits(entries_expected);
+	memtable->pins.slots_first = slots_for(entries_expected);
+	memtable->tracks.slots_first = memtable->accesses.slots_first = TABLE_FIRST;
 	for (size_t i = 0; i < PARTITIONS_MAX; i++)
 		log_init(&memtable->pins.logs[i], sizeof(struct entry), memtable->pins.log_bits);
 	log_init(&memtable->tracks.logs[0], sizeof(struct track_entry), 0);
@@ -186,7 +208,6 @@ memtable__release(struct memtable *memtable)
 		zp_pages_free(slab, slab->bytes);
 		slab = older;
 	}
-	zp_buf_done(&memtable->encoded);
 	zp_free(memtable);
 }
 
@@ -254,7 +275,7 @@ static void
 table_grow(struct memtable *memtable, struct keyed *keyed)
 {
 	struct table *old = keyed->table;
-	struct table *table = table_new(old == NULL ? TABLE_FIRST : (old->mask + 1) * 2);
+	struct table *table = table_new(old == NULL ? keyed->slots_first : (old->mask + 1) * 2);
 
 	for (uint64_t i = 0; old != NULL && i <= old->mask; i++) {
 		uint64_t slot = atomic_load_explicit(&old->slots[i], memory_order_relaxed);
@@ -307,15 +328,18 @@ memtable__find(
 static const uint8_t *
 value_store(struct memtable *memtable, struct arena *arena, const struct zp_record *record)
 {
-	struct zp_buf *bytes = &memtable->encoded;
+	uint8_t head[ZP_RECORD_HEAD_BYTES_MAX];
+	size_t head_length = zp_record_head_encode(record, head);
+	size_t length = head_length + record->texts.length;
 	uint8_t *value;
 
-	zp_buf_clear(bytes);
-	zp_record_encode(record, bytes);
-	ZP_ASSERT(!bytes->overflow); /* what is in the journal fits */
-	value = arena_take(memtable, arena, sizeof(uint32_t) + bytes->length);
-	zp_store_u32le(value, (uint32_t)bytes->length);
-	memcpy(value + sizeof(uint32_t), bytes->data, bytes->length);
+	ZP_ASSERT(length <= ZP_RECORD_BYTES_MAX); /* what is in the journal fits */
+	value = arena_take(memtable, arena, sizeof(uint32_t) + length);
+	zp_store_u32le(value, (uint32_t)length);
+	memcpy(value + sizeof(uint32_t), head, head_length);
+	if (record->texts.length > 0)
+		memcpy(value + sizeof(uint32_t) + head_length, record->texts.data,
+		    record->texts.length);
 	return value;
 }
 

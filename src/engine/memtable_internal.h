@@ -91,6 +91,7 @@ struct keyed {
 	struct log logs[PARTITIONS_MAX];
 	unsigned log_bits; /* 1 << log_bits of them are used */
 	_Atomic(struct table *) table;
+	uint64_t slots_first; /* that the first table has */
 	uint64_t
 	    slots_used; /* how many keys: the owner's, anyone's when nothing is added any more */
 };
@@ -109,7 +110,6 @@ struct memtable {
 	uint32_t newest;       /* pin: its number */
 	struct log times;      /* struct index_row, as the next */
 	struct log expiries;
-	struct zp_buf encoded;               /* the owner's: of the record being added */
 	struct arena arenas[PARTITIONS_MAX]; /* values of pins */
 	struct arena tracks_arena;
 	struct slab *slabs;

@@ -17,7 +17,7 @@
 enum {
 	SORT_PART_ITEMS = 4096,
 	SORT_PARTS_MAX = 1024,
-	ENTRIES_AHEAD = 16,
+	ENTRIES_AHEAD = 64,
 };
 
 /* ---- Sorting --------------------------------------------------------------------------------- */
@@ -275,7 +275,7 @@ memtable__rows_open(struct memtable *memtable, const uint8_t *from)
 static const struct entry *
 rows_step(struct memtable_rows *rows)
 {
-	enum { ENTRY_AHEAD = 16, VALUE_AHEAD = 8 }; /* the value's place is in the entry */
+	enum { ENTRY_AHEAD = 32, VALUE_AHEAD = 16 }; /* the value's place is in the entry */
 	const struct sort_item *item;
 	size_t left;
 

@@ -206,31 +206,36 @@ band_fill(const struct ribbon_writer *writer, uint64_t groups)
 	}
 }
 
-/* From the last row to the first: a free one is anything, a bound one what makes its sum 0. */
+/*
+ * From the last row to the first: a free one is anything, a bound one what makes its sum 0. All
+ * columns that a filter may have are made, so that their windows stay in registers.
+ */
+ZP_CLONES
 static void
 rows_solve(const struct ribbon_writer *writer, uint64_t groups, uint8_t *rows_out)
 {
-	uint64_t windows[RIBBON_BITS_MAX] = {0}; /* of each column the rows behind this one */
+	uint32_t windows[RIBBON_BITS_MAX] = {0}; /* of each column the rows behind this one */
 	uint64_t random = writer->chunk;
-	unsigned bits = writer->bits;
 
-	memset(rows_out, 0, groups * bits);
-	for (uint64_t row = 8 * groups; row-- > 0;) {
-		uint64_t sum = writer->band[row] >> 1;
-		uint8_t *to = rows_out + row / 8 * bits;
-		bool is_bound = writer->band[row] != 0;
+	for (uint64_t group = groups; group-- > 0;) {
+		for (unsigned row = 8; row-- > 0;) {
+			uint64_t bound = writer->band[8 * group + row];
+			uint32_t sum = (uint32_t)(bound >> 1);
 
-		if (!is_bound)
-			random =
-			    random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-		for (unsigned column = 0; column < bits; column++) {
-			uint64_t bit = is_bound
-					   ? (uint64_t)__builtin_parityll(windows[column] & sum)
-					   : random >> (32 + column) & 1;
+			if (bound == 0)
+				random = random * UINT64_C(6364136223846793005) +
+					 UINT64_C(1442695040888963407);
+#pragma GCC unroll 8
+			for (unsigned column = 0; column < RIBBON_BITS_MAX; column++) {
+				uint32_t bit =
+				    bound == 0 ? (uint32_t)(random >> (32 + column)) & 1
+					       : (uint32_t)__builtin_parity(windows[column] & sum);
 
-			windows[column] = windows[column] << 1 | bit;
-			to[column] |= (uint8_t)(bit << row % 8);
+				windows[column] = windows[column] << 1 | bit;
+			}
 		}
+		for (unsigned column = 0; column < writer->bits; column++)
+			rows_out[group * writer->bits + column] = (uint8_t)windows[column];
 	}
 }
 

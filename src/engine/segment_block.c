@@ -12,17 +12,44 @@
 
 /* ---- Encoding ------------------------------------------------------------------------------- */
 
+void
+block__row_add(const struct segment_layout *layout, const struct segment_cells *cells,
+    struct block_columns *rows)
+{
+	uint32_t row = rows->count++;
+
+	ZP_ASSERT(row < BLOCK_ROWS_MAX);
+	for (size_t i = 0; i < layout->columns_count; i++)
+		rows->columns[i][row] = cells->columns[i];
+	if (layout->is_bucketed)
+		memcpy(rows->digests[row], cells->digest, sizeof(cells->digest));
+	rows->tombstones += segment__is_tombstone(layout, cells);
+}
+
+void
+block__row_get(const struct segment_layout *layout, const struct block_columns *rows, uint32_t row,
+    struct segment_cells *cells_out)
+{
+	*cells_out = (struct segment_cells){0};
+	for (size_t i = 0; i < layout->columns_count; i++)
+		cells_out->columns[i] = rows->columns[i][row];
+	if (layout->is_bucketed)
+		memcpy(cells_out->digest, rows->digests[row], sizeof(cells_out->digest));
+}
+
 /* How one block stores its columns, and how long that is. */
 struct block_shape {
-	struct column_code codes[SEGMENT_COLUMNS_MAX];         /* borrowed entries */
-	uint64_t values[SEGMENT_COLUMNS_MAX][BLOCK_ROWS_MAX];  /* of those that are not constant */
+	const struct column_code *codes[SEGMENT_COLUMNS_MAX]; /* the segment's, or own[] */
+	const uint64_t *values[SEGMENT_COLUMNS_MAX]; /* the rows', or made[]; none of constants */
+	struct column_code own[SEGMENT_COLUMNS_MAX];
+	uint64_t made[SEGMENT_COLUMNS_MAX][BLOCK_ROWS_MAX];
 	uint16_t numbers[SEGMENT_COLUMNS_MAX][BLOCK_ROWS_MAX]; /* of those that have entries */
 	uint64_t own_mask;
 	uint64_t number_bits; /* of all columns */
 	uint64_t payload_bits;
 };
 
-static struct column_range
+static inline __attribute__((always_inline)) struct column_range
 range_of(const uint64_t *values, size_t count)
 {
 	struct column_range range = {values[0], values[0]};
@@ -34,27 +61,38 @@ range_of(const uint64_t *values, size_t count)
 	return range;
 }
 
+/* Of each column. */
+ZP_CLONES
+static void
+ranges_of(const struct block_columns *rows, size_t columns,
+    struct column_range ranges_out[SEGMENT_COLUMNS_MAX])
+{
+	for (size_t i = 0; i < columns; i++)
+		ranges_out[i] = range_of(rows->columns[i], rows->count);
+}
+
 /* The segment's code, unless the values don't fit it or a frame of their own is shorter by more
  * than it costs to say so. */
 static void
-shape_column(struct block_shape *shape, size_t column, const struct column_code *code,
-    const uint64_t *values, size_t count, struct column_range range)
+shape_column(struct block_shape *shape, size_t column, const struct column_code *code, size_t count,
+    struct column_range range)
 {
 	struct column_code own = column__frame_of(range);
 	uint64_t number_bits, payload_bits;
 
-	if (column__measure(
-		code, values, count, range, shape->numbers[column], &number_bits, &payload_bits) &&
+	if (column__measure(code, shape->values[column], count, range, shape->numbers[column],
+		&number_bits, &payload_bits) &&
 	    (number_bits + payload_bits == 0 ||
 		number_bits + payload_bits <= (uint64_t)own.width * count +
 						  8 * zp_varint_bytes(own.base) +
 						  OWN_COLUMN_BITS)) {
-		shape->codes[column] = *code;
+		shape->codes[column] = code;
 		shape->number_bits += number_bits;
 		shape->payload_bits += payload_bits;
 		return;
 	}
-	shape->codes[column] = own;
+	shape->own[column] = own;
+	shape->codes[column] = &shape->own[column];
 	shape->number_bits += (uint64_t)own.width * count;
 	shape->own_mask |= UINT64_C(1) << column;
 }
@@ -72,111 +110,79 @@ range_widen(struct column_range *range, struct column_range with)
  * they take what number 0 of the segment's code stands for.
  */
 static bool
-facts_fill(const struct segment_layout *layout, const struct column_code *code,
-    const struct block_rows *rows, uint64_t *values)
+facts_fill(const uint64_t *operations, const struct column_code *code, uint32_t count,
+    const uint64_t *values, uint64_t *values_out)
 {
 	uint64_t value = code->count > 0 ? code->entries[0] : code->base;
 	uint32_t first = 0;
 
-	while (first < rows->count && segment__is_tombstone(layout, &rows->cells[first]))
+	while (first < count && (operations[first] & ZP_ROW_TOMBSTONE) != 0)
 		first++;
-	if (first < rows->count)
+	if (first < count)
 		value = values[first];
-	for (uint32_t i = 0; i < rows->count; i++) {
-		if (segment__is_tombstone(layout, &rows->cells[i]))
-			values[i] = value;
-		else
+	for (uint32_t i = 0; i < count; i++) {
+		if ((operations[i] & ZP_ROW_TOMBSTONE) == 0)
 			value = values[i];
+		values_out[i] = value;
 	}
-	return first < rows->count;
+	return first < count;
 }
 
 /* What each row adds to the one before; the first, which is stored apart, is given what costs
  * nothing more. */
 static void
-differences_make(const struct column_code *code, uint64_t *values, uint32_t count)
+differences_make(
+    const struct column_code *code, const uint64_t *values, uint32_t count, uint64_t *values_out)
 {
-	for (uint32_t i = count - 1; i > 0; i--)
-		values[i] -= values[i - 1];
+	for (uint32_t i = 1; i < count; i++)
+		values_out[i] = values[i] - values[i - 1];
 	if (count > 1)
-		values[0] = values[1];
+		values_out[0] = values_out[1];
 	else
-		values[0] = code->count > 0 ? code->entries[0] : code->base;
-}
-
-/* The column's values; returns their range. */
-static struct column_range
-column_gather(const struct block_rows *rows, size_t column, uint64_t *values_out)
-{
-	struct column_range range = COLUMN_RANGE_NONE;
-
-	for (uint32_t i = 0; i < rows->count; i++) {
-		uint64_t value = rows->cells[i].columns[column];
-
-		range.smallest = zp_min_u64(range.smallest, value);
-		range.largest = zp_max_u64(range.largest, value);
-		values_out[i] = value;
-	}
-	return range;
-}
-
-/* Of each column the bits that are not the same in all rows. */
-ZP_CLONES
-static void
-differing_bits(const struct block_rows *rows, uint64_t bits_out[SEGMENT_COLUMNS_MAX])
-{
-	const uint64_t *first = rows->cells[0].columns;
-
-	memset(bits_out, 0, SEGMENT_COLUMNS_MAX * sizeof(*bits_out));
-	for (uint32_t i = 1; i < rows->count; i++) {
-		const uint64_t *columns = rows->cells[i].columns;
-
-		for (size_t c = 0; c < SEGMENT_COLUMNS_MAX; c++)
-			bits_out[c] |= columns[c] ^ first[c];
-	}
+		values_out[0] = code->count > 0 ? code->entries[0] : code->base;
 }
 
 static void
-shape_of(const struct segment_layout *layout, const struct block_rows *rows,
+shape_of(const struct segment_layout *layout, const struct block_columns *rows,
     struct block_shape *shape_out, struct column_range *ranges)
 {
-	uint64_t differing[SEGMENT_COLUMNS_MAX];
+	const uint64_t *operations = rows->columns[layout->operation_column];
+	struct column_range own_ranges[SEGMENT_COLUMNS_MAX];
 
 	shape_out->own_mask = 0;
 	shape_out->number_bits = shape_out->payload_bits = 0;
-	differing_bits(rows, differing);
+	ranges_of(rows, layout->columns_count, own_ranges);
 	for (size_t i = 0; i < layout->columns_count; i++) {
 		const struct column_code *code = &layout->codes[i];
-		uint64_t *values = shape_out->values[i];
-		struct column_range range;
-		bool is_filled = segment__is_fact(layout, i) && rows->tombstones > 0;
-		bool counts = true;
+		struct column_range range = own_ranges[i];
+		bool counts = true, is_made = i == layout->difference_column;
 
-		range.smallest = range.largest = rows->cells[0].columns[i];
-		if (differing[i] == 0 && !is_filled && code->encoder == COLUMN_CONSTANT &&
-		    code->base == range.smallest && i != layout->difference_column) {
-			shape_out->codes[i] = *code;
-			range_widen(&ranges[i], range);
-			continue;
+		shape_out->values[i] = rows->columns[i];
+		if (segment__is_fact(layout, i) && rows->tombstones > 0) {
+			counts = facts_fill(
+			    operations, code, rows->count, rows->columns[i], shape_out->made[i]);
+			is_made = true;
 		}
-		range = column_gather(rows, i, values);
-		if (is_filled) {
-			counts = facts_fill(layout, code, rows, values);
-			range = range_of(values, rows->count);
+		if (i == layout->difference_column)
+			differences_make(code, rows->columns[i], rows->count, shape_out->made[i]);
+		if (is_made) {
+			shape_out->values[i] = shape_out->made[i];
+			range = range_of(shape_out->made[i], rows->count);
 		}
 		if (counts)
-			range_widen(&ranges[i], range);
-		if (i == layout->difference_column) {
-			differences_make(code, values, rows->count);
-			range = range_of(values, rows->count);
-		}
-		shape_column(shape_out, i, code, values, rows->count, range);
+			range_widen(
+			    &ranges[i], i == layout->difference_column ? own_ranges[i] : range);
+		if (code->encoder == COLUMN_CONSTANT && range.smallest == code->base &&
+		    range.largest == code->base)
+			shape_out->codes[i] = code; /* most are */
+		else
+			shape_column(shape_out, i, code, rows->count, range);
 	}
 }
 
 static void
 head_encode(const struct block_shape *shape, const struct segment_layout *layout,
-    const struct block_rows *rows, const struct texts_place *texts, uint64_t offset,
+    const struct block_columns *rows, const struct texts_place *texts, uint64_t offset,
     struct zp_buf *to)
 {
 	zp_buf_append_byte(to, (uint8_t)(rows->count - 1));
@@ -186,12 +192,12 @@ head_encode(const struct block_shape *shape, const struct segment_layout *layout
 		zp_buf_append_varint(to, shape->own_mask);
 	for (size_t i = 0; i < layout->columns_count; i++) {
 		if ((shape->own_mask >> i & 1) != 0) {
-			zp_buf_append_byte(to, shape->codes[i].width);
-			zp_buf_append_varint(to, shape->codes[i].base);
+			zp_buf_append_byte(to, shape->own[i].width);
+			zp_buf_append_varint(to, shape->own[i].base);
 		}
 	}
 	if (layout->difference_column < layout->columns_count)
-		zp_buf_append_varint(to, rows->cells[0].columns[layout->difference_column]);
+		zp_buf_append_varint(to, rows->columns[layout->difference_column][0]);
 	if (texts != NULL) {
 		zp_buf_append_varint(to, offset - texts->offset);
 		zp_buf_append_varint(to, texts->compressed_length);
@@ -202,8 +208,8 @@ head_encode(const struct block_shape *shape, const struct segment_layout *layout
 
 /* Slots and remainders. */
 static void
-digests_pack(
-    const struct segment_layout *layout, const struct block_rows *rows, struct bits_writer *writer)
+digests_pack(const struct segment_layout *layout, const struct block_columns *rows,
+    struct bits_writer *writer)
 {
 	uint64_t slots[(BLOCK_ROWS_MAX + SEGMENT_SLOTS + 63) / 64] = {0};
 	uint64_t heads[BLOCK_ROWS_MAX];
@@ -212,7 +218,7 @@ digests_pack(
 	for (uint32_t i = 0; i < rows->count; i++) {
 		uint32_t at;
 
-		heads[i] = zp_load_u64be(rows->cells[i].digest);
+		heads[i] = zp_load_u64be(rows->digests[i]);
 		at = i + segment__slot_of(layout, heads[i]);
 		slots[at / 64] |= UINT64_C(1) << at % 64;
 	}
@@ -220,7 +226,7 @@ digests_pack(
 		bits_write(writer, (unsigned)zp_min_u64(64, bits - at), slots[at / 64]);
 	for (uint32_t i = 0; i < rows->count; i++) {
 		for (size_t word = DIGEST_WORDS_WHOLE; word > 0; word--)
-			bits_write(writer, 64, zp_load_u64be(rows->cells[i].digest + 8 * word));
+			bits_write(writer, 64, zp_load_u64be(rows->digests[i] + 8 * word));
 		bits_write(
 		    writer, layout->remainder_bits, heads[i] & bits_mask(layout->remainder_bits));
 	}
@@ -235,7 +241,7 @@ digests_bits(const struct segment_layout *layout, uint64_t rows)
 }
 
 void
-block__encode(const struct segment_layout *layout, const struct block_rows *rows,
+block__encode(const struct segment_layout *layout, const struct block_columns *rows,
     const struct texts_place *texts, uint64_t offset, uint64_t number, struct zp_buf *to,
     struct column_range *ranges)
 {
@@ -255,10 +261,10 @@ block__encode(const struct segment_layout *layout, const struct block_rows *rows
 		digests_pack(layout, rows, &writer);
 	for (size_t i = 0; i < layout->columns_count; i++)
 		column__pack_numbers(
-		    &shape.codes[i], shape.values[i], shape.numbers[i], rows->count, &writer);
+		    shape.codes[i], shape.values[i], shape.numbers[i], rows->count, &writer);
 	for (size_t i = 0; i < layout->columns_count; i++)
 		column__pack_payloads(
-		    &shape.codes[i], shape.values[i], shape.numbers[i], rows->count, &writer);
+		    shape.codes[i], shape.values[i], shape.numbers[i], rows->count, &writer);
 	bits_write_end(&writer);
 	ZP_ASSERT(writer.to + bits_bytes(writer.bits) == to->data + to->length);
 	zp_buf_append_u32le(

@@ -251,8 +251,23 @@ struct block_rows {
 	struct segment_cells cells[BLOCK_ROWS_MAX];
 };
 
+/* The same column by column, as packing reads them. A column's room is no power of two: their lines
+ * would all want the same few places of the first cache. */
+#define BLOCK_COLUMN_ROOM 264u
+struct block_columns {
+	uint32_t count;
+	uint32_t tombstones;
+	uint64_t columns[SEGMENT_COLUMNS_MAX][BLOCK_COLUMN_ROOM];
+	uint8_t digests[BLOCK_ROWS_MAX][32];
+};
+/* Puts a row behind the others; there is room. */
+void block__row_add(const struct segment_layout *layout, const struct segment_cells *cells,
+    struct block_columns *rows);
+void block__row_get(const struct segment_layout *layout, const struct block_columns *rows,
+    uint32_t row, struct segment_cells *cells_out);
+
 /* Appends the block that will stand at `offset`. `texts` is NULL for none. Widens the ranges. */
-void block__encode(const struct segment_layout *layout, const struct block_rows *rows,
+void block__encode(const struct segment_layout *layout, const struct block_columns *rows,
     const struct texts_place *texts, uint64_t offset, uint64_t number, struct zp_buf *to,
     struct column_range *ranges);
 

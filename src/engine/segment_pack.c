@@ -177,7 +177,7 @@ pack__ordered(struct segment_writer *writer, struct zp_err *err)
 		zp_buf_append_u32le(&writer->directory, block_pack(writer, block, block->part));
 		zp_buf_append_u32le(&writer->directory, 0);
 		for (size_t c = 0; c < segment__key_columns(writer->layout.family); c++)
-			zp_buf_append_u64le(&writer->directory, block->rows.cells[0].columns[c]);
+			zp_buf_append_u64le(&writer->directory, block->rows.columns[c][0]);
 	}
 	writer->group.count = 0;
 	return pack__write(writer, writer->packed.data, writer->packed.length, err);
@@ -187,9 +187,11 @@ static void
 fence_append(struct segment_writer *writer, const struct pending_block *block, uint64_t offset,
     uint32_t length)
 {
+	struct segment_cells first;
 	uint8_t key[ZP_KEY_BYTES];
 
-	segment__cells_pin_key_encode(&writer->layout, &block->rows.cells[0], key);
+	block__row_get(&writer->layout, &block->rows, 0, &first);
+	segment__cells_pin_key_encode(&writer->layout, &first, key);
 	zp_buf_append_u32le(&writer->fences, (uint32_t)block->bucket);
 	zp_buf_append_u32le(&writer->fences, length);
 	zp_buf_append_u64le(&writer->fences, offset);

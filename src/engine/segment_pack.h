@@ -18,7 +18,7 @@ struct pending_block {
 	bool texts_waiting; /* its texts block is not written yet: texts.begin is all that is known
 			     */
 	struct texts_place texts;
-	struct block_rows rows;
+	struct block_columns rows;
 };
 
 /* Blocks that are written together. Slots are allocated when first used and kept. */

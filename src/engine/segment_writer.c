@@ -162,10 +162,14 @@ static void
 sample_pending(struct segment_writer *writer, const struct pending_set *set)
 {
 	for (uint32_t i = 0; i < set->count; i++) {
-		const struct block_rows *rows = &set->blocks[i]->rows;
+		const struct block_columns *rows = &set->blocks[i]->rows;
 
-		for (uint32_t row = 0; row < rows->count; row++)
-			sample_cells(writer, &rows->cells[row]);
+		for (uint32_t row = 0; row < rows->count; row++) {
+			struct segment_cells cells;
+
+			block__row_get(&writer->layout, rows, row, &cells);
+			sample_cells(writer, &cells);
+		}
 	}
 }
 
@@ -177,11 +181,11 @@ sample_differences(struct segment_writer *writer, size_t column)
 
 	column__sample_done(sample);
 	for (uint32_t i = 0; i < writer->group.count; i++) {
-		const struct block_rows *rows = &writer->group.blocks[i]->rows;
+		const struct block_columns *rows = &writer->group.blocks[i]->rows;
+		const uint64_t *values = rows->columns[column];
 
 		for (uint32_t row = 1; row < rows->count; row++)
-			column__sample_add(sample, rows->cells[row].columns[column] -
-						       rows->cells[row - 1].columns[column]);
+			column__sample_add(sample, values[row] - values[row - 1]);
 	}
 }
 
@@ -204,7 +208,7 @@ columns_choose(struct segment_writer *writer)
 		column__choose(&writer->samples[i], layout->is_bucketed, &layout->codes[i]);
 		layout->codes[i].is_differences = i == rising;
 		if (layout->codes[i].count > 0)
-			column__memo_add(&layout->codes[i]);
+			column__finder_add(&layout->codes[i]);
 		column__sample_done(&writer->samples[i]);
 		if (layout->codes[i].encoder == COLUMN_PREFIX || !layout->is_bucketed)
 			writer->footer.features_incompatible |= SEGMENT_FEATURE_SHORT_COLUMNS;
@@ -291,13 +295,38 @@ bucket_choose(
 	return 0;
 }
 
-/* The row that was added last; NULL before the first. */
-static const struct segment_cells *
-last_cells(const struct segment_writer *writer)
+/* The row that was added last; there is one. */
+static void
+last_cells(const struct segment_writer *writer, struct segment_cells *cells_out)
 {
-	const struct pending_block *newest = writer->newest;
+	const struct block_columns *rows = &writer->newest->rows;
 
-	return newest == NULL ? NULL : &newest->rows.cells[newest->rows.count - 1];
+	block__row_get(&writer->layout, rows, rows->count - 1, cells_out);
+}
+
+/* Whether the row that was added last is below. Mostly the first 64 bits of a digest, or the first
+ * columns, tell. */
+static bool
+last_is_below(const struct segment_writer *writer, const struct segment_cells *cells)
+{
+	const struct segment_layout *layout = &writer->layout;
+	const struct block_columns *rows = &writer->newest->rows;
+	uint32_t last = rows->count - 1;
+	struct segment_cells whole;
+
+	if (layout->is_bucketed) {
+		uint64_t head = zp_load_u64be(cells->digest);
+		uint64_t before = zp_load_u64be(rows->digests[last]);
+
+		if (head != before)
+			return before < head;
+	}
+	for (size_t i = 0; !layout->is_bucketed && i < layout->operation_column; i++) {
+		if (rows->columns[i][last] != cells->columns[i])
+			return rows->columns[i][last] < cells->columns[i];
+	}
+	last_cells(writer, &whole);
+	return segment__cells_compare(layout, &whole, cells) < 0;
 }
 
 /* Keys rise, and the footer keeps the ends. */
@@ -307,7 +336,7 @@ order_note(struct segment_writer *writer, const struct segment_cells *cells)
 	struct segment_layout *layout = &writer->layout;
 
 	if (writer->newest != NULL) {
-		ZP_ASSERT(segment__cells_compare(layout, last_cells(writer), cells) < 0);
+		ZP_ASSERT(last_is_below(writer, cells));
 		return;
 	}
 	segment__cells_key_encode(layout, cells, writer->footer.first_key);
@@ -316,12 +345,17 @@ order_note(struct segment_writer *writer, const struct segment_cells *cells)
 				 ~bits_mask(SEGMENT_HEAD_BITS - layout->prefix_bits);
 }
 
-/* Whether they are of the same pin: an ordered family's rows of one stand together. */
+/* Whether the row is of the same pin as the last: an ordered family's rows of one stand together.
+ */
 static bool
-is_same_pin(const struct segment_cells *last, const struct segment_cells *cells)
+is_same_pin(const struct segment_writer *writer, const struct segment_cells *cells)
 {
-	return last != NULL &&
-	       segment__columns_compare(last->columns, cells->columns, SEGMENT_PIN_COLUMNS) == 0;
+	struct segment_cells last;
+
+	if (writer->newest == NULL)
+		return false;
+	last_cells(writer, &last);
+	return segment__columns_compare(last.columns, cells->columns, SEGMENT_PIN_COLUMNS) == 0;
 }
 
 static void
@@ -329,8 +363,7 @@ filter_note(struct segment_writer *writer, const struct segment_cells *cells)
 {
 	uint8_t key[ZP_KEY_BYTES];
 
-	if (writer->filter.bits == 0 ||
-	    (!writer->layout.is_bucketed && is_same_pin(last_cells(writer), cells)))
+	if (writer->filter.bits == 0 || (!writer->layout.is_bucketed && is_same_pin(writer, cells)))
 		return;
 	segment__cells_pin_key_encode(&writer->layout, cells, key);
 	filter__add(&writer->filter, key);
@@ -408,7 +441,6 @@ segment__writer_add(struct segment_writer *writer, const struct segment_cells *c
 {
 	const struct segment_layout *layout = &writer->layout;
 	bool is_tombstone = segment__is_tombstone(layout, cells);
-	struct block_rows *rows;
 	int rc = writer_check(writer, err);
 
 	ZP_ASSERT(texts.length == 0 || (layout->texts_column != 0 && !is_tombstone &&
@@ -422,9 +454,7 @@ segment__writer_add(struct segment_writer *writer, const struct segment_cells *c
 	rc = block_choose(writer, cells, texts.length, err);
 	if (rc != 0)
 		return writer->failed = rc;
-	rows = &writer->newest->rows;
-	rows->cells[rows->count++] = *cells;
-	rows->tombstones += is_tombstone;
+	block__row_add(layout, cells, &writer->newest->rows);
 	texts_put(writer, texts);
 	return 0;
 }
@@ -512,9 +542,11 @@ segment__writer_finish(
 	int rc = writer_check(writer, err);
 
 	if (rc == 0) {
+		struct segment_cells last;
+
 		ZP_ASSERT(writer->newest != NULL);
-		segment__cells_key_encode(
-		    &writer->layout, last_cells(writer), writer->footer.last_key);
+		last_cells(writer, &last);
+		segment__cells_key_encode(&writer->layout, &last, writer->footer.last_key);
 		rc = blocks_finish(writer, err);
 	}
 	if (rc == 0)

@@ -147,6 +147,43 @@ value_of(enum kind kind, uint64_t *seed)
 	}
 }
 
+static void
+measure_same(const struct column_code *code, const struct column_code *searching, uint64_t value)
+{
+	struct column_range range = {value, value};
+	uint64_t bits[2], payloads[2];
+	uint16_t numbers[2];
+	bool fits = column__measure(code, &value, 1, range, &numbers[0], &bits[0], &payloads[0]);
+
+	assert_int_equal(
+	    column__measure(searching, &value, 1, range, &numbers[1], &bits[1], &payloads[1]),
+	    fits);
+	if (!fits)
+		return;
+	assert_int_equal(numbers[0], numbers[1]);
+	assert_int_equal(payloads[0], payloads[1]);
+}
+
+/* What a finder says of a value is what a search of the entries says. The code gets one. */
+static void
+finder_assert(struct column_code *code, uint64_t *seed)
+{
+	struct column_code searching = *code;
+
+	if (code->count == 0)
+		return;
+	column__finder_add(code);
+	for (size_t i = 0; i < code->count; i++) {
+		for (uint64_t above = 0; above < 4; above++)
+			measure_same(code, &searching, code->entries[i] + above - 1);
+	}
+	for (unsigned bits = 0; bits < 64; bits++) {
+		measure_same(code, &searching, UINT64_C(1) << bits);
+		measure_same(code, &searching, (UINT64_C(1) << bits) - 1);
+		measure_same(code, &searching, random_next(seed) >> bits);
+	}
+}
+
 /* What is chosen for each kind of column, and that it packs values like the sample's. */
 static void
 choice_suits_the_values(void **state)
@@ -179,6 +216,7 @@ choice_suits_the_values(void **state)
 		column__choose(&sample, true, &code);
 		assert_int_equal(code.encoder, expected[kind].encoder);
 		assert_int_equal(code.width, expected[kind].width);
+		finder_assert(&code, &seed);
 		for (size_t round = 0; round < 1000 && fitting < ROWS; round++) {
 			uint64_t value = value_of(kind, &seed), bits, payload;
 			uint16_t number;
@@ -217,6 +255,7 @@ small_samples_are_fine(void **state)
 			column__sample_add(&sample, values[i]);
 		}
 		column__choose(&sample, true, &code);
+		finder_assert(&code, &seed);
 		if (count > 0 && column__measure(&code, values, count, range_of(values, count),
 				     numbers, &bits, &payload))
 			pack_assert(&code, values, count);

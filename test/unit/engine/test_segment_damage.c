@@ -453,6 +453,7 @@ rows_exchange(struct memory_file *file, const struct segment *segment, size_t a,
 	struct block_rows *rows = zp_alloc_zero(1, sizeof(*rows));
 	struct group_entry group;
 	uint16_t length;
+	struct block_columns *columns = zp_alloc_zero(1, sizeof(*columns));
 	struct segment_cells exchanged;
 	struct column_range ranges[SEGMENT_COLUMNS_MAX];
 	ZP_AUTO_BUF(bytes, BLOCK_BYTES_MAX);
@@ -467,10 +468,13 @@ rows_exchange(struct memory_file *file, const struct segment *segment, size_t a,
 	exchanged = rows->cells[a];
 	memcpy(rows->cells[a].columns, rows->cells[b].columns, sizeof(exchanged.columns));
 	memcpy(rows->cells[b].columns, exchanged.columns, sizeof(exchanged.columns));
-	block__encode(&segment->layout, rows, view.has_texts ? &view.texts : NULL, group.offset, 0,
-	    &bytes, ranges);
+	for (uint32_t i = 0; i < rows->count; i++)
+		block__row_add(&segment->layout, &rows->cells[i], columns);
+	block__encode(&segment->layout, columns, view.has_texts ? &view.texts : NULL, group.offset,
+	    0, &bytes, ranges);
 	assert_int_equal(bytes.length, length);
 	memcpy(file->bytes.data + group.offset, bytes.data, length);
+	zp_free(columns);
 	zp_free(rows);
 }
 
