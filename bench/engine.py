@@ -41,6 +41,8 @@ ROWS = {
     "batch_hit.per_cpu_s": ("/s", ">=5000000"),
     "batch_hit.ratio_rocksdb": ("times", None),
     "batch_miss.per_cpu_s": ("/s", ">=10000000"),
+    "batch_lookups_per_s": ("/s", ">=10000000"),
+    "batch_misses_per_s": ("/s", None),
     "scan.per_cpu_s": ("/s", ">=67000000"),
     "scan.ratio_rocksdb": ("times", None),
     "scan_keys.per_cpu_s": ("/s", None),
@@ -134,7 +136,7 @@ class Bench:
         for name in ("load.per_cpu_s",):
             self.add(name, loads["zpin"][name])
         for name in ("hit.per_cpu_s", "miss.per_cpu_s", "batch_hit.per_cpu_s", "batch_miss.per_cpu_s",
-                     "scan.per_cpu_s", "scan_keys.per_cpu_s", "scan_column.per_cpu_s"):
+                     "batch_lookups_per_s", "batch_misses_per_s", "scan.per_cpu_s", "scan_keys.per_cpu_s", "scan_column.per_cpu_s"):
             self.add(name, reads["zpin"][name])
         for store in STORES[1:]:
             for name, found in [("load", loads)] + [(name, reads) for name in ("hit", "batch_hit", "scan")]:

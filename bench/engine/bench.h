@@ -2,9 +2,9 @@
  * bench.h - one load and one set of reads for stores that differ: zpin's engine, RocksDB, LMDB.
  *
  * Flow:    ../engine.py runs main.c once for each store and step, in turn; main.c → records.c (what
- * to put and to ask for) → store_zpin.c, store_rocksdb.c, store_lmdb.c. Threads: one for the bench;
- * a store may have its own, whose CPU time counts. Errors:  a bench that fails prints why and exits
- * with 1: there is nothing to save.
+ * to put and to ask for) → store_zpin.c, store_rocksdb.c, store_lmdb.c. Threads: one for the bench,
+ * and one more where a line says so; a store may have its own, whose CPU time counts. Errors:  a
+ * bench that fails prints why and exits with 1: there is nothing to save.
  */
 #ifndef ZP_BENCH_ENGINE_BENCH_H
 #define ZP_BENCH_ENGINE_BENCH_H
@@ -60,11 +60,15 @@ struct bench_store {
 	void (*settle)(void *store);
 	/* Everything in one run; NULL where there is nothing like it. */
 	void (*seal)(void *store);
+	/* What one more thread looks up with, in place of the store, beside those that have one
+	 * already; NULL: lookups by several threads are not measured. */
+	void *(*reader_open)(void *store);
+	void (*reader_close)(void *reader);
 	/* One record by its key: whether it is there, and a sum of what it says. */
-	bool (*get)(void *store, const struct bench_record *wanted, uint64_t *sum);
+	bool (*get)(void *reader, const struct bench_record *wanted, uint64_t *sum);
 	/* How many of the wanted are there; NULL: one after the other. */
 	size_t (*get_batch)(
-	    void *store, const struct bench_record *wanted, size_t count, uint64_t *sum);
+	    void *reader, const struct bench_record *wanted, size_t count, uint64_t *sum);
 	/* All records in the order of keys: how many. */
 	uint64_t (*scan)(void *store, uint64_t *sum);
 	/* Lookups from now on as a node does them for its clients; NULL: there is no such thing. */

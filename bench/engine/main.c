@@ -1,5 +1,5 @@
 /*
- * main.c - one step of one store, measured: load, seal, read, scan or disk.
+ * main.c - one step of one store, measured: load, seal, read, lookup, scan or disk.
  *
  * Flow: bench.h. Prints "store.what value unit" lines; CPU is that of the whole process, user and
  * system, with the store's own threads.
@@ -17,12 +17,14 @@
 #include <unistd.h>
 
 #define BATCH_KEYS 1024u
+#define LOOKUP_THREADS 2u
 
 struct bench {
 	const struct bench_store *store;
 	struct bench_options options;
 	uint64_t questions;
 	void *opened;
+	void *reader; /* of the bench's own thread: the store itself where it has none */
 };
 
 static double
@@ -123,30 +125,92 @@ found_check(uint64_t found, uint64_t asked, bool hit)
 		    (unsigned long long)asked, hit ? "that are there" : "that are not there");
 }
 
-/* The questions are made before the clock starts. */
+/* Questions, made before the clock starts. */
+static struct bench_record *
+questions_make(const struct bench *bench, bool hit)
+{
+	struct bench_record *wanted = malloc(bench->questions * sizeof(*wanted));
+
+	for (uint64_t i = 0; i < bench->questions; i++)
+		question_make(bench, i, hit, &wanted[i]);
+	return wanted;
+}
+
 static void
 gets(struct bench *bench, const char *what, bool hit, bool batched)
 {
 	const struct bench_store *store = bench->store;
-	uint64_t asked = bench->questions / BATCH_KEYS * BATCH_KEYS, found = 0, sum = 0;
-	struct bench_record *wanted = malloc(asked * sizeof(*wanted));
-	double cpu;
+	uint64_t asked = bench->questions, found = 0, sum = 0;
+	struct bench_record *wanted = questions_make(bench, hit);
+	double cpu = cpu_seconds();
 
-	for (uint64_t i = 0; i < asked; i++)
-		question_make(bench, i, hit, &wanted[i]);
-	cpu = cpu_seconds();
 	for (uint64_t i = 0; i < asked;) {
 		if (batched && store->get_batch != NULL) {
-			found += store->get_batch(bench->opened, &wanted[i], BATCH_KEYS, &sum);
+			found += store->get_batch(bench->reader, &wanted[i], BATCH_KEYS, &sum);
 			i += BATCH_KEYS;
 		} else {
-			found += store->get(bench->opened, &wanted[i++], &sum);
+			found += store->get(bench->reader, &wanted[i++], &sum);
 		}
 	}
 	cpu = cpu_seconds() - cpu;
 	found_check(found, asked, hit);
 	if (what != NULL)
 		print(bench, what, (double)asked / cpu, "/s");
+	free(wanted);
+}
+
+/* One of several threads that look up at the same time. */
+struct asking {
+	const struct bench *bench;
+	const struct bench_record *wanted;
+	void *reader;
+	uint64_t first; /* of the questions, all of which are asked */
+	uint64_t found;
+	uint64_t sum;
+};
+
+static void *
+asking_run(void *context)
+{
+	struct asking *asking = context;
+	uint64_t asked = asking->bench->questions;
+
+	for (uint64_t i = 0; i < asked; i += BATCH_KEYS)
+		asking->found += asking->bench->store->get_batch(asking->reader,
+		    &asking->wanted[(asking->first + i) % asked], BATCH_KEYS, &asking->sum);
+	return NULL;
+}
+
+/* Batches by several threads: as many lookups a second as so many processors would do that do
+ * nothing else. */
+static void
+gets_together(struct bench *bench, const char *what, bool hit)
+{
+	struct bench_record *wanted = questions_make(bench, hit);
+	struct asking askings[LOOKUP_THREADS];
+	pthread_t ids[LOOKUP_THREADS];
+	uint64_t batches = bench->questions / BATCH_KEYS;
+	double cpu;
+
+	for (unsigned i = 0; i < LOOKUP_THREADS; i++)
+		askings[i] = (struct asking){.bench = bench,
+		    .wanted = wanted,
+		    .reader = bench->store->reader_open(bench->opened),
+		    .first = batches * i / LOOKUP_THREADS * BATCH_KEYS};
+	cpu = cpu_seconds();
+	for (unsigned i = 0; i < LOOKUP_THREADS; i++) {
+		if (pthread_create(&ids[i], NULL, asking_run, &askings[i]) != 0)
+			bench_fail("a thread cannot be made");
+	}
+	for (unsigned i = 0; i < LOOKUP_THREADS; i++)
+		pthread_join(ids[i], NULL);
+	cpu = cpu_seconds() - cpu;
+	for (unsigned i = 0; i < LOOKUP_THREADS; i++) {
+		found_check(askings[i].found, bench->questions, hit);
+		bench->store->reader_close(askings[i].reader);
+	}
+	print(bench, what, (double)(LOOKUP_THREADS * bench->questions) / (cpu / LOOKUP_THREADS),
+	    "/s");
 	free(wanted);
 }
 
@@ -178,13 +242,23 @@ scans(struct bench *bench)
 }
 
 static void
-reads(struct bench *bench)
+lookups(struct bench *bench)
 {
 	gets(bench, NULL, true, true); /* brings into memory what will be asked for */
 	gets(bench, "hit.per_cpu_s", true, false);
 	gets(bench, "miss.per_cpu_s", false, false);
 	gets(bench, "batch_hit.per_cpu_s", true, true);
 	gets(bench, "batch_miss.per_cpu_s", false, true);
+	if (bench->store->reader_open == NULL)
+		return;
+	gets_together(bench, "batch_lookups_per_s", true);
+	gets_together(bench, "batch_misses_per_s", false);
+}
+
+static void
+reads(struct bench *bench)
+{
+	lookups(bench);
 	scans(bench);
 	bench->store->facts(bench->opened);
 }
@@ -272,10 +346,10 @@ lookup_rate(struct bench *bench, bool batched, uint64_t keys, uint64_t round, do
 	for (uint64_t i = 0; i < keys;) {
 		if (batched) {
 			found +=
-			    bench->store->get_batch(bench->opened, &wanted[i], BATCH_KEYS, &sum);
+			    bench->store->get_batch(bench->reader, &wanted[i], BATCH_KEYS, &sum);
 			i += BATCH_KEYS;
 		} else {
-			found += bench->store->get(bench->opened, &wanted[i++], &sum);
+			found += bench->store->get(bench->reader, &wanted[i++], &sum);
 		}
 	}
 	clock = clock_seconds() - clock;
@@ -359,9 +433,9 @@ main(int argc, char **argv)
 	double opening;
 
 	if (argc != 8)
-		bench_fail(
-		    "usage: bench-engine STORE load|seal|read|scan|disk DIRECTORY RECORDS BATCH "
-		    "QUESTIONS MEMORY_MIB");
+		bench_fail("usage: bench-engine STORE load|seal|read|lookup|scan|disk DIRECTORY "
+			   "RECORDS BATCH "
+			   "QUESTIONS MEMORY_MIB");
 	for (size_t i = 0; i < sizeof(stores) / sizeof(stores[0]); i++) {
 		if (strcmp(argv[1], stores[i]->name) == 0)
 			bench.store = stores[i];
@@ -371,11 +445,13 @@ main(int argc, char **argv)
 	bench.options.directory = argv[3];
 	bench.options.records = number(argv[4]);
 	bench.options.batch = number(argv[5]);
-	bench.questions = number(argv[6]);
+	bench.questions = (number(argv[6]) + BATCH_KEYS - 1) / BATCH_KEYS * BATCH_KEYS;
 	bench.options.memory_bytes = number(argv[7]) << 20;
 	bench.options.cache_bytes = strcmp(argv[2], "disk") == 0 ? 1u << 20 : UINT64_C(4) << 30;
 	opening = clock_seconds();
 	bench.opened = bench.store->open(&bench.options);
+	bench.reader = bench.store->reader_open == NULL ? bench.opened
+							: bench.store->reader_open(bench.opened);
 	print(&bench, "open_s", clock_seconds() - opening, "s");
 	if (strcmp(argv[2], "load") == 0)
 		load(&bench);
@@ -383,12 +459,16 @@ main(int argc, char **argv)
 		seal(&bench);
 	else if (strcmp(argv[2], "read") == 0)
 		reads(&bench);
+	else if (strcmp(argv[2], "lookup") == 0)
+		lookups(&bench);
 	else if (strcmp(argv[2], "scan") == 0)
 		scans(&bench);
 	else if (strcmp(argv[2], "disk") == 0 && bench.store->largest_file != NULL)
 		disk(&bench);
 	else
 		bench_fail("there is no step %s", argv[2]);
+	if (bench.store->reader_close != NULL)
+		bench.store->reader_close(bench.reader);
 	bench.store->close(bench.opened);
 	return 0;
 }

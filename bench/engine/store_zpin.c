@@ -40,7 +40,12 @@ struct zpin {
 	uint32_t records_count;
 	uint64_t batch;         /* the last that is in memory */
 	uint64_t flushed_batch; /* the last that is in files */
-	struct zp_view *view;   /* kept from read to read */
+	struct zp_view *view;   /* of scans */
+};
+
+/* What a thread looks up with. */
+struct zpin_reader {
+	struct zp_view *view; /* kept from read to read */
 	struct zp_read_scratch *scratch;
 	struct zp_buf texts;
 	struct zp_batch_answer *answers;
@@ -115,9 +120,6 @@ zpin_open(const struct bench_options *wanted)
 	zpin->tables = zp_tables_new();
 	zp_buf_init(&zpin->payload, ZP_RECORD_BYTES_MAX);
 	zp_buf_init(&zpin->records, ZP_JOURNAL_BATCH_BYTES_MAX);
-	zpin->scratch = zp_read_scratch_new();
-	zp_buf_init(&zpin->texts, TEXTS_CACHE_BYTES);
-	zpin->answers = calloc(BATCH_KEYS_MAX, sizeof(*zpin->answers));
 	return zpin;
 }
 
@@ -272,6 +274,31 @@ view_of(struct zpin *zpin)
 	return zpin->view;
 }
 
+/* Nothing is written any more. */
+static void *
+zpin_reader_open(void *store)
+{
+	struct zpin_reader *reader = calloc(1, sizeof(*reader));
+
+	reader->view = zp_engine_view_get(((struct zpin *)store)->engine);
+	reader->scratch = zp_read_scratch_new();
+	zp_buf_init(&reader->texts, TEXTS_CACHE_BYTES);
+	reader->answers = calloc(BATCH_KEYS_MAX, sizeof(*reader->answers));
+	return reader;
+}
+
+static void
+zpin_reader_close(void *context)
+{
+	struct zpin_reader *reader = context;
+
+	zp_view_release(reader->view);
+	zp_read_scratch_free(reader->scratch);
+	zp_buf_done(&reader->texts);
+	free(reader->answers);
+	free(reader);
+}
+
 static uint64_t
 record_sum(const struct zp_record *record)
 {
@@ -279,16 +306,16 @@ record_sum(const struct zp_record *record)
 }
 
 static bool
-zpin_get(void *store, const struct bench_record *wanted, uint64_t *sum)
+zpin_get(void *context, const struct bench_record *wanted, uint64_t *sum)
 {
-	struct zpin *zpin = store;
+	struct zpin_reader *reader = context;
 	struct zp_err err = {0};
 	struct zp_record record;
 	struct zp_key key;
 	int rc;
 
 	key_of(wanted, &key);
-	rc = zp_view_get(view_of(zpin), &key, zpin->scratch, &record, &err);
+	rc = zp_view_get(reader->view, &key, reader->scratch, &record, &err);
 	if (rc == ZP_E_NOT_FOUND)
 		return false;
 	check(rc, &err);
@@ -297,9 +324,9 @@ zpin_get(void *store, const struct bench_record *wanted, uint64_t *sum)
 }
 
 static size_t
-zpin_get_batch(void *store, const struct bench_record *wanted, size_t count, uint64_t *sum)
+zpin_get_batch(void *context, const struct bench_record *wanted, size_t count, uint64_t *sum)
 {
-	struct zpin *zpin = store;
+	struct zpin_reader *reader = context;
 	const struct zp_key *keys[BATCH_KEYS_MAX];
 	struct zp_key made[BATCH_KEYS_MAX];
 	struct zp_err err = {0};
@@ -309,16 +336,16 @@ zpin_get_batch(void *store, const struct bench_record *wanted, size_t count, uin
 		key_of(&wanted[i], &made[i]);
 		keys[i] = &made[i];
 	}
-	zp_buf_clear(&zpin->texts);
-	check(zp_view_get_batch(
-		  view_of(zpin), keys, count, zpin->scratch, &zpin->texts, zpin->answers, &err),
+	zp_buf_clear(&reader->texts);
+	check(zp_view_get_batch(reader->view, keys, count, reader->scratch, &reader->texts,
+		  reader->answers, &err),
 	    &err);
 	for (size_t i = 0; i < count; i++) {
-		if (zpin->answers[i].rc == ZP_E_NOT_FOUND)
+		if (reader->answers[i].rc == ZP_E_NOT_FOUND)
 			continue;
-		if (zpin->answers[i].rc < 0)
-			bench_fail("zpin: a key of a batch: %d", zpin->answers[i].rc);
-		*sum += record_sum(&zpin->answers[i].record);
+		if (reader->answers[i].rc < 0)
+			bench_fail("zpin: a key of a batch: %d", reader->answers[i].rc);
+		*sum += record_sum(&reader->answers[i].record);
 		found++;
 	}
 	return found;
@@ -428,8 +455,6 @@ zpin_close(void *store)
 	struct zpin *zpin = store;
 
 	zp_view_release(zpin->view);
-	zp_read_scratch_free(zpin->scratch);
-	zp_buf_done(&zpin->texts);
 	zp_buf_done(&zpin->payload);
 	zp_buf_done(&zpin->records);
 	zp_journal_close(zpin->journal);
@@ -439,7 +464,6 @@ zpin_close(void *store)
 	zp_store_close(zpin->log);
 	zp_store_close(zpin->files);
 	zp_store_watch_free(zpin->watch);
-	free(zpin->answers);
 	free(zpin);
 }
 
@@ -449,6 +473,8 @@ const struct bench_store bench_zpin = {
     .commit = zpin_commit,
     .settle = zpin_settle,
     .seal = zpin_seal,
+    .reader_open = zpin_reader_open,
+    .reader_close = zpin_reader_close,
     .get = zpin_get,
     .get_batch = zpin_get_batch,
     .scan = zpin_scan,
