@@ -74,7 +74,7 @@ MUTANTS = [
      "bool oldest = first + count == old->run_count || old->runs[first + count].family != family;",
      "bool oldest = true;"),
     ("engine", "engine/index.c", "if (same)", "if (change->has_old && change->has_new)"),
-    ("engine", "engine/read.c", "size_t known = segment == NULL ? 48 : ZP_KEY_BYTES;", "size_t known = ZP_KEY_BYTES;"),
+    ("engine", "engine/read.c", "return version->runs[run_at][at] == NULL ? MANIFEST_KEY_BYTES : ZP_KEY_BYTES;", "return ZP_KEY_BYTES;"),
     ("engine", "engine/upkeep.c", "if (rc == ZP_OK && manifest->has_tables) {", "if (false) {"),
     ("engine", "engine/scan.c", "if (failed < 0 || !is_present || due.count == keys_max)", "if (failed < 0)"),
     ("command", "shard/replay.c", "if (covered > last)", "if (false)"),

@@ -91,7 +91,7 @@ BUGS = [
     ("short read", "a read that ends early counts as whole",
      "store/file.c", "	if (got < read->length)", "	if (false)"),
     ("read error", "what cannot be read counts as absent",
-     "engine/read.c", "		if (passing->rc == ZP_E_NOT_FOUND)", "		if (passing->rc != ZP_OK)"),
+     "engine/read.c", "		if (found == ZP_E_NOT_FOUND)", "		if (found != ZP_OK)"),
     ("failed call", "a journal that cannot be read is cut",
      "journal/scan.c", "	rc = journal__scan_bytes(scan, scan->offset, length, &bytes, err);\n	if (rc < 0)\n		return rc;",
      "	rc = journal__scan_bytes(scan, scan->offset, length, &bytes, err);\n	if (rc < 0)\n		return JOURNAL_TORN;"),

@@ -6,9 +6,12 @@
  * head once more.
  *
  * They are found by sets of seven ways, one cache line each: a byte of hash for every way, and a
- * word that is the entry's address, a bit that says it was found, and, in the upper 16 bits that
- * addresses leave free, how many hold it. So one atomic addition both takes an entry and tells
- * which one it was.
+ * word that is the entry's address and bits that say whether it was found and had a turn.
+ *
+ * Room at the tail can be written over once every visit that began before the tail passed it is
+ * over: such a visit says where the tail was. Who begins one later finds no name of what was there:
+ * either its own loads come after the name went, or whoever wants the room sees the visit. For that
+ * the four accesses are in one order for all threads (memory_order_seq_cst).
  */
 #include "engine/block_cache.h"
 
@@ -18,9 +21,10 @@
 #define WAYS 7u
 #define PAGE_SETS 64u /* 4 KiB of them */
 #define NEIGHBOURS 2u /* blocks that stand side by side and share a set */
-#define HOLD_ONE (UINT64_C(1) << 48)
-#define ADDRESS_MASK ((HOLD_ONE - 1) & ~UINT64_C(63))
+#define ADDRESS_MASK (~UINT64_C(63))
 #define WAS_FOUND UINT64_C(1)
+#define HAD_TURN \
+	UINT64_C(2) /* at the tail: when it is found then, it is asked for again and again */
 #define ENTRY_ALIGNMENT 64u
 #define SET_BYTES_USUAL                                                           \
 	4096u /* of entries: one or two of the usual size, for sets fill unevenly \
@@ -30,7 +34,11 @@
 #endif
 #define MISSED_PER_SET 4u /* blocks that were not here of late: twice as many as there may be */
 #define ROOM_BYTES (64u << 10) /* any entry finds room while so much is free */
-#define TURNS_MAX 8u           /* entries that go to the head again to let one in */
+#define TURNS_MAX 8u           /* entries that go to the head again to let one in, */
+#define TURNS_AGAIN_MAX 64u    /* and with those that had been there again before */
+#define SPARE_DIVISOR 8u /* of the ring, at most, is kept free for what visits still look at */
+#define SPARE_BYTES (ROOM_BYTES / 2)
+#define VISITS 64u
 
 struct set {
 	_Atomic(uint64_t) tags; /* a byte for each way; the last is not used */
@@ -38,15 +46,23 @@ struct set {
 };
 _Static_assert(sizeof(struct set) == 64, "a set is one cache line");
 
+struct block_cache_visit {
+	_Atomic(uint64_t) since; /* 1 + where the tail was; 0: there is none */
+	uint64_t line[7];
+};
+_Static_assert(sizeof(struct block_cache_visit) == 64, "a visit is one cache line");
+
 struct zp_block_cache {
 	struct set *sets;
 	uint64_t pages_count;      /* of sets */
 	_Atomic(uint16_t) *missed; /* by hash; another part of the hash */
+	struct block_cache_visit *visits;
 	uint8_t *ring;
 	uint64_t ring_bytes;
-	pthread_mutex_t lock; /* for what comes in and goes out: all below */
-	uint64_t head;        /* where the next entry goes: counts on, is never taken modulo */
-	uint64_t tail;        /* the oldest */
+	pthread_mutex_t lock;   /* for what comes in and goes out: all below */
+	uint64_t head;          /* where the next entry goes: counts on, is never taken modulo */
+	_Atomic(uint64_t) tail; /* the oldest; visits read it */
+	uint64_t seen_to;       /* what is before it, and so before the tail, no visit looks at */
 	bool sets_are_huge;
 	struct zp_buf moving;   /* an entry on its way from tail to head */
 	_Atomic(uint64_t) used; /* head − tail, for facts */
@@ -77,9 +93,11 @@ zp_block_cache_new(uint64_t bytes_max)
 	cache->ring = memory_map(cache->ring_bytes);
 	cache->sets = memory_map(cache->pages_count * PAGE_SETS * sizeof(struct set));
 	cache->missed = memory_map(missed_count(cache) * sizeof(cache->missed[0]));
+	cache->visits = memory_map(VISITS * sizeof(cache->visits[0]));
 	pthread_mutex_init(&cache->lock, NULL);
 	zp_buf_init(&cache->moving, cache->ring_bytes);
-	if (cache->ring == NULL || cache->sets == NULL || cache->missed == NULL) {
+	if (cache->ring == NULL || cache->sets == NULL || cache->missed == NULL ||
+	    cache->visits == NULL) {
 		zp_block_cache_free(cache);
 		return NULL;
 	}
@@ -96,6 +114,8 @@ zp_block_cache_free(struct zp_block_cache *cache)
 		munmap(cache->sets, cache->pages_count * PAGE_SETS * sizeof(struct set));
 	if (cache->missed != NULL)
 		munmap(cache->missed, missed_count(cache) * sizeof(cache->missed[0]));
+	if (cache->visits != NULL)
+		munmap(cache->visits, VISITS * sizeof(cache->visits[0]));
 	if (cache->ring != NULL)
 		munmap(cache->ring, cache->ring_bytes);
 	zp_buf_done(&cache->moving);
@@ -121,6 +141,42 @@ static struct block_cache_entry *
 entry_of(uint64_t word)
 {
 	return (struct block_cache_entry *)(uintptr_t)(word & ADDRESS_MASK);
+}
+
+/* ---- Visits ---------------------------------------------------------------------------------- */
+
+/* Each thread tries a place of its own first. */
+static unsigned
+place_first(void)
+{
+	static _Atomic(unsigned) threads;
+	static _Thread_local unsigned place;
+
+	if (place == 0)
+		place = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) + 1;
+	return place;
+}
+
+struct block_cache_visit *
+block_cache__enter(struct zp_block_cache *cache)
+{
+	if (cache == NULL)
+		return NULL;
+	for (unsigned place = place_first();; place++) {
+		struct block_cache_visit *visit = &cache->visits[place % VISITS];
+		uint64_t none = 0;
+		uint64_t since = atomic_load_explicit(&cache->tail, memory_order_acquire) + 1;
+
+		if (atomic_compare_exchange_strong(&visit->since, &none, since))
+			return visit;
+	}
+}
+
+void
+block_cache__leave(struct block_cache_visit *visit)
+{
+	if (visit != NULL)
+		atomic_store_explicit(&visit->since, 0, memory_order_release);
 }
 
 /* ---- Finding --------------------------------------------------------------------------------- */
@@ -169,17 +225,15 @@ block_cache__prefetch(const struct zp_block_cache *cache, uint64_t serial, uint6
 		__builtin_prefetch(set_of(cache, serial, number));
 }
 
-static struct block_cache_ref
-way_hold(_Atomic(uint64_t) *way)
+static const struct block_cache_entry *
+way_entry(_Atomic(uint64_t) *way)
 {
-	uint64_t word = atomic_fetch_add_explicit(way, HOLD_ONE, memory_order_acquire);
+	uint64_t word = atomic_load(way);
 
-	if ((word & WAS_FOUND) == 0)
+	if ((word & WAS_FOUND) ==
+	    0) /* if it goes just now, the bit is of nothing or of what comes */
 		atomic_fetch_or_explicit(way, WAS_FOUND, memory_order_relaxed);
-	if (entry_of(word) != NULL)
-		return (struct block_cache_ref){entry_of(word), way};
-	atomic_fetch_sub_explicit(way, HOLD_ONE, memory_order_release);
-	return (struct block_cache_ref){0};
+	return entry_of(word);
 }
 
 /* The ways of the block's set that may be it. */
@@ -193,49 +247,41 @@ alike_of(struct zp_block_cache *cache, uint64_t serial, uint64_t number, struct 
 	    atomic_load_explicit(&set->tags, memory_order_acquire), tag_of(serial, number));
 }
 
-struct block_cache_ref
+const struct block_cache_entry *
 block_cache__candidate(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
 {
 	struct set *set;
 	uint64_t alike;
 
 	if (cache == NULL)
-		return (struct block_cache_ref){0};
+		return NULL;
 	alike = alike_of(cache, serial, number, &set);
-	return alike == 0 ? (struct block_cache_ref){0}
-			  : way_hold(&set->ways[__builtin_ctzll(alike) / 8]);
+	return alike == 0 ? NULL : way_entry(&set->ways[__builtin_ctzll(alike) / 8]);
 }
 
 bool
-block_cache__is(struct block_cache_ref ref, uint64_t serial, uint64_t number)
+block_cache__is(const struct block_cache_entry *entry, uint64_t serial, uint64_t number)
 {
-	return ref.entry->serial == serial && ref.entry->number == number;
+	return entry->serial == serial && entry->number == number;
 }
 
-struct block_cache_ref
+const struct block_cache_entry *
 block_cache__find(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
 {
 	struct set *set;
 	uint64_t alike;
 
 	if (cache == NULL)
-		return (struct block_cache_ref){0};
+		return NULL;
 	alike = alike_of(cache, serial, number, &set);
 	for (; alike != 0; alike &= alike - 1) {
-		struct block_cache_ref ref = way_hold(&set->ways[__builtin_ctzll(alike) / 8]);
+		const struct block_cache_entry *entry =
+		    way_entry(&set->ways[__builtin_ctzll(alike) / 8]);
 
-		if (ref.entry != NULL && block_cache__is(ref, serial, number))
-			return ref;
-		block_cache__release(ref);
+		if (entry != NULL && block_cache__is(entry, serial, number))
+			return entry;
 	}
-	return (struct block_cache_ref){0};
-}
-
-void
-block_cache__release(struct block_cache_ref ref)
-{
-	if (ref.entry != NULL)
-		atomic_fetch_sub_explicit(ref.way, HOLD_ONE, memory_order_release);
+	return NULL;
 }
 
 bool
@@ -270,7 +316,7 @@ way_of(struct zp_block_cache *cache, const struct block_cache_entry *entry)
 /* Names the entry in its set, in place of one that was not found since the set was last full: that
  * one's room is free when the tail comes to it. */
 static void
-entry_name(struct zp_block_cache *cache, struct block_cache_entry *entry)
+entry_name(struct zp_block_cache *cache, struct block_cache_entry *entry, uint64_t had_turn)
 {
 	uint8_t tag = tag_of(entry->serial, entry->number);
 	struct set *set = set_of(cache, entry->serial, entry->number);
@@ -283,9 +329,8 @@ entry_name(struct zp_block_cache *cache, struct block_cache_entry *entry)
 		if (step >= WAYS)
 			atomic_fetch_and_explicit(
 			    &set->ways[way], ~WAS_FOUND, memory_order_relaxed);
-		if (spared || word >= HOLD_ONE ||
-		    !atomic_compare_exchange_strong_explicit(&set->ways[way], &word,
-			(uint64_t)(uintptr_t)entry, memory_order_acq_rel, memory_order_relaxed))
+		if (spared || !atomic_compare_exchange_strong(
+				  &set->ways[way], &word, (uint64_t)(uintptr_t)entry | had_turn))
 			continue;
 		tags = set->tags & ~(UINT64_C(255) << 8 * way);
 		atomic_store_explicit(
@@ -326,26 +371,42 @@ head_wants(const struct zp_block_cache *cache, uint64_t bytes)
 	return bytes > to_end ? bytes + to_end : bytes;
 }
 
-static uint64_t
-ring_free(const struct zp_block_cache *cache)
+/* Of what the tail has passed, no visit that is left began before. */
+static void
+visits_look(struct zp_block_cache *cache)
 {
-	return cache->ring_bytes - (cache->head - cache->tail);
+	uint64_t seen_to = cache->tail;
+
+	for (unsigned i = 0; i < VISITS; i++) {
+		uint64_t since = atomic_load(&cache->visits[i].since);
+
+		if (since != 0)
+			seen_to = zp_min_u64(seen_to, since - 1);
+	}
+	/* One that has read the tail long before it said so can't find what went meanwhile. */
+	cache->seen_to = zp_max_u64(cache->seen_to, seen_to);
 }
 
-/* Ends the oldest entry, or gives it one more turn; false: somebody holds it. */
-static bool
+/* What can be written over now. */
+static uint64_t
+ring_free(struct zp_block_cache *cache)
+{
+	visits_look(cache);
+	return cache->ring_bytes - (cache->head - cache->seen_to);
+}
+
+/* Ends the oldest entry, or gives it one more turn. */
+static void
 tail_turn(struct zp_block_cache *cache, unsigned *turns)
 {
 	struct block_cache_entry *entry = ring_at(cache, cache->tail);
 	uint64_t bytes = entry->bytes_all;
 	_Atomic(uint64_t) *way = entry->serial == 0 ? NULL : way_of(cache, entry);
-	uint64_t word = way == NULL ? 0 : *way;
+	uint64_t word = way == NULL ? 0 : atomic_exchange(way, 0);
 
-	if (word >= HOLD_ONE || (way != NULL && !atomic_compare_exchange_strong_explicit(way, &word,
-						    0, memory_order_acq_rel, memory_order_relaxed)))
-		return false;
-	cache->tail += bytes;
-	if ((word & WAS_FOUND) != 0 && *turns < TURNS_MAX &&
+	atomic_store_explicit(&cache->tail, cache->tail + bytes, memory_order_release);
+	if ((word & WAS_FOUND) != 0 &&
+	    *turns < ((word & HAD_TURN) != 0 ? TURNS_AGAIN_MAX : TURNS_MAX) &&
 	    head_wants(cache, bytes) <= ring_free(cache)) {
 		struct block_cache_entry *to;
 
@@ -356,9 +417,20 @@ tail_turn(struct zp_block_cache *cache, unsigned *turns)
 		zp_buf_append(&cache->moving, entry, bytes);
 		to = head_take(cache, bytes);
 		memcpy(to, cache->moving.data, bytes);
-		entry_name(cache, to);
+		entry_name(cache, to, HAD_TURN);
 	}
-	return true;
+}
+
+/* Ends what has to go so that so much is free, and some more, that visits may still look at. */
+static void
+tail_turns(struct zp_block_cache *cache, uint64_t bytes)
+{
+	uint64_t spare = zp_min_u64(SPARE_BYTES, cache->ring_bytes / SPARE_DIVISOR);
+	unsigned turns = 0;
+
+	while (cache->tail < cache->head &&
+	       cache->ring_bytes - (cache->head - cache->tail) < head_wants(cache, bytes) + spare)
+		tail_turn(cache, &turns);
 }
 
 /* The sets are touched at random, so they get huge pages only when entries take more memory than
@@ -380,24 +452,21 @@ block_cache__keep(struct zp_block_cache *cache, const struct block_cache_entry *
 {
 	uint64_t bytes = entry_bytes(entry);
 	struct block_cache_entry *kept;
-	struct block_cache_ref other;
-	unsigned turns = 0;
-	bool room = true;
+	bool is_there;
 
 	if (cache == NULL || bytes > cache->ring_bytes / 2)
 		return;
-	pthread_mutex_lock(&cache->lock);
-	other = block_cache__find(cache, entry->serial, entry->number);
-	block_cache__release(other);
-	while (room && other.entry == NULL && ring_free(cache) < head_wants(cache, bytes))
-		room = tail_turn(cache, &turns);
-	if (room && other.entry == NULL) {
+	pthread_mutex_lock(&cache->lock); /* under which nothing is written over: no visit needed */
+	is_there = block_cache__find(cache, entry->serial, entry->number) != NULL;
+	if (!is_there)
+		tail_turns(cache, bytes);
+	if (!is_there && head_wants(cache, bytes) <= ring_free(cache)) {
 		kept = head_take(cache, bytes);
 		memcpy(kept, entry, sizeof(*entry) + entry->bytes);
 		kept->bytes_all = (uint32_t)bytes;
-		entry_name(cache, kept);
-		cache->used = cache->head - cache->tail;
+		entry_name(cache, kept, 0);
 		sets_spread(cache);
 	}
+	cache->used = cache->head - cache->tail;
 	pthread_mutex_unlock(&cache->lock);
 }

@@ -297,10 +297,10 @@ struct zp_batch_answer {
 };
 
 /*
- * Answers all keys, in the caller's order, with one pass over each memtable and run, newest first.
- * In a pass the cache line that a key needs of the hash table or filter is fetched while keys
- * before it are looked at; a block is read only where the filter says so, those of a run together. Keys are not
- * sorted, which was measured to gain nothing; the places that are read are. Texts are copied into `texts` (which must have room enough to not overflow: ZP_E_TOO_LARGE then).
+ * Answers all keys, in the caller's order: with one pass over each memtable, then each key from the newest
+ * run whose filter says that it may be there. The memory that many keys need is fetched while others are
+ * looked at, and blocks that are not in memory are read together. Keys are not sorted, which was measured to
+ * gain nothing; the places that are read are. Texts are copied into `texts` (which must have room enough to not overflow: ZP_E_TOO_LARGE then).
  */
 ZP_MUST_CHECK int zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys,
     size_t count, struct zp_read_scratch *scratch, struct zp_buf *texts,

@@ -10,13 +10,20 @@
 #include "engine/segment_internal.h"
 
 #define BATCH_AHEAD 8u /* keys whose cache lines are under way while one is looked at */
-#define BATCH_STEP 32u /* keys that go through a run together */
+#define ASK_STEP 64u   /* keys that runs are asked for together */
+#define PROBE_STEP                                                                      \
+	16u /* that are looked up in runs together: more would want more memory at once \
+	       than a processor fetches */
+#define ROOM_FIRST 32u
+#define RUNS_ASKED 8u /* whose filters are asked for one key together */
 
-/* A key of a batch whose newest row is not found yet. */
+/* A key whose newest row is not found yet. */
 struct wanted {
 	const struct zp_key *key;
-	struct zp_batch_answer *answer;
+	struct zp_batch_answer *answer; /* of a batch */
+	size_t run;                     /* the newest that may have it, as far as is known */
 	uint8_t bytes[ZP_KEY_BYTES];
+	bool stays; /* wanted, behind the step that it is in */
 	bool is_hashed;
 	struct ribbon_key hash; /* for filters, once one is asked */
 };
@@ -113,45 +120,103 @@ run_segment(const struct version *version, size_t run_at, const uint8_t key[ZP_K
 					      bytes_known(version, run_at, at)) >= 0;
 }
 
+/* Those of family pin: families rise, and pin is the first. */
+static size_t
+runs_count(const struct version *version)
+{
+	size_t count = 0;
+
+	while (count < version->manifest.run_count &&
+	       version->manifest.runs[count].family == ZP_FAMILY_PIN)
+		count++;
+	return count;
+}
+
+/* Whether a run may have a key, on its way to an answer. */
+struct asking {
+	const struct segment *segment;       /* that may have it; NULL: none */
+	const struct segment_info *unopened; /* that may have it but did not open; NULL: none */
+	struct filter_ask filter;
+};
+
+static struct filter_ask
+filter_begin(const struct filter *filter, struct wanted *wanted)
+{
+	struct filter_key key = {.bytes = wanted->bytes, .ribbon = wanted->hash};
+
+	if (!wanted->is_hashed) {
+		key = filter__key(wanted->bytes);
+		wanted->hash = key.ribbon;
+		wanted->is_hashed = true;
+	}
+	return filter__ask(filter, &key);
+}
+
+/* In two steps, so that the memory that many filters need is fetched together. */
+static void
+asking_begin(
+    const struct version *version, size_t run_at, struct wanted *wanted, struct asking *asking)
+{
+	size_t index;
+
+	asking->segment = NULL;
+	asking->unopened = NULL;
+	if (!run_segment(version, run_at, wanted->bytes, &index))
+		return;
+	asking->segment = version->runs[run_at][index];
+	if (asking->segment == NULL)
+		asking->unopened = &version->manifest.runs[run_at].segments[index];
+	else if (asking->segment->filter.memory != NULL)
+		asking->filter = filter_begin(&asking->segment->filter, wanted);
+}
+
+/* 0: it may. ZP_E_NOT_FOUND, or the error of a segment that did not open. */
+static int
+asking_end(const struct asking *asking, struct zp_err *err)
+{
+	if (asking->unopened != NULL)
+		return segment__unopened_fault(ZP_FAMILY_PIN, asking->unopened, err);
+	return asking->segment != NULL && filter__answer(&asking->segment->filter, &asking->filter)
+		   ? ZP_OK
+		   : ZP_E_NOT_FOUND;
+}
+
 /* The newest row of the key in the runs: 0, ZP_E_NOT_FOUND, or an error. */
 static int
-runs_get(const struct version *version, const struct zp_key *key, const uint8_t bytes[ZP_KEY_BYTES],
-    struct zp_read_scratch *scratch, struct segment_row *row_out, struct zp_err *err)
+runs_get(const struct version *version, struct wanted *wanted, struct zp_read_scratch *scratch,
+    struct segment_row *row_out, struct zp_err *err)
 {
-	for (size_t i = 0; i < version->manifest.run_count; i++) {
-		struct segment *segment;
-		size_t index;
-		int rc;
+	struct asking askings[RUNS_ASKED];
+	size_t runs = runs_count(version);
+	int rc = ZP_E_NOT_FOUND;
 
-		if (version->manifest.runs[i].family != ZP_FAMILY_PIN)
-			break; /* families rise, and pin is the first */
-		if (!run_segment(version, i, bytes, &index))
-			continue;
-		segment = version->runs[i][index];
-		if (segment == NULL)
-			return segment__unopened_fault(
-			    ZP_FAMILY_PIN, &version->manifest.runs[i].segments[index], err);
-		if (!segment__may_contain(segment, key))
-			continue;
-		rc = segment__get(segment, key, &scratch->segment, row_out, err);
-		if (rc != ZP_E_NOT_FOUND)
-			return rc;
+	for (size_t at = 0; at < runs && rc == ZP_E_NOT_FOUND; at += RUNS_ASKED) {
+		size_t count = zp_min_u64(RUNS_ASKED, runs - at);
+
+		for (size_t i = 0; i < count; i++)
+			asking_begin(version, at + i, wanted, &askings[i]);
+		for (size_t i = 0; i < count && rc == ZP_E_NOT_FOUND; i++) {
+			rc = asking_end(&askings[i], err);
+			if (rc == ZP_OK)
+				rc = segment__get(askings[i].segment, wanted->key,
+				    &scratch->segment, row_out, err);
+		}
 	}
-	return ZP_E_NOT_FOUND;
+	return rc;
 }
 
 static int
 row_get(struct zp_view *view, const struct zp_key *key, struct zp_read_scratch *scratch,
     struct segment_row *row_out, struct zp_err *err)
 {
-	uint8_t bytes[ZP_KEY_BYTES];
+	struct wanted wanted = {.key = key};
 
-	zp_key_encode(key, bytes);
-	if (view->active != NULL && memtable__get(view->active, bytes, row_out))
+	zp_key_encode(key, wanted.bytes);
+	if (view->active != NULL && memtable__get(view->active, wanted.bytes, row_out))
 		return ZP_OK;
-	if (view->frozen != NULL && memtable__get(view->frozen, bytes, row_out))
+	if (view->frozen != NULL && memtable__get(view->frozen, wanted.bytes, row_out))
 		return ZP_OK;
-	return runs_get(view->version, key, bytes, scratch, row_out, err);
+	return runs_get(view->version, &wanted, scratch, row_out, err);
 }
 
 int
@@ -179,7 +244,8 @@ struct batch {
 	struct wanted
 	    *wanted; /* in the caller's order, but those that a block was read for come last */
 	size_t count;
-	size_t kept;  /* by the source that is asked; these stay wanted */
+	size_t runs;
+	size_t kept;  /* of those that were asked for; these stay wanted */
 	int block_rc; /* of the block that came last */
 };
 
@@ -242,71 +308,65 @@ memtable_batch(struct batch *batch, const struct memtable *memtable)
 	return rc;
 }
 
-/* A key on its way through a run. */
+/* A key and the newest run's segment that may have it. */
 struct passing {
-	const struct segment *segment; /* NULL: the run cannot have it */
-	int rc;
-	struct filter_ask ask;
-	struct segment_probe probe;
+	struct wanted *wanted;
+	const struct segment *segment;
 };
 
-static struct filter_ask
-filter_begin(const struct filter *filter, struct wanted *wanted)
+/* Asks run after run for those of the keys that no newer one may have: each for all of them, then
+ * their answers. Returns how many keys some run may have. */
+static size_t
+runs_ask(const struct batch *batch, struct wanted *wanted, size_t count,
+    struct passing passings_out[ASK_STEP])
 {
-	struct filter_key key = {.bytes = wanted->bytes, .ribbon = wanted->hash};
+	struct asking askings[ASK_STEP];
+	uint8_t open[ASK_STEP];
+	size_t open_count = count, passing_count = 0;
 
-	if (!wanted->is_hashed) {
-		key = filter__key(wanted->bytes);
-		wanted->hash = key.ribbon;
-		wanted->is_hashed = true;
+	for (size_t i = 0; i < count; i++) {
+		open[i] = (uint8_t)i;
+		wanted[i].stays = false;
 	}
-	return filter__ask(filter, &key);
+	for (size_t run = 0; run < batch->runs && open_count > 0; run++) {
+		size_t kept = 0;
+
+		for (size_t i = 0; i < open_count; i++) {
+			if (wanted[open[i]].run == run)
+				asking_begin(
+				    batch->view->version, run, &wanted[open[i]], &askings[open[i]]);
+		}
+		for (size_t i = 0; i < open_count; i++) {
+			struct wanted *one = &wanted[open[i]];
+			int rc = ZP_E_NOT_FOUND;
+
+			if (one->run == run) {
+				one->run++;
+				rc = asking_end(&askings[open[i]], NULL);
+			}
+			if (rc == ZP_OK)
+				passings_out[passing_count++] =
+				    (struct passing){one, askings[open[i]].segment};
+			else if (rc == ZP_E_NOT_FOUND)
+				open[kept++] = open[i];
+			else
+				one->answer->rc = rc;
+		}
+		open_count = kept;
+	}
+	return passing_count;
 }
 
+/* The steps of a probe, each for all of the keys in turn. */
 static void
-passing_begin(
-    const struct version *version, size_t run_at, struct wanted *wanted, struct passing *passing)
+passings_probe(const struct passing *passings, struct segment_probe *probes, size_t count)
 {
-	const struct segment *segment;
-	size_t index;
-
-	passing->segment = NULL;
-	passing->rc = ZP_E_NOT_FOUND;
-	if (!run_segment(version, run_at, wanted->bytes, &index))
-		return;
-	segment = version->runs[run_at][index];
-	if (segment == NULL) {
-		passing->rc = segment__unopened_fault(
-		    ZP_FAMILY_PIN, &version->manifest.runs[run_at].segments[index], NULL);
-		return;
-	}
-	passing->segment = segment;
-	if (segment->filter.memory != NULL)
-		passing->ask = filter_begin(&segment->filter, wanted);
-}
-
-/* Steps of `count` keys, each for all of them in turn (segment_internal.h, segment_probe). */
-static void
-passings_probe(const struct wanted *wanted, struct passing *passings, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct passing *passing = &passings[i];
-
-		if (passing->segment == NULL)
-			continue;
-		if (filter__answer(&passing->segment->filter, &passing->ask))
-			probe__begin(&passing->probe, passing->segment, wanted[i].key);
-		else
-			passing->segment = NULL;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (passings[i].segment != NULL)
-			probe__find(&passings[i].probe);
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (passings[i].segment != NULL)
-			probe__locate(&passings[i].probe);
-	}
+	for (size_t i = 0; i < count; i++)
+		probe__begin(&probes[i], passings[i].segment, passings[i].wanted->key);
+	for (size_t i = 0; i < count; i++)
+		probe__find(&probes[i]);
+	for (size_t i = 0; i < count; i++)
+		probe__locate(&probes[i]);
 }
 
 /* Leaves the answer's texts for when all keys are looked up, to read them with those of others. */
@@ -318,7 +378,7 @@ texts_leave(struct batch *batch, const struct wanted *wanted, const struct segme
 	size_t at = scratch->texts_places.count;
 
 	if (at == scratch->texts_max) {
-		scratch->texts_max = zp_max_u64(BATCH_STEP, 2 * scratch->texts_max);
+		scratch->texts_max = zp_max_u64(ROOM_FIRST, 2 * scratch->texts_max);
 		scratch->texts =
 		    zp_realloc(scratch->texts, scratch->texts_max * sizeof(scratch->texts[0]));
 	}
@@ -349,7 +409,7 @@ block_leave(struct batch *batch, const struct wanted *wanted, const struct segme
 	struct block_reading *reading;
 
 	if (at == scratch->blocks_max) {
-		scratch->blocks_max = zp_max_u64(BATCH_STEP, 2 * scratch->blocks_max);
+		scratch->blocks_max = zp_max_u64(ROOM_FIRST, 2 * scratch->blocks_max);
 		scratch->blocks =
 		    zp_realloc(scratch->blocks, scratch->blocks_max * sizeof(scratch->blocks[0]));
 	}
@@ -383,7 +443,8 @@ block_came(void *context, uint32_t item, bool is_again, int rc, const uint8_t *b
 		    reading->segment, reading->wanted.key, scratch, &row, &texts, NULL);
 	if (rc != ZP_E_NOT_FOUND)
 		return row_settle(batch, &reading->wanted, reading->segment, rc, &row, &texts);
-	batch->wanted[batch->kept++] = reading->wanted;
+	if (reading->wanted.run < batch->runs)
+		batch->wanted[batch->kept++] = reading->wanted;
 	return ZP_OK;
 }
 
@@ -404,49 +465,69 @@ texts_came(void *context, uint32_t item, bool is_again, int rc, const uint8_t *b
 	return answer_give(batch, reading->answer, rc, record);
 }
 
-/* Answers what the run has or can't tell of the keys from `at` on; the rest is kept, or left for
- * its block to be read. */
+/* Answers what the runs have or can't tell; the keys that an older one may have stay, or are left
+ * for their block to be read. */
 static int
-passings_end(struct batch *batch, size_t at, struct passing *passings, size_t count)
+passings_end(
+    struct batch *batch, const struct passing *passings, struct segment_probe *probes, size_t count)
 {
 	int rc = ZP_OK;
 
-	for (size_t i = 0; i < count; i++) {
-		struct passing *passing = &passings[i];
-		struct wanted *wanted = &batch->wanted[at + i];
+	for (size_t i = 0; i < count && rc == ZP_OK; i++) {
+		struct wanted *wanted = passings[i].wanted;
+		const struct segment *segment = passings[i].segment;
 		struct texts_wanted texts;
 		struct segment_row row;
+		int found;
 
-		if (passing->segment != NULL && probe__reads(&passing->probe) &&
-		    block_leave(batch, wanted, passing->segment))
+		if (probe__reads(&probes[i]) && block_leave(batch, wanted, segment))
 			continue;
-		if (passing->segment != NULL) /* also after a failure: each probe must end */
-			passing->rc = probe__end_without(
-			    &passing->probe, &batch->scratch->segment, &row, &texts, NULL);
-		if (passing->rc == ZP_E_NOT_FOUND)
-			wanted_keep(batch, at + i);
-		else if (rc == ZP_OK)
-			rc = row_settle(batch, wanted, passing->segment, passing->rc, &row, &texts);
+		found =
+		    probe__end_without(&probes[i], &batch->scratch->segment, &row, &texts, NULL);
+		if (found == ZP_E_NOT_FOUND)
+			wanted->stays = wanted->run < batch->runs;
+		else
+			rc = row_settle(batch, wanted, segment, found, &row, &texts);
 	}
 	return rc;
 }
 
+/* The keys from `at` on, in one visit of the cache. */
 static int
-run_batch(struct batch *batch, size_t run_at)
+runs_step(struct batch *batch, size_t at, size_t count)
 {
-	struct passing passings[BATCH_STEP];
+	struct wanted *wanted = &batch->wanted[at];
+	struct passing passings[ASK_STEP];
+	struct segment_probe probes[PROBE_STEP];
+	size_t passing_count = runs_ask(batch, wanted, count, passings);
+	struct block_cache_visit *visit =
+	    block_cache__enter(batch->view->engine->options.block_cache);
+	int rc = ZP_OK;
+
+	for (size_t i = 0; i < passing_count && rc == ZP_OK; i += PROBE_STEP) {
+		size_t some = zp_min_u64(PROBE_STEP, passing_count - i);
+
+		passings_probe(&passings[i], probes, some);
+		rc = passings_end(batch, &passings[i], probes, some);
+	}
+	block_cache__leave(visit);
+	for (size_t i = 0; i < count; i++) {
+		if (wanted[i].stays)
+			wanted_keep(batch, at + i);
+	}
+	return rc;
+}
+
+/* Each key goes to the newest run that may have it. That it has not is rare, where there are
+ * filters: then it stays wanted, of the runs behind that one. */
+static int
+runs_batch(struct batch *batch)
+{
 	int rc = ZP_OK;
 
 	batch->kept = 0;
-	for (size_t at = 0; at < batch->count && rc == ZP_OK; at += BATCH_STEP) {
-		size_t count = zp_min_u64(BATCH_STEP, batch->count - at);
-
-		for (size_t i = 0; i < count; i++)
-			passing_begin(
-			    batch->view->version, run_at, &batch->wanted[at + i], &passings[i]);
-		passings_probe(&batch->wanted[at], passings, count);
-		rc = passings_end(batch, at, passings, count);
-	}
+	for (size_t at = 0; at < batch->count && rc == ZP_OK; at += ASK_STEP)
+		rc = runs_step(batch, at, zp_min_u64(ASK_STEP, batch->count - at));
 	if (rc == ZP_OK)
 		rc = place_reads__run(&batch->scratch->block_places, block_came, batch);
 	batch->count = batch->kept;
@@ -457,18 +538,14 @@ static int
 sources_batch(struct batch *batch)
 {
 	const struct zp_view *view = batch->view;
-	const struct manifest *manifest = &view->version->manifest;
 	int rc = ZP_OK;
 
 	if (view->active != NULL)
 		rc = memtable_batch(batch, view->active);
 	if (rc == ZP_OK && view->frozen != NULL)
 		rc = memtable_batch(batch, view->frozen);
-	for (size_t i = 0; rc == ZP_OK && batch->count > 0 && i < manifest->run_count; i++) {
-		if (manifest->runs[i].family != ZP_FAMILY_PIN)
-			break; /* families rise, and pin is the first */
-		rc = run_batch(batch, i);
-	}
+	while (rc == ZP_OK && batch->count > 0)
+		rc = runs_batch(batch);
 	if (rc == ZP_OK)
 		rc = place_reads__run(&batch->scratch->texts_places, texts_came, batch);
 	return rc;
@@ -479,7 +556,11 @@ zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys, size_t
     struct zp_read_scratch *scratch, struct zp_buf *texts, struct zp_batch_answer *answers_out,
     struct zp_err *err)
 {
-	struct batch batch = {.view = view, .scratch = scratch, .texts = texts, .count = count};
+	struct batch batch = {.view = view,
+	    .scratch = scratch,
+	    .texts = texts,
+	    .count = count,
+	    .runs = runs_count(view->version)};
 
 	if (count > scratch->wanted_max) {
 		scratch->wanted = zp_realloc(scratch->wanted, count * sizeof(scratch->wanted[0]));
@@ -493,6 +574,7 @@ zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys, size_t
 		answers_out[i].rc = ZP_E_NOT_FOUND;
 		batch.wanted[i].key = keys[i];
 		batch.wanted[i].answer = &answers_out[i];
+		batch.wanted[i].run = 0;
 		batch.wanted[i].is_hashed = false;
 		zp_key_encode(keys[i], batch.wanted[i].bytes);
 	}

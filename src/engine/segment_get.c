@@ -232,7 +232,7 @@ probe__begin(struct segment_probe *probe, const struct segment *segment, const s
 	ZP_ASSERT(layout->is_bucketed);
 	probe->segment = segment;
 	probe->key = key;
-	probe->ref = (struct block_cache_ref){0};
+	probe->entry = NULL;
 	probe->image = NULL;
 	probe->bucket = segment__bucket_of(layout, head);
 	probe->slot = (uint8_t)segment__slot_of(layout, head);
@@ -249,12 +249,12 @@ probe__find(struct segment_probe *probe)
 
 	if (probe->is_outside)
 		return;
-	/* Those of a bucket that has many are found by their fences (block_fetch). */
-	probe->ref = block_cache__candidate(segment->block_cache, segment->serial, probe->bucket);
-	if (probe->ref.entry == NULL)
+	/* Those of a bucket that has many are found by their fences (block_find). */
+	probe->entry = block_cache__candidate(segment->block_cache, segment->serial, probe->bucket);
+	if (probe->entry == NULL)
 		return;
-	image = entry_image(probe->ref.entry);
-	__builtin_prefetch(probe->ref.entry);
+	image = entry_image(probe->entry);
+	__builtin_prefetch(probe->entry);
 	__builtin_prefetch(&image->ends[probe->slot]);
 }
 
@@ -263,38 +263,35 @@ probe__locate(struct segment_probe *probe)
 {
 	const struct segment *segment = probe->segment;
 
-	if (probe->ref.entry == NULL)
+	if (probe->entry == NULL)
 		return;
-	if (!block_cache__is(probe->ref, segment->serial, probe->bucket)) {
-		block_cache__release(probe->ref);
-		probe->ref =
+	if (!block_cache__is(probe->entry, segment->serial, probe->bucket))
+		probe->entry =
 		    block_cache__find(segment->block_cache, segment->serial, probe->bucket);
-		if (probe->ref.entry == NULL)
-			return;
-	}
-	slot_open(probe, entry_image(probe->ref.entry));
+	if (probe->entry == NULL)
+		return;
+	slot_open(probe, entry_image(probe->entry));
 	if (probe->rows > 0) {
 		__builtin_prefetch(probe->row);
 		__builtin_prefetch(probe->row + segment->image.row_bytes - 1);
 	}
 }
 
-/* The block is not in memory, or not under its bucket's number. */
+/* The block is not in memory, or not under its bucket's number. 0: it has been opened, or is to be
+ * read (*wanted_out), as the probe's image says. */
 static int
-block_fetch(struct segment_probe *probe, struct segment_scratch *scratch, struct zp_err *err)
+block_find(struct segment_probe *probe, struct block_wanted *wanted_out, struct zp_err *err)
 {
 	const struct segment *segment = probe->segment;
-	struct block_wanted wanted;
-	int rc = place_find(segment, probe->key, &wanted, err);
+	int rc = place_find(segment, probe->key, wanted_out, err);
 
 	if (rc != 0)
 		return rc;
-	if ((wanted.cache_number & CACHE_FENCED) != 0)
-		probe->ref =
-		    block_cache__find(segment->block_cache, segment->serial, wanted.cache_number);
-	if (probe->ref.entry == NULL)
-		return block_read(probe, &wanted, scratch, err);
-	slot_open(probe, entry_image(probe->ref.entry));
+	if ((wanted_out->cache_number & CACHE_FENCED) != 0)
+		probe->entry = block_cache__find(
+		    segment->block_cache, segment->serial, wanted_out->cache_number);
+	if (probe->entry != NULL)
+		slot_open(probe, entry_image(probe->entry));
 	return 0;
 }
 
@@ -330,27 +327,23 @@ int
 probe__end_without(struct segment_probe *probe, struct segment_scratch *scratch,
     struct segment_row *row_out, struct texts_wanted *texts_out, struct zp_err *err)
 {
+	struct block_wanted wanted;
 	int rc = probe->is_outside ? ZP_E_NOT_FOUND : 0;
 
 	if (rc == 0 && probe->image == NULL)
-		rc = block_fetch(probe, scratch, err);
-	if (rc == 0)
-		rc = row_get(probe, scratch, row_out, texts_out, err);
-	block_cache__release(probe->ref);
-	return rc;
+		rc = block_find(probe, &wanted, err);
+	if (rc == 0 && probe->image == NULL)
+		rc = block_read(probe, &wanted, scratch, err);
+	return rc == 0 ? row_get(probe, scratch, row_out, texts_out, err) : rc;
 }
 
 bool
 segment__block_wanted(
     const struct segment *segment, const struct zp_key *key, struct block_wanted *wanted_out)
 {
-	struct block_cache_ref ref;
-
-	if (place_find(segment, key, wanted_out, NULL) != 0)
-		return false;
-	ref = block_cache__find(segment->block_cache, segment->serial, wanted_out->cache_number);
-	block_cache__release(ref);
-	return ref.entry == NULL;
+	return place_find(segment, key, wanted_out, NULL) == 0 &&
+	       block_cache__find(segment->block_cache, segment->serial, wanted_out->cache_number) ==
+		   NULL;
 }
 
 int
@@ -382,14 +375,33 @@ int
 segment__get(const struct segment *segment, const struct zp_key *key,
     struct segment_scratch *scratch, struct segment_row *row_out, struct zp_err *err)
 {
+	struct block_cache_visit *visit;
 	struct segment_probe probe;
+	struct block_wanted wanted;
 	struct texts_wanted texts;
-	int rc;
+	int rc = 0;
 
 	probe__begin(&probe, segment, key);
+	if (probe.is_outside)
+		return ZP_E_NOT_FOUND;
+	visit = block_cache__enter(segment->block_cache);
 	probe__find(&probe);
 	probe__locate(&probe);
-	rc = probe__end_without(&probe, scratch, row_out, &texts, err);
+	if (probe.image == NULL) {
+		block_cache__leave(visit); /* while the disk may have to be waited for */
+		rc = segment__index_load(segment, err);
+		visit = block_cache__enter(segment->block_cache);
+		if (rc == 0)
+			rc = block_find(&probe, &wanted, err);
+	}
+	if (rc == 0 && probe.image == NULL) {
+		block_cache__leave(visit);
+		visit = NULL;
+		rc = block_read(&probe, &wanted, scratch, err);
+	}
+	if (rc == 0)
+		rc = row_get(&probe, scratch, row_out, &texts, err);
+	block_cache__leave(visit);
 	if (rc == 0 && texts.length > 0)
 		rc = segment__texts_get(
 		    segment, &texts, key->kind, NULL, scratch, &row_out->record.texts, err);

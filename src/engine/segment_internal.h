@@ -461,12 +461,13 @@ ZP_MUST_CHECK int segment__ordered_find(const struct segment *segment, const uin
 
 /*
  * One key's way to its row, in steps: each asks the memory for what the next one needs, so that the steps
- * of many keys, taken in turn, wait for memory together.
+ * of many keys, taken in turn, wait for memory together. All steps but the last that reads a block are
+ * in one visit of the cache.
  */
 struct segment_probe {
 	const struct segment *segment;
 	const struct zp_key *key;
-	struct block_cache_ref ref;
+	const struct block_cache_entry *entry; /* in the cache; NULL: none */
 	const struct block_image *image; /* of the block in memory that may have it; NULL: none */
 	const uint8_t *row;              /* the first of its slot */
 	uint32_t rows;                   /* that are left of the slot */
@@ -478,13 +479,13 @@ void probe__begin(
     struct segment_probe *probe, const struct segment *segment, const struct zp_key *key);
 void probe__find(struct segment_probe *probe);
 void probe__locate(struct segment_probe *probe);
-/* Whether the probe, which is located, has to read a block to end; then it holds nothing and may be left. */
+/* Whether the probe, which is located, has to read a block to end. */
 static inline bool
 probe__reads(const struct segment_probe *probe)
 {
 	return !probe->is_outside && probe->image == NULL;
 }
-/* Ends the probe, whatever it answers: as segment__get, but texts that have to be read stay wanted.
+/* Ends the probe: as segment__get, but texts that have to be read stay wanted.
  */
 struct texts_wanted;
 ZP_MUST_CHECK int probe__end_without(struct segment_probe *probe, struct segment_scratch *scratch,
@@ -506,7 +507,8 @@ struct texts_wanted {
 	bool is_kept;    /* the cache wants the texts block */
 };
 
-/* The block that a get of the key has to read; false when it has to read none, or fails. */
+/* In a visit of the cache: the block that a get of the key has to read; false when it has to read none, or
+ * fails. */
 bool segment__block_wanted(
     const struct segment *segment, const struct zp_key *key, struct block_wanted *wanted_out);
 /* Its bytes: makes its image in the scratch and for the cache. Where scratch->image_is_whole says no, it

@@ -2,7 +2,7 @@
  * test_block_cache.c - the cache of blocks: right bytes, in its limit, from any thread.
  *
  * Method: blocks whose bytes follow from their place, so that one that is moved, mixed up or
- * written over while it is held is seen; and a segment whose reads are counted.
+ * written over while it is looked at is seen; and a segment whose reads are counted.
  */
 #include "engine/block_cache.h"
 #include "segment_testing.h"
@@ -12,6 +12,7 @@
 #define CONTENT_BYTES 1000u
 #define CONTENT_BYTES_MAX (CONTENT_BYTES + 700u)
 #define THREADS 4u
+#define VISITS_SOME 20u
 
 static uint32_t
 bytes_of(uint64_t number)
@@ -54,12 +55,13 @@ is_whole(const struct block_cache_entry *entry, uint64_t serial, uint64_t number
 static bool
 block_find(struct zp_block_cache *cache, uint64_t serial, uint64_t number)
 {
-	struct block_cache_ref ref = block_cache__find(cache, serial, number);
+	struct block_cache_visit *visit = block_cache__enter(cache);
+	const struct block_cache_entry *entry = block_cache__find(cache, serial, number);
 
-	if (ref.entry != NULL)
-		assert_true(is_whole(ref.entry, serial, number));
-	block_cache__release(ref);
-	return ref.entry != NULL;
+	if (entry != NULL)
+		assert_true(is_whole(entry, serial, number));
+	block_cache__leave(visit);
+	return entry != NULL;
 }
 
 static void
@@ -103,24 +105,56 @@ the_limit_holds_and_the_asked_for_stays(void **state)
 	zp_block_cache_free(cache);
 }
 
-/* Its bytes stay as they are while the rest of the cache is turned over many times. */
+/* Its bytes stay as they are while the rest of the cache would be turned over many times, also when
+ * other visits come and go. Then they go. */
 static void
-what_is_held_stays(void **state)
+what_a_visit_found_stays(void **state)
 {
 	struct zp_block_cache *cache = zp_block_cache_new(64u << 10);
-	struct block_cache_ref ref;
+	const struct block_cache_entry *entry;
+	struct block_cache_visit *visit;
 
 	(void)state;
+	for (uint64_t i = 0; i < 1000; i++)
+		block_keep(cache, 2, i);
 	block_keep(cache, 3, 7);
-	ref = block_cache__find(cache, 3, 7);
-	assert_non_null(ref.entry);
+	visit = block_cache__enter(cache);
+	entry = block_cache__find(cache, 3, 7);
+	assert_non_null(entry);
+	for (uint64_t i = 0; i < 1000; i++) {
+		block_keep(cache, 4, i);
+		block_find(cache, 4, i);
+		assert_true(is_whole(entry, 3, 7));
+	}
+	block_cache__leave(visit);
 	for (uint64_t i = 0; i < 1000; i++)
 		block_keep(cache, 4, i);
-	assert_true(is_whole(ref.entry, 3, 7));
-	block_cache__release(ref);
-	for (uint64_t i = 0; i < 1000; i++)
-		block_keep(cache, 4, i);
+	assert_true(block_find(cache, 4, 999));
 	assert_false(block_find(cache, 3, 7));
+	zp_block_cache_free(cache);
+}
+
+/* Visits of several times: what the oldest may look at stays. */
+static void
+the_oldest_visit_counts(void **state)
+{
+	struct zp_block_cache *cache = zp_block_cache_new(64u << 10);
+	const struct block_cache_entry *entries[VISITS_SOME];
+	struct block_cache_visit *visits[VISITS_SOME];
+
+	(void)state;
+	for (uint64_t i = 0; i < VISITS_SOME; i++) {
+		block_keep(cache, 3, i);
+		visits[i] = block_cache__enter(cache);
+		entries[i] = block_cache__find(cache, 3, i);
+	}
+	for (uint64_t left = 0; left < VISITS_SOME; left++) {
+		for (uint64_t i = 0; i < 100; i++)
+			block_keep(cache, 4, 100 * left + i);
+		for (uint64_t i = left; i < VISITS_SOME; i++)
+			assert_true(entries[i] == NULL || is_whole(entries[i], 3, i));
+		block_cache__leave(visits[left]);
+	}
 	zp_block_cache_free(cache);
 }
 
@@ -164,15 +198,15 @@ turn_over(void *context)
 
 	for (size_t i = 0; i < 20000; i++) {
 		uint64_t number = random_next(&turn->seed) % 200;
-		struct block_cache_ref ref = block_cache__find(turn->cache, 1, number);
+		struct block_cache_visit *visit = block_cache__enter(turn->cache);
+		const struct block_cache_entry *entry = block_cache__find(turn->cache, 1, number);
+		bool is_there = entry != NULL;
 
-		if (ref.entry == NULL) {
+		turn->hits += is_there;
+		turn->is_whole = turn->is_whole && (!is_there || is_whole(entry, 1, number));
+		block_cache__leave(visit);
+		if (!is_there)
 			block_keep(turn->cache, 1, number);
-			continue;
-		}
-		turn->hits++;
-		turn->is_whole = turn->is_whole && is_whole(ref.entry, 1, number);
-		block_cache__release(ref);
 	}
 	return NULL;
 }
@@ -189,12 +223,13 @@ neighbours_are_found(void **state)
 	for (uint64_t i = 0; i < 2000; i++)
 		block_keep(cache, 1 + i % 3, i);
 	for (uint64_t i = 0; i < 2000; i++) {
-		struct block_cache_ref ref = block_cache__candidate(cache, 1 + i % 3, i);
+		struct block_cache_visit *visit = block_cache__enter(cache);
+		const struct block_cache_entry *entry = block_cache__candidate(cache, 1 + i % 3, i);
 
 		assert_true(block_find(cache, 1 + i % 3, i));
-		assert_non_null(ref.entry);
-		right += block_cache__is(ref, 1 + i % 3, i);
-		block_cache__release(ref);
+		assert_non_null(entry);
+		right += block_cache__is(entry, 1 + i % 3, i);
+		block_cache__leave(visit);
 	}
 	assert_in_range(right, 1900, 2000);
 	zp_block_cache_free(cache);
@@ -247,7 +282,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_kept_is_found),
 	    cmocka_unit_test(the_limit_holds_and_the_asked_for_stays),
-	    cmocka_unit_test(what_is_held_stays),
+	    cmocka_unit_test(what_a_visit_found_stays),
+	    cmocka_unit_test(the_oldest_visit_counts),
 	    cmocka_unit_test(too_large_a_block),
 	    cmocka_unit_test(no_room_is_no_cache),
 	    cmocka_unit_test(neighbours_are_found),

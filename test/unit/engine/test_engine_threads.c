@@ -191,6 +191,32 @@ scan_check(struct shared *shared, struct zp_view *view, uint64_t begun)
 	}
 }
 
+/* All pins in one batch: what is asked first, the second of each pair, is not ahead of the other.
+ */
+static void
+batch_check(
+    struct shared *shared, struct zp_view *view, struct zp_read_scratch *scratch, uint64_t begun)
+{
+	ZP_AUTO_BUF(texts, 1u << 20);
+	struct zp_batch_answer answers[2 * PAIRS];
+	const struct zp_key *keys[2 * PAIRS];
+	struct zp_err err = {0};
+
+	for (size_t i = 0; i < 2 * PAIRS; i++)
+		keys[i] = &shared->keys[i < PAIRS][i % PAIRS];
+	expect(shared,
+	    zp_view_get_batch(view, keys, 2 * PAIRS, scratch, &texts, answers, &err) == ZP_OK);
+	for (size_t i = 0; i < 2 * PAIRS; i++) {
+		bool is_there = answers[i].rc == ZP_OK;
+		uint64_t turn = is_there ? answers[i].record.facts[ZP_FACT_SIZE] : 0;
+
+		expect(shared, is_there || answers[i].rc == ZP_E_NOT_FOUND);
+		turn_check(shared, i % PAIRS, turn, begun);
+		if (i >= PAIRS && is_there && answers[i - PAIRS].rc == ZP_OK)
+			expect(shared, turn >= answers[i - PAIRS].record.facts[ZP_FACT_SIZE]);
+	}
+}
+
 static void
 facts_check(struct shared *shared)
 {
@@ -226,6 +252,7 @@ reader_run(void *context)
 			turn_check(shared, pair, second, begun);
 			expect(shared, one == 0 || second == 0 || one >= second);
 		}
+		batch_check(shared, view, scratch, begun);
 		scan_check(shared, view, begun);
 		facts_check(shared);
 		zp_view_release(view);
