@@ -542,6 +542,7 @@ verify_run(struct job *job, struct zp_err *err)
 	api__put_u64(&job->answer, "bytes", report.bytes);
 	api__put_u64(&job->answer, "pins", report.pins);
 	api__put_u64(&job->answer, "entries", report.entries);
+	api__put_u64(&job->answer, "counters_set", report.counters_set);
 	return rc;
 }
 

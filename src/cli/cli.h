@@ -95,7 +95,8 @@ struct zp_cli_verify {
 	uint64_t segments;
 	uint64_t rows;
 	uint64_t bytes;
-	uint64_t entries; /* of time and expiry; deep only */
+	uint64_t entries;      /* of time and expiry; deep only */
+	uint64_t counters_set; /* that were off; not offline, which changes nothing */
 	uint64_t damages;
 };
 

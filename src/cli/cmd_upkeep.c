@@ -203,6 +203,8 @@ verified_print(struct cli_call *call, const struct zp_cli_verify *verify)
 	zp_buf_printf(&text, "%" PRIu64 " rows, ", verify->rows);
 	if (verify->entries > 0)
 		zp_buf_printf(&text, "%" PRIu64 " entries of times recounted, ", verify->entries);
+	if (verify->counters_set > 0)
+		zp_buf_printf(&text, "%" PRIu64 " counters set right, ", verify->counters_set);
 	cli__format_bytes(verify->bytes, &text);
 	zp_buf_append_text(&text, " read, no damage");
 	return cli__print_line(call, zp_buf_slice(&text), &call->err);
@@ -266,7 +268,8 @@ cli__damage_judge(struct cli_call *call, struct zp_slice object, const char *wha
 static int
 verify_online(struct cli_call *call)
 {
-	static const char *const names[] = {"pins", "segments", "rows", "bytes", "entries"};
+	static const char *const names[] = {
+	    "pins", "segments", "rows", "bytes", "entries", "counters_set"};
 	struct zp_buf values[ZP_ARRAY_COUNT(names)];
 	struct zp_cli_verify verify = {0};
 	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
@@ -294,6 +297,7 @@ verify_online(struct cli_call *call)
 	verify.rows = cli__pick_count(&values[2]);
 	verify.bytes = cli__pick_count(&values[3]);
 	verify.entries = cli__pick_count(&values[4]);
+	verify.counters_set = cli__pick_count(&values[5]);
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(names); i++)
 		zp_buf_done(&values[i]);
 	return rc < 0 ? rc : verified_print(call, &verify);

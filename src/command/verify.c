@@ -14,6 +14,7 @@ struct verifying {
 	struct zp_verify_report *sum;
 	struct zp_shard_change *change; /* owned, large */
 	uint64_t bytes, bytes_all;
+	bool may_write; /* counters that are off are set right */
 };
 
 static void
@@ -64,7 +65,11 @@ shard_verify(struct verifying *verifying, uint32_t index, struct zp_err *err)
 		return ZP_OK;
 	}
 	command__upkeep_enter(node);
-	rc = zp_engine_verify(engine, verifying->options->deep, &check, &report, err);
+	if (verifying->may_write)
+		rc = zp_engine_verify_recounting(
+		    engine, verifying->options->deep, &check, &report, err);
+	else
+		rc = zp_engine_verify(engine, verifying->options->deep, &check, &report, err);
 	command__upkeep_leave(node);
 	sum->segments += report.segments;
 	sum->rows += report.rows;
@@ -72,6 +77,9 @@ shard_verify(struct verifying *verifying, uint32_t index, struct zp_err *err)
 	sum->pins += report.pins;
 	sum->entries += report.entries;
 	sum->damages += report.damages;
+	sum->counters_set += report.counters_set;
+	if (report.counters_set > 0) /* what an earlier one told of them */
+		command__damage_forget(node, index, ": it counts ");
 	/* Damage in one shard is no reason to leave the others unread. */
 	return rc == ZP_E_CORRUPT ? ZP_OK : rc;
 }
@@ -143,9 +151,10 @@ zp_command_verify(struct zp_node *node, const struct zp_verify_options *options,
 	struct zp_err why = {0};
 	int rc = ZP_OK;
 
+	verifying.may_write = !node->options.read_only && !node->is_broken;
 	/* What is only in memory yet is written first, where that can be, to be read back with the
 	 * rest. */
-	if (!node->options.read_only && !node->is_broken && zp_command_checkpoint(node, &why) < 0)
+	if (verifying.may_write && zp_command_checkpoint(node, &why) < 0)
 		command__log(node, 2,
 		    "verify reads what is in files; the rest could not be written: %s", why.text);
 	zp_node_facts_get(node, &facts);

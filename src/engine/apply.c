@@ -31,16 +31,17 @@ count_change(struct zp_engine *engine, const struct zp_change *change)
 		uint64_t size = change->old_record.facts[ZP_FACT_SIZE];
 
 		/* Counters come from a file too: one that is wrong is for verify to tell, and must
-		 * not stop the node at every start. */
+		 * not stop the node at every start. It may be below 0 until then, so that it is
+		 * off by the same all the time. */
 		counter = counter_of(engine, &change->key, &change->old_record);
-		counter->pins -= counter->pins > 0;
-		counter->size_bytes -= zp_min_u64(counter->size_bytes, size);
+		counter->pins--;
+		counter->size_bytes -= size;
 	}
 	/* Whoever deleted it saw it: its type and size are a guess. */
 	if (change->old_is_unknown && !change->has_new) {
 		counter = manifest__counter_of(&engine->counters, &engine->counter_count,
 		    change->key.namespace_id, ZP_PIN_DATA);
-		counter->pins -= counter->pins > 0;
+		counter->pins--;
 	}
 	if (change->has_new) {
 		counter = counter_of(engine, &change->key, &change->new_record);
@@ -167,7 +168,7 @@ track_count(struct zp_engine *engine, const struct zp_track_change *change, uint
 	if (old_status != 0) {
 		counter = manifest__counter_of(
 		    &engine->tracks, &engine->track_count, change->track.peer, old_status);
-		counter->pins -= counter->pins > 0;
+		counter->pins--;
 	}
 	if (change->has_new) {
 		counter = manifest__counter_of(&engine->tracks, &engine->track_count,

@@ -398,11 +398,30 @@ engine__memtable_new(const struct zp_engine *engine)
 
 /* ---- Owner ----------------------------------------------------------------------------------- */
 
+/* One that is off may be below 0. */
+static uint64_t
+counted(uint64_t number)
+{
+	return number > INT64_MAX ? 0 : number;
+}
+
+/* What goes into a manifest is not below 0, and what is counted on from it neither. */
+static void
+counters_floor(struct manifest_counter *counters, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		counters[i].pins = counted(counters[i].pins);
+		counters[i].size_bytes = counted(counters[i].size_bytes);
+	}
+}
+
 /* Counters and lanes as of now; what has no pins left is not written. */
 static void
 frozen_facts_take(struct zp_engine *engine)
 {
 	pthread_mutex_lock(&engine->facts_lock);
+	counters_floor(engine->counters, engine->counter_count);
+	counters_floor(engine->tracks, engine->track_count);
 	engine->frozen_counter_count = engine->counter_count;
 	engine->frozen_counters =
 	    engine__counters_copy(engine->counters, &engine->frozen_counter_count);
@@ -521,7 +540,7 @@ counter_get(struct zp_engine *engine, struct manifest_counter *const *counters,
 	pthread_mutex_lock(&engine->facts_lock);
 	for (size_t i = 0; i < *count; i++) {
 		if ((*counters)[i].namespace_id == first && (*counters)[i].type == second)
-			pins = (*counters)[i].pins;
+			pins = counted((*counters)[i].pins);
 	}
 	pthread_mutex_unlock(&engine->facts_lock);
 	return pins;
@@ -583,8 +602,8 @@ zp_engine_facts_get(struct zp_engine *engine, struct zp_engine_facts *facts_out)
 	zp_view_release(view);
 	pthread_mutex_lock(&engine->facts_lock);
 	for (size_t i = 0; i < engine->counter_count; i++) {
-		facts_out->pins[engine->counters[i].type] += engine->counters[i].pins;
-		facts_out->size_bytes += engine->counters[i].size_bytes;
+		facts_out->pins[engine->counters[i].type] += counted(engine->counters[i].pins);
+		facts_out->size_bytes += counted(engine->counters[i].size_bytes);
 	}
 	facts_out->flushed_bytes = engine->flushed_bytes;
 	facts_out->merged_bytes = engine->merged_bytes;

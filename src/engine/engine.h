@@ -199,6 +199,7 @@ struct zp_verify_report {
 	uint64_t pins;    /* live, recounted */
 	uint64_t entries; /* of families time and expire, live; deep only */
 	uint64_t damages; /* told one by one */
+	uint64_t counters_set; /* that were off */
 };
 
 struct zp_scrub_report {
@@ -234,6 +235,10 @@ void zp_engine_unopened(
  * ZP_E_CORRUPT where there is damage. `check` may be NULL; when it ends the verify the report is of
  * what was read. */
 ZP_MUST_CHECK int zp_engine_verify(struct zp_engine *engine, bool deep,
+    const struct zp_check *check, struct zp_verify_report *report_out, struct zp_err *err);
+/* Maintenance. The same; counters that are off are set right, in a new manifest and in memory, and are no
+ * damage. */
+ZP_MUST_CHECK int zp_engine_verify_recounting(struct zp_engine *engine, bool deep,
     const struct zp_check *check, struct zp_verify_report *report_out, struct zp_err *err);
 
 /* ---- Facts: any ----------------------------------------------------------------------------- */

@@ -133,6 +133,13 @@ void engine__warn(struct zp_engine *engine, const char *format, ...)
 uint8_t engine__prefix_bits(const struct zp_engine *engine);
 struct memtable *engine__memtable_new(const struct zp_engine *engine);
 
+/* ---- recount.c -------------------------------------------------------------------------------- */
+
+/* Counts the version's live rows and tells of each counter of its manifest that is something else, or,
+ * where it is the present one and the caller is maintenance, sets it right. What ended it, or 0. */
+ZP_MUST_CHECK int engine__recount(struct zp_engine *engine, struct version *version, bool sets_counters,
+    const struct zp_check *check, struct zp_verify_report *report, struct zp_err *err);
+
 /* ---- verify_deep.c ---------------------------------------------------------------------------- */
 
 /* What families say of each other; adds to the report. What ended it, or 0: damage is told. */

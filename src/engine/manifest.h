@@ -18,7 +18,7 @@
 #define MANIFEST_KEY_BYTES 48u	      /* of a first or last key that a manifest has */
 
 /* Live pins of one namespace and type. Of family track: rows of one peer (in place of the namespace) and
- * status (in place of the type); their size is 0. */
+ * status (in place of the type); their size is 0. In memory one that is off may be below 0, as two's complement. */
 struct manifest_counter {
 	uint32_t namespace_id;
 	uint32_t type; /* enum zp_pin_type */

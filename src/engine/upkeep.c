@@ -352,8 +352,6 @@ zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out,
 
 /* ---- Verify ---------------------------------------------------------------------------------- */
 
-#define STEP_EVERY_ROWS 1024u
-
 struct verifying {
 	struct zp_check check; /* counts, then tells the caller's */
 	const struct zp_check *told;
@@ -416,128 +414,6 @@ segments_verify(const struct version *version, struct verifying *verifying, stru
 }
 
 static void
-counter_compare(const char *what, const struct manifest_counter *said,
-    const struct manifest_counter *found, struct verifying *verifying)
-{
-	char text[160];
-
-	if (found->pins == said->pins && found->size_bytes == said->size_bytes)
-		return;
-	snprintf(text, sizeof(text), "manifest: %s %u %u: it counts %llu, there are %llu", what,
-	    said->namespace_id, said->type, (unsigned long long)said->pins,
-	    (unsigned long long)found->pins);
-	damage_count(verifying, text);
-}
-
-/* `what` names the two numbers of a counter. Those found (moved in) are of all rows. */
-static void
-counters_compare(const char *what, const struct manifest_counter *said, size_t said_count,
-    struct manifest_counter *found, size_t found_count, struct verifying *verifying)
-{
-	for (size_t i = 0; i < said_count; i++) {
-		struct manifest_counter *same = manifest__counter_of(
-		    &found, &found_count, said[i].namespace_id, said[i].type);
-
-		counter_compare(what, &said[i], same, verifying);
-		same->pins = same->size_bytes = 0; /* told */
-	}
-	for (size_t i = 0; i < found_count; i++) {
-		struct manifest_counter none = {
-		    .namespace_id = found[i].namespace_id, .type = found[i].type};
-
-		counter_compare(what, &none, &found[i], verifying);
-	}
-	zp_free(found);
-}
-
-static void
-rows_count(
-    const struct zp_scan_rows *rows, struct manifest_counter **counters, size_t *counter_count)
-{
-	struct manifest_counter *counter = NULL;
-
-	for (size_t i = 0; i < rows->count; i++) {
-		uint32_t namespace_id = (uint32_t)zp_scan_value(&rows->namespaces, i);
-		uint32_t type = (uint32_t)zp_scan_value(&rows->facts[ZP_FACT_TYPE], i);
-
-		if (counter == NULL || counter->namespace_id != namespace_id ||
-		    counter->type != type)
-			counter = manifest__counter_of(counters, counter_count, namespace_id, type);
-		counter->pins++;
-		counter->size_bytes += zp_scan_value(&rows->facts[ZP_FACT_SIZE], i);
-	}
-}
-
-/* Counts the live pins of the files alone, as the manifest's counters do. */
-static int
-pins_recount(struct zp_engine *engine, struct version *version, struct verifying *verifying,
-    struct zp_err *err)
-{
-	struct zp_view *view = view__of_version(engine, version);
-	struct zp_scan_options options = {.columns = ZP_SCAN_NAMESPACE |
-						     ZP_SCAN_FACT(ZP_FACT_TYPE) |
-						     ZP_SCAN_FACT(ZP_FACT_SIZE)};
-	struct manifest_counter *counters = NULL;
-	size_t count = 0;
-	struct zp_scan_rows rows;
-	struct zp_scan *scan;
-	struct zp_err why = {0};
-	uint64_t stepped = 0;
-	int ended = ZP_OK;
-	int rc = zp_scan_open(view, &options, &scan, &why);
-
-	ZP_ASSERT(rc == ZP_OK); /* damage comes at the end */
-	while (ended == ZP_OK && (rc = zp_scan_next_rows(scan, &rows, &why)) == ZP_OK) {
-		rows_count(&rows, &counters, &count);
-		verifying->report->pins += rows.count;
-		if (verifying->report->pins / STEP_EVERY_ROWS > stepped) {
-			stepped = verifying->report->pins / STEP_EVERY_ROWS;
-			ended = zp_check_step(verifying->told, 0, err);
-		}
-	}
-	zp_scan_close(scan);
-	zp_view_release(view);
-	if (rc == ZP_END) /* otherwise some could not be read, which was told */
-		counters_compare("pins of namespace and type", version->manifest.counters,
-		    version->manifest.counter_count, counters, count, verifying);
-	else
-		zp_free(counters);
-	return ended;
-}
-
-/* The same of the statuses. */
-static int
-tracks_recount(struct zp_engine *engine, struct version *version, struct verifying *verifying,
-    struct zp_err *err)
-{
-	struct zp_view *view = view__of_version(engine, version);
-	struct manifest_counter *counters = NULL;
-	size_t count = 0;
-	uint64_t rows = 0;
-	struct zp_track track;
-	struct zp_track_scan *scan;
-	struct zp_err why = {0};
-	struct zp_key key;
-	int ended = ZP_OK;
-	int rc = zp_track_scan_open(view, NULL, false, &scan, &why);
-
-	ZP_ASSERT(rc == ZP_OK);
-	while (ended == ZP_OK && (rc = zp_track_scan_next(scan, &key, &track, &why)) == ZP_OK) {
-		manifest__counter_of(&counters, &count, track.peer, track.status)->pins++;
-		if (++rows % STEP_EVERY_ROWS == 0)
-			ended = zp_check_step(verifying->told, 0, err);
-	}
-	zp_track_scan_close(scan);
-	zp_view_release(view);
-	if (rc == ZP_END)
-		counters_compare("statuses of peer and status", version->manifest.tracks,
-		    version->manifest.track_count, counters, count, verifying);
-	else
-		zp_free(counters);
-	return ended;
-}
-
-static void
 tables_verify(struct zp_engine *engine, const struct version *version, struct verifying *verifying)
 {
 	struct zp_tables *tables = NULL;
@@ -550,8 +426,8 @@ tables_verify(struct zp_engine *engine, const struct version *version, struct ve
 	zp_tables_free(tables);
 }
 
-int
-zp_engine_verify(struct zp_engine *engine, bool deep, const struct zp_check *check,
+static int
+verify(struct zp_engine *engine, bool deep, bool sets_counters, const struct zp_check *check,
     struct zp_verify_report *report_out, struct zp_err *err)
 {
 	struct version *version = engine__version_get(engine);
@@ -563,9 +439,8 @@ zp_engine_verify(struct zp_engine *engine, bool deep, const struct zp_check *che
 	*report_out = (struct zp_verify_report){0};
 	rc = segments_verify(version, &verifying, err);
 	if (rc == ZP_OK)
-		rc = pins_recount(engine, version, &verifying, err);
-	if (rc == ZP_OK)
-		rc = tracks_recount(engine, version, &verifying, err);
+		rc = engine__recount(
+		    engine, version, sets_counters, &verifying.check, report_out, err);
 	if (rc == ZP_OK)
 		tables_verify(engine, version, &verifying);
 	if (rc == ZP_OK && deep && !zp_engine_is_suspended(engine))
@@ -575,4 +450,18 @@ zp_engine_verify(struct zp_engine *engine, bool deep, const struct zp_check *che
 		return zp_fail(
 		    err, ZP_E_CORRUPT, "%llu damages", (unsigned long long)report_out->damages);
 	return rc;
+}
+
+int
+zp_engine_verify(struct zp_engine *engine, bool deep, const struct zp_check *check,
+    struct zp_verify_report *report_out, struct zp_err *err)
+{
+	return verify(engine, deep, false, check, report_out, err);
+}
+
+int
+zp_engine_verify_recounting(struct zp_engine *engine, bool deep, const struct zp_check *check,
+    struct zp_verify_report *report_out, struct zp_err *err)
+{
+	return verify(engine, deep, true, check, report_out, err);
 }

@@ -37,7 +37,8 @@ is_there(struct zp_journal *journal, uint64_t first_batch)
 	bool found;
 
 	zp_mutex_lock(&journal->lock);
-	found = journal->files_count > 0 && journal->files[0].first_batch <= first_batch;
+	found = journal->files_count > 0 &&
+		journal->files[journal->oldest_is_going].first_batch <= first_batch;
 	zp_mutex_unlock(&journal->lock);
 	return found;
 }

@@ -93,9 +93,18 @@ static void
 files_remove_oldest(struct zp_journal *journal)
 {
 	zp_mutex_lock(&journal->lock);
+	journal->oldest_is_going = false;
 	journal->files_count--;
 	memmove(&journal->files[0], &journal->files[1],
 	    journal->files_count * sizeof(journal->files[0]));
+	zp_mutex_unlock(&journal->lock);
+}
+
+static void
+oldest_is_going(struct zp_journal *journal)
+{
+	zp_mutex_lock(&journal->lock);
+	journal->oldest_is_going = true;
 	zp_mutex_unlock(&journal->lock);
 }
 
@@ -360,6 +369,7 @@ zp_journal_trim(struct zp_journal *journal, uint64_t number, struct zp_err *err)
 		rc = zp_store_remove(journal->store, name, err);
 		if (rc < 0 && rc != ZP_E_NOT_FOUND) /* an earlier trim got this far */
 			return rc;
+		oldest_is_going(journal);
 		/* Each removal before the next: one that came first would leave a hole. */
 		rc = zp_store_sync_directory(journal->store, err);
 		if (rc < 0)

@@ -421,8 +421,7 @@ zp_shards_replay_end(struct zp_shards *shards)
 	if (shards->replay_unknown > 0)
 		shard__warn(shards,
 		    "%llu replayed writes replace pins in damaged files: counts may be off from "
-		    "now on, "
-		    "also when the files are restored",
+		    "now on; when the files are restored, `zpin verify` sets them right",
 		    (unsigned long long)shards->replay_unknown);
 	zp_group_free(shards->replay_group);
 	zp_free(shards->replay_change);

@@ -430,8 +430,11 @@ sim_file_read(
 	trace_add(sim, &offset, sizeof(offset));
 	rc = file_enter(sim, handle, SIM_CALL_READ, &file);
 	if (rc == 0 && file->error_length > 0 && offset < file->error_offset + file->error_length &&
-	    offset + length > file->error_offset)
+	    offset + length > file->error_offset) {
 		rc = EIO;
+		if (file->error_is_once)
+			file->error_length = 0;
+	}
 	if (rc == 0) {
 		size_t there = offset < file->cache.bytes ? file->cache.bytes - offset : 0;
 

@@ -46,6 +46,7 @@ struct sim_file {
 	size_t damages_capacity;
 	uint64_t error_offset; /* reads of these bytes fail */
 	uint64_t error_length;
+	bool error_is_once;
 	bool is_marked; /* while sweeping */
 };
 

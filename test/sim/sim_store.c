@@ -263,6 +263,17 @@ sim_store_read_error(
 	file = file_must(sim, path, name);
 	file->error_offset = offset;
 	file->error_length = length;
+	file->error_is_once = false;
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_read_error_once(
+    struct sim_store *sim, const char *path, const char *name, uint64_t offset, uint64_t length)
+{
+	sim_store_read_error(sim, path, name, offset, length);
+	zp_mutex_lock(&sim->lock);
+	file_must(sim, path, name)->error_is_once = true;
 	zp_mutex_unlock(&sim->lock);
 }
 
@@ -328,14 +339,23 @@ sim_store_heal_directory(struct sim_store *sim, const char *path)
 	zp_mutex_unlock(&sim->lock);
 }
 
-/* Whether reads give anything else than what was written. */
+/* Whether reads give anything else than what was written: another damage may lie on this one. */
 static bool
 damage_differs(const struct sim_file *file, const struct sim_damage *damage)
 {
 	size_t there = damage->offset < file->cache.bytes ? file->cache.bytes - damage->offset : 0;
 	size_t length = zp_min_u64(there, damage->length);
+	const uint8_t *written = file->cache.data + damage->offset;
+	uint8_t *read;
+	bool differs;
 
-	return length > 0 && memcmp(file->cache.data + damage->offset, damage->data, length) != 0;
+	if (length == 0)
+		return false;
+	read = memcpy(zp_alloc(length), written, length);
+	sim__damage_read(file, damage->offset, read, length);
+	differs = memcmp(written, read, length) != 0;
+	zp_free(read);
+	return differs;
 }
 
 void

@@ -116,6 +116,9 @@ void sim_store_space_set(struct sim_store *sim, uint64_t bytes);
 /* Reads of file `name` that touch these bytes fail with EIO. Length 0 takes it back. */
 void sim_store_read_error(struct sim_store *sim, const char *path, const char *name,
     uint64_t offset, uint64_t length);
+/* The next one does, and then no more. */
+void sim_store_read_error_once(struct sim_store *sim, const char *path, const char *name,
+    uint64_t offset, uint64_t length);
 
 /* The `nth` read (1: the next) gives a part only, as if the file ended there. 0: takes it back. */
 void sim_store_short_read(struct sim_store *sim, uint64_t nth);

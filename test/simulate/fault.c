@@ -435,6 +435,16 @@ episode_end(void)
 	case EPISODE_DAMAGE:
 		damage_end();
 		break;
+	case EPISODE_FAIL:
+		if (one_in(2)) {
+			run.faults.log_may_fail = true;
+			life_reopen(END_ANY);
+			run.faults.log_may_fail = false;
+			fault_disarm();
+			fault_heal();
+		}
+		life_reopen(END_ANY);
+		break;
 	default:
 		life_reopen(END_ANY);
 	}

@@ -34,7 +34,7 @@ options_draw(void)
 	options->journal_bytes_max = one_in(3) ? 10000 : 1u << 30;
 	run.seam.journal_file_bytes = one_in(2) ? 2000 : 0;
 	run.seam.journal_read_bytes = one_in(2) ? 300 : 0;
-	run.seam.segment_bytes = one_in(2) ? 8000 : 0;
+	run.seam.segment_bytes = one_in(2) ? one_in(2) ? 2000 : 8000 : 0;
 	options->texts_cache_bytes_max = one_in(2) ? 1u << 16 : 0;
 	options->block_cache_bytes_max = one_in(2) ? 1u << 20 : 0;
 	options->checkpoint_interval_seconds = one_in(2) ? 30 : 0;
@@ -170,21 +170,28 @@ journal_file_take(void *context, const char *path, const char *name, size_t byte
 }
 
 /* Of a log that cannot be read nothing is known, so nothing of it may be cut. After a power cut it
- * is the reading alone that tells this from a last write that was torn. */
+ * is the reading alone that tells this from a last write that was torn; and nothing else does where
+ * it fails once. */
 static void
 journal_read_fails(void)
 {
 	struct journal_file newest = {0};
 	uint64_t at;
 
-	if (run.faults.episode != EPISODE_FAIL || !one_in(2))
+	if (!run.faults.log_may_fail)
 		return;
 	sim_store_files(run.sim, journal_file_take, &newest);
 	if (newest.bytes == 0)
 		return;
+	run.counts[COUNT_FAULTS]++;
+	if (one_in(2)) {
+		at = newest.bytes - 1 - random_below(zp_min_u64(newest.bytes, 500));
+		tell("  %s cannot be read at %" PRIu64 " once", newest.name, at);
+		sim_store_read_error_once(run.sim, "node/journal", newest.name, at, 1);
+		return;
+	}
 	at = random_below(newest.bytes);
 	tell("  %s cannot be read from %" PRIu64 " on", newest.name, at);
-	run.counts[COUNT_FAULTS]++;
 	sim_store_read_error(
 	    run.sim, "node/journal", newest.name, at, 1 + random_below(newest.bytes));
 }
@@ -206,6 +213,7 @@ life_reopen(enum end end)
 		if (node_open(&err)) {
 			suspended_look();
 			run.counts_are_off = run.counts_are_off || fault_excuses_any_read();
+			run.entries_are_off = run.entries_are_off || run.counts_are_off;
 			if (!sim_store_is_dead(run.sim))
 				break;
 			node_end(END_KILL);

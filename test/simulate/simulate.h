@@ -83,6 +83,7 @@ struct faults {
 	enum episode episode;
 	uint64_t steps_left;
 	bool reads_may_fail; /* any of them */
+	bool log_may_fail;   /* to be read, while opening */
 	bool is_damaged;     /* reads of shards with damage may fail, and opening */
 	bool was_fired;      /* what may happen unseen has perhaps happened: see fault_excuses */
 	unsigned hang_calls; /* enum sim_call */
@@ -113,8 +114,9 @@ struct run {
 	struct zp_node *node; /* NULL: closed */
 	uint64_t shard_ids[SHARDS_MAX];
 	uint32_t shards;
-	bool counts_are_off; /* replayed over what could not be read: until verify counts again */
-	bool is_unknown;     /* writes were answered "outcome unknown": to be opened again */
+	bool counts_are_off;  /* replayed over what could not be read: until verify counts again, */
+	bool entries_are_off; /* and of times for ever */
+	bool is_unknown;      /* writes were answered "outcome unknown": to be opened again */
 
 	struct model model;
 	struct slot *slots[MODEL_PENDING_MAX]; /* the oldest first */

@@ -230,10 +230,12 @@ class Commands(unittest.TestCase):
         self.assertIn("--management", err)
 
     def test_verify_lists_the_damages(self):
-        good = '{"damages":[],"damage_count":0,"segments":2,"rows":3,"bytes":4096,"pins":5}'
+        good = '{"damages":[],"damage_count":0,"segments":2,"rows":3,"bytes":4096,"pins":5,"counters_set":0}'
         result, seen = self.upkeep("verify", body=good)
         self.assertEqual(result, (0, "5 pins in 2 files, 3 rows, 4.10 kB read, no damage\n", ""))
         self.assertEqual(seen, [("POST", "/verify")])
+        result, _ = self.upkeep("verify", body=good.replace('set":0', 'set":2'))
+        self.assertIn("3 rows, 2 counters set right, ", result[1])
         bad = '{"damages":["a \\"b\\"","c"],"damage_count":2,"code":500,"message":"2 damages"}'
         failed = [("X-Zpin-Error", "CORRUPT")]
         result, _ = self.upkeep("verify", status=500, body=bad, headers=failed)

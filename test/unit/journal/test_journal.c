@@ -462,6 +462,29 @@ half_begun_file_ends_the_journal(void **state)
 	assert_int_equal(facts_of(fixture).last_batch, 4);
 }
 
+static void
+damage_refuse(void *context, const char *text)
+{
+	(void)context;
+	fail_msg("%s", text);
+}
+
+/* Nobody is told to restore a file that trimming removed, although it could not end that. */
+static void
+half_removed_file_is_no_damage(void **state)
+{
+	struct fixture *fixture = *state;
+	struct zp_check check = {.damage = damage_refuse};
+	struct zp_journal_checked checked;
+
+	append_and_commit(fixture, 40);
+	sim_store_fail(fixture->sim, SIM_CALL_SYNC_DIRECTORY, 1, EIO);
+	assert_int_equal(zp_journal_trim(fixture->journal, 20, NULL), ZP_E_IO);
+	assert_int_equal(facts_of(fixture).first_batch, 1);
+	assert_int_equal(zp_journal_check(fixture->journal, &check, NULL, &checked, NULL), 0);
+	assert_true(checked.batches > 0 && checked.damages == 0);
+}
+
 /* One that is not there does no harm: the disk was full, and has room again. */
 static void
 file_that_was_not_begun_does_no_harm(void **state)
@@ -498,6 +521,7 @@ main(void)
 	    WITH(found_after_a_failed_sync_is_durable),
 	    WITH(full_disk_breaks_and_heals_by_opening),
 	    WITH(half_begun_file_ends_the_journal),
+	    WITH(half_removed_file_is_no_damage),
 	    WITH(file_that_was_not_begun_does_no_harm),
 	};
 
