@@ -16,16 +16,29 @@ index__time_column(int64_t seconds)
 	return (uint64_t)seconds ^ SIGN_BIT;
 }
 
+struct key_tail
+index__key_tail(const uint8_t key[ZP_KEY_BYTES])
+{
+	return (struct key_tail){
+	    .kind_and_version = (uint64_t)key[32] << 8 | key[33],
+	    .codec = zp_load_u64be(key + 34),
+	    .namespace_id = zp_load_u32be(key + 42),
+	    .claim = zp_load_u64be(key + 46),
+	};
+}
+
 /* Of an encoded key, which is in the order of the columns. */
 static void
 encoded_columns(const uint8_t key[ZP_KEY_BYTES], uint64_t columns_out[SEGMENT_PIN_COLUMNS])
 {
+	struct key_tail tail = index__key_tail(key);
+
 	for (size_t i = 0; i < 4; i++)
 		columns_out[i] = zp_load_u64be(key + 8 * i);
-	columns_out[4] = (uint64_t)key[32] << 8 | key[33];
-	columns_out[5] = zp_load_u64be(key + 34);
-	columns_out[6] = zp_load_u32be(key + 42);
-	columns_out[7] = zp_load_u64be(key + 46);
+	columns_out[4] = tail.kind_and_version;
+	columns_out[5] = tail.codec;
+	columns_out[6] = tail.namespace_id;
+	columns_out[7] = tail.claim;
 }
 
 void
@@ -66,7 +79,7 @@ void
 index__entry_columns(enum zp_family family, const uint8_t key[ZP_KEY_BYTES], uint64_t moment,
     uint64_t columns_out[SEGMENT_KEY_COLUMNS_MAX])
 {
-	uint64_t columns[SEGMENT_PIN_COLUMNS];
+	struct key_tail tail;
 
 	if (family == ZP_FAMILY_EXPIRE) {
 		columns_out[0] = moment;
@@ -74,13 +87,8 @@ index__entry_columns(enum zp_family family, const uint8_t key[ZP_KEY_BYTES], uin
 		return;
 	}
 	ZP_ASSERT(family == ZP_FAMILY_TIME);
-	encoded_columns(key, columns);
-	columns_out[0] = columns[6];
-	columns_out[1] = moment;
-	columns_out[2] = columns[0];
-	columns_out[3] = columns[4];
-	columns_out[4] = columns[5];
-	columns_out[5] = columns[7];
+	tail = index__key_tail(key);
+	index__time_columns(&tail, zp_load_u64be(key), moment, columns_out);
 }
 
 int

@@ -524,27 +524,30 @@ memtable__access_end(struct memtable *memtable, const struct zp_key *short_key)
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-void
+uint8_t
 memtable__entry_record(
-    const struct entry *entry, uint8_t *operation_out, struct zp_record *record_out)
+    const struct entry *entry, uint64_t facts_out[ZP_FACT_COUNT], struct zp_slice *texts_out)
 {
 	struct zp_slice bytes;
 
-	*operation_out = entry->value == NULL ? ZP_ROW_TOMBSTONE : ZP_ROW_PUT;
 	if (entry->value == NULL) {
-		*record_out = (struct zp_record){0};
-		return;
+		memset(facts_out, 0, ZP_FACT_COUNT * sizeof(facts_out[0]));
+		*texts_out = (struct zp_slice){0};
+		return ZP_ROW_TOMBSTONE;
 	}
 	bytes.length = zp_load_u32le(entry->value);
 	bytes.data = entry->value + sizeof(uint32_t);
-	zp_record_decode_own(bytes, record_out);
+	zp_record_decode_own(bytes, facts_out, texts_out);
+	return ZP_ROW_PUT;
 }
 
 void
 memtable__entry_row(const struct entry *entry, struct segment_row *row_out)
 {
+	struct zp_record *record = &row_out->record;
+
 	ZP_ASSERT(zp_key_decode(entry->key, &row_out->key, NULL) == ZP_OK);
-	memtable__entry_record(entry, &row_out->operation, &row_out->record);
+	row_out->operation = memtable__entry_record(entry, record->facts, &record->texts);
 }
 
 bool

@@ -1,6 +1,6 @@
 /*
- * memtable_internal.h - the inside of a memtable: what memtable.c adds to and memtable_sorted.c
- * reads in order.
+ * memtable_internal.h - the inside of a memtable: what memtable.c adds to, memtable_sorted.c and
+ * memtable_entries.c read in order.
  */
 #ifndef ZP_ENGINE_MEMTABLE_INTERNAL_H
 #define ZP_ENGINE_MEMTABLE_INTERNAL_H
@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #define LOG_CHUNK_ROWS 32u
+#define ENTRIES_AHEAD 64u /* that are fetched while one is looked at */
 /* Pins are kept apart by the digest bits behind the shard's prefix, so that what a flush reads one
  * behind the other lies together: memory that is touched at random costs more than all else. */
 #define PARTITION_BITS_MAX 6u
@@ -155,8 +156,8 @@ memtable__partition(const struct memtable *memtable, uint64_t head)
 const void *memtable__find(
     const struct memtable *memtable, const struct keyed *keyed, const uint8_t key[ZP_KEY_BYTES]);
 /* Of a pin's entry, which is ours: so it decodes, and what does not is a bug. */
-void memtable__entry_record(
-    const struct entry *entry, uint8_t *operation_out, struct zp_record *record_out);
+uint8_t memtable__entry_record(
+    const struct entry *entry, uint64_t facts_out[ZP_FACT_COUNT], struct zp_slice *texts_out);
 void memtable__entry_row(const struct entry *entry, struct segment_row *row_out);
 
 #endif

@@ -1,195 +1,15 @@
 /*
- * memtable_sorted.c - a memtable's rows in order: pins, entries of time and expire, statuses,
- * accesses.
+ * memtable_sorted.c - a memtable's rows in order: pins, statuses, accesses.
  *
- * Flow:    flush.c and scan.c. Any thread: all rows that were there before it was opened, and maybe
- *          some that came meanwhile, of one part and not of another.
- * Digests: are uniform, so pins are spread into as many buckets as there are rows; chosen ones cost
- *          a sort.
+ * Flow: flush.c and scan.c. Any thread: all rows that were there before it was opened, and maybe
+ *       some that came meanwhile, of one part and not of another.
  */
 #include "engine/memtable_internal.h"
+#include "engine/memtable_sort.h"
 
 #include "engine/accesses.h"
-#include "engine/times.h"
 
 #include <stdlib.h>
-
-enum {
-	SORT_PART_ITEMS = 4096,
-	SORT_PARTS_MAX = 1024,
-	ENTRIES_AHEAD = 64,
-};
-
-/* ---- Sorting --------------------------------------------------------------------------------- */
-
-/* What is sorted: by its prefix first, which mostly tells it from all others. */
-struct sort_item {
-	uint64_t prefix;
-	uint64_t at; /* in a log: of equal keys the newest, which is the highest, comes first */
-};
-
-/* Of items with the same prefix the keys. */
-typedef int (*keys_compare)(const void *context, uint64_t a, uint64_t b);
-
-/* Room for sorting, used again and again, and what is sorted in it. */
-struct sort {
-	struct sort_item *items;
-	struct sort_item *spare;
-	uint32_t *ends;
-	size_t room;
-	size_t count;
-	keys_compare compare;
-	const void *context;
-};
-
-static int
-keys_order(const struct sort *sort, const struct sort_item *a, const struct sort_item *b)
-{
-	/* What the items are of lies anywhere in memory: mostly there is no need to look at it. */
-	if (a->prefix != b->prefix)
-		return a->prefix < b->prefix ? -1 : 1;
-	return sort->compare(sort->context, a->at, b->at);
-}
-
-static int
-item_order(const void *left, const void *right, void *sort)
-{
-	const struct sort_item *a = left, *b = right;
-	int order = keys_order(sort, a, b);
-
-	return order != 0 ? order : a->at > b->at ? -1 : 1;
-}
-
-/* A range of prefixes, cut into equal buckets. */
-struct buckets {
-	uint64_t low;
-	unsigned shift; /* brings the range's highest bit to the top */
-	uint64_t count;
-};
-
-static struct buckets
-buckets_of(const struct sort_item *items, size_t count, uint64_t buckets)
-{
-	uint64_t low = UINT64_MAX, high = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		low = zp_min_u64(low, items[i].prefix);
-		high = zp_max_u64(high, items[i].prefix);
-	}
-	return (struct buckets){.low = low,
-	    .shift = high == low ? 0 : (unsigned)__builtin_clzll(high - low),
-	    .count = buckets};
-}
-
-/* Never falls as the prefix rises. */
-static size_t
-bucket_of(const struct buckets *buckets, const struct sort_item *item)
-{
-	uint64_t above = (item->prefix - buckets->low) << buckets->shift;
-
-	return (size_t)(((unsigned __int128)above * buckets->count) >> 64);
-}
-
-/* Moves items from one array to the other by their buckets. ends[i] is then where bucket i ends;
- * there is room for one more. */
-static void
-items_spread(const struct sort_item *from, struct sort_item *to, size_t count,
-    const struct buckets *buckets, uint32_t *ends)
-{
-	memset(ends, 0, (buckets->count + 1) * sizeof(*ends));
-	for (size_t i = 0; i < count; i++)
-		ends[bucket_of(buckets, &from[i]) + 1]++;
-	for (size_t i = 0; i < buckets->count; i++)
-		ends[i + 1] += ends[i];
-	for (size_t i = 0; i < count; i++)
-		to[ends[bucket_of(buckets, &from[i])]++] = from[i];
-}
-
-/* A bucket. Nearly all have few items, which are not worth a call of qsort. */
-static void
-bucket_sort(struct sort *sort, struct sort_item *items, size_t count)
-{
-	enum { FEW = 16 };
-
-	if (count > FEW) {
-		qsort_r(items, count, sizeof(*items), item_order, sort);
-		return;
-	}
-	for (size_t i = 1; i < count; i++) {
-		struct sort_item item = items[i];
-		size_t at = i;
-
-		for (; at > 0 && item_order(&item, &items[at - 1], sort) < 0; at--)
-			items[at] = items[at - 1];
-		items[at] = item;
-	}
-}
-
-/*
- * Digests are uniform, so as many buckets as items leave about one in each. Prefixes that are not
- * (chosen ones) share buckets, which are sorted like any array.
- */
-static void
-part_sort(struct sort *sort, const struct sort_item *from, struct sort_item *to, size_t count)
-{
-	struct buckets buckets = buckets_of(from, count, count);
-	const uint32_t *ends = sort->ends;
-
-	items_spread(from, to, count, &buckets, sort->ends);
-	for (size_t i = 0, begin = 0; i < count; begin = ends[i++]) {
-		if (ends[i] - begin > 1)
-			bucket_sort(sort, &to[begin], ends[i] - begin);
-	}
-}
-
-/* First into parts that the processor's cache holds, so that no item goes to a page of its own. */
-static void
-items_sort(struct sort *sort)
-{
-	uint32_t part_ends[SORT_PARTS_MAX + 1];
-	struct buckets parts = buckets_of(sort->items, sort->count,
-	    zp_min_u64(sort->count / SORT_PART_ITEMS + 1, SORT_PARTS_MAX));
-
-	items_spread(sort->items, sort->spare, sort->count, &parts, part_ends);
-	for (size_t i = 0, begin = 0; i < parts.count; begin = part_ends[i++])
-		part_sort(sort, &sort->spare[begin], &sort->items[begin], part_ends[i] - begin);
-}
-
-/* Keeps the first of equal keys. */
-static void
-items_unique(struct sort *sort)
-{
-	struct sort_item *items = sort->items;
-	size_t kept = 0;
-
-	for (size_t i = 0; i < sort->count; i++) {
-		if (kept == 0 || keys_order(sort, &items[kept - 1], &items[i]) != 0)
-			items[kept++] = items[i];
-	}
-	sort->count = kept;
-}
-
-static void
-sort_done(struct sort *sort)
-{
-	zp_pages_free(sort->items, sort->room * sizeof(sort->items[0]));
-	zp_pages_free(sort->spare, sort->room * sizeof(sort->spare[0]));
-	zp_pages_free(sort->ends, (sort->room + 1) * sizeof(sort->ends[0]));
-}
-
-/* Empties it, and makes room. */
-static void
-sort_begin(struct sort *sort, size_t room)
-{
-	sort->count = 0;
-	if (room <= sort->room)
-		return;
-	sort_done(sort);
-	sort->room = room + room / 4; /* the next is about as large */
-	sort->items = zp_pages_alloc(sort->room * sizeof(sort->items[0]));
-	sort->spare = zp_pages_alloc(sort->room * sizeof(sort->spare[0]));
-	sort->ends = zp_pages_alloc((sort->room + 1) * sizeof(sort->ends[0]));
-}
 
 /* ---- Pins ------------------------------------------------------------------------------------ */
 
@@ -226,12 +46,15 @@ partition_open(struct memtable_rows *rows)
 
 	rows->log = &rows->memtable->pins.logs[rows->partition++];
 	rows->next = 0;
-	sort_begin(&rows->sort, count);
+	sort__begin(&rows->sort, count);
 	rows->sort.compare = pins_compare;
 	rows->sort.context = rows->log;
 	for (uint64_t i = 0; i < count; i++) {
 		const struct entry *entry = pin_at(rows->log, i);
 
+		/* Chunks lie apart, so the processor does not guess where it goes on. */
+		if (i + ENTRIES_AHEAD < count)
+			__builtin_prefetch(pin_at(rows->log, i + ENTRIES_AHEAD));
 		if (is_first && memcmp(entry->key, rows->from, ZP_KEY_BYTES) < 0)
 			continue;
 		rows->sort.items[rows->sort.count++] =
@@ -239,8 +62,8 @@ partition_open(struct memtable_rows *rows)
 	}
 	if (rows->sort.count == 0)
 		return;
-	items_sort(&rows->sort);
-	items_unique(&rows->sort);
+	sort__items(&rows->sort);
+	sort__unique(&rows->sort);
 }
 
 /* The first that may have keys at or after such a one, which need not be the shard's. */
@@ -308,12 +131,11 @@ static void
 cells_of_entry(
     const struct entry *entry, struct segment_cells *cells_out, struct zp_slice *texts_out)
 {
-	struct segment_row row;
+	uint64_t *columns = cells_out->columns;
 
 	segment__key_cells(entry->key, cells_out);
-	memtable__entry_record(entry, &row.operation, &row.record);
-	segment__record_cells(row.operation, &row.record, cells_out);
-	*texts_out = row.record.texts;
+	columns[PIN_OPERATION] = memtable__entry_record(entry, columns + PIN_FACTS, texts_out);
+	columns[PIN_TEXTS] = texts_out->length;
 }
 
 int
@@ -334,7 +156,7 @@ memtable__rows_close(struct memtable_rows *rows)
 	if (rows == NULL)
 		return;
 	memtable__release(rows->memtable);
-	sort_done(&rows->sort);
+	sort__done(&rows->sort);
 	zp_free(rows);
 }
 
@@ -362,304 +184,6 @@ memtable__rows_sample(const struct memtable *memtable, size_t wanted, struct seg
 		}
 		passed += count;
 	}
-}
-
-/* ---- Ordered families ------------------------------------------------------------------------ */
-
-/* One row. Mostly the first three tell it from another; when they are in order, those of one key
- * become one, and what is said of them takes the place. */
-struct entry_item {
-	uint64_t moment;
-	union {
-		uint64_t head;      /* the first 64 bits of the digest */
-		uint64_t operation; /* of several rows: what they come to */
-	};
-	union {
-		/* of family time, whose rows are ordered by it first; 0 of others */
-		uint32_t namespace_id;
-		uint32_t is_sum; /* `operation` is set; else it is the row's */
-	};
-	uint32_t number; /* in the log: the newest is the highest */
-};
-
-struct memtable_entries {
-	struct memtable *memtable; /* held */
-	enum zp_family family;
-	const struct log *log;
-	struct entry_item *items;
-	size_t items_bytes;
-	size_t count;
-};
-
-static const struct index_row *
-index_row_at(const struct memtable_entries *entries, uint32_t number)
-{
-	return (const struct index_row *)(const void *)log_at(entries->log, number);
-}
-
-static const struct entry *
-index_row_pin(const struct memtable_entries *entries, const struct index_row *row)
-{
-	return (const struct entry *)keyed_at(&entries->memtable->pins, row->entry);
-}
-
-static void
-entry_of_item(
-    const struct memtable_entries *entries, uint32_t number, struct segment_entry *entry_out)
-{
-	const struct index_row *row = index_row_at(entries, number);
-
-	entry_out->operation = row->operation;
-	entry_out->value = NULL;
-	index__entry_columns(
-	    entries->family, index_row_pin(entries, row)->key, row->moment, entry_out->columns);
-}
-
-/* Asks the memory for the pin of a row that is not far. */
-static void
-index_row_prefetch(const struct memtable_entries *entries, uint32_t number)
-{
-	__builtin_prefetch(index_row_pin(entries, index_row_at(entries, number)));
-}
-
-/* By columns; 0 only when all are the same. */
-static int
-rows_compare(const void *context, uint64_t a, uint64_t b)
-{
-	const struct memtable_entries *entries = context;
-	struct segment_entry left, right;
-
-	entry_of_item(entries, (uint32_t)a, &left);
-	entry_of_item(entries, (uint32_t)b, &right);
-	return segment__columns_compare(
-	    left.columns, right.columns, segment__key_columns(entries->family));
-}
-
-static int
-entry_items_compare(
-    const struct memtable_entries *entries, const struct entry_item *a, const struct entry_item *b)
-{
-	if (a->namespace_id != b->namespace_id)
-		return a->namespace_id < b->namespace_id ? -1 : 1;
-	if (a->moment != b->moment)
-		return a->moment < b->moment ? -1 : 1;
-	if (a->head != b->head)
-		return a->head < b->head ? -1 : 1;
-	return rows_compare(entries, a->number, b->number);
-}
-
-/* Of equal columns the newest first. */
-static int
-entry_item_order(const void *left, const void *right, void *context)
-{
-	const struct entry_item *a = left, *b = right;
-	int order = entry_items_compare(context, a, b);
-
-	return order != 0 ? order : a->number > b->number ? -1 : 1;
-}
-
-static bool
-is_same_moment(const struct entry_item *a, const struct entry_item *b)
-{
-	return a->namespace_id == b->namespace_id && a->moment == b->moment;
-}
-
-/* Of one moment: by digest, as pins are. */
-static void
-moment_sort(
-    struct memtable_entries *entries, struct sort *sort, struct entry_item *items, size_t count)
-{
-	sort_begin(sort, count);
-	sort->compare = rows_compare;
-	sort->context = entries;
-	sort->count = count;
-	for (size_t i = 0; i < count; i++)
-		sort->items[i] = (struct sort_item){.prefix = items[i].head, .at = items[i].number};
-	items_sort(sort);
-	for (size_t i = 0; i < count; i++) {
-		items[i].head = sort->items[i].prefix;
-		items[i].number = (uint32_t)sort->items[i].at;
-	}
-}
-
-/* Sorts those of each moment; false where moments don't rise. */
-static bool
-moments_sort(struct memtable_entries *entries, struct sort *sort)
-{
-	struct entry_item *items = entries->items;
-	size_t end;
-
-	for (size_t begin = 0; begin < entries->count; begin = end) {
-		bool is_sorted = true;
-
-		for (end = begin + 1;
-		     end < entries->count && is_same_moment(&items[begin], &items[end]); end++)
-			is_sorted = is_sorted && items[end - 1].head < items[end].head;
-		if (!is_sorted)
-			moment_sort(entries, sort, &items[begin], end - begin);
-		if (end < entries->count &&
-		    entry_items_compare(entries, &items[end - 1], &items[end]) > 0)
-			return false;
-	}
-	return true;
-}
-
-static bool
-is_one_namespace(const struct memtable_entries *entries)
-{
-	for (size_t i = 1; i < entries->count; i++) {
-		if (entries->items[i].namespace_id != entries->items[0].namespace_id)
-			return false;
-	}
-	return true;
-}
-
-static int
-no_compare(const void *context, uint64_t a, uint64_t b)
-{
-	(void)context;
-	(void)a;
-	(void)b;
-	return 0;
-}
-
-/* By moment alone. */
-static void
-by_moment_sort(struct memtable_entries *entries, struct sort *sort)
-{
-	size_t bytes = entries->count * sizeof(entries->items[0]);
-	struct entry_item *before = memcpy(zp_pages_alloc(bytes), entries->items, bytes);
-
-	sort_begin(sort, entries->count);
-	sort->compare = no_compare;
-	sort->count = entries->count;
-	for (size_t i = 0; i < entries->count; i++)
-		sort->items[i] = (struct sort_item){.prefix = before[i].moment, .at = i};
-	items_sort(sort);
-	for (size_t i = 0; i < entries->count; i++)
-		entries->items[i] = before[sort->items[i].at];
-	zp_pages_free(before, bytes);
-}
-
-/* Pins mostly come in the order of their times, so that only those of one second are not in order:
- * a few, or all when they are added at once. An import's come in any. */
-static void
-entry_items_sort(struct memtable_entries *entries)
-{
-	struct sort sort = {0};
-
-	if (!moments_sort(entries, &sort)) {
-		if (is_one_namespace(entries))
-			by_moment_sort(entries, &sort);
-		else
-			qsort_r(entries->items, entries->count, sizeof(entries->items[0]),
-			    entry_item_order, entries);
-		ZP_ASSERT(moments_sort(entries, &sort));
-	}
-	sort_done(&sort);
-}
-
-/* What items [begin, end) of one key come to, whose newest is the first; false: nothing. */
-static bool
-items_sum(
-    const struct memtable_entries *entries, size_t begin, size_t end, struct entry_item *item_out)
-{
-	struct times_sum sum = {0};
-
-	*item_out = entries->items[begin];
-	item_out->is_sum = false;
-	if (entries->family != ZP_FAMILY_TIME || end == begin + 1)
-		return true;
-	for (size_t i = begin; i < end; i++) {
-		const struct index_row *row = index_row_at(entries, entries->items[i].number);
-		struct times_sum added = times__of_operation(row->operation);
-
-		times__combine(&sum, &added);
-	}
-	if (times__is_nothing(&sum))
-		return false;
-	item_out->is_sum = true;
-	item_out->operation = times__operation(&sum);
-	return true;
-}
-
-/* Those of one key become one. */
-static void
-entry_items_unite(struct memtable_entries *entries)
-{
-	const struct entry_item *items = entries->items;
-	size_t kept = 0, end;
-
-	for (size_t begin = 0; begin < entries->count; begin = end) {
-		struct entry_item item;
-
-		for (end = begin + 1; end < entries->count; end++) {
-			if (entry_items_compare(entries, &items[end - 1], &items[end]) != 0)
-				break;
-		}
-		if (items_sum(entries, begin, end, &item))
-			entries->items[kept++] = item;
-	}
-	entries->count = kept;
-}
-
-struct memtable_entries *
-memtable__entries_open(struct memtable *memtable, enum zp_family family, uint64_t moment_max)
-{
-	struct memtable_entries *entries = zp_alloc_zero(1, sizeof(*entries));
-	uint64_t count;
-
-	entries->memtable = memtable__hold(memtable);
-	entries->family = family;
-	entries->log = family == ZP_FAMILY_TIME ? &memtable->times : &memtable->expiries;
-	count = log_count(entries->log);
-	entries->items_bytes = count * sizeof(entries->items[0]);
-	entries->items = zp_pages_alloc(entries->items_bytes);
-	ZP_ASSERT(count <= UINT32_MAX);
-	for (uint32_t i = 0; i < count; i++) {
-		const struct index_row *row = index_row_at(entries, i);
-		const uint8_t *key = index_row_pin(entries, row)->key;
-
-		if (i + ENTRIES_AHEAD < count)
-			index_row_prefetch(entries, i + ENTRIES_AHEAD);
-		if (row->moment <= moment_max)
-			entries->items[entries->count++] = (struct entry_item){
-			    .moment = row->moment,
-			    .head = zp_load_u64be(key),
-			    .namespace_id = family == ZP_FAMILY_TIME ? zp_load_u32be(key + 42) : 0,
-			    .number = i};
-	}
-	entry_items_sort(entries);
-	entry_items_unite(entries);
-	return entries;
-}
-
-size_t
-memtable__entries_count(const struct memtable_entries *entries)
-{
-	return entries->count;
-}
-
-void
-memtable__entries_at(
-    const struct memtable_entries *entries, size_t index, struct segment_entry *entry_out)
-{
-	ZP_ASSERT(index < entries->count);
-	if (index + ENTRIES_AHEAD < entries->count)
-		index_row_prefetch(entries, entries->items[index + ENTRIES_AHEAD].number);
-	entry_of_item(entries, entries->items[index].number, entry_out);
-	if (entries->items[index].is_sum)
-		entry_out->operation = entries->items[index].operation;
-}
-
-void
-memtable__entries_close(struct memtable_entries *entries)
-{
-	if (entries == NULL)
-		return;
-	memtable__release(entries->memtable);
-	zp_pages_free(entries->items, entries->items_bytes);
-	zp_free(entries);
 }
 
 /* ---- Statuses ------------------------------------------------------------------------------- */

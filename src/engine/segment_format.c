@@ -364,22 +364,15 @@ segment__key_cells(const uint8_t key[ZP_KEY_BYTES], struct segment_cells *cells_
 }
 
 void
-segment__record_cells(
-    uint8_t operation, const struct zp_record *record, struct segment_cells *cells_out)
-{
-	cells_out->columns[PIN_OPERATION] = operation;
-	memcpy(cells_out->columns + PIN_FACTS, record->facts, sizeof(record->facts));
-	cells_out->columns[PIN_TEXTS] = record->texts.length;
-}
-
-void
 segment__row_cells(const struct segment_row *row, struct segment_cells *cells_out)
 {
 	uint8_t key[ZP_KEY_BYTES];
 
 	zp_key_encode(&row->key, key);
 	segment__key_cells(key, cells_out);
-	segment__record_cells(row->operation, &row->record, cells_out);
+	cells_out->columns[PIN_OPERATION] = row->operation;
+	memcpy(cells_out->columns + PIN_FACTS, row->record.facts, sizeof(row->record.facts));
+	cells_out->columns[PIN_TEXTS] = row->record.texts.length;
 }
 
 void
@@ -390,12 +383,14 @@ segment__entry_cells(
 	const struct segment_value *value = entry->value;
 	uint64_t *to = cells_out->columns;
 
-	*cells_out = (struct segment_cells){0};
-	memcpy(to, entry->columns, ordered->key_columns * sizeof(*to));
-	to += ordered->key_columns;
+	for (size_t i = 0; i < ordered->key_columns; i++)
+		*to++ = entry->columns[i];
 	*to++ = entry->operation;
-	if (value == NULL)
+	if (value == NULL) {
+		for (; to < cells_out->columns + segment__columns(family); to++)
+			*to = 0;
 		return;
+	}
 	memcpy(to, value->columns, ordered->value_columns * sizeof(*to));
 	to += ordered->value_columns;
 	if (ordered->has_texts)

@@ -156,10 +156,8 @@ bool segment__has_dictionary(const struct segment_footer *footer);
 int segment__footer_decode(const uint8_t bytes[SEGMENT_FOOTER_BYTES],
     struct segment_footer *footer_out, struct zp_err *err);
 
-/* The columns of a pin's key, and those of what stands under it. */
+/* The columns of a pin's key. */
 void segment__key_cells(const uint8_t key[ZP_KEY_BYTES], struct segment_cells *cells_out);
-void segment__record_cells(
-    uint8_t operation, const struct zp_record *record, struct segment_cells *cells_out);
 /* NULL, or what is wrong with the columns of a row of family pin. */
 const char *segment__row_columns_fault(const uint64_t columns[SEGMENT_COLUMNS_MAX]);
 /* Key columns and facts; the digest and the texts are the caller's. NULL, or what is wrong. */
@@ -221,6 +219,26 @@ segment__prefix_matches(const struct segment_layout *layout, uint64_t head)
 
 /* ---- index.c: rows of families time and expire ----------------------------------------------- */
 
+/* What an encoded key has behind the digest. */
+struct key_tail {
+	uint64_t kind_and_version;
+	uint64_t codec;
+	uint64_t namespace_id;
+	uint64_t claim;
+};
+struct key_tail index__key_tail(const uint8_t key[ZP_KEY_BYTES]);
+/* The key columns of an entry of family time; `head` is the first 64 bits of the digest. */
+static inline void
+index__time_columns(
+    const struct key_tail *tail, uint64_t head, uint64_t moment, uint64_t *columns_out)
+{
+	columns_out[0] = tail->namespace_id;
+	columns_out[1] = moment;
+	columns_out[2] = head;
+	columns_out[3] = tail->kind_and_version;
+	columns_out[4] = tail->codec;
+	columns_out[5] = tail->claim;
+}
 /* The key columns of the pin's entry at that moment, which is a column too. */
 void index__entry_columns(enum zp_family family, const uint8_t key[ZP_KEY_BYTES], uint64_t moment,
     uint64_t columns_out[SEGMENT_KEY_COLUMNS_MAX]);

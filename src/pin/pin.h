@@ -148,7 +148,8 @@ ZP_MUST_CHECK int zp_record_decode(struct zp_slice bytes, struct zp_record *reco
     struct zp_err *err);
 /* The same for what this process encoded and never let out of its memory: that it decodes is
  * asserted, and its texts are not looked at again. */
-void zp_record_decode_own(struct zp_slice bytes, struct zp_record *record_out);
+void zp_record_decode_own(
+    struct zp_slice bytes, uint64_t facts_out[ZP_FACT_COUNT], struct zp_slice *texts_out);
 
 /* Checks the canonical form of texts (order, UTF-8, CIDs, lengths) against the key's kind. */
 ZP_MUST_CHECK int zp_texts_check(struct zp_slice texts, uint8_t kind, struct zp_err *err);

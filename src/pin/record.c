@@ -84,7 +84,8 @@ facts_decode(struct zp_slice bytes, size_t *at, uint64_t facts[ZP_FACT_COUNT], s
 
 /* All but a look at the texts. */
 static int
-record_split(struct zp_slice bytes, struct zp_record *record_out, struct zp_err *err)
+record_split(struct zp_slice bytes, uint64_t facts_out[ZP_FACT_COUNT], struct zp_slice *texts_out,
+    struct zp_err *err)
 {
 	uint64_t texts_length;
 	size_t length, at = 1;
@@ -100,14 +101,13 @@ record_split(struct zp_slice bytes, struct zp_record *record_out, struct zp_err 
 		    bytes.data[0], RECORD_VERSION);
 	if (bytes.data[0] != RECORD_VERSION)
 		return zp_fail(err, ZP_E_CORRUPT, "record has version %u", bytes.data[0]);
-	rc = facts_decode(bytes, &at, record_out->facts, err);
+	rc = facts_decode(bytes, &at, facts_out, err);
 	if (rc < 0)
 		return rc;
 	length = zp_varint_get(bytes.data + at, bytes.length - at, &texts_length);
 	if (length == 0 || texts_length != bytes.length - at - length)
 		return zp_fail(err, ZP_E_CORRUPT, "record: bad length of texts");
-	record_out->texts =
-	    (struct zp_slice){.data = bytes.data + at + length, .length = texts_length};
+	*texts_out = (struct zp_slice){.data = bytes.data + at + length, .length = texts_length};
 	return ZP_OK;
 }
 
@@ -115,7 +115,7 @@ int
 zp_record_decode(struct zp_slice bytes, struct zp_record *record_out, struct zp_err *err)
 {
 	struct zp_record record;
-	int rc = record_split(bytes, &record, err);
+	int rc = record_split(bytes, record.facts, &record.texts, err);
 
 	if (rc == ZP_OK)
 		rc = pin__texts_check(record.texts, -1, ZP_E_CORRUPT, err);
@@ -126,9 +126,10 @@ zp_record_decode(struct zp_slice bytes, struct zp_record *record_out, struct zp_
 }
 
 void
-zp_record_decode_own(struct zp_slice bytes, struct zp_record *record_out)
+zp_record_decode_own(
+    struct zp_slice bytes, uint64_t facts_out[ZP_FACT_COUNT], struct zp_slice *texts_out)
 {
-	ZP_ASSERT(record_split(bytes, record_out, NULL) == ZP_OK);
+	ZP_ASSERT(record_split(bytes, facts_out, texts_out, NULL) == ZP_OK);
 }
 
 /* ---- Texts ---------------------------------------------------------------------------------- */

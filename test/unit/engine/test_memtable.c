@@ -260,10 +260,11 @@ static struct zp_key
 entry_key(uint64_t which, unsigned namespaces)
 {
 	uint32_t namespace_id = namespaces == 1 || which % 2 == 0 ? 0 : 7;
+	/* behind the digest keys end in three ways, or in one for each claim */
 	struct zp_key key = {.version = 1,
-	    .codec = ZP_CODEC_RAW,
+	    .codec = ZP_CODEC_RAW + which % 3,
 	    .namespace_id = namespace_id,
-	    .claim = namespace_id == 0 ? 0 : 1};
+	    .claim = namespace_id == 0 ? 0 : 1 + which};
 
 	key.digest[0] = (uint8_t)(which % PINS_OF_MOMENT);
 	zp_store_u64be(key.digest + 8, which);
