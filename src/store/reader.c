@@ -334,36 +334,43 @@ job_is_ready(const struct store_job *job)
 	return job->is_done || (job->came >= job->came_awaited && job->came < job->count);
 }
 
+/* How far a job was when it was last seen to go on. */
+struct job_seen {
+	uint32_t came;
+	uint64_t at_ns;
+};
+
 /*
  * Waits until some more of the job's reads came than the `taken` ones: 0 and how many there are,
- * ZP_END when that is all and the job the caller's again. An error: nothing came for too long, and
- * the job is nobody's any more.
+ * ZP_END when that is all and the job the caller's again. Fewer are given before the job is given
+ * up: then nothing came for too long, the job is nobody's any more, and that is the error.
  */
 static int
-job_wait(struct store_job *job, uint32_t taken, uint32_t *came_out, struct zp_err *err)
+job_wait(struct store_job *job, struct job_seen *seen, uint32_t taken, uint32_t *came_out,
+    struct zp_err *err)
 {
 	struct directory_store *store = job->store;
 	struct zp_store_watch *watch = store->watch;
-	uint64_t since_ns = zp_clock_monotonic_ns();
-	uint32_t came;
 	bool is_done;
 
 	zp_mutex_lock(&watch->lock);
-	came = job->came;
 	job->came_awaited = taken + PARTS_TOGETHER;
 	while (!job_is_ready(job)) {
 		if (zp_cond_wait_until(
-			&job->reader->done, &watch->lock, since_ns + patience_ns(watch)) ||
+			&job->reader->done, &watch->lock, seen->at_ns + patience_ns(watch)) ||
 		    job_is_ready(job))
 			continue;
-		if (job->came == came) {
-			job_leave(watch, job, since_ns);
+		if (job->came == seen->came && job->came > taken)
+			break;
+		if (job->came == seen->came) {
+			job_leave(watch, job, seen->at_ns);
 			zp_mutex_unlock(&watch->lock);
-			return hang_fail(store, since_ns, err);
+			return hang_fail(store, seen->at_ns, err);
 		}
-		came = job->came;
-		since_ns = zp_clock_monotonic_ns();
+		*seen = (struct job_seen){job->came, zp_clock_monotonic_ns()};
 	}
+	if (job->came != seen->came)
+		*seen = (struct job_seen){job->came, zp_clock_monotonic_ns()};
 	*came_out = job->came;
 	is_done = job->is_done;
 	if (is_done) {
@@ -378,11 +385,12 @@ job_wait(struct store_job *job, uint32_t taken, uint32_t *came_out, struct zp_er
 static int
 job_do(struct store_job *job, struct zp_err *err)
 {
+	struct job_seen seen = {0, zp_clock_monotonic_ns()};
 	uint32_t came = 0;
 	int rc = job_begin(job, err);
 
 	while (rc == 0)
-		rc = job_wait(job, came, &came, err);
+		rc = job_wait(job, &seen, came, &came, err);
 	return rc == ZP_END ? 0 : rc;
 }
 
@@ -434,19 +442,21 @@ job_stop(struct store_job *job)
 	zp_mutex_unlock(&watch->lock);
 }
 
-/* Those that came are told while others are read; those that a given-up job leaves, at the end. */
+/* Those that came are told while others are read; those that a given-up job leaves, at the end, as
+ * the error. */
 int
 store__reads_hurried(struct directory_store *store, const struct zp_store_read *reads,
     const uint32_t *indexes, size_t count, zp_store_read_each *each, void *context)
 {
 	struct store_job *job = job_new(store, reads, count);
 	bool is_told[STORE_JOB_READS_MAX] = {false};
+	struct job_seen seen = {0, zp_clock_monotonic_ns()};
 	uint32_t taken = 0, came = 0;
 	int answer = 0;
 	int rc = job_begin(job, NULL);
 
 	while (rc == 0) {
-		rc = job_wait(job, came, &came, NULL);
+		rc = job_wait(job, &seen, came, &came, NULL);
 		for (; rc >= 0 && answer == 0 && taken < came; taken++) {
 			uint32_t index = job->parts[taken].came;
 			const struct job_part *part = &job->parts[index];
