@@ -44,7 +44,10 @@ set_v(struct zp_err *err, int code, const char *file, int line, const char *form
 	err->code = code;
 	err->file = file;
 	err->line = line;
-	vsnprintf(err->text, sizeof(err->text), format, args);
+	if (strchr(format, '%') == NULL && strlen(format) < sizeof(err->text))
+		strcpy(err->text, format); /* as it is: a lookup that misses does not format */
+	else
+		vsnprintf(err->text, sizeof(err->text), format, args);
 }
 
 int
