@@ -97,7 +97,7 @@ bytes_known(const struct version *version, size_t run_at, size_t at)
 	return version->runs[run_at][at] == NULL ? MANIFEST_KEY_BYTES : ZP_KEY_BYTES;
 }
 
-/* The run's segment whose range holds the key: true and which. */
+/* The run's segment that may have the key, by its range: true and which. */
 static bool
 run_segment(const struct version *version, size_t run_at, const uint8_t key[ZP_KEY_BYTES],
     size_t *index_out)
@@ -106,7 +106,10 @@ run_segment(const struct version *version, size_t run_at, const uint8_t key[ZP_K
 	uint64_t head = zp_load_u64be(key);
 	size_t at = 0, end = run->segment_count;
 
-	while (at < end) { /* the first that does not end before the key */
+	*index_out = 0;
+	if (end == 1 && version->runs[run_at][0] != NULL)
+		return true; /* as soon found out by asking it */
+	while (at < end) {   /* the first that does not end before the key */
 		size_t middle = at + (end - at) / 2;
 
 		if (bound_compare(head, key, run->segments[middle].last_key,
