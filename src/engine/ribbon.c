@@ -116,6 +116,8 @@ ribbon__has(const struct ribbon *ribbon, struct ribbon_place place)
 	switch (ribbon->bits) { /* those that are written have code of their own */
 	case 5:
 		return window_sum(place.at, place.rows, 5) == 0;
+	case 6:
+		return window_sum(place.at, place.rows, 6) == 0;
 	case 8:
 		return window_sum(place.at, place.rows, 8) == 0;
 	default:

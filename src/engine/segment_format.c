@@ -53,14 +53,13 @@ segment__has_filter(enum zp_family family)
 }
 
 /* Most keys are in a few large runs, and memory is for their filters. The small runs are many, and
- * each that says "may be" costs a read of its own, so they are nearly always right: a megabyte at
- * most. */
+ * each that says "may be" costs a read of its own, so they are right more often. */
 uint8_t
 segment__filter_bits(enum zp_family family, uint64_t rows)
 {
 	if (!segment__has_filter(family))
 		return 0;
-	return rows < FILTER_SMALL_ROWS ? 8 : 5;
+	return rows < FILTER_SMALL_ROWS ? 6 : 5;
 }
 
 size_t
