@@ -222,6 +222,7 @@ struct command__seam {
 	uint64_t journal_file_bytes; /* of one journal file; 0: as usual */
 	size_t journal_read_bytes;   /* that opening reads of it at once; 0: as usual */
 	uint64_t segment_bytes;      /* merges cut their files to about so much; 0: the default */
+	uint64_t merged_bytes_max;   /* 0: COMMAND__MERGED_BYTES_MAX */
 	uint64_t moment_idle_ns;     /* 0: as usual */
 	const struct zp_node *node;  /* this one is a moment of it: its lock and its caches serve */
 	uint64_t checkpoint_number;  /* at_checkpoint: which; 0: the newest */

@@ -155,6 +155,15 @@ command__merge(struct zp_node *node, uint32_t index, bool seals, const _Atomic(b
 	return command__damage_note(node, index, rc, err);
 }
 
+/* So much was merged that what it replaced takes too much room: a checkpoint lets it go. */
+static bool
+is_room_wanted(const struct zp_node *node)
+{
+	uint64_t most = node->seam.merged_bytes_max;
+
+	return node->upkeep.merged_bytes >= (most == 0 ? COMMAND__MERGED_BYTES_MAX : most);
+}
+
 /* A step of a merge of the shard if it wants one; true when it did something. */
 static bool
 merge_shard(struct zp_node *node, uint32_t index)
@@ -171,7 +180,7 @@ merge_shard(struct zp_node *node, uint32_t index)
 	node->merge_may_stop = !*gave_way;
 	zp_mutex_unlock(&node->queue.lock);
 	rc = command__merge(node, index, false, &node->merge_stop, &merged, &err);
-	room_wanted = node->upkeep.merged_bytes >= COMMAND__MERGED_BYTES_MAX;
+	room_wanted = is_room_wanted(node);
 	node->merge_may_stop = false;
 	node->upkeep_working = false;
 	zp_mutex_unlock(&node->upkeep_lock);
@@ -293,7 +302,7 @@ shard_merge(struct zp_node *node, uint32_t index, bool seals, struct zp_err *err
 
 	while (rc == ZP_OK && merged) {
 		rc = command__merge(node, index, seals, &node->work_stop, &merged, err);
-		if (rc == ZP_OK && node->upkeep.merged_bytes >= COMMAND__MERGED_BYTES_MAX)
+		if (rc == ZP_OK && is_room_wanted(node))
 			rc = command__checkpoint(node, err);
 	}
 	return rc;

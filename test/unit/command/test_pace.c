@@ -8,12 +8,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "node_fixture.h"
 
 #define BATCH 8192u
+#define RUNS_MERGED 8u
 
 static void
 pins_write(struct node_fixture *fixture, uint64_t first)
@@ -40,7 +42,7 @@ runs_make(struct node_fixture *fixture, uint64_t *next)
 {
 	struct zp_err err = {0};
 
-	for (unsigned i = 0; i < 8; i++, *next += BATCH) {
+	for (unsigned i = 0; i < RUNS_MERGED; i++, *next += BATCH) {
 		pins_write(fixture, *next);
 		assert_int_equal(zp_command_checkpoint(fixture->node, &err), 0);
 	}
@@ -150,12 +152,84 @@ a_flush_waits_for_merges_that_fell_behind(void **state)
 	fixture_drop(&fixture);
 }
 
+static uint64_t
+checkpoints(struct node_fixture *fixture)
+{
+	uint64_t number;
+
+	command__upkeep_enter(fixture->node);
+	number = zp_shards_newest(fixture->node->shards)->number;
+	command__upkeep_leave(fixture->node);
+	return number;
+}
+
+/* As node_make, with a checkpoint due after so many bytes of merges. */
+static void
+node_make_merging(struct node_fixture *fixture, uint64_t merged_bytes_max, bool offline)
+{
+	struct command__seam seam = {.merged_bytes_max = merged_bytes_max};
+	struct zp_err err = {0};
+
+	fixture_make(fixture, 1);
+	fixture_close(fixture);
+	fixture->options.offline = offline;
+	fixture->options.checkpoint_interval_seconds = 0;
+	if (command__node_open(&fixture->options, &seam, &fixture->node, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+/* Two merges of a family at least, with a checkpoint behind each of them; else there are the two at
+ * the end alone, which let go what was merged. */
+static void
+much_that_was_merged_is_let_go_between_steps(void **state)
+{
+	static const uint64_t most[] = {0, 1};
+	uint64_t made[ZP_ARRAY_COUNT(most)];
+
+	(void)state;
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(most); i++) {
+		struct node_fixture fixture;
+		struct zp_err err = {0};
+		uint64_t next = 0;
+
+		node_make_merging(&fixture, most[i], true);
+		runs_make(&fixture, &next);
+		runs_make(&fixture, &next);
+		made[i] = checkpoints(&fixture);
+		assert_int_equal(zp_command_settle(fixture.node, &err), 0);
+		made[i] = checkpoints(&fixture) - made[i];
+		assert_int_equal(fixture_list_count(&fixture), next);
+		fixture_drop(&fixture);
+	}
+	assert_int_equal(made[0], 2);
+	assert_true(made[1] > 3);
+}
+
+/* In the background, where nothing else asks for checkpoints, they come by themselves. */
+static void
+much_that_was_merged_makes_a_checkpoint_due(void **state)
+{
+	struct node_fixture fixture;
+	uint64_t next = 0, asked;
+
+	(void)state;
+	node_make_merging(&fixture, 1, false);
+	asked = checkpoints(&fixture) + RUNS_MERGED;
+	runs_make(&fixture, &next); /* its checkpoints tell upkeep that there are runs to merge */
+	while (runs(&fixture) > 1 || checkpoints(&fixture) == asked)
+		usleep(1000);
+	assert_int_equal(fixture_list_count(&fixture), next);
+	fixture_drop(&fixture);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_merge_pauses_while_clients_are_served),
 	    cmocka_unit_test(a_flush_waits_for_merges_that_fell_behind),
+	    cmocka_unit_test(much_that_was_merged_is_let_go_between_steps),
+	    cmocka_unit_test(much_that_was_merged_makes_a_checkpoint_due),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
