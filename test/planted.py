@@ -39,8 +39,8 @@ BUGS = [
      "engine/merge_span.c", "		for (size_t j = 0; j < run->segment_count; j++) {",
      "		for (size_t j = 0; j < zp_min_u64(run->segment_count, 1); j++) {"),
     ("merges by spans", "a step's manifest drops the newest run before all its spans are merged",
-     "engine/merge.c", "		    &manifest->runs[span->first_run + i], span->end[i] - span->from[i]);",
-     "		    &manifest->runs[span->first_run + i], i == 0 && span->end[i] > span->from[i]\n"
+     "engine/merge.c", "		    &manifest->runs[span->first_run + i], 0, span->end[i] - span->from[i]);",
+     "		    &manifest->runs[span->first_run + i], 0, i == 0 && span->end[i] > span->from[i]\n"
      "		    ? manifest->runs[span->first_run + i].segment_count : span->end[i] - span->from[i]);"),
     ("merges by spans", "a span ends at a key that a file lies across",
      "engine/merge_span.c",

@@ -92,7 +92,8 @@ class Lists(NodeTest):
         time.sleep(0.5)
         grown = self.node.resident_kilobytes() - before
         self.assertEqual(heads, [200] * 50)
-        self.assertLess(grown, 150 * 1024, "50 readers of 12 MB each")
+        # ThreadSanitizer adds as much as what is touched.
+        self.assertLess(grown, 300 * 1024, "50 readers of 12 MB each")
         # The first of them reads on after all, slowly at first, and gets all of it.
         time.sleep(2.2)
         body = b""

@@ -11,19 +11,32 @@
 
 #include "node_fixture.h"
 
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+
 /* Any thread of the node logs. */
 static void
 log_keep(void *context, int level, const char *text)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	struct node_fixture *fixture = context;
 	size_t length;
 
 	(void)level;
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&log_lock);
 	length = strlen(fixture->log);
 	snprintf(fixture->log + length, sizeof(fixture->log) - length, "%s\n", text);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&log_lock);
+}
+
+unsigned
+fixture_told(struct node_fixture *fixture, const char *text)
+{
+	unsigned count = 0;
+
+	pthread_mutex_lock(&log_lock);
+	for (const char *at = fixture->log; (at = strstr(at, text)) != NULL; at++)
+		count++;
+	pthread_mutex_unlock(&log_lock);
+	return count;
 }
 
 void

@@ -15,8 +15,11 @@ struct node_fixture {
 	struct zp_node *node;
 	struct zp_read_scratch *scratch;
 	struct zp_buf texts;
-	char log[8192]; /* what the node told, newest last */
+	char log[8192]; /* what the node told, newest last; while it runs: fixture_told */
 };
+
+/* How often the node told something with this text. */
+unsigned fixture_told(struct node_fixture *fixture, const char *text);
 
 void fixture_make(struct node_fixture *fixture, uint32_t shards); /* creates and opens */
 void fixture_open(struct node_fixture *fixture);
