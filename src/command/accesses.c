@@ -165,6 +165,8 @@ stripe_take(struct command__accesses *accesses, struct stripe *stripe, bool all,
 		    (struct zp_accesses){.count = zp_min_u64(entry->count, ZP_ACCESS_COUNT_MAX),
 			.last_seconds = entry->last};
 		entry->count -= write->accesses.count;
+		if (entry->count == 0) /* what comes next may be of another pin under the key */
+			entry->last = 0;
 		entry->written_ns = now_ns;
 		count++;
 	}

@@ -392,6 +392,9 @@ damage_mended_look(void)
 	struct zp_node_facts facts;
 
 	writes_wait_all();
+	/* A merge under way may have read it before, and tells it only now. */
+	command__upkeep_enter(run.node);
+	command__upkeep_leave(run.node);
 	zp_node_facts_get(run.node, &facts);
 	if (run.is_unknown || run.model.is_torn || sim_store_is_dead(run.sim) || facts.is_broken ||
 	    facts.suspended_shards > 0)

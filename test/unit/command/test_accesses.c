@@ -404,6 +404,28 @@ relative_goes_on_behind_the_interval(void **state)
 	fixture_drop(&fixture);
 }
 
+/* What was written of a pin that is gone says nothing of the one that stands there now. */
+static void
+a_new_pin_has_no_older_time(void **state)
+{
+	struct node_fixture fixture;
+
+	(void)state;
+	mode_open(&fixture, ZP_ACCESSES_RELATIVE, 86400);
+	assert_int_equal(fixture_pin(&fixture, 1, "", NULL), ZP_OK);
+	assert_int_equal(note(&fixture, 1, 3, 5000), ZP_OK);
+	notes_write(&fixture);
+	assert_int_equal(accesses_of(fixture.node, 1).last_seconds, 5000);
+	assert_int_equal(fixture_unpin(&fixture, 1, NULL), ZP_OK);
+	assert_int_equal(fixture_pin(&fixture, 1, "", NULL), ZP_OK);
+	assert_int_equal(note(&fixture, 1, 2, 1000), ZP_OK);
+	fixture_close(&fixture); /* which writes it */
+	fixture_open(&fixture);
+	assert_int_equal(count_of(&fixture, 1), 2);
+	assert_int_equal(accesses_of(fixture.node, 1).last_seconds, 1000);
+	fixture_drop(&fixture);
+}
+
 /* More pins than there is room for: some are not counted, which is told and counted; when they are
  * written there is room again. */
 static void
@@ -537,6 +559,7 @@ main(void)
 	    cmocka_unit_test(the_tick_comes),
 	    cmocka_unit_test(relative_is_one_row_an_interval),
 	    cmocka_unit_test(relative_goes_on_behind_the_interval),
+	    cmocka_unit_test(a_new_pin_has_no_older_time),
 	    cmocka_unit_test(memory_for_notes_has_an_end),
 	    cmocka_unit_test(one_digest_has_room_for_many_pins),
 	    cmocka_unit_test(a_read_only_node_takes_none),
