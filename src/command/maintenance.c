@@ -141,15 +141,12 @@ command__merge(struct zp_node *node, uint32_t index, bool seals, const _Atomic(b
     bool *merged_out, struct zp_err *err)
 {
 	struct zp_engine *engine = zp_shards_engine(node->shards, index);
-	struct zp_engine_facts before, after;
-	int rc;
+	uint64_t bytes = zp_engine_merged_bytes(engine);
+	int rc = seals ? zp_engine_seal(engine, stop, merged_out, err)
+		       : zp_engine_merge(engine, stop, merged_out, err);
 
-	zp_engine_facts_get(engine, &before);
-	rc = seals ? zp_engine_seal(engine, stop, merged_out, err)
-		   : zp_engine_merge(engine, stop, merged_out, err);
 	if (*merged_out) {
-		zp_engine_facts_get(engine, &after);
-		node->upkeep.merged_bytes += after.merged_bytes - before.merged_bytes;
+		node->upkeep.merged_bytes += zp_engine_merged_bytes(engine) - bytes;
 		node->upkeep.checkpoints_owed = 2; /* so many are kept */
 	}
 	return command__damage_note(node, index, rc, err);

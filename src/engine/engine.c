@@ -565,23 +565,35 @@ facts_of_version(const struct version *version, struct zp_engine_facts *facts)
 	facts->manifest_number = version->manifest.number;
 	for (size_t i = 0; i < version->manifest.run_count; i++) {
 		const struct manifest_run *run = &version->manifest.runs[i];
+		struct manifest_sum sum = manifest__run_sum(run);
 
 		facts->runs += run->family == ZP_FAMILY_PIN;
 		facts->segments += run->segment_count;
+		facts->disk_bytes += sum.bytes;
+		if (run->family == ZP_FAMILY_TIME)
+			facts->time_bytes += sum.bytes;
+		if (run->family == ZP_FAMILY_ACCESS) {
+			facts->access_bytes += sum.bytes;
+			facts->access_rows += sum.rows;
+		}
 		for (size_t j = 0; j < run->segment_count; j++) {
-			facts->disk_bytes += run->segments[j].bytes;
-			if (run->family == ZP_FAMILY_TIME)
-				facts->time_bytes += run->segments[j].bytes;
-			if (run->family == ZP_FAMILY_ACCESS) {
-				facts->access_bytes += run->segments[j].bytes;
-				facts->access_rows += run->segments[j].rows;
-			}
 			if (version->runs[i][j] == NULL)
 				facts->damaged_segments++;
 			else
 				facts->resident_bytes += segment__memory_bytes(version->runs[i][j]);
 		}
 	}
+}
+
+uint64_t
+zp_engine_merged_bytes(struct zp_engine *engine)
+{
+	uint64_t bytes;
+
+	pthread_mutex_lock(&engine->facts_lock);
+	bytes = engine->merged_bytes;
+	pthread_mutex_unlock(&engine->facts_lock);
+	return bytes;
 }
 
 void

@@ -262,6 +262,7 @@ struct zp_engine_facts {
 	uint64_t merged_bytes;		  /* by merges since opening */
 };
 void zp_engine_facts_get(struct zp_engine *engine, struct zp_engine_facts *facts_out);
+uint64_t zp_engine_merged_bytes(struct zp_engine *engine); /* that fact alone */
 
 /* Live pins of a namespace and type; exact. */
 uint64_t zp_engine_count(struct zp_engine *engine, uint32_t namespace_id, enum zp_pin_type type);

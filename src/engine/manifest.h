@@ -15,10 +15,11 @@
 #define MANIFEST_COUNTERS_MAX 1048576u
 #define MANIFEST_RUNS_MAX 4096u
 #define MANIFEST_SEGMENTS_MAX 262144u /* of one run, and merged at once */
-#define MANIFEST_KEY_BYTES 48u	      /* of a first or last key that a manifest has */
+#define MANIFEST_KEY_BYTES 48u        /* of a first or last key that a manifest has */
 
-/* Live pins of one namespace and type. Of family track: rows of one peer (in place of the namespace) and
- * status (in place of the type); their size is 0. In memory one that is off may be below 0, as two's complement. */
+/* Live pins of one namespace and type. Of family track: rows of one peer (in place of the
+ * namespace) and status (in place of the type); their size is 0. In memory one that is off may be
+ * below 0, as two's complement. */
 struct manifest_counter {
 	uint32_t namespace_id;
 	uint32_t type; /* enum zp_pin_type */
@@ -29,8 +30,9 @@ struct manifest_counter {
 struct manifest_run {
 	enum zp_family family;
 	uint8_t level;
-	/* Rises with each flush; a merge has the lowest of its inputs. While that merge is not done, its
-	 * run and the rest of its oldest input have the same; the lower level is the newer one. */
+	/* Rises with each flush; a merge has the lowest of its inputs. While that merge is not
+	 * done, its run and the rest of its oldest input have the same; the lower level is the
+	 * newer one. */
 	uint64_t age;
 	struct segment_info *segments; /* owned, in key order, their ranges apart */
 	size_t segment_count;
@@ -44,7 +46,7 @@ struct manifest {
 	uint8_t cluster_id[16];
 	uint8_t low[ZP_KEY_BYTES];
 	uint8_t high[ZP_KEY_BYTES]; /* all ff: the end */
-	struct zp_lane *lanes;	    /* owned, rising by node */
+	struct zp_lane *lanes;      /* owned, rising by node */
 	size_t lane_count;
 	struct manifest_counter *counters; /* owned, rising by namespace, type */
 	size_t counter_count;
@@ -66,16 +68,27 @@ void manifest__done(struct manifest *manifest); /* NULL is allowed */
 /* A deep copy with the next number and no `merged`. */
 void manifest__next(const struct manifest *from, struct manifest *to);
 
+/* How runs stand in the manifest: families rising, within a family newest first, of one age the
+ * lower level first. */
+bool manifest__run_is_before(const struct manifest_run *a, const struct manifest_run *b);
+bool manifest__are_of_one_age(const struct manifest_run *a, const struct manifest_run *b);
 /* Puts a run (moved in) where it belongs. */
 void manifest__run_add(struct manifest *manifest, struct manifest_run run);
 void manifest__run_done(struct manifest_run *run);
 /* Takes segments of the run out; it stays, if need be empty, until manifest__runs_tidy. */
 void manifest__segments_remove(struct manifest_run *run, size_t at, size_t count);
 void manifest__runs_tidy(struct manifest *manifest);
-/* Puts segments whose ranges nothing else of that run has (copied) where they belong. The run of that
- * family, level and age is made when there is none. */
+/* Puts segments whose ranges nothing else of that run has (copied) where they belong. The run of
+ * that family, level and age is made when there is none. */
 void manifest__segments_add(struct manifest *manifest, enum zp_family family, uint8_t level,
     uint64_t age, const struct segment_info *segments, size_t count);
+
+/* Of all segments of the run. */
+struct manifest_sum {
+	uint64_t bytes;
+	uint64_t rows;
+};
+struct manifest_sum manifest__run_sum(const struct manifest_run *run);
 
 bool manifest__has_family(const struct manifest *manifest, enum zp_family family);
 
@@ -83,16 +96,21 @@ bool manifest__has_family(const struct manifest *manifest, enum zp_family family
 void manifest__lane_set(struct manifest *manifest, const struct zp_lane *lane);
 uint64_t manifest__lane_applied(const struct manifest *manifest, uint64_t node);
 
-/* The counter of the namespace and type in an array that is kept rising; made when it is not there. */
-struct manifest_counter *manifest__counter_of(struct manifest_counter **counters, size_t *count,
-    uint32_t namespace_id, uint32_t type);
+/* The counter of the namespace and type in an array that is kept rising; made when it is not there.
+ */
+struct manifest_counter *manifest__counter_of(
+    struct manifest_counter **counters, size_t *count, uint32_t namespace_id, uint32_t type);
+
+/* Whether it stands before the counter of the two. */
+bool manifest__counter_is_before(
+    const struct manifest_counter *counter, uint32_t namespace_id, uint32_t type);
 
 /* ZP_E_FULL when it has more than a reader takes, or its file would be too long. */
 ZP_MUST_CHECK int manifest__limits_check(const struct manifest *manifest, struct zp_err *err);
 
 void manifest__encode(struct manifest *manifest, struct zp_buf *file); /* sets the checksum */
-ZP_MUST_CHECK int manifest__decode(struct zp_slice file, struct manifest *manifest_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int manifest__decode(
+    struct zp_slice file, struct manifest *manifest_out, struct zp_err *err);
 
 /* "manifest-<16 hex>" and back. `text` has ZP_FILE_NAME_MAX bytes. */
 void manifest__name_format(uint64_t number, char *text);

@@ -91,10 +91,8 @@ rows_sum(const struct merging *merging)
 		bool is_output = run->family == family && run->level == merging->level &&
 				 run->age == merging->age;
 
-		for (size_t j = 0; j < run->segment_count; j++) {
-			if (is_output || i < merging->first + merging->count)
-				rows += run->segments[j].rows;
-		}
+		if (is_output || i < merging->first + merging->count)
+			rows += manifest__run_sum(run).rows;
 	}
 	return rows;
 }
