@@ -399,6 +399,10 @@ damage_mended_look(void)
 	if (run.is_unknown || run.model.is_torn || sim_store_is_dead(run.sim) || facts.is_broken ||
 	    facts.suspended_shards > 0)
 		return;
+	/* A merge that met the damage may tell of it while a first pass mends the files. */
+	compare_scrub();
+	if (sim_store_is_dead(run.sim))
+		return;
 	fault_over();
 	compare_scrub();
 	compare_all();

@@ -476,7 +476,8 @@ model_settle(struct model *model, const struct model_seen *seen, uint64_t sequen
 {
 	static char text[MODEL_PENDING_MAX * 200 + 400];
 	struct model_state before = model->states[0];
-	size_t kept = 0, length = 0;
+	bool fits[MODEL_PENDING_MAX + 1];
+	size_t kept = 0, count = 0, length = 0;
 	bool is_unknown = false;
 
 	for (size_t i = 0; i < model->states_count; i++) {
@@ -485,19 +486,28 @@ model_settle(struct model *model, const struct model_seen *seen, uint64_t sequen
 
 		refusals_take(&before, seen, &state, model);
 		refusals_widen(&before, &state, model);
-		if (state_fits(model, &state, seen, sequence, why)) {
-			model->states[i] = model->states[kept];
-			model->states[kept++] = state;
-		} else {
+		fits[i] = state_fits(model, &state, seen, sequence, why);
+		count += fits[i];
+		if (!fits[i])
 			length += (size_t)snprintf(
 			    text + length, sizeof(text) - length, "; with %zu batches: %s", i, why);
-		}
 	}
-	if (kept == 0)
+	if (count == 0)
 		return text;
 	for (size_t key = 0; key < model->keys && !is_unknown; key++)
 		is_unknown = seen[key].is_unknown ||
 			     (!seen[key].has_accesses && model_has_accesses(model, (uint32_t)key));
+	/* What could not be seen may be what was refused: its pin is as before then. */
+	if (is_unknown && model->may_refuse)
+		return NULL;
+	for (size_t i = 0; i < model->states_count; i++) {
+		struct model_state state = model->states[i];
+
+		if (!fits[i])
+			continue;
+		model->states[i] = model->states[kept];
+		model->states[kept++] = state;
+	}
 	if (is_unknown && kept > 1) {
 		model->states_count = kept; /* still one of them */
 		return NULL;

@@ -227,6 +227,7 @@ run_finish(void)
 {
 	tell("the end");
 	fault_disarm();
+	fault_suspects_look(); /* writes under way may have met them */
 	fault_heal();
 	life_reopen(END_STOP);
 	if (run.model.is_torn || run.faults.episode != EPISODE_NONE) {
