@@ -97,13 +97,12 @@ rows_sum(const struct merging *merging)
 	return rows;
 }
 
-/* Whether the span's segments can be of the new run as they are: its own, which may be several
- * where their keys differ behind what the manifest has of them; or the only one. */
+/* Whether the span's segments can be of the new run as they are: they are of one run, and several
+ * only where their keys differ behind what the manifest has of them. */
 static bool
 is_done(const struct merge_span *span, bool drops_tombstones)
 {
-	return (span->is_made || span->segments == 1) &&
-	       (!drops_tombstones || span->tombstones == 0);
+	return span->is_of_one && (!drops_tombstones || span->tombstones == 0);
 }
 
 /* The segments of the span leave their runs, as the first that they still have. */

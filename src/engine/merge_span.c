@@ -81,19 +81,22 @@ is_output(const struct merge_span *span, const struct manifest_run *run)
 	return run->level == span->output_level && run->age == span->output_age;
 }
 
-/* Adds the next segments up to the first key that none of them lies across; `is_made` is of these
- * alone. */
+/* Adds the next segments up to the first key that none of them lies across; `is_made` and
+ * `is_of_one` are of these alone. */
 static bool
 smallest_take(struct merge_span *span)
 {
-	size_t before = span->segments, nth;
+	size_t before = span->segments, nth, first = 0;
 
-	span->is_made = true;
+	span->is_made = span->is_of_one = true;
 	while (run_next(span, &nth)) {
 		const struct segment_info *segment = segment_behind(span, nth);
 
 		if (span->segments > before && key_compare(segment->first_key, span->last_key) > 0)
 			break;
+		if (span->segments == before)
+			first = nth;
+		span->is_of_one = span->is_of_one && nth == first;
 		span->is_made = span->is_made && is_output(span, run_of(span, nth));
 		segment_take(span, nth, segment);
 	}
@@ -114,6 +117,7 @@ merge_span__next(struct merge_span *span, uint64_t bytes_max)
 	before = *span;
 	while (smallest_take(span) &&
 	       (before.segments == 0 || (!span->is_made && span->bytes <= bytes_max))) {
+		span->is_of_one = span->is_of_one && before.segments == 0;
 		memcpy(end, span->end, bytes);
 		before = *span;
 		if (span->is_made)

@@ -23,6 +23,7 @@ struct merge_span {
 	size_t *end;
 	size_t segments; /* in all */
 	bool is_made;    /* all are the output's */
+	bool is_of_one;  /* all are of one run, and no more than must be merged together */
 	uint64_t bytes;
 	uint64_t rows;
 	uint64_t tombstones;

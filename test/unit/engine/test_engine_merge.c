@@ -576,6 +576,38 @@ files_that_seem_to_overlap_are_merged_once(void **state)
 	shard_end(&shard);
 }
 
+/* The same where such files are the last that a seal comes to, but for a run behind them: it does
+ * not begin anew, since they may stay as they are. */
+static void
+files_that_seem_to_overlap_are_sealed_once(void **state)
+{
+	struct zp_err err = {0};
+	struct shard shard;
+	bool merged = true;
+
+	(void)state;
+	shard_begin(&shard, FILE_BYTES / 4);
+	for (uint32_t i = 0; i < 4000; i++) {
+		struct zp_change change = {.has_new = true, .new_record = record_of(i)};
+
+		change.key = key_of(0);
+		memset(change.key.digest, 0xfe, sizeof(change.key.digest));
+		change.key.claim = i;
+		zp_engine_apply(shard.engine, &change);
+		if (i % 2000 == 1999)
+			flush(&shard);
+	}
+	assert_int_equal(seal_all(shard.engine, NULL, &err), ZP_OK);
+	while (key_of(shard.made).digest[0] != 0xff)
+		shard.made++;
+	pin_change(&shard, shard.made++, false, true);
+	flush(&shard);
+	for (shard.steps = 0; merged && shard.steps < 50; shard.steps++)
+		assert_int_equal(zp_engine_seal(shard.engine, NULL, &merged, &err), ZP_OK);
+	assert_false(merged);
+	shard_end(&shard);
+}
+
 /* ---- Spans ----------------------------------------------------------------------------------- */
 
 /* A segment with keys that begin with `first` to `last`, of ten bytes. */
@@ -698,6 +730,7 @@ main(void)
 	    cmocka_unit_test(the_files_follow_from_the_inputs),
 	    cmocka_unit_test(alike_digests_are_cut_too),
 	    cmocka_unit_test(files_that_seem_to_overlap_are_merged_once),
+	    cmocka_unit_test(files_that_seem_to_overlap_are_sealed_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
