@@ -15,6 +15,7 @@ column__code_done(struct column_code *code)
 	zp_free(code->code_lengths);
 	zp_free(code->prefix_codes);
 	zp_free(code->prefix_table);
+	zp_free(code->prefix_several);
 	zp_free(code->finder);
 	*code = (struct column_code){0};
 }
@@ -294,12 +295,48 @@ prefix_row_bits(uint32_t found)
 	return (found >> 8 & 255) + (found >> 16);
 }
 
+/* The same where codes follow each other, so that several are found in one step. Without
+ * `values_out` they are passed. */
+static inline __attribute__((always_inline)) bool
+several_unpack(const struct column_code *code, const uint8_t *bits, size_t count, uint64_t bits_end,
+    uint64_t *payload_at, uint64_t *values_out)
+{
+	uint64_t at = *payload_at, mask = bits_mask(code->prefix_bits);
+	size_t i = 0;
+
+	while (i + PREFIX_SEVERAL <= count && at <= bits_end) {
+		uint64_t word = bits_peek(bits, at);
+		unsigned used = 0;
+
+		while (used + code->prefix_bits <= BITS_AT_ONCE && i + PREFIX_SEVERAL <= count) {
+			uint64_t found = code->prefix_several[word >> used & mask];
+
+			for (size_t j = 0; values_out != NULL && j < PREFIX_SEVERAL; j++)
+				values_out[i + j] = code->entries[found >> (16 + 8 * j) & 255];
+			i += found >> 8 & 255;
+			used += found & 255;
+		}
+		at += used;
+	}
+	for (; i < count && at <= bits_end; i++) {
+		uint64_t found = code->prefix_several[bits_peek(bits, at) & mask];
+
+		if (values_out != NULL)
+			values_out[i] = code->entries[found >> 16 & 255];
+		at += code->code_lengths[found >> 16 & 255];
+	}
+	*payload_at = at;
+	return at <= bits_end;
+}
+
 static bool
 prefix_unpack(const struct column_code *code, const uint8_t *bits, size_t count, uint64_t bits_end,
     uint64_t *payload_at, uint64_t *values_out)
 {
 	uint64_t at = *payload_at;
 
+	if (code->prefix_several != NULL)
+		return several_unpack(code, bits, count, bits_end, payload_at, values_out);
 	for (size_t i = 0; i < count; i++) {
 		uint64_t word = bits_peek(bits, at);
 		uint32_t found = prefix_of(code, word);
@@ -377,6 +414,8 @@ column__payloads_pass(const struct column_code *code, const uint8_t *bits, uint6
 	uint64_t end = *payload_at;
 
 	ZP_ASSERT(column__has_payloads(code));
+	if (code->prefix_several != NULL)
+		return several_unpack(code, bits, count, bits_end, payload_at, NULL);
 	for (size_t i = 0; i < count; i++, at += code->width) {
 		unsigned width;
 
@@ -469,9 +508,8 @@ entries_check(const struct column_code *code)
 	return NULL;
 }
 
-/* The bytes of each entry. */
-static size_t
-entry_bytes(const struct column_code *code)
+size_t
+column__entry_bytes(const struct column_code *code)
 {
 	return sizeof(uint64_t) + column__has_payloads(code) + (code->encoder == COLUMN_PREFIX);
 }
@@ -495,6 +533,21 @@ entries_read(struct column_code *code, const uint8_t *from)
 		code->entry_widths = bytes_copy(from, count);
 	if (code->encoder == COLUMN_PREFIX)
 		code->code_lengths = bytes_copy(from + count, count);
+}
+
+static void
+prefix_tables_make(struct column_code *code)
+{
+	unsigned widths = 0;
+
+	for (size_t i = 0; i < code->count; i++)
+		widths |= code->entry_widths[i];
+	if (widths == 0)
+		code->prefix_several =
+		    prefix__several_new(code->code_lengths, code->count, &code->prefix_bits);
+	else
+		code->prefix_table = prefix__table_new(
+		    code->code_lengths, code->entry_widths, code->count, &code->prefix_bits);
 }
 
 const char *
@@ -521,7 +574,7 @@ column__section_decode(
 	if (fault != NULL)
 		return fault;
 	code.count = (uint16_t)count;
-	bytes = COLUMN_HEADER_BYTES + count * entry_bytes(&code);
+	bytes = COLUMN_HEADER_BYTES + count * column__entry_bytes(&code);
 	if (section->length < bytes)
 		return "a column's entries end early";
 	entries_read(&code, from + COLUMN_HEADER_BYTES);
@@ -531,8 +584,7 @@ column__section_decode(
 		return fault;
 	}
 	if (code.encoder == COLUMN_PREFIX)
-		code.prefix_table = prefix__table_new(
-		    code.code_lengths, code.entry_widths, count, &code.prefix_bits);
+		prefix_tables_make(&code);
 	*range_out = (struct column_range){zp_load_u64le(from + 16), zp_load_u64le(from + 24)};
 	*code_out = code;
 	section->data += bytes;

@@ -44,14 +44,15 @@ struct column_code {
 	uint8_t width;       /* bits of each row's number; 0 for prefix codes */
 	uint8_t shift;       /* of a frame: low bits in which all values are like the base */
 	bool is_differences; /* the values are what each row's adds to that of the row before */
-	uint8_t prefix_bits; /* of the longest prefix code */
+	uint8_t prefix_bits; /* of an index of the table of prefix codes */
 	uint16_t count;      /* entries */
 	uint64_t base;
 	uint64_t *entries;            /* owned by column__code_done; NULL for constant and frame */
 	uint8_t *entry_widths;        /* the same, of columns with payloads only */
 	uint8_t *code_lengths;        /* the same, of prefix codes only */
 	uint16_t *prefix_codes;       /* likewise */
-	uint32_t *prefix_table;       /* likewise: 1 << prefix_bits, as prefix__table_new */
+	uint32_t *prefix_table;       /* likewise: as prefix__table_new; or, where no entry has a payload, */
+	uint64_t *prefix_several;     /* as prefix__several_new. To unpack only */
 	struct column_finder *finder; /* likewise; NULL: numbers are searched for */
 };
 
@@ -87,11 +88,15 @@ void column__sample_done(struct column_sample *sample);
 void column__sample_add(struct column_sample *sample, uint64_t value);
 
 /*
- * The code that should need the fewest bits for values like these in blocks of about 64 rows. The
- * sample is sorted by this. Without values: constant 0. Where single rows are looked up, a code
- * that makes the reader walk the rows before must be shorter by a bit a row.
+ * The code that should need the fewest bits for so many values like these in blocks of about 64
+ * rows, and for itself. The sample is sorted by this. Without values: constant 0. Where single rows
+ * are looked up, a code that makes the reader walk the rows before must be shorter by half a bit a
+ * row.
  */
-void column__choose(struct column_sample *sample, bool is_looked_up, struct column_code *code_out);
+void column__choose(
+    struct column_sample *sample, uint64_t rows, bool is_looked_up, struct column_code *code_out);
+/* Bytes of the columns section for each entry of the code. */
+size_t column__entry_bytes(const struct column_code *code);
 
 /* The entry of a code with payloads that stores `value`: the one with the nearest base, or `count`
  * when none has it. */

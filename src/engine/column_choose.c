@@ -14,9 +14,10 @@
 #define COST_ROWS 64u
 /* Bits a block pays for a frame of its own besides the rows' bits: mask, width and base. */
 #define COST_OWN_BITS 72u
-/* A single read of a column with payloads walks rows before it: two bits a row must be won for
- * that. Where whole blocks are read, it only takes a little longer. */
-#define COST_WALK_BITS (2 * COST_ROWS)
+/* A single read of a column with payloads walks rows before it, and so does a scan, row by row:
+ * half a bit a row must be won for that. Where whole blocks are read, it only takes a little
+ * longer. */
+#define COST_WALK_BITS (COST_ROWS / 2)
 #define COST_PAYLOADS_BITS (COST_ROWS / 8)
 
 struct distinct {
@@ -35,6 +36,7 @@ struct choice {
 	struct distinct *distinct;
 	size_t distinct_count;
 	uint64_t count; /* of the sample */
+	uint64_t rows;  /* that will be stored */
 	unsigned whole_width;
 	uint64_t payloads_cost; /* of a code with payloads, besides its bits */
 	uint64_t
@@ -100,6 +102,9 @@ keep_cheaper(struct choice *choice, struct column_code code, uint64_t cost)
 {
 	struct candidate *best = &choice->best;
 
+	/* What the entries take is shared by all rows. */
+	cost +=
+	    8 * column__entry_bytes(&code) * code.count * COST_ROWS * choice->count / choice->rows;
 	if (cost < best->cost) {
 		column__code_done(&best->code);
 		*best = (struct candidate){.code = code, .cost = cost};
@@ -295,6 +300,24 @@ weights_of(const struct choice *choice, const struct column_code *code,
 	}
 }
 
+/* Gives the entries of a code their lengths, by their weights in the sample: bits of all that it
+ * has. */
+static uint64_t
+prefix_fill(const struct choice *choice, struct column_code *code)
+{
+	uint32_t weights[PREFIX_NUMBERS_MAX];
+	uint64_t bits = 0;
+
+	weights_of(choice, code, weights);
+	code->code_lengths = zp_alloc(code->count);
+	code->prefix_codes = zp_alloc(code->count * sizeof(*code->prefix_codes));
+	prefix__lengths(weights, code->count, code->code_lengths);
+	prefix__codes(code->code_lengths, code->count, code->prefix_codes);
+	for (size_t number = 0; number < code->count; number++)
+		bits += (uint64_t)weights[number] * code->code_lengths[number];
+	return bits;
+}
+
 /* The same entries, more of them, and the frequent ones in fewer bits. */
 static void
 try_prefix(struct choice *choice)
@@ -304,22 +327,35 @@ try_prefix(struct choice *choice)
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(exacts); i++) {
 		struct column_code code = {.encoder = COLUMN_PREFIX};
 		size_t exact = zp_min_u64(exacts[i], choice->repeated);
-		uint32_t weights[PREFIX_NUMBERS_MAX];
-		uint64_t bits = payload_bits(choice, exact);
+		uint64_t bits;
 
 		if (exact + choice->powers < 2 || (i > 0 && exact <= exacts[i - 1]))
 			continue;
 		classes_fill(choice, exact, &code);
-		weights_of(choice, &code, weights);
-		code.code_lengths = zp_alloc(code.count);
-		code.prefix_codes = zp_alloc(code.count * sizeof(*code.prefix_codes));
-		prefix__lengths(weights, code.count, code.code_lengths);
-		prefix__codes(code.code_lengths, code.count, code.prefix_codes);
-		for (size_t number = 0; number < code.count; number++)
-			bits += (uint64_t)weights[number] * code.code_lengths[number];
+		bits = payload_bits(choice, exact) + prefix_fill(choice, &code);
 		keep_cheaper(
 		    choice, code, price(choice, bits, 0) + choice->payloads_cost * choice->count);
 	}
+}
+
+/* A dictionary in prefix codes: what the sample has not is a miss, but several codes are read in
+ * one step. */
+static void
+try_prefix_dictionary(struct choice *choice)
+{
+	struct column_code code = {.encoder = COLUMN_PREFIX};
+	struct choice exact = *choice;
+	uint64_t bits;
+
+	if (choice->distinct_count < 2 || choice->distinct_count > PREFIX_NUMBERS_MAX)
+		return;
+	exact.exponents = 0;
+	exact.powers = 0;
+	classes_fill(&exact, choice->distinct_count, &code);
+	bits = prefix_fill(choice, &code);
+	keep_cheaper(choice, code,
+	    price(choice, bits, choice->distinct_count - choice->repeated) +
+		choice->payloads_cost * choice->count);
 }
 
 /* Which powers there are, and the values that gain most by a class of their own first. */
@@ -352,9 +388,12 @@ distinct_of(const struct column_sample *sample, struct distinct *distinct)
 }
 
 void
-column__choose(struct column_sample *sample, bool is_looked_up, struct column_code *code_out)
+column__choose(
+    struct column_sample *sample, uint64_t rows, bool is_looked_up, struct column_code *code_out)
 {
-	struct choice choice = {.count = sample->count, .best = {.cost = UINT64_MAX}};
+	struct choice choice = {.count = sample->count,
+	    .rows = zp_max_u64(rows, sample->count),
+	    .best = {.cost = UINT64_MAX}};
 
 	if (sample->count == 0) {
 		*code_out = (struct column_code){.encoder = COLUMN_CONSTANT};
@@ -371,6 +410,7 @@ column__choose(struct column_sample *sample, bool is_looked_up, struct column_co
 	classes_prepare(&choice);
 	try_classes(&choice);
 	try_prefix(&choice);
+	try_prefix_dictionary(&choice);
 	zp_free(choice.distinct);
 	*code_out = choice.best.code;
 }

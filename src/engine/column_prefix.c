@@ -125,3 +125,32 @@ prefix__table_new(const uint8_t *lengths, const uint8_t *widths, size_t count, u
 	*bits_out = bits;
 	return table;
 }
+
+uint64_t *
+prefix__several_new(const uint8_t *lengths, size_t count, uint8_t *bits_out)
+{
+	static const uint8_t no_widths[PREFIX_NUMBERS_MAX];
+	uint8_t longest, bits;
+	uint32_t *single = prefix__table_new(lengths, no_widths, count, &longest);
+	uint64_t *table;
+
+	bits = longest > PREFIX_SEVERAL_BITS ? longest : (uint8_t)PREFIX_SEVERAL_BITS;
+	table = zp_alloc(((size_t)1 << bits) * sizeof(*table));
+	for (size_t at = 0; at < (size_t)1 << bits; at++) {
+		uint64_t found = 0, used = 0;
+		unsigned codes = 0;
+
+		while (codes < PREFIX_SEVERAL) {
+			uint32_t next = single[at >> used & (((size_t)1 << longest) - 1)];
+
+			if (used + (next >> 8) > bits)
+				break;
+			used += next >> 8;
+			found |= (uint64_t)(next & 255) << (16 + 8 * codes++);
+		}
+		table[at] = found | used | codes << 8;
+	}
+	zp_free(single);
+	*bits_out = bits;
+	return table;
+}

@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 
 #define SEGMENT_VERSION 1u
-#define SEGMENT_ENCODER 5u /* rises when the same rows give other bytes: 2 has prefix codes and differences, 3 ribbons, 4 adds up times, 5 smaller filters of small runs */
+#define SEGMENT_ENCODER 6u /* rises when the same rows give other bytes: 2 has prefix codes and differences, 3 ribbons, 4 adds up times, 5 smaller filters of small runs, 6 prefix codes of dictionaries */
 #define SEGMENT_HEADER_BYTES 64u
 #define SEGMENT_FOOTER_BYTES 384u
 #define SEGMENT_KEY_FIELD_BYTES 72u

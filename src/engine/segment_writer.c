@@ -205,7 +205,8 @@ columns_choose(struct segment_writer *writer)
 	if (rising < layout->columns_count)
 		sample_differences(writer, rising);
 	for (size_t i = 0; i < layout->columns_count; i++) {
-		column__choose(&writer->samples[i], layout->is_bucketed, &layout->codes[i]);
+		column__choose(&writer->samples[i], writer->plan.rows_expected, layout->is_bucketed,
+		    &layout->codes[i]);
 		layout->codes[i].is_differences = i == rising;
 		if (layout->codes[i].count > 0)
 			column__finder_add(&layout->codes[i]);

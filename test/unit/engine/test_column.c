@@ -53,6 +53,11 @@ pack_assert(const struct column_code *code, const uint64_t *values, size_t count
 	assert_int_equal(payload_at, end);
 	assert_memory_equal(unpacked, values, count * sizeof(*values));
 	payload_at = at + number_bits;
+	if (column__has_payloads(code)) {
+		assert_true(column__payloads_pass(&read, bits, at, count, end, &payload_at));
+		assert_int_equal(payload_at, end);
+	}
+	payload_at = at + number_bits;
 	if (payload_bits > 0) { /* one bit less room is noticed */
 		assert_false(
 		    column__unpack(&read, bits, at, count, end - 1, &payload_at, unpacked));
@@ -195,7 +200,7 @@ choice_suits_the_values(void **state)
 	    [KIND_CONSTANT] = {COLUMN_CONSTANT, 0},
 	    [KIND_SECONDS] = {COLUMN_FRAME, 26},
 	    [KIND_SECONDS_AND_OUTLIERS] = {COLUMN_FRAME, 26},
-	    [KIND_FEW] = {COLUMN_DICTIONARY, 3},
+	    [KIND_FEW] = {COLUMN_PREFIX, 0},
 	    [KIND_HUNDREDS] = {COLUMN_DICTIONARY, 8},
 	    [KIND_SIZES] = {COLUMN_PREFIX, 0},
 	    [KIND_ANY] = {COLUMN_FRAME, 64},
@@ -213,7 +218,7 @@ choice_suits_the_values(void **state)
 		for (size_t i = 0; i < 9000; i++)
 			column__sample_add(&sample, value_of(kind, &seed));
 		assert_true(sample.count > COLUMN_SAMPLE_MAX / 4);
-		column__choose(&sample, true, &code);
+		column__choose(&sample, 100000, true, &code);
 		assert_int_equal(code.encoder, expected[kind].encoder);
 		assert_int_equal(code.width, expected[kind].width);
 		finder_assert(&code, &seed);
@@ -254,11 +259,72 @@ small_samples_are_fine(void **state)
 				values[i] = i % 2 == 0 ? 0 : UINT64_MAX;
 			column__sample_add(&sample, values[i]);
 		}
-		column__choose(&sample, true, &code);
+		column__choose(&sample, 100000, true, &code);
 		finder_assert(&code, &seed);
 		if (count > 0 && column__measure(&code, values, count, range_of(values, count),
 				     numbers, &bits, &payload))
 			pack_assert(&code, values, count);
+		column__sample_done(&sample);
+		column__code_done(&code);
+	}
+}
+
+/* Few values in prefix codes, of which several are read in one step: any number of rows, of any
+ * mix. */
+static void
+dictionaries_in_prefix_codes_come_back(void **state)
+{
+	uint64_t seed = 15, in_prefix_codes = 0;
+
+	(void)state;
+	for (size_t round = 0; round < 500; round++) {
+		struct column_sample sample;
+		struct column_code code;
+		uint64_t values[ROWS], few = 2 + random_next(&seed) % 30;
+		unsigned skew = 1 + (unsigned)(random_next(&seed) % 4);
+
+		column__sample_init(&sample);
+		for (size_t i = 0; i < 4000 + ROWS; i++) {
+			uint64_t value = random_next(&seed) % few;
+
+			for (unsigned j = 0; j < skew; j++)
+				value = value * (random_next(&seed) % few) / few;
+			values[i % ROWS] = 1000003 * value;
+			column__sample_add(&sample, 1000003 * value);
+		}
+		column__choose(&sample, 1000000, true, &code);
+		in_prefix_codes += code.encoder == COLUMN_PREFIX;
+		for (size_t count = 1; count <= ROWS; count += 1 + random_next(&seed) % 9) {
+			uint64_t bits, payload;
+			uint16_t numbers[ROWS];
+
+			if (column__measure(&code, values, count, range_of(values, count), numbers,
+				&bits, &payload))
+				pack_assert(&code, values, count);
+		}
+		column__sample_done(&sample);
+		column__code_done(&code);
+	}
+	assert_true(in_prefix_codes > 100);
+}
+
+/* A table of entries costs bytes too: where there are few rows it is not made. */
+static void
+few_rows_get_no_table(void **state)
+{
+	const uint64_t rows[] = {200, 1000000};
+	uint64_t seed = 5;
+
+	(void)state;
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(rows); i++) {
+		struct column_sample sample;
+		struct column_code code;
+
+		column__sample_init(&sample);
+		for (size_t j = 0; j < 200; j++)
+			column__sample_add(&sample, UINT64_C(7919) * (random_next(&seed) % 40));
+		column__choose(&sample, rows[i], true, &code);
+		assert_int_equal(code.count > 0, i > 0);
 		column__sample_done(&sample);
 		column__code_done(&code);
 	}
@@ -381,6 +447,8 @@ main(void)
 	    cmocka_unit_test(own_frames_fit),
 	    cmocka_unit_test(choice_suits_the_values),
 	    cmocka_unit_test(small_samples_are_fine),
+	    cmocka_unit_test(dictionaries_in_prefix_codes_come_back),
+	    cmocka_unit_test(few_rows_get_no_table),
 	    cmocka_unit_test(classes_come_back),
 	    cmocka_unit_test(prefix_codes_are_complete),
 	    cmocka_unit_test(frequent_numbers_are_short),
