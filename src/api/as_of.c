@@ -82,7 +82,9 @@ wanted_read(struct api_call *call, struct zp_err *err)
 	call->moment_id = 0;
 	if (!filter.has_cursor)
 		return 0;
-	rc = api__cursor_parse(cursor, &call->moment_id, filter.cursor, err);
+	rc = api__cursor_parse(cursor, &filter.cursor, err);
+	if (rc == 0)
+		call->moment_id = filter.cursor.moment_id;
 	if (rc == 0 && call->moment_id == 0) /* 1: of some moment */
 		rc = api__cursor_check(&filter, 1, err);
 	return rc;

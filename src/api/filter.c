@@ -118,40 +118,62 @@ hex_read(struct zp_slice text, uint8_t *to, size_t count)
 	return true;
 }
 
-int
-api__cursor_parse(struct zp_slice text, uint64_t *moment_id_out, uint8_t cursor_out[ZP_KEY_BYTES],
-    struct zp_err *err)
+/* 16 digits, which are taken off the text. */
+static bool
+number_read(struct zp_slice *text, uint64_t *number_out)
 {
-	uint8_t id[8] = {0};
+	uint8_t bytes[8];
+
+	if (text->length < 2 * sizeof(bytes) || !hex_read(*text, bytes, sizeof(bytes)))
+		return false;
+	*number_out = zp_load_u64be(bytes);
+	text->data += 2 * sizeof(bytes);
+	text->length -= 2 * sizeof(bytes);
+	return true;
+}
+
+int
+api__cursor_parse(struct zp_slice text, struct api_cursor *cursor_out, struct zp_err *err)
+{
+	struct api_cursor cursor = {0};
+	bool has_moment = text.length % 2 == 0 ? text.length == 2 * (8 + ZP_KEY_BYTES)
+					       : text.length == 2 * (16 + ZP_KEY_BYTES) + 1;
+	bool is_right = true;
+	uint64_t created = 0;
 	struct zp_key key;
 
-	if (text.length == 2 * (sizeof(id) + ZP_KEY_BYTES)) {
-		/* None has the id 0, which would make it one of the present. */
-		if (!hex_read(text, id, sizeof(id)) || zp_load_u64be(id) == 0)
-			return zp_fail(err, ZP_E_INVALID, "parameter cursor invalid");
-		text.data += 2 * sizeof(id);
-		text.length -= 2 * sizeof(id);
+	/* None has the id 0, which would make it one of the present. */
+	if (has_moment)
+		is_right = number_read(&text, &cursor.moment_id) && cursor.moment_id != 0;
+	cursor.newest_first = is_right && text.length > 0 && text.data[0] == 'n';
+	if (cursor.newest_first) {
+		text.data++;
+		text.length--;
+		is_right = number_read(&text, &created);
 	}
-	if (text.length != 2 * ZP_KEY_BYTES || !hex_read(text, cursor_out, ZP_KEY_BYTES) ||
-	    zp_key_decode(cursor_out, &key, NULL) < 0)
+	if (!is_right || text.length != 2 * ZP_KEY_BYTES ||
+	    !hex_read(text, cursor.key, ZP_KEY_BYTES) || zp_key_decode(cursor.key, &key, NULL) < 0)
 		return zp_fail(err, ZP_E_INVALID, "parameter cursor invalid");
-	*moment_id_out = zp_load_u64be(id);
+	cursor.created = (int64_t)created;
+	*cursor_out = cursor;
 	return 0;
 }
 
 void
-api__cursor_format(uint64_t moment_id, const uint8_t cursor[ZP_KEY_BYTES], struct zp_buf *text)
+api__cursor_format(const struct api_cursor *cursor, struct zp_buf *text)
 {
-	if (moment_id != 0)
-		zp_buf_printf(text, "%016llx", (unsigned long long)moment_id);
+	if (cursor->moment_id != 0)
+		zp_buf_printf(text, "%016llx", (unsigned long long)cursor->moment_id);
+	if (cursor->newest_first)
+		zp_buf_printf(text, "n%016llx", (unsigned long long)cursor->created);
 	for (size_t i = 0; i < ZP_KEY_BYTES; i++)
-		zp_buf_printf(text, "%02x", cursor[i]);
+		zp_buf_printf(text, "%02x", cursor->key[i]);
 }
 
 int
 api__cursor_check(const struct api_filter *filter, uint64_t moment_id, struct zp_err *err)
 {
-	if (!filter->has_cursor || filter->cursor_moment == moment_id)
+	if (!filter->has_cursor || filter->cursor.moment_id == moment_id)
 		return 0;
 	if (moment_id == 0)
 		return zp_fail(err, ZP_E_INVALID,
@@ -159,7 +181,7 @@ api__cursor_check(const struct api_filter *filter, uint64_t moment_id, struct zp
 		    "again");
 	return zp_fail(err, ZP_E_INVALID,
 	    "parameter cursor invalid: it goes on in a list of %s, not in this moment",
-	    filter->cursor_moment == 0 ? "the present" : "another moment");
+	    filter->cursor.moment_id == 0 ? "the present" : "another moment");
 }
 
 static int
@@ -208,6 +230,7 @@ api__filter_read(const struct api_query *query, struct api_filter *filter, struc
 {
 	struct zp_slice limit = api__query_get(query, "limit");
 	struct zp_slice cursor = api__query_get(query, "cursor");
+	struct zp_slice order = api__query_get(query, "order");
 	int rc;
 
 	filter->limit = 0;
@@ -215,10 +238,14 @@ api__filter_read(const struct api_query *query, struct api_filter *filter, struc
 	    (!api__decimal_read(limit, ZP_LIST_PAGE_MAX, &filter->limit) || filter->limit == 0))
 		return zp_fail(
 		    err, ZP_E_INVALID, "parameter limit invalid: 1 to %u", ZP_LIST_PAGE_MAX);
+	if (order.length > 0 && !zp_slice_is(order, "key") && !zp_slice_is(order, "newest"))
+		return zp_fail(err, ZP_E_INVALID, "parameter order invalid: key or newest");
+	filter->newest_first = zp_slice_is(order, "newest");
 	filter->has_cursor = cursor.length > 0;
-	rc = filter->has_cursor
-		 ? api__cursor_parse(cursor, &filter->cursor_moment, filter->cursor, err)
-		 : 0;
+	rc = filter->has_cursor ? api__cursor_parse(cursor, &filter->cursor, err) : 0;
+	if (rc == 0 && filter->has_cursor && filter->cursor.newest_first != filter->newest_first)
+		rc = zp_fail(err, ZP_E_INVALID,
+		    "parameter cursor invalid: it goes on in a list of another order");
 	filter->name = api__query_get(query, "name");
 	filter->has_name = filter->name.length > 0;
 	if (rc == 0)

@@ -36,8 +36,8 @@ struct listing {
 	struct api_call *call;
 	struct api_list_options options;
 	struct api_filter filter;
-	struct zp_list *list;       /* NULL: to be opened */
-	uint8_t last[ZP_KEY_BYTES]; /* the last key looked at */
+	struct zp_list *list;   /* NULL: to be opened */
+	struct api_cursor last; /* looked at */
 	bool has_last;
 	int state;         /* enum step, or an error */
 	bool is_list_over; /* `state` is what the list ended with */
@@ -63,7 +63,7 @@ listing_free(struct listing *listing)
 static int
 listing_open(struct listing *listing)
 {
-	const uint8_t *cursor = listing->has_last ? listing->last : NULL;
+	const uint8_t *cursor = listing->has_last ? listing->last.key : NULL;
 	struct zp_scan_filter wanted;
 	int rc;
 
@@ -74,6 +74,8 @@ listing_open(struct listing *listing)
 		return rc;
 	api__filter_facts(&listing->filter, &wanted);
 	zp_list_want(listing->list, 0, &wanted);
+	if (listing->filter.newest_first)
+		zp_list_newest_first(listing->list, listing->last.created);
 	return 0;
 }
 
@@ -126,12 +128,13 @@ listing_step(struct listing *listing, struct zp_buf *out, size_t bytes_max)
 		if (rc > 0 && (rc = accesses_print(listing, out)) < 0)
 			break;
 		last = key;
+		listing->last.created = zp_unzigzag(record.facts[ZP_FACT_CREATED]);
 		has_last = true;
 		taken++;
 		rc = 0;
 	}
 	if (has_last) {
-		zp_key_encode(&last, listing->last);
+		zp_key_encode(&last, listing->last.key);
 		listing->has_last = true;
 	}
 	listing->looked_at += taken;
@@ -244,7 +247,9 @@ page_answer(struct listing *listing)
 	}
 	if (rc == STEP_MORE || rc == STEP_FULL) {
 		zp_buf_clear(&call->text);
-		api__cursor_format(moment_id(call), listing->last, &call->text);
+		listing->last.moment_id = moment_id(call);
+		listing->last.newest_first = listing->filter.newest_first;
+		api__cursor_format(&listing->last, &call->text);
 		zp_http_answer_header(call->request, "X-Next-Cursor", zp_buf_slice(&call->text));
 	}
 	listing_free(listing);
@@ -301,7 +306,7 @@ api__list(
 	listing->options = *options;
 	listing->filter = *filter;
 	listing->has_last = filter->has_cursor;
-	memcpy(listing->last, filter->cursor, ZP_KEY_BYTES);
+	listing->last = filter->cursor;
 	if (filter->limit == 0) {
 		stream_begin(listing);
 		return;

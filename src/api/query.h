@@ -55,6 +55,14 @@ int api__type_filter_parse(struct zp_slice text, uint32_t *bits_out, struct zp_e
 
 #define API_FILTER_METADATA_MAX 64u
 
+/* Where a page ended. */
+struct api_cursor {
+	uint64_t moment_id;        /* of the moment that it goes on in; 0: the present */
+	uint8_t key[ZP_KEY_BYTES]; /* the last that was looked at */
+	bool newest_first;         /* in a list where they do; */
+	int64_t created;           /* then of its pin */
+};
+
 /* What a listing was asked for. */
 struct api_filter {
 	uint32_t types;    /* 0: all */
@@ -65,13 +73,13 @@ struct api_filter {
 	int64_t before_seconds, after_seconds;
 	struct zp_pair metadata[API_FILTER_METADATA_MAX]; /* all must be there */
 	size_t metadata_count;
-	uint64_t limit; /* of a page; 0: everything, streamed */
+	uint64_t limit;    /* of a page; 0: everything, streamed */
+	bool newest_first; /* else in the order of keys */
 	bool has_cursor;
-	uint64_t cursor_moment; /* id of the moment it goes on in; 0: the present */
-	uint8_t cursor[ZP_KEY_BYTES];
+	struct api_cursor cursor;
 };
 
-/* Reads limit, cursor, name, meta-*, before and after. */
+/* Reads limit, order, cursor, name, meta-*, before and after. */
 int api__filter_read(const struct api_query *query, struct api_filter *filter, struct zp_err *err);
 
 /* Whether the stored pin is asked for, but for `statuses`. */
@@ -80,11 +88,10 @@ bool api__filter_matches(const struct api_filter *filter, const struct zp_record
 /* What of that can be told by a pin's facts alone. */
 void api__filter_facts(const struct api_filter *filter, struct zp_scan_filter *facts_out);
 
-/* A cursor is an encoded key in hex; as of a moment that one's id in 16 digits stands before it. */
-void api__cursor_format(
-    uint64_t moment_id, const uint8_t cursor[ZP_KEY_BYTES], struct zp_buf *text);
-int api__cursor_parse(struct zp_slice text, uint64_t *moment_id_out,
-    uint8_t cursor_out[ZP_KEY_BYTES], struct zp_err *err);
+/* A cursor is an encoded key in hex; before it stand, in 16 digits each, the id of a moment where
+ * there is one, and where the newest come first "n" and the time (two's complement). */
+void api__cursor_format(const struct api_cursor *cursor, struct zp_buf *text);
+int api__cursor_parse(struct zp_slice text, struct api_cursor *cursor_out, struct zp_err *err);
 
 /* The filter's cursor, if it has one, goes on in that moment (0: the present); else ZP_E_INVALID.
  */

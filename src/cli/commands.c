@@ -85,6 +85,8 @@ static const struct cli_option pin_ls_options[] = {
 	"only pins added before, such as 2026-01-31T12:00:00Z (RFC 3339)"},
     {"after", 0, CLI_TIME, false, "TIME", NULL, "after",
 	"only pins added after, such as 2026-01-31T12:00:00Z (RFC 3339)"},
+    {"order", 0, CLI_CHOICES, false, "ORDER", "key|newest", "order",
+	"newest: those that were pinned last come first; key, which is quickest, unless said"},
     {"cursor", 0, CLI_TEXT, false, "CURSOR", NULL, NULL,
 	"go on behind the last pin of an earlier call, which printed this"},
     ACCESS("how often each was read, and when last, where the node keeps it"),

@@ -263,10 +263,14 @@ ZP_MUST_CHECK int zp_list_open(struct zp_node *node, uint32_t namespace_id, cons
 /* Before the first pin: what is asked of them (ZP_SCAN_*; 0: everything, and keys always), and
  * which ones of the namespace (NULL: all). Those that the filter does not take cost little. */
 void zp_list_want(struct zp_list *list, uint32_t columns, const struct zp_scan_filter *filter);
-/* 0 and a pin valid until the next call, ZP_END, or, of a list with a filter, ZP_SCAN_PASSED: among
- * some hundred pins none was wanted, and others may have their turn. Where pins cannot be read the
- * list goes on behind them, in this shard and the next ones, and the error comes at the end instead
- * of ZP_END.
+/* After that, before the first pin: the newest come first, of one second in key order. A cursor
+ * goes on behind the pin of that key that was created then, whether it is there or not. Each costs
+ * a lookup. */
+void zp_list_newest_first(struct zp_list *list, int64_t after_created);
+/* 0 and a pin valid until the next call, ZP_END, or, of a list with a filter or of the newest,
+ * ZP_SCAN_PASSED: among some hundred pins none was wanted, and others may have their turn. Where
+ * pins cannot be read the list goes on behind them, in this shard and the next ones, and the error
+ * comes at the end instead of ZP_END.
  */
 ZP_MUST_CHECK int zp_list_next(
     struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err);

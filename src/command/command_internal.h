@@ -524,6 +524,23 @@ ZP_MUST_CHECK int command__merge(struct zp_node *node, uint32_t index, bool seal
 void command__checkpoint_facts_set(struct zp_node *node);
 /* With upkeep_lock held. Nothing new since the last one: does nothing. */
 ZP_MUST_CHECK int command__checkpoint(struct zp_node *node, struct zp_err *err);
+/* ---- newest.c -------------------------------------------------------------------------------- */
+
+struct newest;
+struct newest_options {
+	struct zp_scan_filter wanted;
+	const struct zp_key *after; /* pins up to this one, created then, were had; NULL: none */
+	int64_t after_created;
+	void (*fault)(void *context, uint32_t shard, const struct zp_err *why);
+	void *context;
+};
+struct newest *newest__new(struct zp_node *node, const struct newest_options *options);
+void newest__free(struct newest *newest); /* NULL is allowed */
+/* 0 and a pin valid until the next call, ZP_SCAN_PASSED when others may have their turn, ZP_END, or
+ * an error. Damage is told to `fault`, and the walk goes on. */
+int newest__next(struct newest *newest, struct zp_key *key_out, struct zp_record *record_out,
+    struct zp_err *err);
+
 /* Seconds until the next try after so many failures in a row: 1, 2, 4 … to the limit. */
 uint32_t command__backoff_seconds(uint32_t failures);
 

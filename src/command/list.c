@@ -1,5 +1,5 @@
 /*
- * list.c - pins of a namespace in key order, shard after shard.
+ * list.c - pins of a namespace in key order, shard after shard, or the newest first (newest.c).
  *
  * Flow:  api and replacing imports → here → a shard's scan. Owner: whoever opened the list.
  *
@@ -27,6 +27,7 @@ struct zp_list {
 	uint32_t since_clock;
 	bool has_last;
 	struct zp_key last;            /* the last key looked at: the list goes on behind it */
+	struct newest *newest;         /* owned; NULL: in key order */
 	struct zp_err damage;          /* the first; code 0: none */
 	uint64_t damaged_places;       /* met; one perhaps more than once */
 	struct zp_err accesses_damage; /* likewise of what was asked for beside the pins */
@@ -92,6 +93,7 @@ zp_list_close(struct zp_list *list)
 	if (list == NULL)
 		return;
 	scan_close(list);
+	newest__free(list->newest);
 	zp_free(list);
 }
 
@@ -149,6 +151,47 @@ zp_list_accesses_get(struct zp_list *list, struct zp_accesses *accesses_out, str
 		    list->node, list->shard, rc, &list->accesses_damage)); /* kept here */
 	}
 	return zp_fail(err, rc, "%s", why.text);
+}
+
+/* ---- The newest first ----------------------------------------------------------------------- */
+
+static void
+newest_fault(void *context, uint32_t shard, const struct zp_err *why)
+{
+	struct zp_list *list = context;
+
+	list->shard = shard;
+	fault_take(list, why);
+}
+
+void
+zp_list_newest_first(struct zp_list *list, int64_t after_created)
+{
+	struct newest_options options = {.wanted = list->wanted.filter,
+	    .after = list->has_last ? &list->last : NULL,
+	    .after_created = after_created,
+	    .fault = newest_fault,
+	    .context = list};
+
+	ZP_ASSERT(list->scan == NULL && list->newest == NULL);
+	list->newest = newest__new(list->node, &options);
+}
+
+static int
+newest_next(
+    struct zp_list *list, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err)
+{
+	int rc = newest__next(list->newest, key_out, record_out, err);
+
+	if (rc == ZP_OK) {
+		list->has_last = true;
+		list->last = *key_out;
+	}
+	if (rc == ZP_END)
+		rc = zp_list_damage(list, err);
+	else
+		return rc;
+	return rc < 0 ? rc : ZP_END;
 }
 
 /* ---- Scans ---------------------------------------------------------------------------------- */
@@ -236,7 +279,8 @@ zp_list_next(
 		    zp_clock_monotonic_ns() - list->opened_at_ns > VIEW_NS_MAX)
 			scan_close(list);
 	}
-	rc = next(list, &key, &record, err);
+	rc = list->newest != NULL ? newest_next(list, &key, &record, err)
+				  : next(list, &key, &record, err);
 	zp_store_hurry(was_hurried);
 	if (rc != ZP_OK)
 		return rc;

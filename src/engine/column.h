@@ -47,11 +47,12 @@ struct column_code {
 	uint8_t prefix_bits; /* of an index of the table of prefix codes */
 	uint16_t count;      /* entries */
 	uint64_t base;
-	uint64_t *entries;            /* owned by column__code_done; NULL for constant and frame */
-	uint8_t *entry_widths;        /* the same, of columns with payloads only */
-	uint8_t *code_lengths;        /* the same, of prefix codes only */
-	uint16_t *prefix_codes;       /* likewise */
-	uint32_t *prefix_table;       /* likewise: as prefix__table_new; or, where no entry has a payload, */
+	uint64_t *entries;      /* owned by column__code_done; NULL for constant and frame */
+	uint8_t *entry_widths;  /* the same, of columns with payloads only */
+	uint8_t *code_lengths;  /* the same, of prefix codes only */
+	uint16_t *prefix_codes; /* likewise */
+	uint32_t
+	    *prefix_table; /* likewise: as prefix__table_new; or, where no entry has a payload, */
 	uint64_t *prefix_several;     /* as prefix__several_new. To unpack only */
 	struct column_finder *finder; /* likewise; NULL: numbers are searched for */
 };

@@ -394,6 +394,32 @@ zp_scan_key(const struct zp_scan_rows *rows, size_t at, struct zp_key *key_out)
 }
 
 /*
+ * Pins by their time of creation. An entry of family time has no more of a key than the beginning of its
+ * digest, so what is given are keys that pins may have: who wants the pins looks them up, and passes over
+ * those that are gone or were created at another time. No pin that nobody touches is missing but by
+ * damage.
+ */
+struct zp_created_range {
+	uint32_t namespace_id;
+	int64_t first, last;            /* fact created; both inclusive, as all bounds */
+	uint64_t head_first, head_last; /* first 64 bits of digests; all, unless first is last */
+};
+struct zp_created_wanted {
+	struct zp_created_range range;
+	/* With keys in no order, one perhaps several times. What is not 0 ends that and is returned. */
+	int (*each)(void *context, int64_t created, const struct zp_key *key);
+	/* Told of each fault; what can be read is given all the same, and then ZP_E_CORRUPT returned. */
+	void (*fault)(void *context, const struct zp_err *why);
+	void *context;
+};
+ZP_MUST_CHECK int zp_view_created_keys(
+    struct zp_view *view, const struct zp_created_wanted *wanted, struct zp_err *err);
+/* The latest time up to `last` of which there may be keys, at most a pin's that is gone: ZP_END where there
+ * is none. Where something cannot be read it may be later than any. */
+ZP_MUST_CHECK int zp_view_created_last(struct zp_view *view, uint32_t namespace_id, int64_t last,
+    int64_t *created_out, struct zp_err *err);
+
+/*
  * Track rows in the order of keys, of one pin by peer: to be walked beside a scan of the view's pins.
  * From the first of pin `from` on (NULL: all), or `only` that pin's: then runs that don't have it are
  * not read.

@@ -95,7 +95,22 @@ struct segment_writer;
 void memtable__rows_sample(
     const struct memtable *memtable, size_t wanted, struct segment_writer *writer);
 
-/* The same for time or expire: sorted, of moments up to `moment_max`; of equal columns the newest, or of
+/* Pins of a namespace that rows of time say came at these moments (columns), whose digests begin with one
+ * of these: all bounds are inclusive. Memory is looked through, nothing is sorted. */
+struct memtable_times {
+	uint32_t namespace_id;
+	uint64_t first, last;
+	uint64_t head_first, head_last;
+};
+/* Calls `each` with their keys, of one perhaps several times, and of such that are gone. What is not 0 ends
+ * that and is returned. */
+int memtable__created_keys(const struct memtable *memtable, const struct memtable_times *wanted,
+    int (*each)(void *context, uint64_t moment, const uint8_t key[ZP_KEY_BYTES]), void *context);
+/* The latest moment up to `moment_max` at which one came; false: none. */
+bool memtable__created_last(const struct memtable *memtable, uint32_t namespace_id,
+    uint64_t moment_max, uint64_t *moment_out);
+
+/* Rows of time or expire as memtable__rows_open gives pins: sorted, of moments up to `moment_max`; of equal columns the newest, or of
  * time what they come to (times.h), which may be nothing. Holds the memtable. */
 struct memtable_entries;
 struct memtable_entries *memtable__entries_open(

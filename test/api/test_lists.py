@@ -40,6 +40,28 @@ class Lists(NodeTest):
         self.assertEqual(lengths, [125, 125])  # nothing is behind the last: no cursor to an empty page
         self.assertEqual(self.pages("/allocations?limit=10000")[1], [250])
 
+    def test_the_newest_first(self):
+        times = {cid_of(i): "20%02d-%02d-01T00:00:0%dZ" % (10 + i % 10, 1 + i % 12, i % 3) for i in range(300)}
+        body = "".join('{"cid":"%s","timestamp":"%s"}\n' % pin for pin in times.items())
+        self.assertEqual(self.node.post("/import", body.encode()).status, 200)
+        self.assertEqual(self.node.delete("/pins/" + cid_of(7)).status, 200)
+        del times[cid_of(7)]
+        newest = sorted(times.values(), reverse=True)
+        by_key = [pin["cid"] for pin in self.node.get("/allocations").lines()]
+        for path in ("/allocations", "/pins"):
+            streamed = [pin["cid"] for pin in self.node.get(path + "?order=newest").lines()]
+            self.assertEqual([times[cid] for cid in streamed], newest)
+            self.assertEqual(sorted(streamed, key=lambda cid: (times[cid], -by_key.index(cid)), reverse=True), streamed)
+            lines, lengths = self.pages(path + "?order=newest&limit=100")
+            self.assertEqual(([line["cid"] for line in lines], lengths), (streamed, [100, 100, 99]))
+        bounds = "after=2012-01-01T00:00:00Z&before=2015-06-01T00:00:00Z"
+        lines, _ = self.pages("/allocations?order=newest&limit=7&" + bounds)
+        self.assertEqual([times[line["cid"]] for line in lines],
+                         [time for time in newest if "2012-01-01T00:00:00Z" < time < "2015-06-01T00:00:00Z"])
+        cursor = self.node.get("/allocations?limit=4&order=newest").header("x-next-cursor")
+        self.assertEqual(self.node.get("/allocations?cursor=" + cursor).status, 400)
+        self.assertEqual(self.node.get("/allocations?order=oldest").status, 400)
+
     def test_stream_from_cursor(self):
         self.fill(10)
         page = self.node.get("/allocations?limit=4")

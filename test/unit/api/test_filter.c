@@ -105,11 +105,11 @@ static void
 pages(void **state)
 {
 	static const char *const bad[] = {"limit=0", "limit=10001", "limit=x", "limit=-1",
-	    "limit= 1", "cursor=00", "cursor=zz", "before=x", "after=2020"};
+	    "limit= 1", "cursor=00", "cursor=zz", "before=x", "after=2020", "order=oldest"};
+	struct api_cursor cursor = {0};
 	struct api_filter filter;
 	struct zp_cid cid;
 	struct zp_key key;
-	uint8_t bytes[ZP_KEY_BYTES];
 	ZP_AUTO_BUF(text, 1000);
 
 	(void)state;
@@ -126,14 +126,54 @@ pages(void **state)
 	    zp_cid_parse(zp_slice_of("QmNmVY8XGFNGU5wZmoqKaxVzqpGV4pL5BURyKUhWcK9Ezh"), &cid, NULL),
 	    0);
 	zp_key_of_cid(&cid, 0, 0, &key);
-	zp_key_encode(&key, bytes);
+	zp_key_encode(&key, cursor.key);
 	zp_buf_append_text(&text, "cursor=");
-	api__cursor_format(0, bytes, &text);
+	api__cursor_format(&cursor, &text);
 	zp_buf_append_byte(&text, '\0');
 	assert_int_equal(filter_of((const char *)text.data, &filter, NULL), 0);
 	assert_true(filter.has_cursor);
-	assert_int_equal(filter.cursor_moment, 0);
-	assert_memory_equal(filter.cursor, bytes, ZP_KEY_BYTES);
+	assert_int_equal(filter.cursor.moment_id, 0);
+	assert_memory_equal(filter.cursor.key, cursor.key, ZP_KEY_BYTES);
+}
+
+/* A cursor of a list of the newest has their time too, and goes on in no list by key; nor the other
+ * way round. */
+static void
+cursors_have_their_order(void **state)
+{
+	const uint64_t moments[] = {0, UINT64_C(0xfedcba9876543210)};
+
+	(void)state;
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(moments); i++) {
+		struct api_cursor cursor = {.moment_id = moments[i],
+		    .key = {7, [33] = 1, [41] = 0x70},
+		    .newest_first = true,
+		    .created = -5};
+		struct api_filter filter;
+		struct zp_err err = {0};
+		ZP_AUTO_BUF(text, 1000);
+		size_t at;
+
+		zp_buf_append_text(&text, "order=newest&cursor=");
+		at = text.length;
+		api__cursor_format(&cursor, &text);
+		zp_buf_append_byte(&text, '\0');
+		assert_int_equal(filter_of((const char *)text.data, &filter, &err), 0);
+		assert_true(filter.newest_first && filter.cursor.newest_first);
+		assert_true(filter.cursor.created == -5 && filter.cursor.moment_id == moments[i]);
+		assert_memory_equal(filter.cursor.key, cursor.key, ZP_KEY_BYTES);
+		memcpy(text.data, "order=key&a=", 12);
+		assert_int_equal(filter_of((const char *)text.data, &filter, &err), ZP_E_INVALID);
+		assert_non_null(strstr(err.text, "another order"));
+		memcpy(text.data, "order=newest", 12);
+		text.data[at + (moments[i] == 0 ? 0 : 16)] = '0'; /* instead of n */
+		assert_int_equal(filter_of((const char *)text.data, &filter, NULL), ZP_E_INVALID);
+		text.length = at;
+		cursor.newest_first = false;
+		api__cursor_format(&cursor, &text);
+		zp_buf_append_byte(&text, '\0');
+		assert_int_equal(filter_of((const char *)text.data, &filter, NULL), ZP_E_INVALID);
+	}
 }
 
 /* A cursor goes on in the pinset that it came from: the present, or one moment. */
@@ -141,22 +181,23 @@ static void
 cursors_have_their_moment(void **state)
 {
 	struct api_filter filter, none = {0};
-	uint8_t bytes[ZP_KEY_BYTES] = {[33] = 1, [41] = 0x70}; /* an all-zero digest, dag-pb */
+	struct api_cursor cursor = {.moment_id = UINT64_C(0x0123456789abcdef),
+	    .key = {[33] = 1, [41] = 0x70}}; /* an all-zero digest, dag-pb */
 	ZP_AUTO_BUF(text, 1000);
 
 	(void)state;
 	zp_buf_append_text(&text, "cursor=");
-	api__cursor_format(UINT64_C(0x0123456789abcdef), bytes, &text);
+	api__cursor_format(&cursor, &text);
 	zp_buf_append_byte(&text, '\0');
 	assert_memory_equal(text.data, "cursor=0123456789abcdef0000", 27);
 	assert_int_equal(filter_of((const char *)text.data, &filter, NULL), 0);
-	assert_true(filter.cursor_moment == UINT64_C(0x0123456789abcdef));
-	assert_memory_equal(filter.cursor, bytes, ZP_KEY_BYTES);
+	assert_true(filter.cursor.moment_id == UINT64_C(0x0123456789abcdef));
+	assert_memory_equal(filter.cursor.key, cursor.key, ZP_KEY_BYTES);
 	assert_int_equal(api__cursor_check(&filter, UINT64_C(0x0123456789abcdef), NULL), 0);
 	assert_int_equal(
 	    api__cursor_check(&filter, UINT64_C(0x0123456789abcdee), NULL), ZP_E_INVALID);
 	assert_int_equal(api__cursor_check(&filter, 0, NULL), ZP_E_INVALID);
-	filter.cursor_moment = 0;
+	filter.cursor.moment_id = 0;
 	assert_int_equal(api__cursor_check(&filter, 0, NULL), 0);
 	assert_int_equal(api__cursor_check(&filter, 1, NULL), ZP_E_INVALID);
 	assert_int_equal(api__cursor_check(&none, 1, NULL), 0);
@@ -265,6 +306,7 @@ main(void)
 	    cmocka_unit_test(type_filter),
 	    cmocka_unit_test(pages),
 	    cmocka_unit_test(cursors_have_their_moment),
+	    cmocka_unit_test(cursors_have_their_order),
 	    cmocka_unit_test(matching),
 	    cmocka_unit_test(decimals),
 	};

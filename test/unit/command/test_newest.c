@@ -1,0 +1,341 @@
+/*
+ * test_newest.c - lists by creation: every pin once, the newest first, of one second in key order.
+ *
+ * Method: random imports, unpins and flushes on a node and on a table; the list, whole and from
+ * each kind of cursor on, must be the table in order.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "node_fixture.h"
+
+struct pin {
+	bool is_there;
+	int64_t created;
+	struct zp_key key;
+};
+
+struct model {
+	struct node_fixture fixture;
+	struct pin *pins;         /* owned, by number */
+	size_t count;             /* of numbers */
+	const struct pin **order; /* owned: those that are there, as the list is to give them */
+	size_t there;
+	uint64_t seed;
+};
+
+static uint64_t
+draw(struct model *model, uint64_t below)
+{
+	model->seed = model->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (model->seed >> 33) % below;
+}
+
+static void
+must(int rc, const struct zp_err *err)
+{
+	if (rc < 0)
+		fail_msg("%s", err->text);
+}
+
+static void
+model_init(struct model *model, size_t count, uint32_t shards, uint64_t seed)
+{
+	*model = (struct model){.count = count, .seed = seed};
+	fixture_make(&model->fixture, shards);
+	model->pins = zp_alloc_zero(count, sizeof(model->pins[0]));
+	model->order = zp_alloc(count * sizeof(model->order[0]));
+	for (size_t i = 0; i < count; i++)
+		model->pins[i].key = fixture_key(i);
+}
+
+static void
+model_done(struct model *model)
+{
+	fixture_drop(&model->fixture);
+	zp_free(model->pins);
+	zp_free(model->order);
+}
+
+static void
+pin_import(struct model *model, size_t number, int64_t created)
+{
+	struct pin *pin = &model->pins[number];
+	struct zp_write write = {.kind = ZP_WRITE_IMPORT, .key = pin->key};
+	struct zp_err err = {0};
+
+	write.record.facts[ZP_FACT_MAX_DEPTH] = zp_zigzag(-1);
+	write.record.facts[ZP_FACT_CREATED] = zp_zigzag(created);
+	must(fixture_write(&model->fixture, &write, &err), &err);
+	pin->is_there = true;
+	pin->created = created;
+}
+
+static void
+pin_delete(struct model *model, size_t number)
+{
+	struct zp_write write = {.kind = ZP_WRITE_DELETE, .key = model->pins[number].key};
+	struct zp_err err = {0};
+
+	must(fixture_write(&model->fixture, &write, &err), &err);
+	model->pins[number].is_there = false;
+}
+
+static int
+pin_order(const void *left, const void *right)
+{
+	const struct pin *a = *(const struct pin *const *)left,
+			 *b = *(const struct pin *const *)right;
+
+	if (a->created != b->created)
+		return a->created > b->created ? -1 : 1;
+	return zp_key_compare(&a->key, &b->key);
+}
+
+static void
+model_sort(struct model *model)
+{
+	model->there = 0;
+	for (size_t i = 0; i < model->count; i++) {
+		if (model->pins[i].is_there)
+			model->order[model->there++] = &model->pins[i];
+	}
+	qsort(model->order, model->there, sizeof(model->order[0]), pin_order);
+}
+
+/* The list behind order[from − 1] (0: all) with that filter is what the table has in it. */
+static void
+list_check(
+    struct model *model, struct zp_node *node, size_t from, const struct zp_scan_filter *filter)
+{
+	uint8_t cursor[ZP_KEY_BYTES];
+	struct zp_list *list;
+	struct zp_record record;
+	struct zp_err err = {0};
+	struct zp_key key;
+	int rc;
+
+	if (from > 0)
+		zp_key_encode(&model->order[from - 1]->key, cursor);
+	must(zp_list_open(node, 0, from > 0 ? cursor : NULL, &list, &err), &err);
+	zp_list_want(list, 0, filter);
+	zp_list_newest_first(list, from > 0 ? model->order[from - 1]->created : 0);
+	for (size_t at = from; at < model->there; at++) {
+		int64_t created = model->order[at]->created;
+
+		if (filter != NULL &&
+		    (created < filter->created_min || created > filter->created_max))
+			continue;
+		while ((rc = zp_list_next(list, &key, &record, &err)) == ZP_SCAN_PASSED)
+			;
+		must(rc, &err);
+		assert_int_equal(rc, ZP_OK);
+		assert_int_equal(zp_key_compare(&key, &model->order[at]->key), 0);
+		assert_true(zp_unzigzag(record.facts[ZP_FACT_CREATED]) == created);
+	}
+	while ((rc = zp_list_next(list, &key, &record, &err)) == ZP_SCAN_PASSED)
+		;
+	must(rc, &err);
+	assert_int_equal(rc, ZP_END);
+	zp_list_close(list);
+}
+
+static void
+checkpoint(struct model *model)
+{
+	struct zp_err err = {0};
+
+	must(zp_command_checkpoint(model->fixture.node, &err), &err);
+}
+
+/* Times that crowd, lie years apart, are before 1970 and at both ends of what there is. */
+static int64_t
+created_draw(struct model *model)
+{
+	switch (draw(model, 6)) {
+	case 0:
+		return INT64_C(1700000000) + (int64_t)draw(model, 5);
+	case 1:
+		return INT64_C(1700000000) - (int64_t)draw(model, 100000000);
+	case 2:
+		return (int64_t)draw(model, 1000) * 86400;
+	case 3:
+		return -(int64_t)draw(model, 1000000);
+	default:
+		return INT64_C(1700000000) + (int64_t)draw(model, 2000);
+	}
+}
+
+static void
+lists_are_the_pins_in_order(void **state)
+{
+	struct model model;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 6; seed++) {
+		model_init(&model, 300, seed % 2 == 0 ? 1 : 8, seed);
+		for (size_t round = 0; round < 12; round++) {
+			struct zp_scan_filter filter = {.has_created = true};
+
+			for (size_t i = 0; i < 60; i++) {
+				if (draw(&model, 4) == 0)
+					pin_delete(&model, draw(&model, model.count));
+				else
+					pin_import(&model, draw(&model, model.count),
+					    created_draw(&model));
+			}
+			if (draw(&model, 2) == 0)
+				checkpoint(&model);
+			model_sort(&model);
+			list_check(&model, model.fixture.node, 0, NULL);
+			list_check(&model, model.fixture.node, draw(&model, model.there + 1), NULL);
+			filter.created_max = model.order[draw(&model, model.there)]->created;
+			filter.created_min = filter.created_max - (int64_t)draw(&model, 4000);
+			list_check(&model, model.fixture.node, 0, &filter);
+		}
+		model_done(&model);
+	}
+}
+
+/* More pins of one second than a window takes: an import of bare CIDs. */
+static void
+one_second_of_many_pins(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model, 40000, 4, 3);
+	for (size_t i = 0; i < model.count; i++)
+		pin_import(&model, i, INT64_C(1700000000) + (i % 1000 == 0));
+	model_sort(&model);
+	list_check(&model, model.fixture.node, 0, NULL);
+	checkpoint(&model);
+	list_check(&model, model.fixture.node, 0, NULL);
+	list_check(&model, model.fixture.node, 17000, NULL);
+	model_done(&model);
+}
+
+/* Digests that begin alike, of one second: entries of time that many pins share. */
+static void
+digests_that_begin_alike(void **state)
+{
+	struct model model;
+
+	(void)state;
+	model_init(&model, 600, 2, 4);
+	for (size_t i = 0; i < model.count; i++) {
+		memset(model.pins[i].key.digest, i % 7, 8);
+		pin_import(&model, i, 1700000000 + (int64_t)(i % 3));
+	}
+	for (size_t i = 0; i < model.count; i += 5)
+		pin_delete(&model, i);
+	model_sort(&model);
+	list_check(&model, model.fixture.node, 0, NULL);
+	checkpoint(&model);
+	for (size_t from = 0; from < model.there; from += 31)
+		list_check(&model, model.fixture.node, from, NULL);
+	model_done(&model);
+}
+
+#define SHARDS 4u
+
+static uint32_t
+shard_of(const struct model *model, const struct zp_key *key)
+{
+	return zp_shard_map_find(zp_shards_map(model->fixture.node->shards), key);
+}
+
+/* What cannot be read is missing, the end says so, and all else comes in order. */
+static void
+a_damaged_shard_is_told_at_the_end(void **state)
+{
+	struct zp_record record;
+	struct zp_err err = {0};
+	struct zp_list *list;
+	struct zp_key key;
+	struct model model;
+	int rc;
+
+	(void)state;
+	for (unsigned which = 1; which <= 2; which++) {
+		size_t at = 0, missing[SHARDS] = {0}, shards_damaged = 0;
+
+		model_init(&model, 400, SHARDS, 6);
+		for (size_t i = 0; i < model.count; i++)
+			pin_import(&model, i, created_draw(&model));
+		model_sort(&model);
+		checkpoint(&model);
+		for (size_t i = 0; i < model.there; i++)
+			missing[shard_of(&model, &model.order[i]->key)]++;
+		fixture_close(&model.fixture);
+		/* some shard's larger file is that of its pins, the other that of their times */
+		fixture_shell(&model.fixture,
+		    "cd shards && cd $(ls | head -n 1) && f=$(ls -S *.seg | sed -n %up) && "
+		    "printf zzzz | dd of=$f bs=1 seek=100 conv=notrunc 2>/dev/null",
+		    which);
+		fixture_open(&model.fixture);
+		must(zp_list_open(model.fixture.node, 0, NULL, &list, &err), &err);
+		zp_list_newest_first(list, 0);
+		while ((rc = zp_list_next(list, &key, &record, &err)) >= 0 && rc != ZP_END) {
+			if (rc == ZP_SCAN_PASSED)
+				continue;
+			while (zp_key_compare(&model.order[at]->key, &key) != 0)
+				assert_true(++at < model.there); /* in order, some left out */
+			missing[shard_of(&model, &key)]--;
+		}
+		assert_int_equal(rc, ZP_E_CORRUPT);
+		zp_list_close(list);
+		for (size_t i = 0; i < SHARDS; i++)
+			shards_damaged += missing[i] > 0;
+		assert_int_equal(shards_damaged, 1);
+		zp_err_clear(&err);
+		model_done(&model);
+	}
+}
+
+/* A moment is listed like the present, and as it was. */
+static void
+a_snapshot_by_creation(void **state)
+{
+	struct zp_moment *moment = NULL;
+	struct zp_err err = {0};
+	struct model model;
+
+	(void)state;
+	model_init(&model, 200, 2, 5);
+	for (size_t i = 0; i < model.count; i++)
+		pin_import(&model, i, created_draw(&model));
+	model_sort(&model);
+	must(zp_command_snapshot(model.fixture.node, "then", &err), &err);
+	must(zp_moment_open(model.fixture.node, "then", 0, &moment, &err), &err);
+	for (size_t i = 0; i < model.count; i++) {
+		struct pin kept = model.pins[i];
+
+		if (i % 2 == 0)
+			pin_delete(&model, i);
+		else
+			pin_import(&model, i, created_draw(&model));
+		model.pins[i] = kept;
+	}
+	list_check(&model, zp_moment_node(moment), 0, NULL);
+	zp_moment_release(moment);
+	model_done(&model);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(lists_are_the_pins_in_order),
+	    cmocka_unit_test(one_second_of_many_pins),
+	    cmocka_unit_test(digests_that_begin_alike),
+	    cmocka_unit_test(a_snapshot_by_creation),
+	    cmocka_unit_test(a_damaged_shard_is_told_at_the_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
