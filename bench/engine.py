@@ -9,6 +9,7 @@ DAYS are days of a shard with snapshots (bench-days, beside BENCH_ENGINE).
 Prints `name value unit` lines, medians of ROUNDS; ratios are of CPU time, round by round. Whole runs
 (N >= 2000000; KEEP=yes: any) are kept in bench/results/. docs/benchmarks.md says what each line is.
 """
+import math
 import os
 import pathlib
 import shutil
@@ -49,6 +50,7 @@ ROWS = {
     "scan_column.per_cpu_s": ("/s", None),
     "seal.per_cpu_s": ("/s", None),
     "bytes_per_pin": ("bytes", None),
+    "key_over_floor_percent": ("%", "<=0.6"),
     "time_bytes_per_pin": ("bytes", "<=10"),
     "ram_bits_sealed": ("bits", "<=0.4"),
     "large.write_amplification": ("times", None),
@@ -153,6 +155,13 @@ class Bench:
     def run(self):
         for _ in range(self.rounds):
             self.round()
+        self.step("zpin", "load-keys", self.count)
+        keys = self.step("zpin", "seal", self.count)
+        # What tells so many uniform keys of 256 bits apart, in whatever order they come.
+        floor = (256 - math.log2(self.count) + math.log2(math.e)) / 8
+        self.add("key_over_floor_percent",
+                 ((keys["disk_bytes"] - keys["time_bytes"]) / self.count / floor - 1) * 100)
+        self.remove("zpin")
         if self.large > 0:
             load = self.step("zpin", "load", self.large)
             self.add("large.load.per_cpu_s", load["load.per_cpu_s"])

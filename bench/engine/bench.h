@@ -33,6 +33,8 @@ struct bench_record {
 
 /* Record `number` of `count`. Its key is uniform, the same for every count. */
 void bench_record_make(uint64_t number, uint64_t count, struct bench_record *record_out);
+/* From now on they differ in their keys alone. */
+void bench_records_keys_only(void);
 /* As above, but a key that no number below 2^61 has. */
 void bench_record_make_absent(uint64_t number, struct bench_record *record_out);
 void bench_value_encode(const struct bench_record *record, uint8_t bytes_out[BENCH_VALUE_BYTES]);

@@ -12,6 +12,8 @@
 #define CREATED_SPAN (2u * 365 * 86400)
 #define ABSENT (UINT64_C(1) << 61)
 
+static bool keys_only;
+
 /* splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
 static uint64_t
 mix(uint64_t value)
@@ -63,6 +65,13 @@ bench_record_make(uint64_t number, uint64_t count, struct bench_record *record_o
 	uint64_t random = mix(~number);
 
 	key_make(number, record_out->key);
+	if (keys_only) {
+		memset((uint8_t *)record_out + BENCH_KEY_BYTES, 0,
+		    sizeof(*record_out) - BENCH_KEY_BYTES);
+		record_out->created = CREATED_FIRST;
+		record_out->version = 1;
+		return;
+	}
 	record_out->size = size_make(random);
 	record_out->created =
 	    CREATED_FIRST + (uint32_t)((unsigned __int128)number * CREATED_SPAN / count);
@@ -73,6 +82,12 @@ bench_record_make(uint64_t number, uint64_t count, struct bench_record *record_o
 	record_out->mode = choose(random >> 30 & 0xffff, (const uint8_t[]){78, 90, 100});
 	record_out->version = choose(random >> 40 & 0xffff, (const uint8_t[]){10, 100});
 	record_out->tier = choose(random >> 48, (const uint8_t[]){70, 90, 98, 100});
+}
+
+void
+bench_records_keys_only(void)
+{
+	keys_only = true;
 }
 
 void

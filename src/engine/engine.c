@@ -43,11 +43,11 @@ listing_add(void *context, const char *name, struct zp_err *err)
 
 	(void)err;
 	if (manifest__name_parse(name, &number)) {
-		listing->numbers = zp_realloc(listing->numbers,
-		    (listing->number_count + 1) * sizeof(listing->numbers[0]));
+		listing->numbers = zp_realloc(
+		    listing->numbers, (listing->number_count + 1) * sizeof(listing->numbers[0]));
 		listing->numbers[listing->number_count++] = number;
 	} else if (length > 4 && length < ZP_FILE_NAME_MAX &&
-	    strcmp(name + length - 4, ".tmp") == 0) {
+		   strcmp(name + length - 4, ".tmp") == 0) {
 		listing->unfinished = zp_realloc(listing->unfinished,
 		    (listing->unfinished_count + 1) * sizeof(listing->unfinished[0]));
 		strcpy(listing->unfinished[listing->unfinished_count++], name);
@@ -116,7 +116,8 @@ manifest_fits(const struct zp_engine_options *options, const struct manifest *ma
 		return zp_fail(err, ZP_E_CORRUPT, "the manifest is of another cluster");
 	if (options->incarnation != 0 && manifest->incarnation != options->incarnation)
 		return zp_fail(err, ZP_E_CORRUPT,
-		    "the manifest has incarnation %u, the map says %u: repeat the restore that raised it",
+		    "the manifest has incarnation %u, the map says %u: repeat the restore that "
+		    "raised it",
 		    manifest->incarnation, options->incarnation);
 	if (memcmp(manifest->low, options->low, ZP_KEY_BYTES) != 0 ||
 	    memcmp(manifest->high, options->high, ZP_KEY_BYTES) != 0)
@@ -125,8 +126,8 @@ manifest_fits(const struct zp_engine_options *options, const struct manifest *ma
 }
 
 static int
-manifest_read(struct zp_engine *engine, uint64_t number, struct manifest *manifest_out,
-    struct zp_err *err)
+manifest_read(
+    struct zp_engine *engine, uint64_t number, struct manifest *manifest_out, struct zp_err *err)
 {
 	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
 	char name[ZP_FILE_NAME_MAX];
@@ -141,8 +142,8 @@ manifest_read(struct zp_engine *engine, uint64_t number, struct manifest *manife
 	return rc < 0 ? zp_wrap(err, rc, "%s", name) : ZP_OK;
 }
 
-/* The newest manifest that is whole; damaged ones, for which some file systems give errors, are told
- * and passed over, anything else that is wrong with one is an error. */
+/* The newest manifest that is whole; damaged ones, for which some file systems give errors, are
+ * told and passed over, anything else that is wrong with one is an error. */
 static int
 manifest_choose(struct zp_engine *engine, const struct listing *listing,
     struct manifest *manifest_out, struct zp_err *err)
@@ -175,7 +176,8 @@ manifest_choose(struct zp_engine *engine, const struct listing *listing,
 	}
 	if (why.code != ZP_OK)
 		return zp_fail(err, ZP_E_CORRUPT,
-		    "no manifest is whole (%s): restore the shard from a snapshot or copy", why.text);
+		    "no manifest is whole (%s): restore the shard from a snapshot or copy",
+		    why.text);
 	return zp_fail(err, ZP_E_NOT_FOUND, "no manifest: is the dataset mounted?");
 }
 
@@ -187,8 +189,9 @@ engine_load(struct zp_engine *engine, struct zp_err *err)
 	struct version *version;
 	int rc = ZP_OK;
 
-	/* What the directory shows may be there in the system's cache only, since a process died between
-	 * a rename and its sync. It is believed from here on, and the journal trimmed after it. */
+	/* What the directory shows may be there in the system's cache only, since a process died
+	 * between a rename and its sync. It is believed from here on, and the journal trimmed after
+	 * it. */
 	if (!engine->options.read_only)
 		rc = zp_store_sync_directory(engine->options.store, err);
 	if (rc == ZP_OK)
@@ -199,8 +202,8 @@ engine_load(struct zp_engine *engine, struct zp_err *err)
 			    number_compare_falling);
 		rc = manifest_choose(engine, &listing, &manifest, err);
 	}
-	for (size_t i = 0; rc == ZP_OK && !engine->options.read_only && i < listing.unfinished_count;
-	     i++)
+	for (size_t i = 0;
+	     rc == ZP_OK && !engine->options.read_only && i < listing.unfinished_count; i++)
 		rc = zp_store_remove(engine->options.store, listing.unfinished[i], err);
 	if (rc == ZP_OK && listing.numbers[0] == UINT64_MAX)
 		rc = zp_fail(err, ZP_E_CORRUPT, "there is a manifest of the last number of all");
@@ -271,8 +274,8 @@ engine_new(const struct zp_engine_options *options)
 }
 
 int
-zp_engine_open(const struct zp_engine_options *options, struct zp_engine **engine_out,
-    struct zp_err *err)
+zp_engine_open(
+    const struct zp_engine_options *options, struct zp_engine **engine_out, struct zp_err *err)
 {
 	struct zp_engine *engine = engine_new(options);
 	int rc;
@@ -398,11 +401,18 @@ engine__memtable_new(const struct zp_engine *engine)
 
 /* ---- Owner ----------------------------------------------------------------------------------- */
 
-/* One that is off may be below 0. */
+/* Pins of a counter, which is below 0 where it is off. (Bytes are what users said, and any number.)
+ */
 static uint64_t
-counted(uint64_t number)
+pins_counted(const struct manifest_counter *counter)
 {
-	return number > INT64_MAX ? 0 : number;
+	return counter->pins > INT64_MAX ? 0 : counter->pins;
+}
+
+static uint64_t
+bytes_counted(const struct manifest_counter *counter)
+{
+	return counter->pins > INT64_MAX ? 0 : counter->size_bytes;
 }
 
 /* What goes into a manifest is not below 0, and what is counted on from it neither. */
@@ -410,8 +420,8 @@ static void
 counters_floor(struct manifest_counter *counters, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		counters[i].pins = counted(counters[i].pins);
-		counters[i].size_bytes = counted(counters[i].size_bytes);
+		counters[i].size_bytes = bytes_counted(&counters[i]);
+		counters[i].pins = pins_counted(&counters[i]);
 	}
 }
 
@@ -426,10 +436,8 @@ frozen_facts_take(struct zp_engine *engine)
 	engine->frozen_counters =
 	    engine__counters_copy(engine->counters, &engine->frozen_counter_count);
 	engine->frozen_track_count = engine->track_count;
-	engine->frozen_tracks =
-	    engine__counters_copy(engine->tracks, &engine->frozen_track_count);
-	engine->frozen_lanes =
-	    copied(engine->lanes, engine->lane_count * sizeof(engine->lanes[0]));
+	engine->frozen_tracks = engine__counters_copy(engine->tracks, &engine->frozen_track_count);
+	engine->frozen_lanes = copied(engine->lanes, engine->lane_count * sizeof(engine->lanes[0]));
 	engine->frozen_lane_count = engine->lane_count;
 	pthread_mutex_unlock(&engine->facts_lock);
 }
@@ -532,15 +540,15 @@ zp_engine_manifest_pins(struct zp_engine *engine)
 
 /* What the counter of the two says, 0 when there is none. */
 static uint64_t
-counter_get(struct zp_engine *engine, struct manifest_counter *const *counters,
-    const size_t *count, uint32_t first, uint32_t second)
+counter_get(struct zp_engine *engine, struct manifest_counter *const *counters, const size_t *count,
+    uint32_t first, uint32_t second)
 {
 	uint64_t pins = 0;
 
 	pthread_mutex_lock(&engine->facts_lock);
 	for (size_t i = 0; i < *count; i++) {
 		if ((*counters)[i].namespace_id == first && (*counters)[i].type == second)
-			pins = counted((*counters)[i].pins);
+			pins = pins_counted(&(*counters)[i]);
 	}
 	pthread_mutex_unlock(&engine->facts_lock);
 	return pins;
@@ -614,8 +622,8 @@ zp_engine_facts_get(struct zp_engine *engine, struct zp_engine_facts *facts_out)
 	zp_view_release(view);
 	pthread_mutex_lock(&engine->facts_lock);
 	for (size_t i = 0; i < engine->counter_count; i++) {
-		facts_out->pins[engine->counters[i].type] += counted(engine->counters[i].pins);
-		facts_out->size_bytes += counted(engine->counters[i].size_bytes);
+		facts_out->pins[engine->counters[i].type] += pins_counted(&engine->counters[i]);
+		facts_out->size_bytes += bytes_counted(&engine->counters[i]);
 	}
 	facts_out->flushed_bytes = engine->flushed_bytes;
 	facts_out->merged_bytes = engine->merged_bytes;
