@@ -18,8 +18,9 @@
 #define KEYS_WANTED 4096u   /* of a window */
 #define KEYS_MAX (1u << 18) /* that one second and first 8 bytes of a digest may have */
 #define LOOKED_UP_TOGETHER 64u
+#define WIDTH_FIRST 64u /* seconds */
 #define WIDTH_MAX \
-	(UINT64_C(1) << 62) /* seconds: where entries cannot be read, all times are walked */
+	(UINT64_C(1) << 62) /* of them: where entries cannot be read, all times are walked */
 #define NARROWER 16u        /* times, when a window has too many; */
 #define WIDER 4u            /* when it has few */
 
@@ -68,7 +69,7 @@ newest__new(struct zp_node *node, const struct newest_options *options)
 	newest->context = options->context;
 	newest->last = newest->wanted.created_max;
 	newest->is_over = newest->wanted.created_min > newest->last;
-	newest->width = 1;
+	newest->width = WIDTH_FIRST;
 	newest->span = UINT64_MAX;
 	if (options->after != NULL && options->after_created <= newest->last) {
 		newest->has_after = true;

@@ -6,10 +6,24 @@
  */
 #include "engine/memtable_internal.h"
 
+/* Rows of the log that lie together: of its `piece`th part. */
 static const struct index_row *
-time_row(const struct memtable *memtable, uint64_t at)
+piece_rows(const struct memtable *memtable, uint64_t piece)
 {
-	return (const struct index_row *)(const void *)log_at(&memtable->times, at);
+	return (const struct index_row *)(const void *)log_at(
+	    &memtable->times, piece * LOG_CHUNK_ROWS);
+}
+
+static uint64_t
+pieces_count(uint64_t rows)
+{
+	return (rows + LOG_CHUNK_ROWS - 1) / LOG_CHUNK_ROWS;
+}
+
+static size_t
+piece_count(uint64_t rows, uint64_t piece)
+{
+	return (size_t)zp_min_u64(LOG_CHUNK_ROWS, rows - piece * LOG_CHUNK_ROWS);
 }
 
 static const uint8_t *
@@ -31,18 +45,31 @@ memtable__created_last(const struct memtable *memtable, uint32_t namespace_id, u
 	uint64_t count = log_count(&memtable->times), last = 0;
 	bool found = false;
 
-	for (uint64_t i = 0; i < count; i++) {
-		const struct index_row *row = time_row(memtable, i);
+	/* From the end, where the latest are as a rule: a pin's key is looked at where its time is
+	 * later than all that were found, and that costs. */
+	for (uint64_t piece = pieces_count(count); piece-- > 0;) {
+		const struct index_row *rows = piece_rows(memtable, piece);
 
-		if (row->moment > moment_max || (found && row->moment <= last) ||
-		    (row->operation & ZP_ROW_TOMBSTONE) != 0 ||
-		    key_namespace(row_key(memtable, row)) != namespace_id)
-			continue;
-		last = row->moment;
-		found = true;
+		for (size_t i = piece_count(count, piece); i-- > 0;) {
+			if (rows[i].moment > moment_max || (found && rows[i].moment <= last) ||
+			    (rows[i].operation & ZP_ROW_TOMBSTONE) != 0 ||
+			    key_namespace(row_key(memtable, &rows[i])) != namespace_id)
+				continue;
+			last = rows[i].moment;
+			found = true;
+		}
 	}
 	*moment_out = last;
 	return found;
+}
+
+static bool
+is_wanted(const struct memtable_times *wanted, const uint8_t key[ZP_KEY_BYTES])
+{
+	uint64_t head = zp_load_u64be(key);
+
+	return key_namespace(key) == wanted->namespace_id && head >= wanted->head_first &&
+	       head <= wanted->head_last;
 }
 
 int
@@ -52,19 +79,19 @@ memtable__created_keys(const struct memtable *memtable, const struct memtable_ti
 	uint64_t count = log_count(&memtable->times);
 	int rc = ZP_OK;
 
-	for (uint64_t i = 0; i < count && rc == ZP_OK; i++) {
-		const struct index_row *row = time_row(memtable, i);
-		const uint8_t *key;
-		uint64_t head;
+	for (uint64_t piece = 0; piece < pieces_count(count); piece++) {
+		const struct index_row *rows = piece_rows(memtable, piece);
+		size_t rows_count = piece_count(count, piece);
 
-		if (row->moment < wanted->first || row->moment > wanted->last ||
-		    (row->operation & ZP_ROW_TOMBSTONE) != 0)
-			continue;
-		key = row_key(memtable, row);
-		head = zp_load_u64be(key);
-		if (key_namespace(key) == wanted->namespace_id && head >= wanted->head_first &&
-		    head <= wanted->head_last)
-			rc = each(context, row->moment, key);
+		for (size_t i = 0; i < rows_count && rc == ZP_OK; i++) {
+			if (rows[i].moment < wanted->first || rows[i].moment > wanted->last ||
+			    (rows[i].operation & ZP_ROW_TOMBSTONE) != 0)
+				continue;
+			if (is_wanted(wanted, row_key(memtable, &rows[i])))
+				rc = each(context, rows[i].moment, row_key(memtable, &rows[i]));
+		}
+		if (rc != ZP_OK)
+			break;
 	}
 	return rc;
 }
