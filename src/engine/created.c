@@ -3,7 +3,9 @@
  *
  * Flow:   command's lists by creation → here → memtable_times.c for pins in memory, entry_walk.c
  * for entries in files, and for each of these the pins' runs, for the keys that begin so. Any
- * thread. Rule:   an entry too many costs a look that finds nothing; there is never one too few
+ * thread.
+ *
+ * Rule:   an entry too many costs a look that finds nothing; there is never one too few
  * (docs/formats.md, "Time").
  */
 #include "engine/entry_walk.h"
@@ -28,12 +30,6 @@ fault_take(void *context, const struct zp_err *why)
 		search->wanted->fault(search->wanted->context, why);
 }
 
-static int64_t
-created_of_column(uint64_t column)
-{
-	return (int64_t)(column ^ UINT64_C(1) << 63);
-}
-
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
 static int
@@ -43,7 +39,7 @@ memory_key(void *context, uint64_t moment, const uint8_t bytes[ZP_KEY_BYTES])
 	struct zp_key key;
 
 	ZP_ASSERT(zp_key_decode(bytes, &key, NULL) == ZP_OK); /* ours */
-	return search->wanted->each(search->wanted->context, created_of_column(moment), &key);
+	return search->wanted->each(search->wanted->context, segment__time_of_column(moment), &key);
 }
 
 static int
@@ -52,8 +48,8 @@ memory_keys(struct search *search)
 	const struct zp_created_range *range = &search->wanted->range;
 	const struct memtable_times times = {
 	    .namespace_id = range->namespace_id,
-	    .first = index__time_column(range->first),
-	    .last = index__time_column(range->last),
+	    .first = segment__time_column(range->first),
+	    .last = segment__time_column(range->last),
 	    .head_first = range->head_first,
 	    .head_last = range->head_last,
 	};
@@ -96,7 +92,7 @@ segment_keys(struct search *search, struct segment *segment, const struct zp_key
 	       zp_load_u64be(row.key.digest) <= entry[TIME_HEAD]) {
 		if (row.operation != ZP_ROW_TOMBSTONE && is_of_entry(&row.key, entry))
 			told = search->wanted->each(search->wanted->context,
-			    created_of_column(entry[TIME_CREATED]), &row.key);
+			    segment__time_of_column(entry[TIME_CREATED]), &row.key);
 	}
 	segment__iterator_close(iterator);
 	if (rc < 0)
@@ -182,9 +178,10 @@ file_keys(struct search *search)
 {
 	const struct zp_created_range *range = &search->wanted->range;
 	const uint64_t from[SEGMENT_KEY_COLUMNS_MAX] = {
-	    range->namespace_id, index__time_column(range->first), range->head_first};
+	    range->namespace_id, segment__time_column(range->first), range->head_first};
 	const uint64_t end[SEGMENT_TIME_COLUMNS] = {range->namespace_id,
-	    index__time_column(range->last), range->head_last, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+	    segment__time_column(range->last), range->head_last, UINT64_MAX, UINT64_MAX,
+	    UINT64_MAX};
 	const struct entry_source *present;
 	struct entry_walk walk;
 	int rc = ZP_OK;
@@ -294,8 +291,8 @@ int
 zp_view_created_last(struct zp_view *view, uint32_t namespace_id, int64_t last,
     int64_t *created_out, struct zp_err *err)
 {
-	const uint64_t bound[SEGMENT_TIME_COLUMNS] = {
-	    namespace_id, index__time_column(last), UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+	const uint64_t bound[SEGMENT_TIME_COLUMNS] = {namespace_id, segment__time_column(last),
+	    UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
 	const struct memtable *const memtables[] = {view->active, view->frozen};
 	const struct manifest *manifest = &view->version->manifest;
 	uint64_t latest = 0, created;
@@ -318,6 +315,6 @@ zp_view_created_last(struct zp_view *view, uint32_t namespace_id, int64_t last,
 			found = true;
 		}
 	}
-	*created_out = created_of_column(latest);
+	*created_out = segment__time_of_column(latest);
 	return found ? ZP_OK : ZP_END;
 }

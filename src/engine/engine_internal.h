@@ -148,8 +148,6 @@ ZP_MUST_CHECK int engine__verify_deep(struct zp_engine *engine, struct version *
 
 /* ---- index.c: rows of the ordered families ----------------------------------------------------- */
 
-/* Order-preserving form of signed seconds. */
-uint64_t index__time_column(int64_t seconds);
 uint64_t index__created(const struct zp_record *record); /* as a column */
 uint64_t index__expiry(const struct zp_record *record);  /* likewise; it has one */
 void index__key_columns(const struct zp_key *key, uint64_t columns_out[SEGMENT_PIN_COLUMNS]);

@@ -8,14 +8,6 @@
 #include "engine/engine_internal.h"
 #include "engine/segment_internal.h"
 
-#define SIGN_BIT (1ull << 63)
-
-uint64_t
-index__time_column(int64_t seconds)
-{
-	return (uint64_t)seconds ^ SIGN_BIT;
-}
-
 struct key_tail
 index__key_tail(const uint8_t key[ZP_KEY_BYTES])
 {
@@ -65,14 +57,14 @@ index__key_of_columns(
 uint64_t
 index__created(const struct zp_record *record)
 {
-	return index__time_column(zp_unzigzag(record->facts[ZP_FACT_CREATED]));
+	return segment__time_column(zp_unzigzag(record->facts[ZP_FACT_CREATED]));
 }
 
 uint64_t
 index__expiry(const struct zp_record *record)
 {
 	ZP_ASSERT(record->facts[ZP_FACT_EXPIRE_AT] != 0);
-	return index__time_column(zp_unzigzag(record->facts[ZP_FACT_EXPIRE_AT] - 1));
+	return segment__time_column(zp_unzigzag(record->facts[ZP_FACT_EXPIRE_AT] - 1));
 }
 
 void

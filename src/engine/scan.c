@@ -139,7 +139,7 @@ due_entry(struct due *due, const struct segment_entry *entry)
 		return;
 	}
 	fact = record.facts[ZP_FACT_EXPIRE_AT];
-	if (fact == 0 || index__time_column(zp_unzigzag(fact - 1)) != entry->columns[0])
+	if (fact == 0 || segment__time_column(zp_unzigzag(fact - 1)) != entry->columns[0])
 		return;
 	due->keys[due->count] = key;
 	due->facts[due->count++] = fact;
@@ -230,7 +230,7 @@ zp_view_expired(struct zp_view *view, int64_t now_seconds, struct zp_read_scratc
 {
 	struct due due = {.view = view, .scratch = scratch, .keys = keys_out,
 	    .facts = expire_facts_out, .keys_max = keys_max,
-	    .column_max = index__time_column(now_seconds), .lowest = UINT64_MAX};
+	    .column_max = segment__time_column(now_seconds), .lowest = UINT64_MAX};
 	const struct version *version = view->version;
 	struct zp_err why = {0};
 	bool is_present;

@@ -38,6 +38,19 @@ enum zp_row_operation {
 #define SEGMENT_ACCESS_VALUES 3u /* count, last, replaces */
 #define SEGMENT_VALUE_COLUMNS_MAX 4u
 
+/* A time as a column has it: the sign flipped, so that order is kept; and back. */
+static inline uint64_t
+segment__time_column(int64_t time)
+{
+	return (uint64_t)time ^ UINT64_C(1) << 63;
+}
+
+static inline int64_t
+segment__time_of_column(uint64_t column)
+{
+	return (int64_t)(column ^ UINT64_C(1) << 63);
+}
+
 struct segment_name {
 	uint64_t low; /* hash128 of the whole file: its name is high then low, 16 hex digits each */
 	uint64_t high;

@@ -1,11 +1,10 @@
 /*
  * segment_ordered.c - the directory of an ordered segment, most of which stays in the file.
  *
- * Flow:   who first reads the segment reads the directory once, piece by piece, and checks all of
- * it; of each part of 128 blocks the first row's key and a hash stay in memory: 0.08 bits a row of
- * family time instead of 4. Iterators read the parts that they come to. Opening a shard does not:
- * lookups of pins never ask an ordered segment. Safety: a part that is read again must be, byte for
- * byte, what was checked.
+ * Flow:   segment_index.c has it read once, piece by piece, and all of it checked; of each part of
+ * 128 blocks the first row's key and a hash stay in memory: 0.08 bits a row of family time instead
+ * of 4. Iterators read the parts that they come to. Safety: a part that is read again must be, byte
+ * for byte, what was checked.
  */
 #include "engine/segment_internal.h"
 

@@ -10,7 +10,6 @@
 #include <stdio.h>
 
 #define PLACE_BYTES 384u
-#define SIGN_BIT (UINT64_C(1) << 63)      /* of index__time_column */
 #define SECONDS_MIN INT64_C(-62167219200) /* the year 0 */
 #define SECONDS_MAX INT64_C(253402300799) /* the end of 9999 */
 
@@ -66,7 +65,7 @@ ordered_range(const struct segment *segment, uint64_t block)
 static void
 seconds_append(uint64_t column, uint32_t namespace_id, struct zp_buf *text)
 {
-	int64_t seconds = (int64_t)(column ^ SIGN_BIT);
+	int64_t seconds = segment__time_of_column(column);
 
 	/* Namespace 0 keeps seconds, the others microseconds (docs/formats.md, "Facts"). */
 	if (namespace_id != 0)
