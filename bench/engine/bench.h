@@ -80,6 +80,9 @@ struct bench_store {
 	/* Where most of the records are, for lookups from the disk; NULL: these are not measured.
 	 */
 	const char *(*largest_file)(void *store);
+	/* Checks every byte and recounts the records, `deep`: also what files say of each other;
+	 * how many there are. NULL: there is nothing like it. */
+	uint64_t (*verify)(void *store, bool deep);
 	/* Lines of its own: bytes, memory. */
 	void (*facts)(void *store);
 	void (*close)(void *store);

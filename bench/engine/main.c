@@ -1,6 +1,6 @@
 /*
  * main.c - one step of one store, measured: load (or load-keys: of records that are but keys),
- * seal, read, lookup, scan or disk.
+ * seal, read, lookup, scan, verify or disk.
  *
  * Flow: bench.h. Prints "store.what value unit" lines; CPU is that of the whole process, user and
  * system, with the store's own threads.
@@ -243,6 +243,30 @@ scans(struct bench *bench)
 }
 
 static void
+verify(struct bench *bench, const char *what, bool deep)
+{
+	double cpu = cpu_seconds(), clock = clock_seconds();
+	uint64_t found = bench->store->verify(bench->opened, deep);
+	char line[64];
+
+	cpu = cpu_seconds() - cpu;
+	clock = clock_seconds() - clock;
+	if (found != bench->options.records)
+		bench_fail("%s counted %llu records", what, (unsigned long long)found);
+	snprintf(line, sizeof(line), "%s.per_cpu_s", what);
+	print(bench, line, (double)found / cpu, "/s");
+	snprintf(line, sizeof(line), "%s.per_s", what);
+	print(bench, line, (double)found / clock, "/s");
+}
+
+static void
+verifies(struct bench *bench)
+{
+	verify(bench, "verify", false);
+	verify(bench, "verify_deep", true);
+}
+
+static void
 lookups(struct bench *bench)
 {
 	gets(bench, NULL, true, true); /* brings into memory what will be asked for */
@@ -434,10 +458,10 @@ main(int argc, char **argv)
 	double opening;
 
 	if (argc != 8)
-		bench_fail(
-		    "usage: bench-engine STORE load|load-keys|seal|read|lookup|scan|disk DIRECTORY "
-		    "RECORDS BATCH "
-		    "QUESTIONS MEMORY_MIB");
+		bench_fail("usage: bench-engine STORE "
+			   "load|load-keys|seal|read|lookup|scan|verify|disk DIRECTORY "
+			   "RECORDS BATCH "
+			   "QUESTIONS MEMORY_MIB");
 	for (size_t i = 0; i < sizeof(stores) / sizeof(stores[0]); i++) {
 		if (strcmp(argv[1], stores[i]->name) == 0)
 			bench.store = stores[i];
@@ -467,6 +491,8 @@ main(int argc, char **argv)
 		lookups(&bench);
 	else if (strcmp(argv[2], "scan") == 0)
 		scans(&bench);
+	else if (strcmp(argv[2], "verify") == 0 && bench.store->verify != NULL)
+		verifies(&bench);
 	else if (strcmp(argv[2], "disk") == 0 && bench.store->largest_file != NULL)
 		disk(&bench);
 	else

@@ -21,6 +21,7 @@
 #define SHARD_ID 1u
 #define BATCH_BYTES_CLOSE (ZP_JOURNAL_BATCH_BYTES_MAX - 4096u)
 #define BATCH_KEYS_MAX 1024u
+#define PEERS 7u    /* whose subsets are the lists of allocations, 1 to 127 */
 #define CHANGES 64u /* applied together */
 #define TEXTS_CACHE_BYTES (1u << 20)
 #define HANG_AFTER_NS (UINT64_C(30) * 1000000000)
@@ -94,6 +95,34 @@ engine_open(struct zpin *zpin, const struct zp_engine_options *options)
 	check(rc, &err);
 }
 
+/* Every list of allocations that a record names: the sets of seven peers, by number. */
+static struct zp_tables *
+tables_make(void)
+{
+	/* An Ed25519 key as a peer ID: multihash `identity`, length, key type, the key's own
+	 * length. */
+	uint8_t peer[] = {0x00, 0x24, 0x08, 0x01, 0x12, 0x20, [37] = 0};
+	struct zp_tables *tables = zp_tables_new();
+	struct zp_err err = {0};
+
+	for (uint32_t i = 1; i <= PEERS; i++) {
+		peer[37] = (uint8_t)i;
+		check(zp_tables_peer_add(tables, i, (struct zp_slice){peer, sizeof(peer)}, &err),
+		    &err);
+	}
+	for (uint32_t list = 1; list < 1u << PEERS; list++) {
+		uint32_t peers[PEERS];
+		size_t count = 0;
+
+		for (uint32_t i = 0; i < PEERS; i++) {
+			if ((list >> i & 1) != 0)
+				peers[count++] = i + 1;
+		}
+		check(zp_tables_list_add(tables, list, peers, count, &err), &err);
+	}
+	return tables;
+}
+
 static void *
 zpin_open(const struct bench_options *wanted)
 {
@@ -117,7 +146,7 @@ zpin_open(const struct bench_options *wanted)
 	log_options.epoch = 1;
 	log_options.first_batch = zpin->flushed_batch + 1;
 	check(zp_journal_open(&log_options, &zpin->journal, &err), &err);
-	zpin->tables = zp_tables_new();
+	zpin->tables = tables_make();
 	zp_buf_init(&zpin->payload, ZP_RECORD_BYTES_MAX);
 	zp_buf_init(&zpin->records, ZP_JOURNAL_BATCH_BYTES_MAX);
 	return zpin;
@@ -405,6 +434,25 @@ zpin_scan_sizes(void *store, bool with_keys, uint64_t *sum)
 	return count;
 }
 
+static void
+damage_print(void *context, const char *text)
+{
+	(void)context;
+	fprintf(stderr, "# %s\n", text);
+}
+
+static uint64_t
+zpin_verify(void *store, bool deep)
+{
+	const struct zp_check told = {.damage = damage_print};
+	struct zpin *zpin = store;
+	struct zp_verify_report report;
+	struct zp_err err = {0};
+
+	check(zp_engine_verify(zpin->engine, deep, &told, &report, &err), &err);
+	return report.pins;
+}
+
 static const char *
 zpin_largest_file(void *store)
 {
@@ -481,6 +529,7 @@ const struct bench_store bench_zpin = {
     .hurry = zpin_hurry,
     .scan_sizes = zpin_scan_sizes,
     .largest_file = zpin_largest_file,
+    .verify = zpin_verify,
     .facts = zpin_facts,
     .close = zpin_close,
 };
