@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Every C file looks as clang-format-14 with the tree's .clang-format makes it.
 
-Files named in test/format-not-yet.txt are older than this rule and may differ. A file of that list that no
-longer differs is named, to be taken out. Skipped where clang-format-14 is not installed.
+Skipped where clang-format-14 is not installed.
 """
 import pathlib
 import shutil
@@ -10,7 +9,6 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-NOT_YET = ROOT / "test" / "format-not-yet.txt"
 PROGRAM = "clang-format-14"
 SKIPPED = 77
 
@@ -29,12 +27,8 @@ def main():
         return SKIPPED
     paths = sorted(str(path.relative_to(ROOT)) for folder in ("src", "test", "bench")
                    for path in (ROOT / folder).rglob("*.[ch]") if "node_modules" not in path.parts)
-    not_yet = set(NOT_YET.read_text().split())
-    differing = differs(paths)
-    faults = [f"{path}: run {PROGRAM} -i on it" for path in sorted(differing - not_yet)]
-    for path in sorted(not_yet - differing):
-        print(f"{path}: take it out of test/format-not-yet.txt")
-    print("\n".join(faults) or f"{len(paths)} files, {len(not_yet & differing)} of them not yet formatted")
+    faults = [f"{path}: run {PROGRAM} -i on it" for path in sorted(differs(paths))]
+    print("\n".join(faults) or f"{len(paths)} files")
     return 1 if faults else 0
 
 

@@ -13,8 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- Records: the same for every store --------------------------------------------------------
- */
+/* ---- Records: the same for every store ------------------------------------------------------- */
 
 #define BENCH_KEY_BYTES 32u
 #define BENCH_VALUE_BYTES \
@@ -41,8 +40,7 @@ void bench_value_encode(const struct bench_record *record, uint8_t bytes_out[BEN
 /* A number below `bound`, other for each `step`; uniform. */
 uint64_t bench_random_below(uint64_t step, uint64_t bound);
 
-/* ---- Stores ------------------------------------------------------------------------------------
- */
+/* ---- Stores ---------------------------------------------------------------------------------- */
 
 struct bench_options {
 	const char *directory;

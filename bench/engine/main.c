@@ -105,8 +105,7 @@ seal(struct bench *bench)
 	bench->store->facts(bench->opened);
 }
 
-/* ---- Reads -------------------------------------------------------------------------------------
- */
+/* ---- Reads ----------------------------------------------------------------------------------- */
 
 static void
 question_make(const struct bench *bench, uint64_t step, bool hit, struct bench_record *wanted)
@@ -288,8 +287,7 @@ reads(struct bench *bench)
 	bench->store->facts(bench->opened);
 }
 
-/* ---- Lookups from the disk ---------------------------------------------------------------------
- */
+/* ---- Lookups from the disk ------------------------------------------------------------------- */
 
 #define DISK_KEYS 8192u
 #define DISK_SINGLES 1024u
@@ -436,8 +434,7 @@ disk(struct bench *bench)
 	}
 }
 
-/* ---- Command line ------------------------------------------------------------------------------
- */
+/* ---- Command line ---------------------------------------------------------------------------- */
 
 static uint64_t
 number(const char *text)

@@ -152,8 +152,7 @@ zpin_open(const struct bench_options *wanted)
 	return zpin;
 }
 
-/* ---- Writing -----------------------------------------------------------------------------------
- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static void
 key_of(const struct bench_record *record, struct zp_key *key_out)
@@ -292,8 +291,7 @@ zpin_seal(void *store)
 	}
 }
 
-/* ---- Reading -----------------------------------------------------------------------------------
- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static struct zp_view *
 view_of(struct zpin *zpin)

@@ -1,12 +1,13 @@
 /*
  * api.h - IPFS Cluster's REST API, as a handler for an HTTP listener.
  *
- * Flow:    main makes it with the node's parts, fills a zp_http_listen and gives that to the server.
- *          Request → (access) → CORS → route → options → command → JSON.
- * Threads: requests run on the server's workers. Reads are done there and then; writes are answered
- *          when the commit thread is done with them. What may take long goes in bounded steps.
- * Ending:  zp_http_server_stop, zp_node_close (which answers the writes that wait), zp_access_free,
- *          zp_http_server_free, zp_api_free, in this order.
+ * Flow:    main makes it with the node's parts, fills a zp_http_listen and gives that to the
+ *          server. Request → (access) → CORS → route → options → command → JSON.
+ * Threads: requests run on the server's workers. Reads are done there and then; writes are
+ *          answered when the commit thread is done with them. What may take long goes in bounded
+ *          steps.
+ * Ending:  zp_http_server_stop, zp_node_close (which answers the writes that wait),
+ *          zp_access_free, zp_http_server_free, zp_api_free, in this order.
  */
 #ifndef ZP_API_API_H
 #define ZP_API_API_H
@@ -28,7 +29,8 @@ struct zp_api_cors {
 	size_t allowed_origins_count;
 	const char *const *allowed_methods; /* none: GET, POST, HEAD */
 	size_t allowed_methods_count;
-	const char *const *allowed_headers; /* "*" or names; none: accept, content-type, x-requested-with */
+	const char *const
+	    *allowed_headers; /* "*" or names; none: accept, content-type, x-requested-with */
 	size_t allowed_headers_count;
 	const char *const *exposed_headers;
 	size_t exposed_headers_count;
@@ -44,7 +46,7 @@ struct zp_api_log_line {
 	struct zp_slice path; /* raw, without the query */
 	const char *user;     /* NULL: nobody signed in */
 	unsigned status;      /* 0: the client went away first */
-	uint64_t bytes;	      /* of the answer's body */
+	uint64_t bytes;       /* of the answer's body */
 	uint64_t milliseconds;
 	const char *error; /* NULL, or why it failed */
 };
@@ -53,15 +55,15 @@ struct zp_api_log_line {
 struct zp_api_options {
 	struct zp_node *node;
 	struct zp_access *access; /* NULL: everybody may do everything */
-	const uint8_t *peer_id;	  /* this node's, binary */
+	const uint8_t *peer_id;   /* this node's, binary */
 	size_t peer_id_bytes;
 	const char *peer_name;
 	const char *version;
 	const struct zp_api_header *headers; /* added to every answer of a handler */
 	size_t headers_count;
 	struct zp_api_cors cors;
-	/* Bytes that are free where the node keeps its files, for the metric "freespace". NULL: it is
-	 * not shown. False: not known now. Any thread. */
+	/* Bytes that are free where the node keeps its files, for the metric "freespace". NULL: it
+	 * is not shown. False: not known now. Any thread. */
 	bool (*free_space)(void *context, uint64_t *bytes_out);
 	/* Whether an answer with this status is logged, so that no line is made for nobody. NULL:
 	 * all are. Any thread. */
@@ -74,8 +76,8 @@ struct zp_api_options {
 /* IPFS Cluster's defaults: any origin, GET, its exposed headers, credentials. */
 void zp_api_cors_defaults(struct zp_api_cors *cors);
 
-ZP_MUST_CHECK int zp_api_new(const struct zp_api_options *options, struct zp_api **api_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_api_new(
+    const struct zp_api_options *options, struct zp_api **api_out, struct zp_err *err);
 
 /* No request may be under way. NULL is allowed. */
 void zp_api_free(struct zp_api *api);
@@ -97,9 +99,9 @@ struct zp_manage; /* opaque */
 
 struct zp_manage_options {
 	struct zp_node *node;
-	struct zp_api *api; /* for the other paths; must outlive it */
+	struct zp_api *api;                  /* for the other paths; must outlive it */
 	const struct zp_http_server *server; /* whose counters are shown */
-	const char *root;   /* shown by /info */
+	const char *root;                    /* shown by /info */
 	const char *version;
 	bool (*free_space)(void *context, uint64_t *bytes_out);
 	void *context;

@@ -25,8 +25,8 @@ struct upload {
 	struct zp_task task;
 	atomic_bool is_posted; /* the task is on its way */
 	struct api_import_options options;
-	struct zp_buf stash;  /* of the body, what had to wait */
-	struct zp_slice left; /* what is to be fed: of the stash, or of the piece that just came */
+	struct zp_buf stash;   /* of the body, what had to wait */
+	struct zp_slice left;  /* what is to be fed: of the stash, or of the piece that just came */
 	struct zp_mutex mutex; /* guards output: bad lines may be told on any thread */
 	struct zp_buf output;
 	uint64_t bad_line; /* the last one; with the mutex too */
@@ -152,7 +152,8 @@ finish(struct upload *upload)
 	int rc;
 
 	if (upload->options.options.replace && !upload->has_data) {
-		tell_failure(upload, ZP_E_INVALID, "the body is empty, and replace would remove every pin");
+		tell_failure(
+		    upload, ZP_E_INVALID, "the body is empty, and replace would remove every pin");
 		return;
 	}
 	rc = zp_import_finish(upload->import, &err);

@@ -11,30 +11,32 @@
 
 /* What this release has no part for is 0, as it is on a cluster peer that did not do it. */
 static void
-cluster_names(const struct zp_node_facts *facts, const struct zp_manage_options *sources,
-    struct zp_buf *page)
+cluster_names(
+    const struct zp_node_facts *facts, const struct zp_manage_options *sources, struct zp_buf *page)
 {
 	uint64_t pins = 0, free_bytes = 0;
 
 	for (unsigned type = 0; type < ZP_PIN_TYPE_COUNT; type++)
 		pins += facts->engines.pins[type];
 	zp_metric_gauge(page, "ipfscluster_pins", "Total number of cluster pins.", pins);
-	zp_metric_gauge(page, "ipfscluster_pins_pin_queued", "Current number of pins queued.", pins);
+	zp_metric_gauge(
+	    page, "ipfscluster_pins_pin_queued", "Current number of pins queued.", pins);
 	zp_metric_gauge(page, "ipfscluster_pins_pinning", "Current number of pins pinning.", 0);
 	zp_metric_gauge(page, "ipfscluster_pins_pin_error", "Current number of pins in error.", 0);
-	zp_metric_gauge(page, "ipfscluster_pins_ipfs_pins",
-	    "Current number of items pinned on IPFS.", 0);
-	zp_metric_counter(page, "ipfscluster_pins_pin_add", "Total number of IPFS pin requests.", 0);
-	zp_metric_counter(page, "ipfscluster_pins_pin_add_errors",
-	    "Total number of failed pin requests.", 0);
+	zp_metric_gauge(
+	    page, "ipfscluster_pins_ipfs_pins", "Current number of items pinned on IPFS.", 0);
+	zp_metric_counter(
+	    page, "ipfscluster_pins_pin_add", "Total number of IPFS pin requests.", 0);
+	zp_metric_counter(
+	    page, "ipfscluster_pins_pin_add_errors", "Total number of failed pin requests.", 0);
 	zp_metric_counter(page, "ipfscluster_blocks_put", "Total number of block/put requests.", 0);
 	zp_metric_counter(page, "ipfscluster_blocks_added_size", "Total size of blocks added.", 0);
 	zp_metric_counter(page, "ipfscluster_blocks_added", "Total number of blocks added.", 0);
-	zp_metric_counter(page, "ipfscluster_blocks_put_errors",
-	    "Total number of failed block/put requests.", 0);
+	zp_metric_counter(
+	    page, "ipfscluster_blocks_put_errors", "Total number of failed block/put requests.", 0);
 	if (sources->free_space != NULL && sources->free_space(sources->context, &free_bytes))
-		zp_metric_gauge(page, "ipfscluster_informer_disk", "The metric value weight issued by disk informer.",
-		    free_bytes);
+		zp_metric_gauge(page, "ipfscluster_informer_disk",
+		    "The metric value weight issued by disk informer.", free_bytes);
 }
 
 static void
@@ -55,8 +57,8 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	const struct zp_engine_facts *engines = &facts->engines;
 
 	pins_by_type(facts, page);
-	zp_metric_gauge(page, "zpin_pinned_size_bytes", "Sum of the pins' known sizes.",
-	    engines->size_bytes);
+	zp_metric_gauge(
+	    page, "zpin_pinned_size_bytes", "Sum of the pins' known sizes.", engines->size_bytes);
 	zp_metric_gauge(page, "zpin_shards", "Shards of this node.", facts->shards);
 	zp_metric_gauge(page, "zpin_runs", "Runs of family pin, all shards.", engines->runs);
 	zp_metric_gauge(page, "zpin_segments", "Segment files, all families.", engines->segments);
@@ -72,8 +74,8 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	zp_metric_gauge(page, "zpin_segment_bytes", "Bytes of live segments.", engines->disk_bytes);
 	zp_metric_gauge(page, "zpin_memtable_bytes", "Memory of rows not yet in files.",
 	    engines->memtable_bytes);
-	zp_metric_gauge(page, "zpin_memtable_entries", "Rows not yet in files.",
-	    engines->memtable_entries);
+	zp_metric_gauge(
+	    page, "zpin_memtable_entries", "Rows not yet in files.", engines->memtable_entries);
 	zp_metric_gauge(page, "zpin_resident_index_bytes", "Memory of directories and filters.",
 	    engines->resident_bytes);
 	zp_metric_gauge(page, "zpin_texts_cache_bytes", "Memory of unpacked names and the like.",
@@ -99,10 +101,10 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	zp_metric_gauge(page, "zpin_journal_bytes", "Bytes of the journal.", facts->journal.bytes);
 	zp_metric_gauge(page, "zpin_journal_last_batch", "Number of the newest durable batch.",
 	    facts->journal.last_batch);
-	zp_metric_counter(page, "zpin_journal_syncs_total", "Syncs of the journal.",
-	    facts->journal.syncs);
-	zp_metric_gauge(page, "zpin_journal_broken", "1 when a write to the journal failed.",
-	    facts->is_broken);
+	zp_metric_counter(
+	    page, "zpin_journal_syncs_total", "Syncs of the journal.", facts->journal.syncs);
+	zp_metric_gauge(
+	    page, "zpin_journal_broken", "1 when a write to the journal failed.", facts->is_broken);
 	zp_metric_gauge(page, "zpin_disk_hanging_calls",
 	    "Calls of the disk that have been under way for storage.hang_after or longer.",
 	    facts->hanging_calls);
@@ -119,12 +121,12 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	zp_metric_gauge(page, "zpin_disk_full", "1 when writes are refused until there is space.",
 	    facts->is_full);
 	zp_metric_gauge(page, "zpin_read_only", "1 when writes are refused.", facts->read_only);
-	zp_metric_counter(page, "zpin_commits_total", "Groups of writes made durable together.",
-	    facts->commits);
+	zp_metric_counter(
+	    page, "zpin_commits_total", "Groups of writes made durable together.", facts->commits);
 	zp_metric_counter(page, "zpin_writes_total", "Writes answered.", facts->writes_done);
 	zp_metric_gauge(page, "zpin_writes_waiting", "Writes in the queue.", facts->writes_waiting);
-	zp_metric_counter(page, "zpin_expired_pins_total", "Pins removed at their expiry.",
-	    facts->expired);
+	zp_metric_counter(
+	    page, "zpin_expired_pins_total", "Pins removed at their expiry.", facts->expired);
 	zp_metric_counter(
 	    page, "zpin_accesses_noted_total", "Accesses told.", facts->accesses_noted);
 	zp_metric_counter(page, "zpin_accesses_written_total", "Accesses that were written.",
@@ -171,16 +173,16 @@ http_names(const struct zp_http_server *server, struct zp_buf *page)
 	struct zp_http_counters counters;
 
 	zp_http_server_counters(server, &counters);
-	zp_metric_gauge(page, "zpin_http_connections", "Open connections.",
-	    counters.connections_open);
-	zp_metric_counter(page, "zpin_http_connections_total", "Connections accepted.",
-	    counters.connections);
+	zp_metric_gauge(
+	    page, "zpin_http_connections", "Open connections.", counters.connections_open);
+	zp_metric_counter(
+	    page, "zpin_http_connections_total", "Connections accepted.", counters.connections);
 	zp_metric_counter(page, "zpin_http_connections_refused_total",
 	    "Connections over the limit.", counters.connections_refused);
 	zp_metric_counter(page, "zpin_http_requests_total", "Requests.", counters.requests);
-	zp_metric_family(page, "zpin_http_answers_total", ZP_METRIC_COUNTER,
-	    "Answers by class of status.");
-	for (unsigned class = 1; class < ZP_ARRAY_COUNT(counters.answers); class++) {
+	zp_metric_family(
+	    page, "zpin_http_answers_total", ZP_METRIC_COUNTER, "Answers by class of status.");
+	for (unsigned class = 1; class < ZP_ARRAY_COUNT(counters.answers); class ++) {
 		char label[32];
 
 		snprintf(label, sizeof(label), "class=\"%uxx\"", class);
@@ -190,10 +192,10 @@ http_names(const struct zp_http_server *server, struct zp_buf *page)
 	zp_metric_counter(page, "zpin_http_bytes_out_total", "Bytes sent.", counters.bytes_out);
 	zp_metric_counter(page, "zpin_http_parse_errors_total", "Requests that were not HTTP.",
 	    counters.parse_errors);
-	zp_metric_counter(page, "zpin_http_timeouts_total", "Slow clients that were cut off.",
-	    counters.timeouts);
-	zp_metric_counter(page, "zpin_tls_failures_total", "TLS handshakes that failed.",
-	    counters.tls_failures);
+	zp_metric_counter(
+	    page, "zpin_http_timeouts_total", "Slow clients that were cut off.", counters.timeouts);
+	zp_metric_counter(
+	    page, "zpin_tls_failures_total", "TLS handshakes that failed.", counters.tls_failures);
 }
 
 void

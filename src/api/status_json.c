@@ -12,10 +12,9 @@
 #include "api/api_internal.h"
 
 #define ERROR_QUEUED "no IPFS daemon is configured on this node; the pin waits in the queue"
-#define ERROR_FOREIGN                                                                          \
-	"this peer is not part of this cluster; `zpin peers map OLD=NEW` moves its pins to a " \
-	"peer "                                                                                \
-	"that is"
+#define ERROR_FOREIGN                                             \
+	"this peer is not part of this cluster; `zpin peers map " \
+	"OLD=NEW` moves its pins to a peer that is"
 
 struct peer_list {
 	struct zp_slice ids[ZP_ALLOCATIONS_COUNT_MAX];

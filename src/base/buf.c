@@ -169,8 +169,8 @@ zp_buf_check(const struct zp_buf *buf, const char *what, struct zp_err *err)
 {
 	if (!buf->overflow)
 		return ZP_OK;
-	return zp_fail(err, ZP_E_TOO_LARGE, "%s is over its limit of %zu bytes", what,
-	    buf->length_max);
+	return zp_fail(
+	    err, ZP_E_TOO_LARGE, "%s is over its limit of %zu bytes", what, buf->length_max);
 }
 
 struct zp_slice

@@ -20,17 +20,17 @@ struct zp_slice {
 };
 
 struct zp_buf {
-	uint8_t *data;	   /* owned; NULL while empty */
-	size_t length;	   /* bytes in use */
+	uint8_t *data;     /* owned; NULL while empty */
+	size_t length;     /* bytes in use */
 	size_t capacity;   /* bytes allocated */
 	size_t length_max; /* never grows past this */
-	bool overflow;	   /* an append was refused */
+	bool overflow;     /* an append was refused */
 };
 
 #define ZP_BUF_INIT(maximum) ((struct zp_buf){.length_max = (maximum)})
 
 void zp_buf_init(struct zp_buf *buf, size_t length_max);
-void zp_buf_done(struct zp_buf *buf); /* frees; NULL and half-built are fine */
+void zp_buf_done(struct zp_buf *buf);  /* frees; NULL and half-built are fine */
 void zp_buf_clear(struct zp_buf *buf); /* keeps the memory */
 
 /* Makes room for `bytes` more and returns where they go, or NULL (and overflow) past the maximum.
@@ -67,7 +67,7 @@ bool zp_slice_equal(struct zp_slice a, struct zp_slice b);
 bool zp_slice_is(struct zp_slice slice, const char *text);
 
 /* The cleanup attribute for locals: ZP_AUTO_BUF(name, maximum); */
-#define ZP_AUTO_BUF(name, maximum)                                                                 \
+#define ZP_AUTO_BUF(name, maximum) \
 	__attribute__((cleanup(zp_buf_done))) struct zp_buf name = ZP_BUF_INIT(maximum)
 
 #endif

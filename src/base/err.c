@@ -20,7 +20,7 @@ struct err_facts {
 };
 
 static const struct err_facts err_table[] = {
-#define ZP_ERR(name, number, text, http_status, exit_code, retry)                                  \
+#define ZP_ERR(name, number, text, http_status, exit_code, retry) \
 	{ZP_E_##name, #name, text, http_status, exit_code, retry},
 #include "base/err.def"
 #undef ZP_ERR
@@ -90,8 +90,8 @@ zp_err_from_errno(int errno_value)
 }
 
 int
-zp_err_set_errno(struct zp_err *err, int errno_value, const char *file, int line,
-    const char *format, ...)
+zp_err_set_errno(
+    struct zp_err *err, int errno_value, const char *file, int line, const char *format, ...)
 {
 	int code = zp_err_from_errno(errno_value);
 	va_list args;

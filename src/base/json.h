@@ -1,8 +1,8 @@
 /*
  * json.h - a strict pull reader for JSON text and a writer that prints as Go's encoding/json does.
  *
- * Flow:   the reader walks text that is already in memory; requests, import lines and Kubo's answers
- *         go through it. The writer appends to a buffer.
+ * Flow:   the reader walks text that is already in memory; requests, import lines and Kubo's
+ *         answers go through it. The writer appends to a buffer.
  * Owner:  whoever holds the reader; no state outside it, no allocation.
  * Errors: ZP_E_INVALID with the byte offset; ZP_E_TOO_LARGE past ZP_JSON_DEPTH_MAX.
  *
@@ -26,8 +26,8 @@ struct zp_json {
 	const uint8_t *start; /* of the text, for offsets in messages */
 	const uint8_t *at;    /* next byte to read */
 	const uint8_t *end;
-	uint32_t depth;	      /* containers open */
-	bool is_first;	      /* no item of the innermost container was read yet */
+	uint32_t depth; /* containers open */
+	bool is_first;  /* no item of the innermost container was read yet */
 };
 
 /* A string as it stands in the text, between its quotes. Checked: unescaping can't fail. */
@@ -40,19 +40,19 @@ struct zp_json_string {
 void zp_json_init(struct zp_json *json, struct zp_slice text);
 
 /* The type of the next value, which is not consumed and, but for its first byte, not checked. */
-ZP_MUST_CHECK int zp_json_peek(struct zp_json *json, enum zp_json_type *type_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_json_peek(
+    struct zp_json *json, enum zp_json_type *type_out, struct zp_err *err);
 
 /* Consumes a null and says so; anything else stays where it is. */
 bool zp_json_take_null(struct zp_json *json);
 
 /*
- * Containers: begin, then next until ZP_END. Each 0 must be followed by exactly one read (or skip) of
- * the value. Names are given in their order, duplicates included.
+ * Containers: begin, then next until ZP_END. Each 0 must be followed by exactly one read (or skip)
+ * of the value. Names are given in their order, duplicates included.
  */
 ZP_MUST_CHECK int zp_json_object_begin(struct zp_json *json, struct zp_err *err);
-ZP_MUST_CHECK int zp_json_object_next(struct zp_json *json, struct zp_json_string *name_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_json_object_next(
+    struct zp_json *json, struct zp_json_string *name_out, struct zp_err *err);
 /* Takes a member's name where exactly ,"name": comes next, without white space and, for the first,
  * without the comma. Anything else stays where it is, for zp_json_object_next. It is how a reader
  * that knows the order of its writer's members is spared looking for their ends. */
@@ -60,16 +60,15 @@ bool zp_json_take_member(struct zp_json *json, const char *name, size_t name_len
 ZP_MUST_CHECK int zp_json_array_begin(struct zp_json *json, struct zp_err *err);
 ZP_MUST_CHECK int zp_json_array_next(struct zp_json *json, struct zp_err *err);
 
-ZP_MUST_CHECK int zp_json_read_string(struct zp_json *json, struct zp_json_string *string_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_json_read_string(
+    struct zp_json *json, struct zp_json_string *string_out, struct zp_err *err);
 ZP_MUST_CHECK int zp_json_read_bool(struct zp_json *json, bool *value_out, struct zp_err *err);
 /* Whole numbers without fraction and exponent, as Go takes them for its integer types. */
 ZP_MUST_CHECK int zp_json_read_int64(struct zp_json *json, int64_t *value_out, struct zp_err *err);
-ZP_MUST_CHECK int zp_json_read_uint64(struct zp_json *json, uint64_t *value_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_json_read_uint64(
+    struct zp_json *json, uint64_t *value_out, struct zp_err *err);
 /* Any number that a double can hold; one that would be infinite is refused. */
-ZP_MUST_CHECK int zp_json_read_double(struct zp_json *json, double *value_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_json_read_double(struct zp_json *json, double *value_out, struct zp_err *err);
 
 /* Reads over the next value of any type, checking it. */
 ZP_MUST_CHECK int zp_json_skip(struct zp_json *json, struct zp_err *err);
@@ -99,13 +98,13 @@ void zp_json_put_double(struct zp_buf *buf, double value);
 void zp_json_put_bool(struct zp_buf *buf, bool value);
 
 /*
- * A comma where one is due, which the buffer's last byte tells: none after '{' or '['. So the buffer
- * must still hold the container's beginning or its last item.
+ * A comma where one is due, which the buffer's last byte tells: none after '{' or '['. So the
+ * buffer must still hold the container's beginning or its last item.
  */
 void zp_json_put_name(struct zp_buf *buf, const char *name); /* for an object: ,"name": */
-void zp_json_put_comma(struct zp_buf *buf);		     /* for an array */
+void zp_json_put_comma(struct zp_buf *buf);                  /* for an array */
 
-/* ---- UTF-8 (RFC 3629: no surrogates, shortest form) -------------------------------------------- */
+/* ---- UTF-8 (RFC 3629: no surrogates, shortest form) ------------------------------------------ */
 
 /* Length in bytes of the character at `at`, 1 to 4, or 0 where there is none. */
 size_t zp_utf8_decode(const uint8_t *at, const uint8_t *end, uint32_t *character_out);

@@ -10,8 +10,8 @@
 #include "cli/cli.h"
 
 #define CLI_LINE_BYTES_MAX (ZP_RECORD_BYTES_MAX * 8u) /* one JSON object of a stream */
-#define CLI_ERROR_BODY_BYTES_MAX (1u << 20) /* a verify tells its damages in one */
-#define CLI_OPTIONS_MAX 64u /* given in one call */
+#define CLI_ERROR_BODY_BYTES_MAX (1u << 20)           /* a verify tells its damages in one */
+#define CLI_OPTIONS_MAX 64u                           /* given in one call */
 #define CLI_ARGUMENTS_MAX 65536u
 #define CLI_URL_BYTES_MAX 65536u
 #define CLI_COMMAND_BYTES_MAX (16u << 20) /* of a call: the system takes less, even all quoted */
@@ -111,13 +111,13 @@ void cli__command_name(const struct cli_command *command, struct zp_buf *text);
 /* ---- One run of a command ------------------------------------------------------------------- */
 
 struct cli_settings {
-	const char *api;         /* URL or unix:PATH */
-	const char *management;  /* the same, or NULL: not known */
+	const char *api;            /* URL or unix:PATH */
+	const char *management;     /* the same, or NULL: not known */
 	bool is_management_guessed; /* nobody named it: it may well be elsewhere, or closed */
-	const char *credentials; /* user:password or NULL */
-	const char *config_path; /* or NULL */
-	const char *ca_file;     /* or NULL */
-	int64_t timeout_ns;      /* without a byte; 0: for ever */
+	const char *credentials;    /* user:password or NULL */
+	const char *config_path;    /* or NULL */
+	const char *ca_file;        /* or NULL */
+	int64_t timeout_ns;         /* without a byte; 0: for ever */
 	bool is_timeout_given;
 	bool no_certificate_check;
 	bool is_json;
@@ -162,9 +162,9 @@ struct cli_request {
 	void *sink_context;
 	cli_source source; /* NULL: no body */
 	void *source_context;
-	bool is_patient;           /* no timeout unless one was given */
-	struct zp_buf *cursor;     /* takes X-Next-Cursor; NULL: not wanted */
-	struct zp_buf *error_body; /* takes the body of a failure; NULL: not wanted */
+	bool is_patient;             /* no timeout unless one was given */
+	struct zp_buf *cursor;       /* takes X-Next-Cursor; NULL: not wanted */
+	struct zp_buf *error_body;   /* takes the body of a failure; NULL: not wanted */
 	void (*tick)(void *context); /* about every second while waiting; may be NULL */
 	void *tick_context;
 	long status; /* out: of the answer, 0 when none came */

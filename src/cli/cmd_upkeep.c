@@ -390,8 +390,7 @@ cli__cmd_verify(struct cli_call *call)
 	return verify_online(call);
 }
 
-/* ---- Repair -----------------------------------------------------------------------------------
- */
+/* ---- Repair ---------------------------------------------------------------------------------- */
 
 static void
 repair_shards_json(struct zp_buf *json, const struct zp_cli_repair *repair)

@@ -249,8 +249,9 @@ script_body(const struct dialect *dialect, struct zp_buf *text)
 		const char *group = cli__commands[i].group;
 
 		/* Each group once, at the first of its commands, unless it is one itself. */
-		if (group == NULL || is_command(group) || (i > 0 && cli__commands[i - 1].group != NULL &&
-					 strcmp(cli__commands[i - 1].group, group) == 0))
+		if (group == NULL || is_command(group) ||
+		    (i > 0 && cli__commands[i - 1].group != NULL &&
+			strcmp(cli__commands[i - 1].group, group) == 0))
 			continue;
 		zp_buf_clear(&words);
 		group_words(group, &words);

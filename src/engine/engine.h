@@ -1,13 +1,13 @@
 /*
  * engine.h - the store of one shard: a memtable over immutable runs, read through counted views.
  *
- * Flow:    shard → engine → store. The owner applies changes that the journal has made durable; the
- *          maintenance thread flushes and merges; any thread reads.
- * Threads: "owner" calls are made by one thread at a time (the commit thread), "maintenance" calls by
- *          one thread at a time (which may be another), "any" calls by all at once.
+ * Flow:    shard → engine → store. The owner applies changes that the journal has made durable;
+ *          the maintenance thread flushes and merges; any thread reads.
+ * Threads: "owner" calls are made by one thread at a time (the commit thread), "maintenance" calls
+ *          by one thread at a time (which may be another), "any" calls by all at once.
  * Format:  docs/formats.md, "Segment", "Manifest", "Tables".
- * Errors:  a damaged segment is ZP_E_CORRUPT for the keys whose newest row could be in it; the rest
- *          stays readable. A failed flush or merge leaves the shard as it was.
+ * Errors:  a damaged segment is ZP_E_CORRUPT for the keys whose newest row could be in it; the
+ *          rest stays readable. A failed flush or merge leaves the shard as it was.
  */
 #ifndef ZP_ENGINE_ENGINE_H
 #define ZP_ENGINE_ENGINE_H
@@ -37,29 +37,29 @@ struct zp_texts_cache *zp_texts_cache_new(uint64_t bytes_max);
 void zp_texts_cache_free(struct zp_texts_cache *cache); /* NULL is allowed; no engine uses it */
 uint64_t zp_texts_cache_bytes(struct zp_texts_cache *cache); /* NULL: 0 */
 
-/* Blocks that were read and checked, for all engines of a node. Any thread. NULL where the system does not
- * give so much address space: a cache is no need. */
+/* Blocks that were read and checked, for all engines of a node. Any thread. NULL where the system
+ * does not give so much address space: a cache is no need. */
 struct zp_block_cache;
 struct zp_block_cache *zp_block_cache_new(uint64_t bytes_max);
 void zp_block_cache_free(struct zp_block_cache *cache); /* NULL is allowed; no engine uses it */
 uint64_t zp_block_cache_bytes(const struct zp_block_cache *cache); /* NULL: 0 */
 
 struct zp_engine_options {
-	struct zp_store *store; /* borrowed; must outlive the engine */
+	struct zp_store *store;             /* borrowed; must outlive the engine */
 	struct zp_texts_cache *texts_cache; /* borrowed, likewise; NULL: none */
 	struct zp_block_cache *block_cache; /* borrowed, likewise; NULL: none */
-	uint8_t cluster_id[16]; /* the lineage of the ids in the rows */
+	uint8_t cluster_id[16];             /* the lineage of the ids in the rows */
 	uint64_t shard_id;
 	uint32_t incarnation;
-	uint64_t hash_seed;	    /* secret, random: keeps memory tables safe from chosen keys */
+	uint64_t hash_seed;         /* secret, random: keeps memory tables safe from chosen keys */
 	uint8_t low[ZP_KEY_BYTES];  /* first key of the shard */
 	uint8_t high[ZP_KEY_BYTES]; /* first key behind it; all ff: the end */
-	bool read_only;		    /* opens any moment as it is: never repairs, writes nothing; changes
-				     * stay in memory */
-	uint64_t manifest_max;	    /* take no manifest above this number; 0: the newest */
+	bool read_only;         /* opens any moment as it is: never repairs, writes nothing; changes
+				 * stay in memory */
+	uint64_t manifest_max;  /* take no manifest above this number; 0: the newest */
 	uint64_t segment_bytes; /* merges cut their files to about so much at most; 0: 512 MiB */
-	bool without_filters; /* they stay on the disk, and a lookup asks every run: for what is
-			       * seldom asked and shall take little memory */
+	bool without_filters;   /* they stay on the disk, and a lookup asks every run: for what is
+				 * seldom asked and shall take little memory */
 	/* Called by a merge again and again, each time after some thousand rows: it may take a
 	 * pause there, so that others get their turn. May be NULL. */
 	void (*merge_turn)(void *context);
@@ -78,13 +78,13 @@ ZP_MUST_CHECK int zp_engine_create(const struct zp_engine_options *options, stru
  * segment that is missing or damaged is told and its keys answer ZP_E_CORRUPT. Removes
  * unfinished files. ZP_E_NOT_FOUND: no manifest; ZP_E_VERSION: a newer zpin's.
  */
-ZP_MUST_CHECK int zp_engine_open(const struct zp_engine_options *options,
-    struct zp_engine **engine_out, struct zp_err *err);
+ZP_MUST_CHECK int zp_engine_open(
+    const struct zp_engine_options *options, struct zp_engine **engine_out, struct zp_err *err);
 
 /*
- * Stands in for a shard that could not be opened (`why`), so that the others can serve: every key answers
- * ZP_E_CORRUPT, a scan ends with it, verify tells it, and nothing is written. options->store is not
- * used and may be NULL. The owner must not apply changes to it.
+ * Stands in for a shard that could not be opened (`why`), so that the others can serve: every key
+ * answers ZP_E_CORRUPT, a scan ends with it, verify tells it, and nothing is written.
+ * options->store is not used and may be NULL. The owner must not apply changes to it.
  */
 struct zp_engine *zp_engine_suspended_new(const struct zp_engine_options *options, const char *why);
 bool zp_engine_is_suspended(const struct zp_engine *engine);
@@ -114,8 +114,9 @@ struct zp_change {
 	struct zp_key key;
 	struct zp_accesses accesses; /* count 0: it is of the pin */
 	bool has_old;
-	bool has_new;	     /* false: delete */
-	bool old_is_unknown; /* without has_old: what is there could not be read, and a delete hides it */
+	bool has_new;        /* false: delete */
+	bool old_is_unknown; /* without has_old: what is there could not be read, and a delete hides
+				it */
 	struct zp_record old_record;
 	struct zp_record new_record;
 };
@@ -126,13 +127,13 @@ void zp_engine_apply(struct zp_engine *engine, const struct zp_change *change);
 void zp_engine_apply_all(
     struct zp_engine *engine, const struct zp_change *const *changes, size_t count);
 
-/* A pin's status at one peer: a row where it is not the default (docs/formats.md, "Track"). The pin's own
- * row is not asked: it may be gone already. */
+/* A pin's status at one peer: a row where it is not the default (docs/formats.md, "Track"). The
+ * pin's own row is not asked: it may be gone already. */
 struct zp_track_change {
 	struct zp_key key;
 	struct zp_track track; /* the new row; of a row that goes only `peer` counts */
-	bool has_new;	       /* false: the row goes, if there is one */
-	bool has_old;	       /* a view had a row, or could not tell: looked up before the group */
+	bool has_new;          /* false: the row goes, if there is one */
+	bool has_old;          /* a view had a row, or could not tell: looked up before the group */
 	uint8_t old_status;    /* its status; 0 where it could not be told */
 };
 
@@ -159,32 +160,32 @@ uint64_t zp_engine_memory_bytes(const struct zp_engine *engine);
  * `tables` are written too when they are not the ones the shard has, also when nothing is frozen.
  * Neither: nothing is done.
  */
-ZP_MUST_CHECK int zp_engine_flush(struct zp_engine *engine, const struct zp_tables *tables,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_engine_flush(
+    struct zp_engine *engine, const struct zp_tables *tables, struct zp_err *err);
 
 /*
- * Does one step of a merge if the policy wants one: what cannot be merged without each other, some files
- * of each run (merge_span.h). *merged_out tells whether it did; call again until it did not. Inputs can be
- * collected after each step, so the room that a merge needs is that of a step. `stop`: looked at between
- * rows; a step that is stopped leaves nothing behind.
+ * Does one step of a merge if the policy wants one: what cannot be merged without each other, some
+ * files of each run (merge_span.h). *merged_out tells whether it did; call again until it did not.
+ * Inputs can be collected after each step, so the room that a merge needs is that of a step.
+ * `stop`: looked at between rows; a step that is stopped leaves nothing behind.
  */
-ZP_MUST_CHECK int zp_engine_merge(struct zp_engine *engine, const _Atomic(bool) *stop,
-    bool *merged_out, struct zp_err *err);
+ZP_MUST_CHECK int zp_engine_merge(
+    struct zp_engine *engine, const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err);
 
 /* The same towards one run a family, without tombstones or filters. */
-ZP_MUST_CHECK int zp_engine_seal(struct zp_engine *engine, const _Atomic(bool) *stop,
-    bool *merged_out, struct zp_err *err);
+ZP_MUST_CHECK int zp_engine_seal(
+    struct zp_engine *engine, const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err);
 
-/* Removes manifests below `manifest_min` and every file that no manifest which stays names. Two always
- * stay: where only one would, its twin, an equal manifest, does or is made. */
-ZP_MUST_CHECK int zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min,
-    struct zp_err *err);
+/* Removes manifests below `manifest_min` and every file that no manifest which stays names. Two
+ * always stay: where only one would, its twin, an equal manifest, does or is made. */
+ZP_MUST_CHECK int zp_engine_collect(
+    struct zp_engine *engine, uint64_t manifest_min, struct zp_err *err);
 
 /* Publishes a manifest with a higher incarnation that says `applied` of the lane is in: what a
- * rollback or a restore does, so that replay cannot undo it. The shard is what its files are: what was
- * only in memory is void, as it is in the journal. The owner must not write meanwhile. */
-ZP_MUST_CHECK int zp_engine_incarnation_raise(struct zp_engine *engine, uint32_t incarnation,
-    const struct zp_lane *lane, struct zp_err *err);
+ * rollback or a restore does, so that replay cannot undo it. The shard is what its files are: what
+ * was only in memory is void, as it is in the journal. The owner must not write meanwhile. */
+ZP_MUST_CHECK int zp_engine_incarnation_raise(
+    struct zp_engine *engine, uint32_t incarnation, const struct zp_lane *lane, struct zp_err *err);
 
 /* Files that make up the shard as its newest manifest says, for a snapshot: calls `each` with every
  * name, the manifest's own included. */
@@ -196,9 +197,9 @@ struct zp_verify_report {
 	uint64_t segments;
 	uint64_t rows;
 	uint64_t bytes;
-	uint64_t pins;    /* live, recounted */
-	uint64_t entries; /* of families time and expire, live; deep only */
-	uint64_t damages; /* told one by one */
+	uint64_t pins;         /* live, recounted */
+	uint64_t entries;      /* of families time and expire, live; deep only */
+	uint64_t damages;      /* told one by one */
 	uint64_t counters_set; /* that were off */
 };
 
@@ -229,15 +230,15 @@ ZP_MUST_CHECK int zp_engine_reopen(struct zp_engine *engine, const char *name, s
 void zp_engine_unopened(
     struct zp_engine *engine, void (*each)(void *context, const char *text), void *context);
 
-/* Reads every byte of every segment, checks it, and recounts the pins against the counters. `deep`: and
- * what families and tables say of each other, in memory of a fixed size: each pin has its entries of time
- * and expiry and each entry its pin, each list of allocations is in the tables, each key in the shard.
- * ZP_E_CORRUPT where there is damage. `check` may be NULL; when it ends the verify the report is of
- * what was read. */
+/* Reads every byte of every segment, checks it, and recounts the pins against the counters. `deep`:
+ * and what families and tables say of each other, in memory of a fixed size: each pin has its
+ * entries of time and expiry and each entry its pin, each list of allocations is in the tables,
+ * each key in the shard. ZP_E_CORRUPT where there is damage. `check` may be NULL; when it ends the
+ * verify the report is of what was read. */
 ZP_MUST_CHECK int zp_engine_verify(struct zp_engine *engine, bool deep,
     const struct zp_check *check, struct zp_verify_report *report_out, struct zp_err *err);
-/* Maintenance. The same; counters that are off are set right, in a new manifest and in memory, and are no
- * damage. */
+/* Maintenance. The same; counters that are off are set right, in a new manifest and in memory, and
+ * are no damage. */
 ZP_MUST_CHECK int zp_engine_verify_recounting(struct zp_engine *engine, bool deep,
     const struct zp_check *check, struct zp_verify_report *report_out, struct zp_err *err);
 
@@ -245,21 +246,21 @@ ZP_MUST_CHECK int zp_engine_verify_recounting(struct zp_engine *engine, bool dee
 
 struct zp_engine_facts {
 	uint64_t pins[ZP_PIN_TYPE_COUNT]; /* live, all namespaces */
-	uint64_t size_bytes;		  /* sum of the pins' known sizes */
+	uint64_t size_bytes;              /* sum of the pins' known sizes */
 	uint64_t manifest_number;
-	uint64_t runs;			  /* of family pin */
-	uint64_t segments;		  /* of all families */
-	uint64_t disk_bytes;		  /* of live segments */
-	uint64_t time_bytes;              /* of those of family time, */
-	uint64_t access_bytes;            /* and of family access */
-	uint64_t access_rows;             /* in these */
+	uint64_t runs;         /* of family pin */
+	uint64_t segments;     /* of all families */
+	uint64_t disk_bytes;   /* of live segments */
+	uint64_t time_bytes;   /* of those of family time, */
+	uint64_t access_bytes; /* and of family access */
+	uint64_t access_rows;  /* in these */
 	uint64_t memtable_bytes;
 	uint64_t memtable_entries;
-	uint64_t resident_bytes;	  /* directories and filters */
+	uint64_t resident_bytes; /* directories and filters */
 	uint64_t damaged_segments;
-	bool is_suspended;		  /* it could not be opened */
-	uint64_t flushed_bytes;		  /* written by flushes and */
-	uint64_t merged_bytes;		  /* by merges since opening */
+	bool is_suspended;      /* it could not be opened */
+	uint64_t flushed_bytes; /* written by flushes and */
+	uint64_t merged_bytes;  /* by merges since opening */
 };
 void zp_engine_facts_get(struct zp_engine *engine, struct zp_engine_facts *facts_out);
 uint64_t zp_engine_merged_bytes(struct zp_engine *engine); /* that fact alone */
@@ -268,7 +269,8 @@ uint64_t zp_engine_merged_bytes(struct zp_engine *engine); /* that fact alone */
 uint64_t zp_engine_count(struct zp_engine *engine, uint32_t namespace_id, enum zp_pin_type type);
 
 /* Track rows of a peer that have this status; exact. */
-uint64_t zp_engine_track_count(struct zp_engine *engine, uint32_t peer, enum zp_track_status status);
+uint64_t zp_engine_track_count(
+    struct zp_engine *engine, uint32_t peer, enum zp_track_status status);
 
 /* The position of a lane in the newest manifest (0 when it has none). */
 uint64_t zp_engine_lane_get(struct zp_engine *engine, uint64_t node);
@@ -277,8 +279,8 @@ uint64_t zp_engine_lane_get(struct zp_engine *engine, uint64_t node);
 uint64_t zp_engine_manifest_pins(struct zp_engine *engine);
 
 /* Reads the shard's tables as its manifest names them; ZP_E_NOT_FOUND when it has none yet. */
-ZP_MUST_CHECK int zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_engine_tables_read(
+    struct zp_engine *engine, struct zp_tables **tables_out, struct zp_err *err);
 
 /* ---- Reading: any --------------------------------------------------------------------------- */
 
@@ -287,12 +289,13 @@ struct zp_read_scratch;
 struct zp_read_scratch *zp_read_scratch_new(void);
 void zp_read_scratch_free(struct zp_read_scratch *scratch);
 
-/* The shard as it is now: memtables and runs that stay as long as the view is held. Takes no lock that
- * the owner holds while it works. */
+/* The shard as it is now: memtables and runs that stay as long as the view is held. Takes no lock
+ * that the owner holds while it works. */
 struct zp_view *zp_engine_view_get(struct zp_engine *engine);
 void zp_view_release(struct zp_view *view); /* NULL is allowed */
 
-/* The pin under `key`, or ZP_E_NOT_FOUND. Texts live in `scratch` or the view until the next call. */
+/* The pin under `key`, or ZP_E_NOT_FOUND. Texts live in `scratch` or the view until the next call.
+ */
 ZP_MUST_CHECK int zp_view_get(struct zp_view *view, const struct zp_key *key,
     struct zp_read_scratch *scratch, struct zp_record *record_out, struct zp_err *err);
 
@@ -303,10 +306,11 @@ struct zp_batch_answer {
 };
 
 /*
- * Answers all keys, in the caller's order: with one pass over each memtable, then each key from the newest
- * run whose filter says that it may be there. The memory that many keys need is fetched while others are
- * looked at, and blocks that are not in memory are read together. Keys are not sorted, which was measured to
- * gain nothing; the places that are read are. Texts are copied into `texts` (which must have room enough to not overflow: ZP_E_TOO_LARGE then).
+ * Answers all keys, in the caller's order: with one pass over each memtable, then each key from the
+ * newest run whose filter says that it may be there. The memory that many keys need is fetched
+ * while others are looked at, and blocks that are not in memory are read together. Keys are not
+ * sorted, which was measured to gain nothing; the places that are read are. Texts are copied into
+ * `texts` (which must have room enough to not overflow: ZP_E_TOO_LARGE then).
  */
 ZP_MUST_CHECK int zp_view_get_batch(struct zp_view *view, const struct zp_key *const *keys,
     size_t count, struct zp_read_scratch *scratch, struct zp_buf *texts,
@@ -331,7 +335,7 @@ struct zp_scan_filter {
 
 struct zp_scan_options {
 	const struct zp_key *from; /* first key to give, NULL: the shard's first */
-	uint32_t columns;	   /* ZP_SCAN_…; 0: all of them */
+	uint32_t columns;          /* ZP_SCAN_…; 0: all of them */
 	struct zp_scan_filter filter;
 	/* Told of each fault at once, code and text; may be NULL. The end tells the first again. */
 	void (*fault)(void *context, const struct zp_err *why);
@@ -339,15 +343,15 @@ struct zp_scan_options {
 };
 
 /*
- * Live pins in key order, merged from all runs and memtables of the view as of now. Holds the view. What
- * the options leave out is not unpacked, and blocks of which no pin is wanted are passed over; each block
- * is read and its checksum verified all the same.
+ * Live pins in key order, merged from all runs and memtables of the view as of now. Holds the view.
+ * What the options leave out is not unpacked, and blocks of which no pin is wanted are passed over;
+ * each block is read and its checksum verified all the same.
  */
 ZP_MUST_CHECK int zp_scan_open(struct zp_view *view, const struct zp_scan_options *options,
     struct zp_scan **scan_out, struct zp_err *err);
 /* 0 and a pin valid until the next call, ZP_END, or an error (the scan is then over). */
-ZP_MUST_CHECK int zp_scan_next(struct zp_scan *scan, struct zp_key *key_out,
-    struct zp_record *record_out, struct zp_err *err);
+ZP_MUST_CHECK int zp_scan_next(
+    struct zp_scan *scan, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err);
 void zp_scan_close(struct zp_scan *scan); /* NULL is allowed */
 
 /* Of pin i values[i * step]. */
@@ -364,16 +368,17 @@ struct zp_scan_rows {
 	struct zp_scan_column facts[ZP_FACT_COUNT];
 };
 
-/* As zp_scan_next, of as many pins as are at hand, which may be none: the scan has moved on all the same.
- * Texts are not given. */
+/* As zp_scan_next, of as many pins as are at hand, which may be none: the scan has moved on all the
+ * same. Texts are not given. */
 ZP_MUST_CHECK int zp_scan_next_rows(
     struct zp_scan *scan, struct zp_scan_rows *rows_out, struct zp_err *err);
-/* As zp_scan_next, but looks at some hundred pins only: ZP_SCAN_PASSED where none of them is wanted. */
+/* As zp_scan_next, but looks at some hundred pins only: ZP_SCAN_PASSED where none of them is
+ * wanted. */
 #define ZP_SCAN_PASSED 2
-ZP_MUST_CHECK int zp_scan_step(struct zp_scan *scan, struct zp_key *key_out,
-    struct zp_record *record_out, struct zp_err *err);
-/* Behind ZP_SCAN_PASSED a key that no pin which is still to come is at or before, and none that came is
- * behind. False: none can be told here. */
+ZP_MUST_CHECK int zp_scan_step(
+    struct zp_scan *scan, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err);
+/* Behind ZP_SCAN_PASSED a key that no pin which is still to come is at or before, and none that
+ * came is behind. False: none can be told here. */
 bool zp_scan_passed(const struct zp_scan *scan, struct zp_key *key_out);
 
 static inline uint64_t
@@ -394,10 +399,10 @@ zp_scan_key(const struct zp_scan_rows *rows, size_t at, struct zp_key *key_out)
 }
 
 /*
- * Pins by their time of creation. An entry of family time has no more of a key than the beginning of its
- * digest, so what is given are keys that pins may have: who wants the pins looks them up, and passes over
- * those that are gone or were created at another time. No pin that nobody touches is missing but by
- * damage.
+ * Pins by their time of creation. An entry of family time has no more of a key than the beginning
+ * of its digest, so what is given are keys that pins may have: who wants the pins looks them up,
+ * and passes over those that are gone or were created at another time. No pin that nobody touches
+ * is missing but by damage.
  */
 struct zp_created_range {
 	uint32_t namespace_id;
@@ -406,23 +411,25 @@ struct zp_created_range {
 };
 struct zp_created_wanted {
 	struct zp_created_range range;
-	/* With keys in no order, one perhaps several times. What is not 0 ends that and is returned. */
+	/* With keys in no order, one perhaps several times. What is not 0 ends that and is
+	 * returned. */
 	int (*each)(void *context, int64_t created, const struct zp_key *key);
-	/* Told of each fault; what can be read is given all the same, and then ZP_E_CORRUPT returned. */
+	/* Told of each fault; what can be read is given all the same, and then ZP_E_CORRUPT
+	 * returned. */
 	void (*fault)(void *context, const struct zp_err *why);
 	void *context;
 };
 ZP_MUST_CHECK int zp_view_created_keys(
     struct zp_view *view, const struct zp_created_wanted *wanted, struct zp_err *err);
-/* The latest time up to `last` of which there may be keys, at most a pin's that is gone: ZP_END where there
- * is none. Where something cannot be read it may be later than any. */
+/* The latest time up to `last` of which there may be keys, at most a pin's that is gone: ZP_END
+ * where there is none. Where something cannot be read it may be later than any. */
 ZP_MUST_CHECK int zp_view_created_last(struct zp_view *view, uint32_t namespace_id, int64_t last,
     int64_t *created_out, struct zp_err *err);
 
 /*
- * Track rows in the order of keys, of one pin by peer: to be walked beside a scan of the view's pins.
- * From the first of pin `from` on (NULL: all), or `only` that pin's: then runs that don't have it are
- * not read.
+ * Track rows in the order of keys, of one pin by peer: to be walked beside a scan of the view's
+ * pins. From the first of pin `from` on (NULL: all), or `only` that pin's: then runs that don't
+ * have it are not read.
  */
 struct zp_track_scan;
 ZP_MUST_CHECK int zp_track_scan_open(struct zp_view *view, const struct zp_key *from, bool only,
@@ -448,8 +455,8 @@ void zp_accesses_walk_close(struct zp_accesses_walk *walk); /* NULL is allowed *
 ZP_MUST_CHECK int zp_view_accesses_get(struct zp_view *view, const struct zp_key *key,
     struct zp_accesses *access_out, struct zp_err *err);
 
-/* Keys whose expiry is at or before `now_seconds`, in no order, at most `keys_max`, perhaps one twice.
- * Entries that no longer hold are left out by looking the pin up. One caller at a time. */
+/* Keys whose expiry is at or before `now_seconds`, in no order, at most `keys_max`, perhaps one
+ * twice. Entries that no longer hold are left out by looking the pin up. One caller at a time. */
 ZP_MUST_CHECK int zp_view_expired(struct zp_view *view, int64_t now_seconds,
     struct zp_read_scratch *scratch, struct zp_key *keys_out, uint64_t *expire_facts_out,
     size_t keys_max, size_t *count_out, struct zp_err *err);
@@ -457,9 +464,9 @@ ZP_MUST_CHECK int zp_view_expired(struct zp_view *view, int64_t now_seconds,
 /* ---- Tables: peers and allocation lists by id ------------------------------------------------ */
 
 /*
- * What record fact "allocations" means. The node has one set, kept by the commit thread; each shard's
- * files carry a copy, so that a shard's snapshot stands alone. Ids begin at 1, rise, are never reused.
- * Reading is for any thread while only one adds.
+ * What record fact "allocations" means. The node has one set, kept by the commit thread; each
+ * shard's files carry a copy, so that a shard's snapshot stands alone. Ids begin at 1, rise, are
+ * never reused. Reading is for any thread while only one adds.
  */
 struct zp_tables *zp_tables_new(void);
 void zp_tables_free(struct zp_tables *tables);
@@ -472,25 +479,25 @@ uint32_t zp_tables_list_next(const struct zp_tables *tables);
 
 /* Adds under an id as the journal or a file says; an id that is there with the same content is
  * fine. ZP_E_INVALID, ZP_E_FULL (limits.h). */
-ZP_MUST_CHECK int zp_tables_peer_add(struct zp_tables *tables, uint32_t id, struct zp_slice binary,
-    struct zp_err *err);
-ZP_MUST_CHECK int zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
-    size_t count, struct zp_err *err);
+ZP_MUST_CHECK int zp_tables_peer_add(
+    struct zp_tables *tables, uint32_t id, struct zp_slice binary, struct zp_err *err);
+ZP_MUST_CHECK int zp_tables_list_add(
+    struct zp_tables *tables, uint32_t id, const uint32_t *peers, size_t count, struct zp_err *err);
 /*
- * Stand-ins under the next ids, for what was given by a batch that is lost: a peer id that nobody has,
- * and a list of one of its own. When the real one comes after all it takes the place; adding a stand-in
- * where it stands does nothing. For opening and repair, while nobody else reads.
+ * Stand-ins under the next ids, for what was given by a batch that is lost: a peer id that nobody
+ * has, and a list of one of its own. When the real one comes after all it takes the place; adding a
+ * stand-in where it stands does nothing. For opening and repair, while nobody else reads.
  */
 ZP_MUST_CHECK int zp_tables_peer_lose(struct zp_tables *tables, struct zp_err *err);
 ZP_MUST_CHECK int zp_tables_list_lose(struct zp_tables *tables, struct zp_err *err);
 bool zp_tables_list_is_lost(const struct zp_tables *tables, uint32_t id);
 
 /* From now on `from` reads as `to` in every list. ZP_E_INVALID: that would go in a circle. */
-ZP_MUST_CHECK int zp_tables_peer_move(struct zp_tables *tables, uint32_t from, uint32_t to,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_tables_peer_move(
+    struct zp_tables *tables, uint32_t from, uint32_t to, struct zp_err *err);
 
-/* The list of fact "allocations" as a ready JSON array ("[]" for 0), moved peers replaced. Borrowed;
- * lives as long as the tables. ZP_E_CORRUPT for an id that is not there. */
+/* The list of fact "allocations" as a ready JSON array ("[]" for 0), moved peers replaced.
+ * Borrowed; lives as long as the tables. ZP_E_CORRUPT for an id that is not there. */
 ZP_MUST_CHECK int zp_tables_allocations_json(const struct zp_tables *tables, uint64_t allocations,
     struct zp_slice *json_out, struct zp_err *err);
 
@@ -498,10 +505,10 @@ uint64_t zp_tables_generation(const struct zp_tables *tables); /* rises with eac
 
 /* The file form. */
 void zp_tables_encode(const struct zp_tables *tables, struct zp_buf *file);
-ZP_MUST_CHECK int zp_tables_decode(struct zp_slice file, struct zp_tables **tables_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_tables_decode(
+    struct zp_slice file, struct zp_tables **tables_out, struct zp_err *err);
 
-/* ---- The envelope of small files: manifest, checkpoint, map, tables --------------------------- */
+/* ---- The envelope of small files: manifest, checkpoint, map, tables -------------------------- */
 
 /* Begins a file: header with room for checksum and length. */
 void zp_envelope_begin(struct zp_buf *file, const char magic[8]);

@@ -1,9 +1,9 @@
 /*
  * engine_internal.h - what the files of engine/ share: version, view, engine.
  *
- * A *version* is one manifest with its segments open; it never changes and is counted. A *view* is a
- * version with the memtables of that moment; the engine's present view is swapped under view_lock,
- * which nobody holds longer than a few instructions.
+ * A *version* is one manifest with its segments open; it never changes and is counted. A *view* is
+ * a version with the memtables of that moment; the engine's present view is swapped under
+ * view_lock, which nobody holds longer than a few instructions.
  */
 #ifndef ZP_ENGINE_INTERNAL_H
 #define ZP_ENGINE_INTERNAL_H
@@ -16,10 +16,10 @@
 #include "engine/memtable.h"
 #include "engine/segment.h"
 
-#define MERGE_RUNS 8u	      /* K: so many runs of a level become one of the next */
+#define MERGE_RUNS 8u          /* K: so many runs of a level become one of the next */
 #define MERGE_LEVEL_NEVER 255u /* of a run that must not be merged */
 #define MERGE_TURN_ROWS 1024u  /* of a merge, then others may have a turn */
-#define SAMPLE_ROWS 1024u     /* shown to a segment writer before it chooses encoders */
+#define SAMPLE_ROWS 1024u      /* shown to a segment writer before it chooses encoders */
 #define TABLES_BYTES_MAX (256u << 20)
 
 struct version {
@@ -40,11 +40,11 @@ struct zp_view {
 struct zp_engine {
 	struct zp_engine_options options;
 	char suspended_why[ZP_ERR_TEXT_BYTES]; /* empty: it is open */
-	pthread_mutex_t view_lock; /* guards `view` */
-	struct zp_view *view;	   /* the present one, held */
-	struct memtable *active;   /* owner only, held: the view's */
+	pthread_mutex_t view_lock;             /* guards `view` */
+	struct zp_view *view;                  /* the present one, held */
+	struct memtable *active;               /* owner only, held: the view's */
 
-	pthread_mutex_t facts_lock; /* guards counters, lanes and the sums below */
+	pthread_mutex_t facts_lock;        /* guards counters, lanes and the sums below */
 	struct manifest_counter *counters; /* rising by namespace, type; some of 0 pins */
 	size_t counter_count;
 	struct manifest_counter *tracks; /* rising by peer, status; some of 0 rows */
@@ -66,13 +66,13 @@ struct zp_engine {
 	 * owner's, and the opening thread's. */
 	bool has_accesses;
 
-	_Atomic(uint32_t) incarnation; /* the manifest's; options have what opening asked for */
+	_Atomic(uint32_t) incarnation;  /* the manifest's; options have what opening asked for */
 	_Atomic(uint64_t) expire_floor; /* no live expiry entry is below this column value */
 
 	/* Maintenance only. */
-	uint64_t number_next;	     /* of the next manifest: above every one ever seen here */
-	uint64_t tables_generation;  /* of the tables that the version has; ~0: not known */
-	struct zp_err merge_fault;   /* what kept a family from being merged, until it is told */
+	uint64_t number_next;       /* of the next manifest: above every one ever seen here */
+	uint64_t tables_generation; /* of the tables that the version has; ~0: not known */
+	struct zp_err merge_fault;  /* what kept a family from being merged, until it is told */
 };
 
 /* ---- version.c ------------------------------------------------------------------------------- */
@@ -80,8 +80,9 @@ struct zp_engine {
 struct version *version__hold(struct version *version);
 void version__release(struct version *version); /* NULL is allowed */
 
-/* Opens the segments of `manifest` (moved in) that `old` does not have open already. Without `old` (at
- * start) damaged ones are told and stay NULL; with it, a new one that does not open is the error. */
+/* Opens the segments of `manifest` (moved in) that `old` does not have open already. Without `old`
+ * (at start) damaged ones are told and stay NULL; with it, a new one that does not open is the
+ * error. */
 ZP_MUST_CHECK int version__open(struct zp_engine *engine, struct manifest *manifest,
     const struct version *old, struct version **version_out, struct zp_err *err);
 
@@ -97,10 +98,9 @@ struct zp_view *view__new(struct zp_engine *engine, struct version *version,
 struct manifest_counter *engine__counters_copy(
     const struct manifest_counter *counters, size_t *count);
 
-/* Makes the present view from its parts. `version` NULL keeps it; `freeze`: active becomes frozen and a
- * fresh one begins (owner); `drop_frozen`: its rows are in the version's files now. */
-void view__change(struct zp_engine *engine, struct version *version, bool freeze,
-    bool drop_frozen);
+/* Makes the present view from its parts. `version` NULL keeps it; `freeze`: active becomes frozen
+ * and a fresh one begins (owner); `drop_frozen`: its rows are in the version's files now. */
+void view__change(struct zp_engine *engine, struct version *version, bool freeze, bool drop_frozen);
 
 /* The present version, held. */
 struct version *engine__version_get(struct zp_engine *engine);
@@ -110,10 +110,10 @@ ZP_MUST_CHECK int engine__manifest_files(const struct manifest *manifest,
     int (*each)(void *context, const char *name, struct zp_err *err), void *context,
     struct zp_err *err);
 
-/* Writes `manifest` (moved in, number set here) and makes it the present version. `drop_frozen`: its rows
- * are in the files now. */
-ZP_MUST_CHECK int engine__publish(struct zp_engine *engine, struct manifest *manifest,
-    bool drop_frozen, struct zp_err *err);
+/* Writes `manifest` (moved in, number set here) and makes it the present version. `drop_frozen`:
+ * its rows are in the files now. */
+ZP_MUST_CHECK int engine__publish(
+    struct zp_engine *engine, struct manifest *manifest, bool drop_frozen, struct zp_err *err);
 
 /* Memory, counters and lanes become those of the files alone. Owner and maintenance in one. */
 void engine__memory_drop(struct zp_engine *engine);
@@ -133,28 +133,30 @@ void engine__warn(struct zp_engine *engine, const char *format, ...)
 uint8_t engine__prefix_bits(const struct zp_engine *engine);
 struct memtable *engine__memtable_new(const struct zp_engine *engine);
 
-/* ---- recount.c -------------------------------------------------------------------------------- */
+/* ---- recount.c ------------------------------------------------------------------------------- */
 
-/* Counts the version's live rows and tells of each counter of its manifest that is something else, or,
- * where it is the present one and the caller is maintenance, sets it right. What ended it, or 0. */
-ZP_MUST_CHECK int engine__recount(struct zp_engine *engine, struct version *version, bool sets_counters,
-    const struct zp_check *check, struct zp_verify_report *report, struct zp_err *err);
+/* Counts the version's live rows and tells of each counter of its manifest that is something else,
+ * or, where it is the present one and the caller is maintenance, sets it right. What ended it, or
+ * 0. */
+ZP_MUST_CHECK int engine__recount(struct zp_engine *engine, struct version *version,
+    bool sets_counters, const struct zp_check *check, struct zp_verify_report *report,
+    struct zp_err *err);
 
-/* ---- verify_deep.c ---------------------------------------------------------------------------- */
+/* ---- verify_deep.c --------------------------------------------------------------------------- */
 
 /* What families say of each other; adds to the report. What ended it, or 0: damage is told. */
 ZP_MUST_CHECK int engine__verify_deep(struct zp_engine *engine, struct version *version,
     const struct zp_check *check, struct zp_verify_report *report, struct zp_err *err);
 
-/* ---- index.c: rows of the ordered families ----------------------------------------------------- */
+/* ---- index.c: rows of the ordered families --------------------------------------------------- */
 
 uint64_t index__created(const struct zp_record *record); /* as a column */
 uint64_t index__expiry(const struct zp_record *record);  /* likewise; it has one */
 void index__key_columns(const struct zp_key *key, uint64_t columns_out[SEGMENT_PIN_COLUMNS]);
 ZP_MUST_CHECK int index__key_of_columns(
     const uint64_t columns[SEGMENT_PIN_COLUMNS], struct zp_key *key_out, struct zp_err *err);
-ZP_MUST_CHECK int index__expire_key(const struct segment_entry *entry, struct zp_key *key_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int index__expire_key(
+    const struct segment_entry *entry, struct zp_key *key_out, struct zp_err *err);
 /* Adds what the change means for the ordered families to the memtable. */
 void index__apply(struct memtable *memtable, const struct zp_change *change);
 
@@ -172,8 +174,7 @@ struct merge_choice merge__choose(const uint8_t *levels, size_t count);
  * "Segment". */
 enum segment_maker { SEGMENT_BY_FLUSH = 1, SEGMENT_BY_MERGE = 2 };
 struct zp_hash128 merge__segment_id(const struct zp_engine *engine, enum zp_family family,
-    enum segment_maker maker, bool drops_tombstones, uint32_t part,
-    const struct zp_lane *lanes, size_t lane_count, const struct segment_name *inputs,
-    size_t input_count);
+    enum segment_maker maker, bool drops_tombstones, uint32_t part, const struct zp_lane *lanes,
+    size_t lane_count, const struct segment_name *inputs, size_t input_count);
 
 #endif

@@ -12,14 +12,12 @@
 #include "engine/ribbon.h"
 #include "pin/pin.h"
 
-/* ---- Making -------------------------------------------------------------------------------------
- */
+/* ---- Making ---------------------------------------------------------------------------------- */
 
 /* Keys come in order. */
 void filter__add(struct ribbon_writer *writer, const uint8_t key[ZP_KEY_BYTES]);
 
-/* ---- Asking -------------------------------------------------------------------------------------
- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 struct filter {
 	uint8_t *memory; /* owned: the section as it is in the file; NULL: no filter, every key may

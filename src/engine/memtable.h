@@ -31,26 +31,27 @@ struct memtable_place {
 	uint32_t hash;
 };
 /* Finds it, and brings nearer the slot that putting or getting will look at: a few keys ahead. */
-void memtable__place(const struct memtable *memtable, const struct zp_key *key,
-    struct memtable_place *place_out);
+void memtable__place(
+    const struct memtable *memtable, const struct zp_key *key, struct memtable_place *place_out);
 
 /* Owner: the key there now has this record; NULL: a tombstone. Copies. */
-void memtable__put(struct memtable *memtable, const struct memtable_place *place,
-    const struct zp_record *record);
+void memtable__put(
+    struct memtable *memtable, const struct memtable_place *place, const struct zp_record *record);
 /* Owner: one row of time or expire, at that moment (a column), of the pin that was put last. */
 void memtable__index_add(
     struct memtable *memtable, enum zp_family family, uint64_t moment, uint8_t operation);
 
-/* Owner: the pin's status at that peer, NULL: no row any more. Copies. `had_old`: a row was there (or
- * can't be known) when this memtable first heard of it; what was not and is not leaves no trace. */
+/* Owner: the pin's status at that peer, NULL: no row any more. Copies. `had_old`: a row was there
+ * (or can't be known) when this memtable first heard of it; what was not and is not leaves no
+ * trace. */
 void memtable__track_put(struct memtable *memtable, const struct zp_key *key, uint32_t peer,
     const struct segment_value *value, bool had_old);
 /* Whether this memtable knows the row, and what it says: NULL for no row any more. */
 bool memtable__track_get(const struct memtable *memtable, const struct zp_key *key, uint32_t peer,
     const struct segment_value **value_out);
 /* Track rows as sorted entries, tombstones among them where they may hide something: from the first
- * of the pin `from` on (NULL: all), or `only` that pin's. *entries_out is the caller's to free, their
- * values are the memtable's. */
+ * of the pin `from` on (NULL: all), or `only` that pin's. *entries_out is the caller's to free,
+ * their values are the memtable's. */
 size_t memtable__tracks_sorted(const struct memtable *memtable, const struct zp_key *from,
     bool only, struct segment_entry **entries_out);
 
@@ -73,8 +74,8 @@ bool memtable__is_full(const struct memtable *memtable);
 bool memtable__is_empty(const struct memtable *memtable);
 
 /* The key's row, whose texts live as long as the memtable, or false. */
-bool memtable__get(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES],
-    struct segment_row *row_out);
+bool memtable__get(
+    const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES], struct segment_row *row_out);
 /* Brings the slot that a later get will look at nearer. */
 void memtable__prefetch(const struct memtable *memtable, const uint8_t key[ZP_KEY_BYTES]);
 
@@ -95,23 +96,24 @@ struct segment_writer;
 void memtable__rows_sample(
     const struct memtable *memtable, size_t wanted, struct segment_writer *writer);
 
-/* Pins of a namespace that rows of time say came at these moments (columns), whose digests begin with one
- * of these: all bounds are inclusive. Memory is looked through, nothing is sorted. */
+/* Pins of a namespace that rows of time say came at these moments (columns), whose digests begin
+ * with one of these: all bounds are inclusive. Memory is looked through, nothing is sorted. */
 struct memtable_times {
 	uint32_t namespace_id;
 	uint64_t first, last;
 	uint64_t head_first, head_last;
 };
-/* Calls `each` with their keys, of one perhaps several times, and of such that are gone. What is not 0 ends
- * that and is returned. */
+/* Calls `each` with their keys, of one perhaps several times, and of such that are gone. What is
+ * not 0 ends that and is returned. */
 int memtable__created_keys(const struct memtable *memtable, const struct memtable_times *wanted,
     int (*each)(void *context, uint64_t moment, const uint8_t key[ZP_KEY_BYTES]), void *context);
 /* The latest moment up to `moment_max` at which one came; false: none. */
 bool memtable__created_last(const struct memtable *memtable, uint32_t namespace_id,
     uint64_t moment_max, uint64_t *moment_out);
 
-/* Rows of time or expire as memtable__rows_open gives pins: sorted, of moments up to `moment_max`; of equal columns the newest, or of
- * time what they come to (times.h), which may be nothing. Holds the memtable. */
+/* Rows of time or expire as memtable__rows_open gives pins: sorted, of moments up to `moment_max`;
+ * of equal columns the newest, or of time what they come to (times.h), which may be nothing. Holds
+ * the memtable. */
 struct memtable_entries;
 struct memtable_entries *memtable__entries_open(
     struct memtable *memtable, enum zp_family family, uint64_t moment_max);

@@ -406,8 +406,7 @@ pin_source__load(struct pin_source *source, struct pin_wanted *wanted)
 	} while (!from_pass(source, wanted) || source->at == source->batch->count);
 }
 
-/* ---- What is given of a batch -----------------------------------------------------------------
- */
+/* ---- What is given of a batch ---------------------------------------------------------------- */
 
 static void
 key_column_set(struct zp_key *key, unsigned column, uint64_t value)

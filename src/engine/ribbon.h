@@ -29,8 +29,7 @@ struct ribbon_key {
 	uint64_t hash; /* of the key, as for a table */
 };
 
-/* ---- Asking: of a section that was checked ------------------------------------------------------
- */
+/* ---- Asking: of a section that was checked --------------------------------------------------- */
 
 struct ribbon {
 	const uint8_t *offsets; /* 1 more than chunks, u32: their first groups */
@@ -52,8 +51,7 @@ const char *ribbon__open(struct ribbon *ribbon, const uint8_t *section, size_t l
 struct ribbon_place ribbon__place(const struct ribbon *ribbon, struct ribbon_key key);
 bool ribbon__has(const struct ribbon *ribbon, struct ribbon_place place);
 
-/* ---- Making -------------------------------------------------------------------------------------
- */
+/* ---- Making ---------------------------------------------------------------------------------- */
 
 struct ribbon_writer {
 	uint8_t bits; /* 0: nothing is made */

@@ -2,8 +2,9 @@
  * scan.c - statuses of pins in the order of keys, and pins that are due.
  *
  * Flow:   command → here → entry_walk.c. Any thread; one thread a scan. (Pins: pin_scan.c.)
- * Rule:   where a run is damaged a scan goes on behind the damage and answers ZP_E_CORRUPT at the end
- *         instead of ZP_END, and believes no older run between the rows around it (run_source.h).
+ * Rule:   where a run is damaged a scan goes on behind the damage and answers ZP_E_CORRUPT at the
+ *         end instead of ZP_END, and believes no older run between the rows around it
+ *         (run_source.h).
  */
 #include "engine/entry_walk.h"
 
@@ -34,8 +35,8 @@ zp_track_scan_open(struct zp_view *view, const struct zp_key *from, bool only,
 		scan->from = *from;
 		index__key_columns(from, columns);
 	}
-	entry_walk__init(&scan->walk, ZP_FAMILY_TRACK, from == NULL ? NULL : columns,
-	    only ? &scan->from : NULL);
+	entry_walk__init(
+	    &scan->walk, ZP_FAMILY_TRACK, from == NULL ? NULL : columns, only ? &scan->from : NULL);
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(memtables); i++) {
 		struct segment_entry *entries;
 		size_t count;
@@ -65,8 +66,7 @@ entry_next(struct zp_track_scan *scan)
 		scan->has_given = present != NULL;
 		if (present == NULL)
 			return NULL;
-		if (present->entry.operation != ZP_ROW_TOMBSTONE &&
-		    !entry_walk__is_doubtful(walk))
+		if (present->entry.operation != ZP_ROW_TOMBSTONE && !entry_walk__is_doubtful(walk))
 			return &present->entry;
 	}
 }
@@ -114,13 +114,13 @@ struct due {
 	uint64_t *facts;
 	size_t keys_max;
 	size_t count;
-	uint64_t floor;	     /* no live entry is below */
+	uint64_t floor;      /* no live entry is below */
 	uint64_t column_max; /* entries above are not due */
 	uint64_t lowest;     /* the lowest column that must be looked at again */
 };
 
-/* Looks the entry's pin up: stale entries are left out, live ones taken. One that cannot be told now is
- * for another time; the others do not wait for it. */
+/* Looks the entry's pin up: stale entries are left out, live ones taken. One that cannot be told
+ * now is for another time; the others do not wait for it. */
 static void
 due_entry(struct due *due, const struct segment_entry *entry)
 {
@@ -155,8 +155,8 @@ due_memtable(struct due *due, struct memtable *memtable)
 	if (memtable == NULL)
 		return;
 	entries = memtable__entries_open(memtable, ZP_FAMILY_EXPIRE, due->column_max);
-	for (size_t i = 0;
-	     i < memtable__entries_count(entries) && due->count < due->keys_max; i++) {
+	for (size_t i = 0; i < memtable__entries_count(entries) && due->count < due->keys_max;
+	     i++) {
 		memtable__entries_at(entries, i, &entry);
 		due_entry(due, &entry);
 	}
@@ -180,7 +180,7 @@ due_segment(struct due *due, struct segment *segment, struct zp_err *err)
 	if (rc < 0)
 		return rc;
 	while (due->count < due->keys_max &&
-	    (rc = segment__entries_next(iterator, &entry, err)) != ZP_END) {
+	       (rc = segment__entries_next(iterator, &entry, err)) != ZP_END) {
 		if (rc < 0) {
 			failed = rc;
 			if (++faults == FAULTS_MAX)
@@ -228,9 +228,13 @@ zp_view_expired(struct zp_view *view, int64_t now_seconds, struct zp_read_scratc
     struct zp_key *keys_out, uint64_t *expire_facts_out, size_t keys_max, size_t *count_out,
     struct zp_err *err)
 {
-	struct due due = {.view = view, .scratch = scratch, .keys = keys_out,
-	    .facts = expire_facts_out, .keys_max = keys_max,
-	    .column_max = segment__time_column(now_seconds), .lowest = UINT64_MAX};
+	struct due due = {.view = view,
+	    .scratch = scratch,
+	    .keys = keys_out,
+	    .facts = expire_facts_out,
+	    .keys_max = keys_max,
+	    .column_max = segment__time_column(now_seconds),
+	    .lowest = UINT64_MAX};
 	const struct version *version = view->version;
 	struct zp_err why = {0};
 	bool is_present;
@@ -246,14 +250,15 @@ zp_view_expired(struct zp_view *view, int64_t now_seconds, struct zp_read_scratc
 		const struct manifest_run *run = &version->manifest.runs[i];
 
 		for (size_t j = 0; run->family == ZP_FAMILY_EXPIRE && j < run->segment_count &&
-		     due.count < keys_max;
+				   due.count < keys_max;
 		     j++) {
 			int rc = due_segment(&due, version->runs[i][j], &why);
 
 			failed = rc < 0 ? rc : failed;
 		}
 	}
-	/* What is due is looked for again until its deletion is in; an unfinished look begins anew. */
+	/* What is due is looked for again until its deletion is in; an unfinished look begins anew.
+	 */
 	if (failed < 0 || !is_present || due.count == keys_max)
 		due.lowest = zp_min_u64(due.lowest, due.floor);
 	floor_lower(view->engine, due.lowest);

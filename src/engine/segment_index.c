@@ -10,8 +10,7 @@
  */
 #include "engine/segment_internal.h"
 
-/* ---- Groups and fences of bucketed segments ---------------------------------------------------
- */
+/* ---- Groups and fences of bucketed segments -------------------------------------------------- */
 
 uint64_t
 segment__groups_count(const struct segment_layout *layout)

@@ -18,7 +18,9 @@
 #include <stdatomic.h>
 
 #define SEGMENT_VERSION 1u
-#define SEGMENT_ENCODER 6u /* rises when the same rows give other bytes: 2 has prefix codes and differences, 3 ribbons, 4 adds up times, 5 smaller filters of small runs, 6 prefix codes of dictionaries */
+/* Rises when the same rows give other bytes: 2 has prefix codes and differences, 3 ribbons, 4 adds
+ * up times, 5 smaller filters of small runs, 6 prefix codes of dictionaries. */
+#define SEGMENT_ENCODER 6u
 #define SEGMENT_HEADER_BYTES 64u
 #define SEGMENT_FOOTER_BYTES 384u
 #define SEGMENT_KEY_FIELD_BYTES 72u
@@ -29,20 +31,22 @@
 #define SEGMENT_GROUP_ENTRY_BYTES 44u
 #define SEGMENT_FENCED 65535u /* instead of a block's length: look in the fences */
 #define SEGMENT_FENCE_BYTES 72u
-#define SEGMENT_FEATURE_SHORT_COLUMNS 1u /* incompatible: prefix codes, differences, ordered blocks over 128 rows */
-#define SEGMENT_FEATURE_RIBBON 2u        /* incompatible: the filter is a ribbon */
-#define SEGMENT_FEATURE_ADDED 4u         /* incompatible: rows of time are added up */
-#define SEGMENT_FEATURE_DICTIONARY 8u    /* incompatible: texts are compressed with a dictionary */
-#define FILTER_SMALL_ROWS (UINT64_C(1) << 20)
-#define SEGMENT_FEATURES                                                                          \
-	(SEGMENT_FEATURE_SHORT_COLUMNS | SEGMENT_FEATURE_RIBBON | SEGMENT_FEATURE_ADDED |         \
+/* Incompatible features. */
+#define SEGMENT_FEATURE_SHORT_COLUMNS \
+	1u                            /* prefix codes, differences, ordered blocks over 128 rows */
+#define SEGMENT_FEATURE_RIBBON 2u     /* the filter is a ribbon */
+#define SEGMENT_FEATURE_ADDED 4u      /* rows of time are added up */
+#define SEGMENT_FEATURE_DICTIONARY 8u /* texts are compressed with a dictionary */
+#define SEGMENT_FEATURES                                                                  \
+	(SEGMENT_FEATURE_SHORT_COLUMNS | SEGMENT_FEATURE_RIBBON | SEGMENT_FEATURE_ADDED | \
 	    SEGMENT_FEATURE_DICTIONARY)
+#define FILTER_SMALL_ROWS (UINT64_C(1) << 20)
 #define BLOCK_ROWS_MAX 255u
 #define BLOCK_BYTES_MAX 65534u
 #define BLOCK_BYTES_MIN 6u
 #define BLOCK_TEXTS_MAX 65536u   /* raw texts of one block: a record always fits alone */
 #define TEXTS_BLOCK_TARGET 1024u /* raw bytes at which a texts block is closed */
-#define TEXTS_BLOCK_MAX 69632u	 /* raw bytes of one: whole blocks' texts, so the last may be large */
+#define TEXTS_BLOCK_MAX 69632u   /* raw bytes of one: of whole blocks, so the last may be large */
 #define CHECKSUM_BYTES 4u
 
 enum segment_layout_kind {
@@ -102,9 +106,10 @@ struct segment_footer {
 
 /* Where the columns of a block are, by its rows. */
 struct column_places {
-	uint32_t bits_before[SEGMENT_COLUMNS_MAX + 1]; /* that a row has in the columns before; the last: in all */
-	uint32_t varying; /* a bit for each column that is not constant */
-	uint32_t classes; /* one for each that has payloads */
+	uint32_t bits_before[SEGMENT_COLUMNS_MAX +
+			     1]; /* that a row has in the columns before; the last: in all */
+	uint32_t varying;        /* a bit for each column that is not constant */
+	uint32_t classes;        /* one for each that has payloads */
 };
 
 /* All that is needed to understand a block's bytes. */
@@ -114,9 +119,9 @@ struct segment_layout {
 	uint8_t prefix_bits;
 	uint8_t bucket_bits;
 	uint8_t columns_count;
-	uint8_t operation_column; /* facts or values follow, then the length of the texts */
-	uint8_t values_end;       /* the column behind them */
-	uint8_t texts_column;     /* 0: the family has no texts */
+	uint8_t operation_column;  /* facts or values follow, then the length of the texts */
+	uint8_t values_end;        /* the column behind them */
+	uint8_t texts_column;      /* 0: the family has no texts */
 	uint8_t difference_column; /* stored as differences of rows; SEGMENT_COLUMNS_MAX: none is */
 	unsigned
 	    remainder_bits; /* of a digest's first 64 bits: what prefix, bucket and slot leave */
@@ -124,7 +129,7 @@ struct segment_layout {
 	uint64_t seed;      /* low half of the segment id */
 	struct column_code codes[SEGMENT_COLUMNS_MAX];
 	struct column_range ranges[SEGMENT_COLUMNS_MAX];
-	struct column_places places;              /* of codes; reading only */
+	struct column_places places;             /* of codes; reading only */
 	uint64_t constants[SEGMENT_COLUMNS_MAX]; /* their bases */
 };
 
@@ -380,13 +385,13 @@ struct segment {
 	struct segment_layout layout;
 	struct image_layout image; /* bucketed */
 	struct filter filter;
-	struct ZSTD_DDict_s *dictionary; /* of texts; owned; NULL: none */
-	struct segment_index *index; /* owned */
-	uint64_t blocks_end;               /* where groups end and the directory begins */
-	uint64_t serial;                   /* unique in this process */
+	struct ZSTD_DDict_s *dictionary;    /* of texts; owned; NULL: none */
+	struct segment_index *index;        /* owned */
+	uint64_t blocks_end;                /* where groups end and the directory begins */
+	uint64_t serial;                    /* unique in this process */
 	struct zp_texts_cache *texts_cache; /* borrowed; NULL: none */
 	struct zp_block_cache *block_cache; /* borrowed; NULL: none */
-	char label[ZP_FILE_NAME_MAX + 16]; /* for errors */
+	char label[ZP_FILE_NAME_MAX + 16];  /* for errors */
 	_Atomic(bool) is_damaged; /* some of its rows could not be read: merges go around it */
 	atomic_uint users;
 };
@@ -478,9 +483,9 @@ ZP_MUST_CHECK int segment__ordered_find(const struct segment *segment, const uin
 /* ---- segment_get.c -------------------------------------------------------------------------- */
 
 /*
- * One key's way to its row, in steps: each asks the memory for what the next one needs, so that the steps
- * of many keys, taken in turn, wait for memory together. All steps but the last that reads a block are
- * in one visit of the cache.
+ * One key's way to its row, in steps: each asks the memory for what the next one needs, so that the
+ * steps of many keys, taken in turn, wait for memory together. All steps but the last that reads a
+ * block are in one visit of the cache.
  */
 struct segment_probe {
 	const struct segment *segment;
@@ -525,12 +530,12 @@ struct texts_wanted {
 	bool is_kept;    /* the cache wants the texts block */
 };
 
-/* In a visit of the cache: the block that a get of the key has to read; false when it has to read none, or
- * fails. */
+/* In a visit of the cache: the block that a get of the key has to read; false when it has to read
+ * none, or fails. */
 bool segment__block_wanted(
     const struct segment *segment, const struct zp_key *key, struct block_wanted *wanted_out);
-/* Its bytes: makes its image in the scratch and for the cache. Where scratch->image_is_whole says no, it
- * is for that key only. */
+/* Its bytes: makes its image in the scratch and for the cache. Where scratch->image_is_whole says
+ * no, it is for that key only. */
 ZP_MUST_CHECK int segment__block_give(const struct segment *segment,
     const struct block_wanted *wanted, const struct zp_key *key, const uint8_t *bytes,
     struct segment_scratch *scratch, struct zp_err *err);

@@ -3,8 +3,8 @@
  *
  * Flow:    command registers, record facts refer, api shows.
  * Threads: one thread adds and finds; any thread reads JSON. An id is published by the atomic
- *          count behind it, JSON texts by an atomic pointer; nothing that was handed out moves or is
- *          freed before the tables are.
+ *          count behind it, JSON texts by an atomic pointer; nothing that was handed out moves or
+ *          is freed before the tables are.
  * Format:  docs/formats.md, "Tables".
  */
 #include "engine/engine_internal.h"
@@ -24,7 +24,7 @@ enum {
 };
 
 struct peer {
-	uint8_t *binary;	    /* owned */
+	uint8_t *binary; /* owned */
 	uint32_t length;
 	_Atomic(uint32_t) moved_to; /* 0: not moved */
 };
@@ -48,8 +48,9 @@ struct zp_tables {
 	_Atomic(uint32_t) peer_count; /* ids 1 … count are there */
 	_Atomic(uint32_t) list_count;
 	_Atomic(uint64_t) generation;
-	_Atomic(uint64_t) moves; /* rises behind each move: who copies them sees whether they changed */
-	uint64_t file_bytes;	 /* of the file form, kept below TABLES_BYTES_MAX */
+	_Atomic(uint64_t)
+	    moves;           /* rises behind each move: who copies them sees whether they changed */
+	uint64_t file_bytes; /* of the file form, kept below TABLES_BYTES_MAX */
 	struct index peer_index;
 	struct index list_index;
 	struct zp_buf **retired; /* JSON texts that a move replaced; readers may still hold them */
@@ -214,7 +215,8 @@ static int
 file_room_check(const struct zp_tables *tables, size_t bytes, struct zp_err *err)
 {
 	if (bytes > TABLES_BYTES_MAX - tables->file_bytes)
-		return zp_fail(err, ZP_E_FULL, "the tables of peers and allocation lists are full (%u bytes)",
+		return zp_fail(err, ZP_E_FULL,
+		    "the tables of peers and allocation lists are full (%u bytes)",
 		    TABLES_BYTES_MAX);
 	return ZP_OK;
 }
@@ -274,7 +276,7 @@ list_names(const struct zp_tables *tables, const struct list *list, uint32_t pee
 	return false;
 }
 
-/* ---- Stand-ins for what is lost --------------------------------------------------------------- */
+/* ---- Stand-ins for what is lost -------------------------------------------------------------- */
 
 #define LOST_PEER "lost peer %u"
 #define LOST_LIST "lost list %u"
@@ -297,8 +299,8 @@ is_stand_in(struct zp_slice binary)
 	size_t length = sizeof(peer) - sizeof("%u");
 
 	return binary.length > 2 + length && binary.data[0] == 0 &&
-	    (memcmp(binary.data + 2, peer, length) == 0 ||
-		memcmp(binary.data + 2, list, length) == 0);
+	       (memcmp(binary.data + 2, peer, length) == 0 ||
+		   memcmp(binary.data + 2, list, length) == 0);
 }
 
 bool
@@ -307,8 +309,8 @@ zp_tables_list_is_lost(const struct zp_tables *tables, uint32_t id)
 	uint8_t bytes[34];
 
 	return id != 0 && id <= tables->list_count && list_at(tables, id)->count == 1 &&
-	    zp_slice_equal(peer_content(tables, list_at(tables, id)->peers[0]),
-		lost_content(LOST_LIST, id, bytes));
+	       zp_slice_equal(peer_content(tables, list_at(tables, id)->peers[0]),
+		   lost_content(LOST_LIST, id, bytes));
 }
 
 int
@@ -333,14 +335,14 @@ zp_tables_list_lose(struct zp_tables *tables, struct zp_err *err)
 static void
 json_renew(struct zp_tables *tables, struct list *list)
 {
-	tables->retired = zp_realloc(
-	    tables->retired, (tables->retired_count + 1) * sizeof(struct zp_buf *));
+	tables->retired =
+	    zp_realloc(tables->retired, (tables->retired_count + 1) * sizeof(struct zp_buf *));
 	tables->retired[tables->retired_count++] =
 	    atomic_exchange(&list->json, list_json(tables, list));
 }
 
-/* The list's peers after all. Found by its new content from now on; the old one's place in the index
- * leads to it, too, and is passed over. */
+/* The list's peers after all. Found by its new content from now on; the old one's place in the
+ * index leads to it, too, and is passed over. */
 static void
 list_replace(struct zp_tables *tables, uint32_t id, struct zp_slice content)
 {
@@ -356,7 +358,8 @@ list_replace(struct zp_tables *tables, uint32_t id, struct zp_slice content)
 	tables->generation++;
 }
 
-/* A peer comes under an id that stood in for it. If it stood in for a list, that list gets another. */
+/* A peer comes under an id that stood in for it. If it stood in for a list, that list gets another.
+ */
 static int
 peer_replace(struct zp_tables *tables, uint32_t id, struct zp_slice binary, struct zp_err *err)
 {
@@ -379,11 +382,11 @@ peer_replace(struct zp_tables *tables, uint32_t id, struct zp_slice binary, stru
 	index_add(tables, &tables->peer_index, peer_content, id);
 	tables->generation++;
 	if (rc == ZP_OK && lost != 0)
-		rc = zp_tables_peer_add(
-		    tables, moved[0], lost_content(LOST_LIST, lost, bytes), err);
+		rc =
+		    zp_tables_peer_add(tables, moved[0], lost_content(LOST_LIST, lost, bytes), err);
 	if (rc == ZP_OK && lost != 0)
-		list_replace(tables, lost,
-		    (struct zp_slice){(const uint8_t *)moved, sizeof(moved)});
+		list_replace(
+		    tables, lost, (struct zp_slice){(const uint8_t *)moved, sizeof(moved)});
 	for (uint32_t list = 1; list <= tables->list_count; list++) {
 		if (list_names(tables, list_at(tables, list), id))
 			json_renew(tables, list_at(tables, list));
@@ -391,11 +394,11 @@ peer_replace(struct zp_tables *tables, uint32_t id, struct zp_slice binary, stru
 	return rc;
 }
 
-/* ---- Adding peers and lists ------------------------------------------------------------------- */
+/* ---- Adding peers and lists ------------------------------------------------------------------ */
 
 int
-zp_tables_peer_add(struct zp_tables *tables, uint32_t id, struct zp_slice binary,
-    struct zp_err *err)
+zp_tables_peer_add(
+    struct zp_tables *tables, uint32_t id, struct zp_slice binary, struct zp_err *err)
 {
 	size_t file_bytes = FIELD_BYTES + binary.length;
 	struct peer *peer;
@@ -416,8 +419,8 @@ zp_tables_peer_add(struct zp_tables *tables, uint32_t id, struct zp_slice binary
 	if (binary.length == 0 || binary.length > ZP_PEER_ID_BYTES_MAX)
 		return zp_fail(err, ZP_E_INVALID, "a peer id of %zu bytes", binary.length);
 	if (id != tables->peer_count + 1)
-		return zp_fail(err, ZP_E_CORRUPT, "peer %u comes behind peer %u", id,
-		    tables->peer_count);
+		return zp_fail(
+		    err, ZP_E_CORRUPT, "peer %u comes behind peer %u", id, tables->peer_count);
 	if (id >= ZP_PEERS_MAX)
 		return zp_fail(err, ZP_E_FULL, "there are %u peers, the limit", ZP_PEERS_MAX);
 	rc = file_room_check(tables, file_bytes, err);
@@ -438,8 +441,8 @@ zp_tables_peer_add(struct zp_tables *tables, uint32_t id, struct zp_slice binary
 }
 
 int
-zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers, size_t count,
-    struct zp_err *err)
+zp_tables_list_add(
+    struct zp_tables *tables, uint32_t id, const uint32_t *peers, size_t count, struct zp_err *err)
 {
 	struct zp_slice content = {
 	    .data = (const uint8_t *)peers, .length = count * sizeof(uint32_t)};
@@ -449,7 +452,8 @@ zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
 
 	if (id != 0 && id <= tables->list_count && !is_lost) {
 		if (!zp_slice_equal(list_content(tables, id), content))
-			return zp_fail(err, ZP_E_CORRUPT, "allocation list %u is defined twice", id);
+			return zp_fail(
+			    err, ZP_E_CORRUPT, "allocation list %u is defined twice", id);
 		return ZP_OK;
 	}
 	if (count == 0 || count > ZP_ALLOCATIONS_COUNT_MAX)
@@ -465,8 +469,8 @@ zp_tables_list_add(struct zp_tables *tables, uint32_t id, const uint32_t *peers,
 		return rc;
 	for (size_t i = 0; i < count; i++) {
 		if (peers[i] == 0 || peers[i] > tables->peer_count)
-			return zp_fail(err, ZP_E_CORRUPT, "allocation list %u names peer %u, which is not known",
-			    id, peers[i]);
+			return zp_fail(err, ZP_E_CORRUPT,
+			    "allocation list %u names peer %u, which is not known", id, peers[i]);
 	}
 	if (is_lost) {
 		if (!zp_slice_equal(list_content(tables, id), content))
@@ -551,8 +555,8 @@ zp_tables_allocations_json(const struct zp_tables *tables, uint64_t allocations,
 /* ---- The file -------------------------------------------------------------------------------- */
 
 /*
- * Moves are single steps, so a copy made while one came in is as the moves were before or after it. Of a
- * copy made over several that cannot be said (it may even go in a circle): it is made again.
+ * Moves are single steps, so a copy made while one came in is as the moves were before or after it.
+ * Of a copy made over several that cannot be said (it may even go in a circle): it is made again.
  */
 static void
 moves_encode(const struct zp_tables *tables, uint32_t peer_count, struct zp_buf *file)
@@ -613,7 +617,8 @@ static int
 id_check(uint32_t id, uint32_t next, const char *what, struct zp_err *err)
 {
 	if (id != next)
-		return zp_fail(err, ZP_E_CORRUPT, "%s %u stands where %u should be", what, id, next);
+		return zp_fail(
+		    err, ZP_E_CORRUPT, "%s %u stands where %u should be", what, id, next);
 	return ZP_OK;
 }
 
@@ -624,8 +629,8 @@ peer_decode(struct zp_tables *tables, struct zp_slice field, struct zp_err *err)
 	int rc = id_check(id, zp_tables_peer_next(tables), "peer", err);
 
 	return rc < 0 ? rc
-		      : zp_tables_peer_add(tables, id,
-			    (struct zp_slice){field.data + 4, field.length - 4}, err);
+		      : zp_tables_peer_add(
+			    tables, id, (struct zp_slice){field.data + 4, field.length - 4}, err);
 }
 
 static int
@@ -711,8 +716,7 @@ zp_tables_decode(struct zp_slice file, struct zp_tables **tables_out, struct zp_
 	if (rc < 0) {
 		zp_tables_free(decoding.tables);
 		/* A file that says such a thing is damaged, whatever the reason, or newer. */
-		return zp_fail(
-		    err, rc == ZP_E_VERSION ? rc : ZP_E_CORRUPT, "tables: %s", why.text);
+		return zp_fail(err, rc == ZP_E_VERSION ? rc : ZP_E_CORRUPT, "tables: %s", why.text);
 	}
 	texts_renew(decoding.tables);
 	*tables_out = decoding.tables;

@@ -24,7 +24,7 @@ struct collecting {
 	uint64_t manifest_min;
 	struct found_files manifests; /* below manifest_min: to go */
 	struct found_files files;     /* segments and tables, all */
-	uint64_t *kept;		      /* numbers of the manifests that stay */
+	uint64_t *kept;               /* numbers of the manifests that stay */
 	size_t kept_count;
 };
 
@@ -32,8 +32,8 @@ static void
 found_add(struct found_files *files, const char *name)
 {
 	if ((files->count & (files->count - 1)) == 0)
-		files->items = zp_realloc(files->items,
-		    zp_max_u64(1, files->count * 2) * sizeof(files->items[0]));
+		files->items = zp_realloc(
+		    files->items, zp_max_u64(1, files->count * 2) * sizeof(files->items[0]));
 	files->items[files->count] = (struct found_file){0};
 	snprintf(files->items[files->count++].name, ZP_FILE_NAME_MAX, "%s", name);
 }
@@ -56,8 +56,8 @@ collecting_add(void *context, const char *name, struct zp_err *err)
 	if (manifest__name_parse(name, &number) && number < collecting->manifest_min) {
 		found_add(&collecting->manifests, name);
 	} else if (manifest__name_parse(name, &number)) {
-		collecting->kept = zp_realloc(collecting->kept,
-		    (collecting->kept_count + 1) * sizeof(collecting->kept[0]));
+		collecting->kept = zp_realloc(
+		    collecting->kept, (collecting->kept_count + 1) * sizeof(collecting->kept[0]));
 		collecting->kept[collecting->kept_count++] = number;
 	} else if (ends_with(name, ".seg") || ends_with(name, ".tab")) {
 		found_add(&collecting->files, name);
@@ -102,8 +102,8 @@ file_keep(void *context, const char *name, struct zp_err *err)
 
 	(void)err;
 	snprintf(wanted.name, sizeof(wanted.name), "%s", name);
-	found = bsearch(&wanted, collecting->files.items, collecting->files.count,
-	    sizeof(wanted), found_compare);
+	found = bsearch(&wanted, collecting->files.items, collecting->files.count, sizeof(wanted),
+	    found_compare);
 	if (found != NULL)
 		found->stays = true;
 	return ZP_OK;
@@ -142,7 +142,8 @@ found_goes(const struct found_files *files)
 	return false;
 }
 
-/* Whether two manifests say the same of the shard, but for their numbers and how they came about. */
+/* Whether two manifests say the same of the shard, but for their numbers and how they came about.
+ */
 static bool
 are_twins(const struct manifest *left, const struct manifest *right)
 {
@@ -161,8 +162,8 @@ are_twins(const struct manifest *left, const struct manifest *right)
 }
 
 /*
- * When the newest manifest is the only one that stays, a flipped bit in it would cost the shard. The
- * one before it stays too if it is its twin. *found_out: there are two.
+ * When the newest manifest is the only one that stays, a flipped bit in it would cost the shard.
+ * The one before it stays too if it is its twin. *found_out: there are two.
  */
 static void
 twin_keep(struct zp_engine *engine, struct collecting *collecting, bool *found_out)
@@ -181,8 +182,8 @@ twin_keep(struct zp_engine *engine, struct collecting *collecting, bool *found_o
 	}
 	/* One that can't be read is no twin. */
 	if (before == NULL ||
-	    zp_store_read_all(engine->options.store, before->name, MANIFEST_BYTES_MAX, &file,
-		NULL) < 0 ||
+	    zp_store_read_all(
+		engine->options.store, before->name, MANIFEST_BYTES_MAX, &file, NULL) < 0 ||
 	    manifest__decode(zp_buf_slice(&file), &manifest, NULL) < 0)
 		return;
 	version = engine__version_get(engine);
@@ -255,8 +256,9 @@ zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min, struct zp_err
 	}
 	if (rc == ZP_OK)
 		twin_keep(engine, &collecting, &has_twin);
-	/* Manifests first, durably: one that is still there must have its files. An earlier call may have
-	 * removed them and failed before that was durable, so it is said even when there are none. */
+	/* Manifests first, durably: one that is still there must have its files. An earlier call
+	 * may have removed them and failed before that was durable, so it is said even when there
+	 * are none. */
 	if (rc == ZP_OK)
 		rc = found_remove(engine, &collecting.manifests, err);
 	if (rc == ZP_OK && found_goes(&collecting.files))
@@ -297,8 +299,8 @@ zp_engine_files(struct zp_engine *engine,
 }
 
 int
-zp_engine_incarnation_raise(struct zp_engine *engine, uint32_t incarnation,
-    const struct zp_lane *lane, struct zp_err *err)
+zp_engine_incarnation_raise(
+    struct zp_engine *engine, uint32_t incarnation, const struct zp_lane *lane, struct zp_err *err)
 {
 	struct version *version;
 	struct manifest manifest;
@@ -321,8 +323,7 @@ zp_engine_incarnation_raise(struct zp_engine *engine, uint32_t incarnation,
 }
 
 int
-zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out,
-    struct zp_err *err)
+zp_engine_tables_read(struct zp_engine *engine, struct zp_tables **tables_out, struct zp_err *err)
 {
 	ZP_AUTO_BUF(file, TABLES_BYTES_MAX);
 	struct version *version = engine__version_get(engine);

@@ -1,5 +1,6 @@
 /*
- * version.c - versions (a manifest with its segments open), views, and the publishing of a new version.
+ * version.c - versions (a manifest with its segments open), views, and the publishing of a new
+ * version.
  *
  * Flow:   opening, flush and merge make versions; readers hold views of them.
  * Owner:  maintenance publishes; the owner freezes; any thread takes and releases views.
@@ -107,8 +108,8 @@ segment_open(struct zp_engine *engine, struct segment_info *info, enum zp_family
 	return ZP_OK;
 }
 
-/* A run's segments: taken from `old`, else opened. With `old` a file that does not open is an error,
- * because it has just been written; without, it is told and its place stays NULL. */
+/* A run's segments: taken from `old`, else opened. With `old` a file that does not open is an
+ * error, because it has just been written; without, it is told and its place stays NULL. */
 static int
 run_open(struct zp_engine *engine, struct manifest_run *run, const struct version *old,
     struct segment **segments, struct zp_err *err)
@@ -128,7 +129,8 @@ run_open(struct zp_engine *engine, struct manifest_run *run, const struct versio
 		if (old != NULL || rc == ZP_E_VERSION)
 			return zp_fail(err, rc, "%s", why.text);
 		engine__warn(engine,
-		    "shard %016llx: %s; its pins cannot be read: restore the file from a snapshot or copy",
+		    "shard %016llx: %s; its pins cannot be read: restore the file from a snapshot "
+		    "or copy",
 		    (unsigned long long)engine->options.shard_id, why.text);
 	}
 	return ZP_OK;
@@ -146,8 +148,8 @@ version__open(struct zp_engine *engine, struct manifest *manifest, const struct 
 	manifest__init(manifest);
 	version->runs = zp_alloc_zero(version->manifest.run_count, sizeof(version->runs[0]));
 	for (size_t i = 0; i < version->manifest.run_count; i++)
-		version->runs[i] = zp_alloc_zero(version->manifest.runs[i].segment_count,
-		    sizeof(version->runs[i][0]));
+		version->runs[i] = zp_alloc_zero(
+		    version->manifest.runs[i].segment_count, sizeof(version->runs[i][0]));
 	for (size_t i = 0; i < version->manifest.run_count && rc == ZP_OK; i++)
 		rc = run_open(engine, &version->manifest.runs[i], old, version->runs[i], err);
 	if (rc < 0) {
@@ -235,8 +237,8 @@ engine__version_get(struct zp_engine *engine)
 }
 
 int
-engine__publish(struct zp_engine *engine, struct manifest *manifest, bool drop_frozen,
-    struct zp_err *err)
+engine__publish(
+    struct zp_engine *engine, struct manifest *manifest, bool drop_frozen, struct zp_err *err)
 {
 	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
 	struct version *old = engine__version_get(engine);
@@ -249,7 +251,8 @@ engine__publish(struct zp_engine *engine, struct manifest *manifest, bool drop_f
 	rc = manifest__limits_check(manifest, err);
 	if (rc == ZP_OK) {
 		manifest__encode(manifest, &file);
-		/* Opened before it is published: what cannot be read back must not become the truth. */
+		/* Opened before it is published: what cannot be read back must not become the
+		 * truth. */
 		rc = version__open(engine, manifest, old, &version, err);
 	}
 	if (rc == ZP_OK) {
@@ -320,7 +323,8 @@ zp_engine_unopened(
 {
 	struct version *version = engine__version_get(engine);
 
-	for (size_t i = 0; !zp_engine_is_suspended(engine) && i < version->manifest.run_count; i++) {
+	for (size_t i = 0; !zp_engine_is_suspended(engine) && i < version->manifest.run_count;
+	     i++) {
 		const struct manifest_run *run = &version->manifest.runs[i];
 
 		for (size_t j = 0; j < run->segment_count; j++) {

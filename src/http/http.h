@@ -146,7 +146,7 @@ int zp_http_query_next(struct zp_http_request *request, size_t *position, struct
 bool zp_http_query_get(
     struct zp_http_request *request, const char *key, struct zp_slice *value_out);
 
-/* ---- Body of the request: ask for it in the handler, at most once; unasked it is discarded ---- */
+/* ---- Body of the request: ask for it in the handler, at most once; unasked it is discarded --- */
 
 /* `done` is called once: error 0 and the whole body; ZP_E_TOO_LARGE over `length_max` (answer 413),
  * ZP_E_INVALID (400), ZP_E_TIMEOUT (408), ZP_E_IO (client gone): answer in each case. It may be

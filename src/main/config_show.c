@@ -296,8 +296,8 @@ variable_of(const struct config_key *key, struct zp_buf *text)
 
 /* Whether the value is written otherwise than the default. */
 static bool
-is_changed(const struct config_key *key, const struct zp_config *config,
-    const struct zp_config *defaults)
+is_changed(
+    const struct config_key *key, const struct zp_config *config, const struct zp_config *defaults)
 {
 	ZP_AUTO_BUF(value, 1u << 20);
 	ZP_AUTO_BUF(preset, 1u << 20);

@@ -1,9 +1,9 @@
 /*
  * identity.c - see identity.h. Owner: the main thread, at start.
  *
- * Source of the encodings: libp2p specs, peer-ids: a key is the protobuf {1: type, 2: bytes}, Ed25519 is
- * type 1, its private bytes are seed and public key; a peer id is the multihash of the public key's
- * protobuf, identity (0x00) up to 42 bytes.
+ * Source of the encodings: libp2p specs, peer-ids: a key is the protobuf {1: type, 2: bytes},
+ * Ed25519 is type 1, its private bytes are seed and public key; a peer id is the multihash of the
+ * public key's protobuf, identity (0x00) up to 42 bytes.
  */
 #include "main/identity.h"
 
@@ -43,8 +43,8 @@ peer_id_set(struct zp_slice binary, struct zp_identity *identity, struct zp_err 
 }
 
 static int
-peer_id_of_public(const uint8_t public_key[PUBLIC_BYTES], struct zp_identity *identity,
-    struct zp_err *err)
+peer_id_of_public(
+    const uint8_t public_key[PUBLIC_BYTES], struct zp_identity *identity, struct zp_err *err)
 {
 	uint8_t multihash[2 + PUBLIC_PROTO_BYTES] = {
 	    0x00, PUBLIC_PROTO_BYTES, 0x08, 0x01, 0x12, PUBLIC_BYTES};
@@ -65,8 +65,8 @@ zp_identity_create(const char *path, struct zp_identity *identity_out, struct zp
 
 	if (key == NULL ||
 	    EVP_PKEY_get_raw_private_key(key, proto + KEY_HEADER_BYTES, &seed_bytes) != 1 ||
-	    EVP_PKEY_get_raw_public_key(key, proto + KEY_HEADER_BYTES + SEED_BYTES,
-		&public_bytes) != 1)
+	    EVP_PKEY_get_raw_public_key(
+		key, proto + KEY_HEADER_BYTES + SEED_BYTES, &public_bytes) != 1)
 		rc = zp_fail(err, ZP_E_INTERNAL, "OpenSSL could not make an Ed25519 key");
 	EVP_PKEY_free(key);
 	if (rc == ZP_OK)
@@ -104,8 +104,8 @@ file_read(const char *path, struct zp_buf *to, struct zp_err *err)
 }
 
 static int
-members_read(struct zp_slice text, struct zp_buf *id, struct zp_buf *private_key,
-    struct zp_err *err)
+members_read(
+    struct zp_slice text, struct zp_buf *id, struct zp_buf *private_key, struct zp_err *err)
 {
 	struct zp_json json;
 	struct zp_json_string name, value;
@@ -134,18 +134,18 @@ key_check(struct zp_slice base64, const struct zp_identity *identity, struct zp_
 	uint8_t proto[FILE_BYTES_MAX];
 	struct zp_identity made;
 	int length = base64.length < FILE_BYTES_MAX
-	    ? EVP_DecodeBlock(proto, base64.data, (int)base64.length)
-	    : -1;
+			 ? EVP_DecodeBlock(proto, base64.data, (int)base64.length)
+			 : -1;
 	int rc = ZP_OK;
 
 	if (length < KEY_HEADER_BYTES) {
 		rc = zp_fail(err, ZP_E_INVALID, "private_key is not base64 of a key");
 	} else if (memcmp(proto, (const uint8_t[]){0x08, 0x01, 0x12, 0x40}, 4) == 0 &&
-	    length >= PRIVATE_PROTO_BYTES) {
+		   length >= PRIVATE_PROTO_BYTES) {
 		rc = peer_id_of_public(proto + KEY_HEADER_BYTES + SEED_BYTES, &made, err);
 		if (rc == ZP_OK && strcmp(made.text, identity->text) != 0)
-			rc = zp_fail(err, ZP_E_INVALID, "id is not that of private_key, which is %s",
-			    made.text);
+			rc = zp_fail(err, ZP_E_INVALID,
+			    "id is not that of private_key, which is %s", made.text);
 	}
 	OPENSSL_cleanse(proto, sizeof(proto));
 	return rc;

@@ -16,11 +16,11 @@ struct zp_identity {
 };
 
 /* Makes a key and writes the file, readable by its owner only. ZP_E_EXISTS where there is one. */
-ZP_MUST_CHECK int zp_identity_create(const char *path, struct zp_identity *identity_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_identity_create(
+    const char *path, struct zp_identity *identity_out, struct zp_err *err);
 
 /* Reads the file; an Ed25519 key must fit the id. */
-ZP_MUST_CHECK int zp_identity_read(const char *path, struct zp_identity *identity_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_identity_read(
+    const char *path, struct zp_identity *identity_out, struct zp_err *err);
 
 #endif

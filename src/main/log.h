@@ -32,7 +32,6 @@ struct zp_log_field {
 bool zp_log_wants(enum zp_log_level level);
 void zp_log_line(enum zp_log_level level, const char *message, const struct zp_log_field *fields,
     size_t field_count);
-void zp_log(enum zp_log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void zp_log(enum zp_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

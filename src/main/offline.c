@@ -42,7 +42,8 @@ config_write(const char *directory, const char *absolute, struct zp_err *err)
 	/* The kernel takes no longer path for a socket; commands then ask by the address. */
 	config.management.socket = zp_strdup(strlen(path) < SOCKET_PATH_BYTES_MAX ? path : "");
 	zp_buf_append_text(&yaml,
-	    "# zpin.yaml: made by `zpin init`; see zpin.yaml(5). What is a comment shows the default;\n"
+	    "# zpin.yaml: made by `zpin init`; see zpin.yaml(5). What is a comment shows the "
+	    "default;\n"
 	    "# take the `#` before a key, and before its section, away to change it.\n");
 	zp_config_write(&config, &yaml);
 	zp_config_done(&config);
@@ -127,7 +128,7 @@ zp_node_init(const char *config_path, const char *directory, bool as_json, struc
 	return rc;
 }
 
-/* ---- A node without listeners ------------------------------------------------------------------ */
+/* ---- A node without listeners ---------------------------------------------------------------- */
 
 struct offline {
 	struct zp_config config;
@@ -160,8 +161,7 @@ offline_open(struct offline *offline, const char *config_path, bool read_only, c
 	if (rc < 0)
 		return rc;
 	zp_log_setup(ZP_LOG_WARNING, false);
-	rc = main__node_options(
-	    &offline->config, config_path, &offline->identity, &options, err);
+	rc = main__node_options(&offline->config, config_path, &offline->identity, &options, err);
 	if (rc == ZP_OK) {
 		options.offline = true;
 		options.read_only = read_only;
@@ -183,8 +183,8 @@ offline_close(struct offline *offline)
 
 /* "OLD=NEW" pairs as binary peer ids, kept in `binary`. */
 static int
-maps_parse(const struct zp_cli_import *import, struct zp_buf *binary,
-    struct zp_slice (*pairs)[2], struct zp_err *err)
+maps_parse(const struct zp_cli_import *import, struct zp_buf *binary, struct zp_slice (*pairs)[2],
+    struct zp_err *err)
 {
 	size_t offsets[MAP_MAX * 2 + 1] = {0};
 
@@ -197,9 +197,8 @@ maps_parse(const struct zp_cli_import *import, struct zp_buf *binary,
 
 		if (equals == NULL)
 			return zp_fail(err, ZP_E_INVALID, "\"%s\" is not OLD=NEW", text);
-		rc = zp_peer_id_parse((struct zp_slice){(const uint8_t *)text,
-					  (size_t)(equals - text)},
-		    binary, err);
+		rc = zp_peer_id_parse(
+		    (struct zp_slice){(const uint8_t *)text, (size_t)(equals - text)}, binary, err);
 		offsets[2 * i + 1] = binary->length;
 		if (rc == ZP_OK)
 			rc = zp_peer_id_parse(zp_slice_of(equals + 1), binary, err);
@@ -208,8 +207,8 @@ maps_parse(const struct zp_cli_import *import, struct zp_buf *binary,
 			return zp_wrap(err, rc, "--map %s", text);
 	}
 	for (size_t i = 0; i < import->maps_count * 2; i++)
-		pairs[i / 2][i % 2] = (struct zp_slice){
-		    binary->data + offsets[i], offsets[i + 1] - offsets[i]};
+		pairs[i / 2][i % 2] =
+		    (struct zp_slice){binary->data + offsets[i], offsets[i + 1] - offsets[i]};
 	return ZP_OK;
 }
 
@@ -227,8 +226,10 @@ counts_of(struct zp_import *import, struct zp_cli_counts *counts)
 	struct zp_import_progress progress;
 
 	zp_ignore(zp_import_progress_get(import, &progress, NULL)); /* failures come with wait */
-	*counts = (struct zp_cli_counts){.line = progress.lines, .imported = progress.imported,
-	    .skipped = progress.skipped, .bytes = progress.bytes};
+	*counts = (struct zp_cli_counts){.line = progress.lines,
+	    .imported = progress.imported,
+	    .skipped = progress.skipped,
+	    .bytes = progress.bytes};
 }
 
 /* Feeds a piece; waits where the node cannot take more yet. */
@@ -253,8 +254,8 @@ piece_feed(struct zp_import *import, const uint8_t *bytes, size_t length, struct
 }
 
 static int
-input_feed(const struct zp_cli_import *from, struct zp_import *import,
-    struct zp_cli_counts *counts, struct zp_err *err)
+input_feed(const struct zp_cli_import *from, struct zp_import *import, struct zp_cli_counts *counts,
+    struct zp_err *err)
 {
 	uint8_t *bytes = zp_alloc(READ_BYTES);
 	size_t length = 1;
@@ -303,8 +304,8 @@ stream_choose(const struct zp_cli_import *from, struct zp_node *node,
 	int rc;
 
 	memcpy(stream, from->stream, sizeof(stream));
-	rc = zp_cli_stream_choose(
-	    stream, from->resume, lines_done, node, &options->lines_done, err);
+	rc =
+	    zp_cli_stream_choose(stream, from->resume, lines_done, node, &options->lines_done, err);
 	if (rc < 0)
 		return rc;
 	stream_id(stream, options->origin.id);
@@ -346,8 +347,10 @@ zp_node_import(const char *config_path, const struct zp_cli_import *from,
 	ZP_AUTO_BUF(binary, MAP_MAX * 2 * ZP_PEER_ID_BYTES_MAX);
 	struct zp_slice(*pairs)[2] = zp_alloc_zero(from->maps_count, sizeof(*pairs));
 	struct zp_import_options options = {.allocations = kinds[from->allocations],
-	    .map = (const struct zp_slice(*)[2])pairs, .map_count = from->maps_count,
-	    .replace = from->mode == ZP_CLI_IMPORT_REPLACE, .skip_bad = from->skip_bad};
+	    .map = (const struct zp_slice(*)[2])pairs,
+	    .map_count = from->maps_count,
+	    .replace = from->mode == ZP_CLI_IMPORT_REPLACE,
+	    .skip_bad = from->skip_bad};
 	struct offline offline;
 	int rc = maps_parse(from, &binary, pairs, err);
 

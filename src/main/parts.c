@@ -82,7 +82,7 @@ static void
 options_fill(const struct zp_config *config, struct zp_node_options *options)
 {
 	uint64_t memory = config->storage.memory_bytes != 0 ? config->storage.memory_bytes
-							     : zp_machine_memory_bytes() / 4;
+							    : zp_machine_memory_bytes() / 4;
 
 	*options = (struct zp_node_options){
 	    .root = config->node.data,
@@ -163,7 +163,8 @@ node_missing(const struct zp_config *config, const char *config_path, struct zp_
 
 	main__command("init", config_path, &command);
 	return zp_fail(err, ZP_E_NOT_FOUND,
-	    "there is no node in %s: if it is new, make it with `%.*s`%s%s; if not, is the file system "
+	    "there is no node in %s: if it is new, make it with `%.*s`%s%s; if not, is the file "
+	    "system "
 	    "mounted?",
 	    config->node.data, (int)command.length, (const char *)command.data,
 	    user[0] != '\0' ? " as user " : "", user);
@@ -176,7 +177,8 @@ identity_missing(const struct zp_config *config, const char *config_path, struct
 
 	main__command("init", config_path, &command);
 	return zp_wrap(err, ZP_E_NOT_FOUND,
-	    "the identity of the node in %s is gone: restore the file, or give the node another peer id "
+	    "the identity of the node in %s is gone: restore the file, or give the node another "
+	    "peer id "
 	    "with `%.*s`",
 	    config->node.data, (int)command.length, (const char *)command.data);
 }
@@ -277,9 +279,9 @@ socket_try(const char *path, struct zp_buf *warnings)
 	if (access(folder, W_OK | X_OK) == 0)
 		return;
 	zp_buf_printf(warnings,
-	    errno == ENOENT
-		? "management.socket: %s does not exist; zpin.service makes /run/zpin at its start\n"
-		: "management.socket: no file can be made in %s by this user\n",
+	    errno == ENOENT ? "management.socket: %s does not exist; zpin.service makes /run/zpin "
+			      "at its start\n"
+			    : "management.socket: no file can be made in %s by this user\n",
 	    folder);
 }
 

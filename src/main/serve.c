@@ -3,7 +3,8 @@
  *
  * Flow:  config → node → access → server → api and management → listeners → signals.
  * Owner: the main thread, which waits for signals while the parts work on their own threads.
- *        SIGTERM, SIGINT: drain and stop. SIGHUP: read the config again (log, read_only, certificates).
+ *        SIGTERM, SIGINT: drain and stop. SIGHUP: read the config again (log, read_only,
+ *        certificates).
  */
 #include "main/serve.h"
 
@@ -44,7 +45,7 @@ struct daemon {
 	struct zp_http_listener *listeners[LISTENERS_MAX]; /* of the API: with certificates */
 	size_t listener_count;
 	atomic_bool is_drained; /* while it stops: nobody waits for an answer any more */
-	char api_url[128];	/* the first, for people */
+	char api_url[128];      /* the first, for people */
 };
 
 static enum zp_log_level
@@ -98,8 +99,8 @@ node_start(struct daemon *daemon, struct zp_err *err)
 	if (rc == ZP_OK)
 		rc = zp_node_open(&options, &daemon->node, err);
 	if (daemon->config.node.name[0] != '\0')
-		snprintf(daemon->peer_name, sizeof(daemon->peer_name), "%s",
-		    daemon->config.node.name);
+		snprintf(
+		    daemon->peer_name, sizeof(daemon->peer_name), "%s", daemon->config.node.name);
 	else
 		zp_machine_name(daemon->peer_name, sizeof(daemon->peer_name));
 	return rc;
@@ -144,12 +145,11 @@ server_start(struct daemon *daemon, struct zp_err *err)
 	struct zp_http_config config;
 
 	zp_http_config_defaults(&config);
-	config.worker_count = from->api.workers != 0 ? (unsigned)from->api.workers
-						     : zp_machine_cpu_count();
+	config.worker_count =
+	    from->api.workers != 0 ? (unsigned)from->api.workers : zp_machine_cpu_count();
 	config.connections_max = (unsigned)from->api.max_connections;
 	/* Go's server, whose limit this names, gives 4 KiB on top. */
-	config.head_bytes_max =
-	    (uint32_t)zp_min_u64(from->api.max_header_bytes + 4096, UINT16_MAX);
+	config.head_bytes_max = (uint32_t)zp_min_u64(from->api.max_header_bytes + 4096, UINT16_MAX);
 	config.head_timeout_ms = milliseconds_of(from->api.header_timeout_ns);
 	config.body_progress_ms = milliseconds_of(from->api.read_timeout_ns);
 	config.write_progress_ms = milliseconds_of(from->api.write_timeout_ns);
@@ -240,8 +240,7 @@ api_start(struct daemon *daemon, struct zp_err *err)
 	int rc;
 
 	for (size_t i = 0; i < from->count; i++)
-		headers[i] =
-		    (struct zp_api_header){from->items[i].name, from->items[i].value};
+		headers[i] = (struct zp_api_header){from->items[i].name, from->items[i].value};
 	cors_fill(&daemon->config, &options.cors);
 	rc = zp_api_new(&options, &daemon->api, err);
 	zp_free(headers);
@@ -264,7 +263,8 @@ api_start(struct daemon *daemon, struct zp_err *err)
 /* Opens one and says so; `what` names it in the log, `key` in an error. */
 static int
 listen_one(struct daemon *daemon, const char *what, const char *key,
-    const struct zp_config_address *address, struct zp_http_listen *listen, struct zp_http_listener **listener_out, struct zp_err *err)
+    const struct zp_config_address *address, struct zp_http_listen *listen,
+    struct zp_http_listener **listener_out, struct zp_err *err)
 {
 	const char *scheme = listen->tls_cert_file != NULL ? "https" : "http";
 	bool is_v6 = strchr(address->host, ':') != NULL;
@@ -298,10 +298,11 @@ listen_api(struct daemon *daemon, struct zp_err *err)
 		};
 
 		if (daemon->listener_count == LISTENERS_MAX)
-			return zp_fail(err, ZP_E_TOO_LARGE, "more than %d addresses", LISTENERS_MAX);
+			return zp_fail(
+			    err, ZP_E_TOO_LARGE, "more than %d addresses", LISTENERS_MAX);
 		zp_api_listen(daemon->api, &listen);
-		rc = listen_one(daemon, "REST API", "api.listen", &config->api.listen.items[i], &listen,
-		    &daemon->listeners[daemon->listener_count], err);
+		rc = listen_one(daemon, "REST API", "api.listen", &config->api.listen.items[i],
+		    &listen, &daemon->listeners[daemon->listener_count], err);
 		if (rc == ZP_OK)
 			daemon->listener_count++;
 	}
@@ -319,15 +320,15 @@ listen_management(struct daemon *daemon, struct zp_err *err)
 		struct zp_http_listen listen = {0};
 
 		zp_manage_listen(daemon->manage, &listen);
-		rc = listen_one(daemon, "management", "management.listen", &config->management.listen.items[i],
-		    &listen, &listener, err);
+		rc = listen_one(daemon, "management", "management.listen",
+		    &config->management.listen.items[i], &listen, &listener, err);
 	}
 	for (size_t i = 0; i < config->metrics.listen.count && rc == ZP_OK; i++) {
 		struct zp_http_listen listen = {0};
 
 		zp_manage_listen_metrics(daemon->manage, &listen);
-		rc = listen_one(daemon, "metrics", "metrics.listen", &config->metrics.listen.items[i], &listen,
-		    &listener, err);
+		rc = listen_one(daemon, "metrics", "metrics.listen",
+		    &config->metrics.listen.items[i], &listen, &listener, err);
 	}
 	if (rc == ZP_OK && config->management.socket[0] != '\0') {
 		struct zp_http_listen listen = {
@@ -336,7 +337,8 @@ listen_management(struct daemon *daemon, struct zp_err *err)
 		zp_manage_listen(daemon->manage, &listen);
 		rc = zp_http_server_listen(daemon->server, &listen, &listener, err);
 		if (rc < 0)
-			return zp_wrap(err, rc, "management.socket (set it to another path, or to \"\" for none)");
+			return zp_wrap(err, rc,
+			    "management.socket (set it to another path, or to \"\" for none)");
 		zp_log(ZP_LOG_INFO, "management on %s", config->management.socket);
 	}
 	return rc;
@@ -396,8 +398,8 @@ reload(struct daemon *daemon)
 		return;
 	}
 	log_apply(&config);
-	/* Only what was changed in the config: a new certificate must not undo what an operator has said
-	 * to the running node (POST /read-only). */
+	/* Only what was changed in the config: a new certificate must not undo what an operator has
+	 * said to the running node (POST /read-only). */
 	if (config.node.read_only != daemon->read_only)
 		zp_node_read_only_set(daemon->node, config.node.read_only);
 	daemon->read_only = config.node.read_only;
@@ -428,7 +430,8 @@ signals_wait(struct daemon *daemon, const sigset_t *signals)
 	}
 }
 
-/* A second SIGINT or SIGTERM while draining ends the process at once; the journal has what was said. */
+/* A second SIGINT or SIGTERM while draining ends the process at once; the journal has what was
+ * said. */
 static void
 signals_release(void)
 {

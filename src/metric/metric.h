@@ -15,8 +15,8 @@ enum zp_metric_type {
 };
 
 /* "# HELP" and "# TYPE" of a family; its values follow at once. */
-void zp_metric_family(struct zp_buf *page, const char *name, enum zp_metric_type type,
-    const char *help);
+void zp_metric_family(
+    struct zp_buf *page, const char *name, enum zp_metric_type type, const char *help);
 
 /* One value. `labels` is "" or a ready {name="value",…} list without braces. */
 void zp_metric_u64(struct zp_buf *page, const char *name, const char *labels, uint64_t value);

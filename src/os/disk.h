@@ -1,11 +1,12 @@
 /*
  * disk.h - the file calls that store/ makes, as a table.
  *
- * A table so that a test can put a disk that loses power (test/sim) under the very code that runs in
- * production: then taking a sync out of that code makes a test fail. zp_disk_system() is the real one.
+ * A table so that a test can put a disk that loses power (test/sim) under the very code that runs
+ * in production: then taking a sync out of that code makes a test fail. zp_disk_system() is the
+ * real one.
  *
- * Handles: small non-negative numbers, a directory's or a file's; ended with close. Names are single
- *          path components, relative to a directory's handle.
+ * Handles: small non-negative numbers, a directory's or a file's; ended with close. Names are
+ *          single path components, relative to a directory's handle.
  * Errors:  0 or a positive errno value; the caller knows the path and makes the zp_err.
  * Threads: any thread may call anything.
  */
@@ -17,8 +18,8 @@
 #include <stdint.h>
 
 enum zp_disk_mode {
-	ZP_DISK_READ,	/* an existing file, to read */
-	ZP_DISK_WRITE,	/* an existing file, to read and write */
+	ZP_DISK_READ,   /* an existing file, to read */
+	ZP_DISK_WRITE,  /* an existing file, to read and write */
 	ZP_DISK_CREATE, /* a new file (EEXIST where there is one), to read and write */
 };
 
@@ -40,15 +41,15 @@ struct zp_disk;
 
 struct zp_disk_ops {
 	/* `create` makes the last component where it is missing and syncs its parent. */
-	int (*directory_open)(struct zp_disk *disk, const char *path, bool create,
-	    int *directory_out);
+	int (*directory_open)(
+	    struct zp_disk *disk, const char *path, bool create, int *directory_out);
 	int (*directory_sync)(struct zp_disk *disk, int directory);
 	/* Regular files only; stops at the first non-zero answer of `each`, which goes to
 	 * *answer_out. */
 	int (*directory_list)(struct zp_disk *disk, int directory,
 	    int (*each)(void *context, const char *name), void *context, int *answer_out);
-	int (*directory_space)(struct zp_disk *disk, int directory, uint64_t *free_out,
-	    uint64_t *total_out);
+	int (*directory_space)(
+	    struct zp_disk *disk, int directory, uint64_t *free_out, uint64_t *total_out);
 	int (*rename)(struct zp_disk *disk, int directory, const char *from, const char *to);
 	int (*unlink)(struct zp_disk *disk, int directory, const char *name);
 	/* The file under the same name in another directory too; EXDEV on another file system. */
@@ -75,8 +76,8 @@ struct zp_disk_ops {
 	struct zp_disk_read *(*reads_wait)(struct zp_disk_reads *reads);
 	void (*reads_close)(struct zp_disk_reads *reads); /* none is under way */
 	/* All of it or an error; then a part may be written. */
-	int (*file_write)(struct zp_disk *disk, int file, uint64_t offset, const void *data,
-	    size_t length);
+	int (*file_write)(
+	    struct zp_disk *disk, int file, uint64_t offset, const void *data, size_t length);
 	int (*file_truncate)(struct zp_disk *disk, int file, uint64_t bytes);
 	int (*file_sync)(struct zp_disk *disk, int file); /* data and size, as fdatasync */
 	int (*file_bytes)(struct zp_disk *disk, int file, uint64_t *bytes_out);
@@ -88,8 +89,8 @@ struct zp_disk {
 	const struct zp_disk_ops *ops;
 };
 
-/* Syncs the directory that holds the entry `path`, so that a file that was made or renamed there outlives
- * a power cut. For the few files that do not go through store/. 0 or an errno value. */
+/* Syncs the directory that holds the entry `path`, so that a file that was made or renamed there
+ * outlives a power cut. For the few files that do not go through store/. 0 or an errno value. */
 int zp_disk_entry_sync(const char *path);
 
 /* Makes a file that is whole or not there, also after a power cut: written under another name

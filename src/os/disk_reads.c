@@ -47,8 +47,7 @@ struct zp_disk_reads {
 #endif
 };
 
-/* ---- One after the other ----------------------------------------------------------------------
- */
+/* ---- One after the other --------------------------------------------------------------------- */
 
 /* What was not read, which may be all of it. */
 static void
@@ -81,8 +80,7 @@ queue_read(struct zp_disk_reads *reads)
 	return at;
 }
 
-/* ---- By io_uring ------------------------------------------------------------------------------
- */
+/* ---- By io_uring ----------------------------------------------------------------------------- */
 
 #if ZP_HAVE_URING
 
@@ -192,8 +190,7 @@ ring_wait(struct zp_disk_reads *reads)
 
 #endif
 
-/* ---- The disk's calls -------------------------------------------------------------------------
- */
+/* ---- The disk's calls ------------------------------------------------------------------------ */
 
 static struct {
 	struct zp_mutex lock;

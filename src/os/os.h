@@ -1,6 +1,6 @@
 /*
- * os.h - the only door to the system: clocks, random bytes, threads, the machine's facts, and (disk.h)
- * files.
+ * os.h - the only door to the system: clocks, random bytes, threads, the machine's facts, and
+ * (disk.h) files.
  *
  * Thin: each call is one system call with its traps handled (EINTR, short results), nothing more.
  * Threads: any.
@@ -15,8 +15,8 @@
 
 /* ---- Clocks --------------------------------------------------------------------------------- */
 
-uint64_t zp_clock_monotonic_ns(void); /* since some moment; for deadlines and durations */
-int64_t zp_clock_realtime_us(void);   /* since 1970; may jump, for what people and files see */
+uint64_t zp_clock_monotonic_ns(void);  /* since some moment; for deadlines and durations */
+int64_t zp_clock_realtime_us(void);    /* since 1970; may jump, for what people and files see */
 uint64_t zp_clock_thread_cpu_ns(void); /* CPU time of the calling thread */
 
 /* ---- Random and the machine ----------------------------------------------------------------- */
@@ -26,7 +26,7 @@ void zp_random_bytes(void *to, size_t length);
 
 uint64_t zp_machine_page_bytes(void);
 uint64_t zp_machine_memory_bytes(void); /* of the whole machine */
-unsigned zp_machine_cpu_count(void);	/* online now, at least 1 */
+unsigned zp_machine_cpu_count(void);    /* online now, at least 1 */
 
 /* ---- Threads -------------------------------------------------------------------------------- */
 

@@ -1,8 +1,8 @@
 /*
  * pin.h - the nouns: CID, peer id, key, record, and their text, binary and JSON forms.
  *
- * Pure: no files, clocks, threads or sockets. Everything from outside that is wrong is an error with
- * IPFS Cluster's wording where it has one; nothing here asserts on input.
+ * Pure: no files, clocks, threads or sockets. Everything from outside that is wrong is an error
+ * with IPFS Cluster's wording where it has one; nothing here asserts on input.
  *
  * Shapes, outside to inside:
  *   pin       what JSON, query parameters and an export line say      struct zp_pin
@@ -26,12 +26,12 @@
  * varint(1) varint(codec) multihash. Source: github.com/multiformats/cid and /multihash.
  */
 struct zp_cid {
-	uint8_t version;	  /* 0 or 1 */
-	uint64_t codec;		  /* ZP_CODEC_DAG_PB for version 0 */
-	uint64_t multihash_code;  /* as in the multicodec table */
-	uint32_t digest_offset;	  /* of the digest in bytes[] */
-	uint32_t digest_length;	  /* bytes */
-	uint32_t length;	  /* of bytes[] in use */
+	uint8_t version;         /* 0 or 1 */
+	uint64_t codec;          /* ZP_CODEC_DAG_PB for version 0 */
+	uint64_t multihash_code; /* as in the multicodec table */
+	uint32_t digest_offset;  /* of the digest in bytes[] */
+	uint32_t digest_length;  /* bytes */
+	uint32_t length;         /* of bytes[] in use */
 	uint8_t bytes[ZP_CID_BYTES_MAX];
 };
 
@@ -60,60 +60,61 @@ enum zp_key_kind {
 struct zp_key {
 	uint8_t digest[32];
 	uint64_t codec;
-	uint64_t claim;	       /* which claim of the account; 0 in namespace 0 */
+	uint64_t claim;        /* which claim of the account; 0 in namespace 0 */
 	uint32_t namespace_id; /* 0: the cluster's own pins */
-	uint8_t kind;	       /* enum zp_key_kind */
+	uint8_t kind;          /* enum zp_key_kind */
 	uint8_t version;       /* of the CID, 0 or 1 */
 };
 
 #define ZP_KEY_BYTES 54u /* 32 digest, 1 kind, 1 version, 8 codec, 4 namespace, 8 claim */
 
 void zp_key_encode(const struct zp_key *key, uint8_t bytes_out[ZP_KEY_BYTES]);
-ZP_MUST_CHECK int zp_key_decode(const uint8_t bytes[ZP_KEY_BYTES], struct zp_key *key_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_key_decode(
+    const uint8_t bytes[ZP_KEY_BYTES], struct zp_key *key_out, struct zp_err *err);
 int zp_key_compare(const struct zp_key *a, const struct zp_key *b); /* <0, 0, >0 */
 
 /* The key of `cid` in (namespace_id, claim). Uses SHA-256 for other multihashes. */
-void zp_key_of_cid(const struct zp_cid *cid, uint32_t namespace_id, uint64_t claim,
-    struct zp_key *key_out);
+void zp_key_of_cid(
+    const struct zp_cid *cid, uint32_t namespace_id, uint64_t claim, struct zp_key *key_out);
 
 /* ---- Record --------------------------------------------------------------------------------- */
 
 /* The numbers of a pin, one column each in a segment. Ids are final: docs/formats.md, "Facts". */
 enum zp_fact {
-	ZP_FACT_TYPE = 0,	 /* enum zp_pin_type */
-	ZP_FACT_MAX_DEPTH = 1,	 /* zigzag; -1 recursive, 0 direct */
+	ZP_FACT_TYPE = 0,            /* enum zp_pin_type */
+	ZP_FACT_MAX_DEPTH = 1,       /* zigzag; -1 recursive, 0 direct */
 	ZP_FACT_REPLICATION_MIN = 2, /* zigzag; -1 everywhere */
 	ZP_FACT_REPLICATION_MAX = 3, /* zigzag */
-	ZP_FACT_SIZE = 4,	 /* bytes of the DAG, 0 unknown */
-	ZP_FACT_SHARD_SIZE = 5,	 /* bytes, as the client said */
-	ZP_FACT_CREATED = 6,	 /* zigzag seconds since 1970 in namespace 0 */
-	ZP_FACT_EXPIRE_AT = 7,	 /* 0 never, else zigzag(seconds) + 1 */
+	ZP_FACT_SIZE = 4,            /* bytes of the DAG, 0 unknown */
+	ZP_FACT_SHARD_SIZE = 5,      /* bytes, as the client said */
+	ZP_FACT_CREATED = 6,         /* zigzag seconds since 1970 in namespace 0 */
+	ZP_FACT_EXPIRE_AT = 7,       /* 0 never, else zigzag(seconds) + 1 */
 	ZP_FACT_ALLOCATIONS = 8, /* 0 none, else (list id << 1) or (placement group id << 1 | 1) */
 	ZP_FACT_COUNT = 9,
 };
 
 enum zp_pin_type {
-	ZP_PIN_DATA = 0,       /* "pin" */
-	ZP_PIN_META = 1,       /* "meta-pin" */
+	ZP_PIN_DATA = 0,        /* "pin" */
+	ZP_PIN_META = 1,        /* "meta-pin" */
 	ZP_PIN_CLUSTER_DAG = 2, /* "clusterdag-pin" */
-	ZP_PIN_SHARD = 3,      /* "shard-pin" */
+	ZP_PIN_SHARD = 3,       /* "shard-pin" */
 };
 #define ZP_PIN_TYPE_COUNT 4u
 
 /*
- * Texts are a canonical run of {tag u8, varint length, bytes}, tags rising, each at most once except
- * METADATA_KEY/VALUE pairs (rising by key) and ORIGIN (in the user's order). Empty texts are absent.
+ * Texts are a canonical run of {tag u8, varint length, bytes}, tags rising, each at most once
+ * except METADATA_KEY/VALUE pairs (rising by key) and ORIGIN (in the user's order). Empty texts are
+ * absent.
  */
 enum zp_text_tag {
-	ZP_TEXT_CID = 1,	   /* binary CID, only for ZP_KIND_OTHER, always there then */
-	ZP_TEXT_NAME = 2,	   /* UTF-8 */
-	ZP_TEXT_METADATA_KEY = 3,  /* UTF-8, followed at once by its value */
+	ZP_TEXT_CID = 1,          /* binary CID, only for ZP_KIND_OTHER, always there then */
+	ZP_TEXT_NAME = 2,         /* UTF-8 */
+	ZP_TEXT_METADATA_KEY = 3, /* UTF-8, followed at once by its value */
 	ZP_TEXT_METADATA_VALUE = 4,
-	ZP_TEXT_ORIGIN = 5,	   /* multiaddress in text form */
-	ZP_TEXT_PIN_UPDATE = 6,	   /* binary CID */
-	ZP_TEXT_REFERENCE = 7,	   /* binary CID */
-	ZP_TEXT_ERROR = 8,	   /* UTF-8; of a track row only */
+	ZP_TEXT_ORIGIN = 5,     /* multiaddress in text form */
+	ZP_TEXT_PIN_UPDATE = 6, /* binary CID */
+	ZP_TEXT_REFERENCE = 7,  /* binary CID */
+	ZP_TEXT_ERROR = 8,      /* UTF-8; of a track row only */
 };
 
 struct zp_record {
@@ -144,8 +145,8 @@ void zp_record_encode(const struct zp_record *record, struct zp_buf *bytes);
 #define ZP_RECORD_HEAD_BYTES_MAX (1 + 10 + 10 * ZP_FACT_COUNT + 10)
 size_t zp_record_head_encode(
     const struct zp_record *record, uint8_t head_out[ZP_RECORD_HEAD_BYTES_MAX]);
-ZP_MUST_CHECK int zp_record_decode(struct zp_slice bytes, struct zp_record *record_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_record_decode(
+    struct zp_slice bytes, struct zp_record *record_out, struct zp_err *err);
 /* The same for what this process encoded and never let out of its memory: that it decodes is
  * asserted, and its texts are not looked at again. */
 void zp_record_decode_own(
@@ -154,16 +155,17 @@ void zp_record_decode_own(
 /* Checks the canonical form of texts (order, UTF-8, CIDs, lengths) against the key's kind. */
 ZP_MUST_CHECK int zp_texts_check(struct zp_slice texts, uint8_t kind, struct zp_err *err);
 
-/* Walks texts: 0 and an item, or ZP_END. Only for texts that were checked. *position starts at 0. */
-int zp_texts_next(struct zp_slice texts, size_t *position, enum zp_text_tag *tag_out,
-    struct zp_slice *value_out);
+/* Walks texts: 0 and an item, or ZP_END. Only for texts that were checked. *position starts at 0.
+ */
+int zp_texts_next(
+    struct zp_slice texts, size_t *position, enum zp_text_tag *tag_out, struct zp_slice *value_out);
 
 /* The CID of a stored pin, from its key and (for ZP_KIND_OTHER) its texts, verified against the
  * key's digest. ZP_E_CORRUPT where they disagree. */
 ZP_MUST_CHECK int zp_cid_of_record(const struct zp_key *key, const struct zp_record *record,
     struct zp_cid *cid_out, struct zp_err *err);
 
-/* ---- Track: a pin's status at one peer -------------------------------------------------------- */
+/* ---- Track: a pin's status at one peer ------------------------------------------------------- */
 
 /* IPFS Cluster's, numbered as its bits are. Numbers are final: docs/formats.md, "Columns". */
 enum zp_track_status {
@@ -183,16 +185,17 @@ enum zp_track_status {
 #define ZP_TRACK_STATUS_COUNT 13u /* 0 is none */
 
 struct zp_track {
-	uint32_t peer;		    /* id; never 0 */
-	uint8_t status;		    /* enum zp_track_status */
-	bool is_priority;	    /* waits in the queue that goes first */
-	uint32_t attempts;	    /* so far */
+	uint32_t peer;              /* id; never 0 */
+	uint8_t status;             /* enum zp_track_status */
+	bool is_priority;           /* waits in the queue that goes first */
+	uint32_t attempts;          /* so far */
 	int64_t since_microseconds; /* when this status began, since 1970 */
-	struct zp_slice texts;	    /* borrowed; ZP_TEXT_CID as in records, then ZP_TEXT_ERROR */
+	struct zp_slice texts;      /* borrowed; ZP_TEXT_CID as in records, then ZP_TEXT_ERROR */
 };
 
-/* Appends a row's texts: the CID of a ZP_KIND_OTHER key (empty for others: the pin may be gone when it is
- * wanted) and the error, cut at ZP_TRACK_ERROR_BYTES_MAX between two characters; empty for none. */
+/* Appends a row's texts: the CID of a ZP_KIND_OTHER key (empty for others: the pin may be gone when
+ * it is wanted) and the error, cut at ZP_TRACK_ERROR_BYTES_MAX between two characters; empty for
+ * none. */
 void zp_track_texts(struct zp_slice cid, struct zp_slice error, struct zp_buf *texts);
 /* Checks all of a row of a pin of that kind; ZP_E_CORRUPT. */
 ZP_MUST_CHECK int zp_track_check(const struct zp_track *track, uint8_t kind, struct zp_err *err);
@@ -217,15 +220,15 @@ struct zp_pin {
 	int64_t max_depth;
 	int64_t replication_min;
 	int64_t replication_max;
-	uint64_t size;		     /* zpin's own "size" member; 0 unknown */
+	uint64_t size; /* zpin's own "size" member; 0 unknown */
 	uint64_t shard_size;
-	int64_t created_seconds;     /* since 1970; the zero time is ZP_TIME_ZERO_SECONDS */
+	int64_t created_seconds; /* since 1970; the zero time is ZP_TIME_ZERO_SECONDS */
 	uint32_t created_nanoseconds;
-	int64_t expire_at_seconds;   /* ZP_TIME_ZERO_SECONDS: never */
+	int64_t expire_at_seconds; /* ZP_TIME_ZERO_SECONDS: never */
 	struct zp_slice name;
-	struct zp_pair *metadata;    /* rising by key, unique */
+	struct zp_pair *metadata; /* rising by key, unique */
 	size_t metadata_count;
-	struct zp_slice *origins;    /* multiaddress texts in order */
+	struct zp_slice *origins; /* multiaddress texts in order */
 	size_t origins_count;
 	struct zp_slice *allocations; /* peer ids, BINARY form (multihash), in order */
 	size_t allocations_count;
@@ -235,7 +238,8 @@ struct zp_pin {
 	bool has_reference;
 	struct zp_cid pin_update;
 	struct zp_cid reference;
-	struct zp_arena *arena; /* owned: unescaped texts and arrays; never moves what it handed out */
+	struct zp_arena
+	    *arena; /* owned: unescaped texts and arrays; never moves what it handed out */
 };
 
 /* 0001-01-01T00:00:00Z, Go's zero time. */
@@ -254,7 +258,8 @@ ZP_MUST_CHECK int zp_pin_from_json(struct zp_slice json, struct zp_pin *pin, str
 
 /*
  * The same for many lines, of which each looks much like the one before: pin_lines.c. What it reads
- * is zp_pin_from_json's, errors too. `pin` is the last line's; it borrows from that line and from here.
+ * is zp_pin_from_json's, errors too. `pin` is the last line's; it borrows from that line and from
+ * here.
  */
 enum { ZP_PIN_LINE_OWN = 3 }; /* strings that each line has for itself */
 struct zp_pin_line_place {
@@ -278,13 +283,13 @@ ZP_MUST_CHECK int zp_pin_lines_read(
  * `value` are borrowed and sorted in, a present key gets the new value; `text` is checked, brought
  * into normal or binary form, and borrowed or copied. ZP_E_TOO_LARGE past the list's limit.
  */
-ZP_MUST_CHECK int zp_pin_metadata_put(struct zp_pin *pin, struct zp_slice key,
-    struct zp_slice value, struct zp_err *err);
+ZP_MUST_CHECK int zp_pin_metadata_put(
+    struct zp_pin *pin, struct zp_slice key, struct zp_slice value, struct zp_err *err);
 ZP_MUST_CHECK int zp_pin_origin_add(struct zp_pin *pin, struct zp_slice text, struct zp_err *err);
-ZP_MUST_CHECK int zp_pin_allocation_add(struct zp_pin *pin, struct zp_slice text,
-    struct zp_err *err);
-ZP_MUST_CHECK int zp_pin_user_allocation_add(struct zp_pin *pin, struct zp_slice text,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_pin_allocation_add(
+    struct zp_pin *pin, struct zp_slice text, struct zp_err *err);
+ZP_MUST_CHECK int zp_pin_user_allocation_add(
+    struct zp_pin *pin, struct zp_slice text, struct zp_err *err);
 
 /* The stored form. `texts` is cleared, then receives the texts that record_out->texts borrows.
  * allocations is what the caller's peer registry made of pin->allocations.
@@ -295,8 +300,8 @@ ZP_MUST_CHECK int zp_pin_to_record(const struct zp_pin *pin, uint64_t allocation
 /* How a pin object is to be written; the differences of IPFS Cluster between reads and answers to
  * POST (section 1.1 of its API: null and [] and {} are told apart by clients). */
 struct zp_pin_json_style {
-	bool is_post_answer;		/* metadata {} and origins null where empty */
-	uint32_t created_nanoseconds;	/* the part of a second that is not stored; 0 on reads */
+	bool is_post_answer;          /* metadata {} and origins null where empty */
+	uint32_t created_nanoseconds; /* the part of a second that is not stored; 0 on reads */
 	const struct zp_slice *user_allocations_json; /* NULL → null */
 };
 
@@ -333,21 +338,21 @@ void zp_peer_id_format(struct zp_slice binary, struct zp_buf *text);
 
 /* Checks a multiaddress and appends its normal form as go-multiaddr prints it; on an error `normal`
  * is as it was. */
-ZP_MUST_CHECK int zp_multiaddr_normalize(struct zp_slice text, struct zp_buf *normal,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_multiaddr_normalize(
+    struct zp_slice text, struct zp_buf *normal, struct zp_err *err);
 /* True where a normal form has a /p2p/<id> part, as origins must. */
 bool zp_multiaddr_has_peer(struct zp_slice normal);
 
 /* RFC 3339 as Go's time.Parse(time.RFC3339Nano) takes it: any offset, 0 to 9 fraction digits. */
-ZP_MUST_CHECK int zp_time_parse(struct zp_slice text, int64_t *seconds_out,
-    uint32_t *nanoseconds_out, struct zp_err *err);
+ZP_MUST_CHECK int zp_time_parse(
+    struct zp_slice text, int64_t *seconds_out, uint32_t *nanoseconds_out, struct zp_err *err);
 /* Prints in UTC with Z, fraction trimmed of trailing zeros, as Go does. Years 0000 to 9999; a time
  * outside is printed as the nearest second inside. */
 void zp_time_format(int64_t seconds, uint32_t nanoseconds, struct zp_buf *text);
 
 /* Go's time.ParseDuration: "240h", "1m30s", "-1.5h", "100ms". */
-ZP_MUST_CHECK int zp_duration_parse(struct zp_slice text, int64_t *nanoseconds_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_duration_parse(
+    struct zp_slice text, int64_t *nanoseconds_out, struct zp_err *err);
 
 /* Names of types and modes on the wire. */
 const char *zp_pin_type_name(enum zp_pin_type type);

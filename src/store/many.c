@@ -15,8 +15,7 @@ file_of(const struct zp_store_read *read)
 	return (struct directory_file *)read->file;
 }
 
-/* ---- Under way together -----------------------------------------------------------------------
- */
+/* ---- Under way together ---------------------------------------------------------------------- */
 
 struct run_read {
 	struct zp_disk_read read; /* first */
@@ -60,8 +59,7 @@ store__reads_run(struct directory_store *store, const struct zp_store_read *read
 	return answer;
 }
 
-/* ---- For any thread ---------------------------------------------------------------------------
- */
+/* ---- For any thread -------------------------------------------------------------------------- */
 
 struct telling {
 	const struct zp_store_read *reads;

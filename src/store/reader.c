@@ -274,8 +274,7 @@ store__readers_stop(struct zp_store_watch *watch)
 	watch->readers_count = 0;
 }
 
-/* ---- Who is in a hurry ------------------------------------------------------------------------
- */
+/* ---- Who is in a hurry ----------------------------------------------------------------------- */
 
 /* With the lock held: nobody waits for this one any more. */
 static void
@@ -429,8 +428,7 @@ store__space_hurried(
 	return rc;
 }
 
-/* ---- Many reads for who is in a hurry ---------------------------------------------------------
- */
+/* ---- Many reads for who is in a hurry -------------------------------------------------------- */
 
 static void
 job_stop(struct store_job *job)

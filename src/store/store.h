@@ -2,16 +2,17 @@
  * store.h - where the files of a shard, or of the journal, are: a directory, or a ZFS dataset's
  * mount point.
  *
- * Flow:    engine and journal see the world only through this; store/ makes it real, and a test puts
- *          a store with injected faults in its place.
+ * Flow:    engine and journal see the world only through this; store/ makes it real, and a test
+ *          puts a store with injected faults in its place.
  * Threads: any thread may call anything; one writer object is used by one thread at a time.
- * Names:   of files inside the store: [a-z0-9.-], not beginning with a dot, at most ZP_FILE_NAME_MAX,
- *          no path; others are ZP_E_INVALID. "*.tmp" is for unfinished files only. One writer a name.
+ * Names:   of files inside the store: [a-z0-9.-], not beginning with a dot, at most
+ *          ZP_FILE_NAME_MAX, no path; others are ZP_E_INVALID. "*.tmp" is for unfinished files
+ *          only. One writer a name.
  * Life:    writers, files and logs end before their store.
- * Errors:  ZP_E_IO, ZP_E_NO_SPACE, ZP_E_NOT_FOUND, ZP_E_EXISTS, ZP_E_LOCKED, ZP_E_TIMEOUT, always with
- *          the path in the text. A failed sync is final for that writer or log (and one of the
- *          directory for every later publish, log creation and directory sync of the store): what it
- *          covered is lost or unknown, and it is never retried into success.
+ * Errors:  ZP_E_IO, ZP_E_NO_SPACE, ZP_E_NOT_FOUND, ZP_E_EXISTS, ZP_E_LOCKED, ZP_E_TIMEOUT, always
+ *          with the path in the text. A failed sync is final for that writer or log (and one of
+ *          the directory for every later publish, log creation and directory sync of the store):
+ *          what it covered is lost or unknown, and it is never retried into success.
  */
 #ifndef ZP_STORE_STORE_H
 #define ZP_STORE_STORE_H
@@ -21,8 +22,8 @@
 struct zp_disk; /* os/disk.h */
 struct zp_store;
 struct zp_store_writer; /* a file being written under a temporary name */
-struct zp_store_file;	/* a finished file, open for reading */
-struct zp_store_log;	/* a file that is appended to and synced */
+struct zp_store_file;   /* a finished file, open for reading */
+struct zp_store_log;    /* a file that is appended to and synced */
 
 /* One of many reads. */
 struct zp_store_read {
@@ -37,7 +38,7 @@ struct zp_store_read {
 typedef int zp_store_read_each(void *context, size_t index, int rc, const uint8_t *bytes);
 
 struct zp_store_space {
-	uint64_t bytes_free;  /* for us, without the file system's reserve */
+	uint64_t bytes_free; /* for us, without the file system's reserve */
 	uint64_t bytes_total;
 };
 
@@ -45,8 +46,8 @@ struct zp_store_space {
 struct zp_store_ops {
 	int (*writer_open)(struct zp_store *store, const char *name,
 	    struct zp_store_writer **writer_out, struct zp_err *err);
-	int (*writer_append)(struct zp_store_writer *writer, const void *data, size_t length,
-	    struct zp_err *err);
+	int (*writer_append)(
+	    struct zp_store_writer *writer, const void *data, size_t length, struct zp_err *err);
 	int (*writer_publish)(struct zp_store_writer *writer, const char *name, struct zp_err *err);
 	void (*writer_discard)(struct zp_store_writer *writer);
 
@@ -61,8 +62,8 @@ struct zp_store_ops {
 
 	int (*log_open)(struct zp_store *store, const char *name, bool create,
 	    struct zp_store_log **log_out, struct zp_err *err);
-	int (*log_append)(struct zp_store_log *log, const void *data, size_t length,
-	    struct zp_err *err);
+	int (*log_append)(
+	    struct zp_store_log *log, const void *data, size_t length, struct zp_err *err);
 	int (*log_rewrite)(struct zp_store_log *log, uint64_t offset, const void *data,
 	    size_t length, struct zp_err *err);
 	int (*log_sync)(struct zp_store_log *log, struct zp_err *err);
@@ -106,17 +107,17 @@ zp_store_writer_open(struct zp_store *store, const char *name, struct zp_store_w
 
 /* Appends; the store may gather small pieces. */
 ZP_MUST_CHECK static inline int
-zp_store_writer_append(struct zp_store_writer *writer, const void *data, size_t length,
-    struct zp_err *err)
+zp_store_writer_append(
+    struct zp_store_writer *writer, const void *data, size_t length, struct zp_err *err)
 {
 	return writer->ops->writer_append(writer, data, length, err);
 }
 
 /*
- * Writes what is left, syncs the file, renames it to `name` and syncs the directory: after 0 the file
- * is there after a power cut. Ends the writer in every case; on failure nothing of that name was
- * made (or, if only the last sync failed, its fate is unknown). An existing `name` is replaced, which is
- * right because names are by content or by number.
+ * Writes what is left, syncs the file, renames it to `name` and syncs the directory: after 0 the
+ * file is there after a power cut. Ends the writer in every case; on failure nothing of that name
+ * was made (or, if only the last sync failed, its fate is unknown). An existing `name` is replaced,
+ * which is right because names are by content or by number.
  */
 ZP_MUST_CHECK static inline int
 zp_store_writer_publish(struct zp_store_writer *writer, const char *name, struct zp_err *err)
@@ -135,8 +136,8 @@ zp_store_writer_discard(struct zp_store_writer *writer)
 /* ---- Reading -------------------------------------------------------------------------------- */
 
 ZP_MUST_CHECK static inline int
-zp_store_file_open(struct zp_store *store, const char *name, struct zp_store_file **file_out,
-    struct zp_err *err)
+zp_store_file_open(
+    struct zp_store *store, const char *name, struct zp_store_file **file_out, struct zp_err *err)
 {
 	return store->ops->file_open(store, name, file_out, err);
 }
@@ -144,8 +145,8 @@ zp_store_file_open(struct zp_store *store, const char *name, struct zp_store_fil
 /* Reads exactly `length` bytes; an end of file before that is ZP_E_CORRUPT. Sees what a log has
  * appended since this file was opened. */
 ZP_MUST_CHECK static inline int
-zp_store_file_read(struct zp_store_file *file, uint64_t offset, void *to, size_t length,
-    struct zp_err *err)
+zp_store_file_read(
+    struct zp_store_file *file, uint64_t offset, void *to, size_t length, struct zp_err *err)
 {
 	return file->ops->file_read(file, offset, to, length, err);
 }
@@ -177,12 +178,13 @@ ZP_MUST_CHECK int zp_store_read_all(struct zp_store *store, const char *name, si
     struct zp_buf *to, struct zp_err *err);
 
 /* Writes a whole small file and publishes it. */
-ZP_MUST_CHECK int zp_store_write_all(struct zp_store *store, const char *name,
-    struct zp_slice bytes, struct zp_err *err);
+ZP_MUST_CHECK int zp_store_write_all(
+    struct zp_store *store, const char *name, struct zp_slice bytes, struct zp_err *err);
 
 /* ---- A log ---------------------------------------------------------------------------------- */
 
-/* Opens for appending. `create`: must not exist; the directory is synced, so that the name stays. */
+/* Opens for appending. `create`: must not exist; the directory is synced, so that the name stays.
+ */
 ZP_MUST_CHECK static inline int
 zp_store_log_open(struct zp_store *store, const char *name, bool create,
     struct zp_store_log **log_out, struct zp_err *err)
@@ -199,13 +201,13 @@ zp_store_log_append(struct zp_store_log *log, const void *data, size_t length, s
 }
 
 /*
- * Writes bytes again that are there already. After a start nobody knows whether bytes that can be read
- * are on the disk or only in the system's cache (after a failed sync they even count as clean there);
- * written again and synced, they are on the disk.
+ * Writes bytes again that are there already. After a start nobody knows whether bytes that can be
+ * read are on the disk or only in the system's cache (after a failed sync they even count as clean
+ * there); written again and synced, they are on the disk.
  */
 ZP_MUST_CHECK static inline int
-zp_store_log_rewrite(struct zp_store_log *log, uint64_t offset, const void *data, size_t length,
-    struct zp_err *err)
+zp_store_log_rewrite(
+    struct zp_store_log *log, uint64_t offset, const void *data, size_t length, struct zp_err *err)
 {
 	return log->ops->log_rewrite(log, offset, data, length, err);
 }
@@ -239,8 +241,8 @@ zp_store_log_close(struct zp_store_log *log)
 
 /* ---- The directory -------------------------------------------------------------------------- */
 
-/* Calls `each` for every file, in no order, "*.tmp" included; stops at its first non-zero answer and
- * returns it. */
+/* Calls `each` for every file, in no order, "*.tmp" included; stops at its first non-zero answer
+ * and returns it. */
 ZP_MUST_CHECK static inline int
 zp_store_list(struct zp_store *store,
     int (*each)(void *context, const char *name, struct zp_err *err), void *context,
@@ -249,14 +251,16 @@ zp_store_list(struct zp_store *store,
 	return store->ops->list(store, each, context, err);
 }
 
-/* Unlinks; those who have it open keep it. The removal is durable only after zp_store_sync_directory. */
+/* Unlinks; those who have it open keep it. The removal is durable only after
+ * zp_store_sync_directory. */
 ZP_MUST_CHECK static inline int
 zp_store_remove(struct zp_store *store, const char *name, struct zp_err *err)
 {
 	return store->ops->remove(store, name, err);
 }
 
-/* Gives a file another name, for good only after zp_store_sync_directory; one of that name is replaced. */
+/* Gives a file another name, for good only after zp_store_sync_directory; one of that name is
+ * replaced. */
 ZP_MUST_CHECK static inline int
 zp_store_rename(struct zp_store *store, const char *from, const char *to, struct zp_err *err)
 {
@@ -285,9 +289,9 @@ zp_store_close(struct zp_store *store)
 /* ---- The kinds ------------------------------------------------------------------------------ */
 
 struct zp_store_directory_options {
-	bool create;	/* make the directory (and sync its parent) when it is not there */
-	bool read_only; /* every change is refused with ZP_E_READ_ONLY */
-	bool no_sync;	/* syncs do nothing: for tests and throw-away imports only */
+	bool create;          /* make the directory (and sync its parent) when it is not there */
+	bool read_only;       /* every change is refused with ZP_E_READ_ONLY */
+	bool no_sync;         /* syncs do nothing: for tests and throw-away imports only */
 	struct zp_disk *disk; /* where the directory is; NULL: the machine's own. Borrowed */
 	struct zp_store_watch *watch; /* sees its calls; NULL: nobody does. Borrowed */
 };
@@ -299,8 +303,8 @@ ZP_MUST_CHECK int zp_store_directory_open(const char *path,
 
 /*
  * Hard-links the files that `names` lists into the directory `to_path` (made, must be empty or
- * absent) and syncs it: a snapshot that later removals do not touch, since files never change. `disk`:
- * where both are; NULL: the machine's own.
+ * absent) and syncs it: a snapshot that later removals do not touch, since files never change.
+ * `disk`: where both are; NULL: the machine's own.
  */
 ZP_MUST_CHECK int zp_store_directory_link(struct zp_disk *disk, const char *from_path,
     const char *const *names, size_t names_count, const char *to_path, struct zp_err *err);
@@ -330,8 +334,7 @@ bool zp_store_watch_look(struct zp_store_watch *watch, struct zp_store_hang *han
  */
 bool zp_store_hurry(bool on);
 
-/* ---- Folders of snapshots ---------------------------------------------------------------------
- */
+/* ---- Folders of snapshots -------------------------------------------------------------------- */
 
 /* Calls `each` with the name of every folder in `path`, in no order; none where there is no `path`.
  * Stops at its first non-zero answer and returns it. */
@@ -356,12 +359,12 @@ ZP_MUST_CHECK int zp_store_tree_remove(const char *path, const char *first, stru
 
 /* A lock file held until closed; ZP_E_LOCKED says who holds it. */
 struct zp_store_lock;
-ZP_MUST_CHECK int zp_store_lock_take(const char *path, struct zp_store_lock **lock_out,
-    struct zp_err *err);
-/* For one of any number of processes that only read, and writes nothing. *lock_out is NULL where there is
- * no file: in a snapshot, which nobody writes. */
-ZP_MUST_CHECK int zp_store_lock_share(const char *path, struct zp_store_lock **lock_out,
-    struct zp_err *err);
+ZP_MUST_CHECK int zp_store_lock_take(
+    const char *path, struct zp_store_lock **lock_out, struct zp_err *err);
+/* For one of any number of processes that only read, and writes nothing. *lock_out is NULL where
+ * there is no file: in a snapshot, which nobody writes. */
+ZP_MUST_CHECK int zp_store_lock_share(
+    const char *path, struct zp_store_lock **lock_out, struct zp_err *err);
 void zp_store_lock_release(struct zp_store_lock *lock);
 
 #endif

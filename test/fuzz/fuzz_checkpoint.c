@@ -2,11 +2,11 @@
  * fuzz_checkpoint.c - checkpoints, shard maps and journal payloads from any bytes.
  *
  * The first byte chooses: 0 a checkpoint's file, 1 a map's, 2 and 3 the same with a frame that is
- * made whole (so that what is behind the checksum is reached), else the payload of a journal record with
- * that operation.
+ * made whole (so that what is behind the checksum is reached), else the payload of a journal
+ * record with that operation.
  *
- * Holds: what decodes makes sense (ids rise, ranges cover the key space once), encodes again, and decodes
- * to the same.
+ * Holds: what decodes makes sense (ids rise, ranges cover the key space once), encodes again, and
+ * decodes to the same.
  */
 #include "shard/shard_internal.h"
 
@@ -27,7 +27,7 @@ check_checkpoint(struct zp_slice file)
 	zp_checkpoint_encode(&first, &again);
 	ZP_ASSERT(zp_checkpoint_decode(zp_buf_slice(&again), &second, NULL) == ZP_OK);
 	ZP_ASSERT(first.batch == second.batch && first.shards_count == second.shards_count &&
-	    first.origins_count == second.origins_count);
+		  first.origins_count == second.origins_count);
 	zp_checkpoint_done(&first);
 	zp_checkpoint_done(&second);
 }

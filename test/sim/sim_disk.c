@@ -450,8 +450,7 @@ sim_file_read(
 	return rc;
 }
 
-/* ---- Reads that are under way together ---------------------------------------------------------
- */
+/* ---- Reads that are under way together ------------------------------------------------------- */
 
 struct sim_read {
 	struct zp_disk_read *read;

@@ -66,7 +66,7 @@ enum sim_change_kind { SIM_CHANGE_CREATE, SIM_CHANGE_RENAME, SIM_CHANGE_REMOVE }
 /* A change of a directory that is not on the disk yet. */
 struct sim_change {
 	enum sim_change_kind kind;
-	struct sim_entry entry;		 /* what is made, removed, or renamed from */
+	struct sim_entry entry;        /* what is made, removed, or renamed from */
 	char to[ZP_FILE_NAME_MAX + 8]; /* of a rename */
 };
 
@@ -85,8 +85,8 @@ struct sim_handle {
 	struct sim_file *file;
 	struct sim_directory *directory;
 	const struct sim_directory *home; /* of a file: where it was opened */
-	bool is_temporary; /* the file was made as "*.tmp" */
-	bool may_misplace; /* its writes may go astray */
+	bool is_temporary;                /* the file was made as "*.tmp" */
+	bool may_misplace;                /* its writes may go astray */
 };
 
 struct sim_store {
@@ -148,8 +148,8 @@ void sim__damage_write(struct sim_file *file, uint64_t offset, const void *data,
 void sim__damage_read(const struct sim_file *file, uint64_t offset, void *data, size_t length);
 void sim__damage_add(struct sim_file *file, uint64_t offset, const void *data, size_t length);
 void sim__damage_forget(struct sim_file *file);
-/* A write that is to go nowhere or elsewhere: notes what reads give instead. After the write; `before` is
- * what stood there. */
+/* A write that is to go nowhere or elsewhere: notes what reads give instead. After the write;
+ * `before` is what stood there. */
 void sim__write_misplace(struct sim_store *sim, struct sim_file *file, uint64_t offset,
     const void *data, const void *before, size_t length);
 

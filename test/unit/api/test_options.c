@@ -48,17 +48,16 @@ bad_options_have_ipfs_clusters_texts(void **state)
 	    {"shard-size=-1", "parameter shard_size is invalid"},
 	    {"shard-size=99999999999999999999999", "parameter shard_size is invalid"},
 	    {"shard-size=18446744073709551616", "parameter shard_size is invalid"},
-	    {"expire-at=2020",
-		"expire-at cannot be parsed: parsing time \"2020\" as \"2006-01-02T15:04:05Z07:00\": "
-		"cannot parse \"\" as \"-\""},
-	    {"expire-at=2020-01-01",
-		"expire-at cannot be parsed: parsing time \"2020-01-01\" as "
-		"\"2006-01-02T15:04:05Z07:00\": cannot parse \"\" as \"T\""},
+	    {"expire-at=2020", "expire-at cannot be parsed: parsing time \"2020\" as "
+			       "\"2006-01-02T15:04:05Z07:00\": "
+			       "cannot parse \"\" as \"-\""},
+	    {"expire-at=2020-01-01", "expire-at cannot be parsed: parsing time \"2020-01-01\" as "
+				     "\"2006-01-02T15:04:05Z07:00\": cannot parse \"\" as \"T\""},
 	    {"expire-at=2020-01-01T00:00:00",
 		"expire-at cannot be parsed: parsing time \"2020-01-01T00:00:00\" as "
 		"\"2006-01-02T15:04:05Z07:00\": cannot parse \"\" as \"Z07:00\""},
-	    {"expire-at=2020-13-01T00:00:00Z",
-		"expire-at cannot be parsed: parsing time \"2020-13-01T00:00:00Z\": month out of range"},
+	    {"expire-at=2020-13-01T00:00:00Z", "expire-at cannot be parsed: parsing time "
+					       "\"2020-13-01T00:00:00Z\": month out of range"},
 	    {"expire-in=x", "expire-in cannot be parsed: time: invalid duration \"x\""},
 	    {"expire-in=1", "expire-in cannot be parsed: time: missing unit in duration \"1\""},
 	    {"expire-in=100000000h",
@@ -66,10 +65,10 @@ bad_options_have_ipfs_clusters_texts(void **state)
 	    {"expire-in=1ms", "expire-in duration too short"},
 	    {"expire-in=-5s", "expire-in duration too short"},
 	    {"expire-in=999999999ns", "expire-in duration too short"},
-	    {"pin-update=xx",
-		"error decoding update option parameter: invalid cid: selected encoding not supported"},
-	    {"origins=abc",
-		"error decoding multiaddress: failed to parse multiaddr \"abc\": must begin with /"},
+	    {"pin-update=xx", "error decoding update option parameter: invalid cid: selected "
+			      "encoding not supported"},
+	    {"origins=abc", "error decoding multiaddress: failed to parse multiaddr \"abc\": must "
+			    "begin with /"},
 	    {"origins=/ip4/1.2.3.4/tcp/4001",
 		"multiaddress does not contain peer ID: protocol not found in multiaddr"},
 	    {"origins=/ip4/1.2.3.4/tcp/4001,",
@@ -245,16 +244,17 @@ lists_are_bounded(void **state)
 	(void)state;
 	for (size_t i = 0; i <= ZP_METADATA_COUNT_MAX; i++) {
 		snprintf(names[i], sizeof(names[i]), "meta-%zu", i);
-		assert_int_equal(api__query_add(&query, zp_slice_of(names[i]), zp_slice_of("v"), NULL),
-		    0);
+		assert_int_equal(
+		    api__query_add(&query, zp_slice_of(names[i]), zp_slice_of("v"), NULL), 0);
 	}
 	zp_pin_init(&pin);
 	assert_int_equal(api__options_read(&query, NOW_US, &pin, &err), ZP_E_TOO_LARGE);
 	zp_pin_done(&pin);
 	while (query.count < API_QUERY_PAIRS_MAX)
-		assert_int_equal(api__query_add(&query, zp_slice_of("a"), zp_slice_of(""), NULL), 0);
-	assert_int_equal(api__query_add(&query, zp_slice_of("a"), zp_slice_of(""), NULL),
-	    ZP_E_TOO_LARGE);
+		assert_int_equal(
+		    api__query_add(&query, zp_slice_of("a"), zp_slice_of(""), NULL), 0);
+	assert_int_equal(
+	    api__query_add(&query, zp_slice_of("a"), zp_slice_of(""), NULL), ZP_E_TOO_LARGE);
 	api__query_done(&query);
 }
 

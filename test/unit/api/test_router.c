@@ -8,8 +8,8 @@
 
 #include "api/api_internal.h"
 
-/* The router's own table for this test: routes.c names handlers, which need a node. The patterns are
- * those of IPFS Cluster that are told apart by order or by form. */
+/* The router's own table for this test: routes.c names handlers, which need a node. The patterns
+ * are those of IPFS Cluster that are told apart by order or by form. */
 static const struct api_route routes[] = {
     {ZP_HTTP_GET, "/id", NULL},
     {ZP_HTTP_POST, "/pins/*/recover", NULL},
@@ -134,8 +134,8 @@ paths_are_escaped(void **state)
 			     &path, &changed),
 	    0);
 	api__path_escape(zp_buf_slice(&path), &text);
-	assert_true(zp_slice_is(zp_buf_slice(&text),
-	    "/evil.example/%20%3Fa%25%C3%A9:@&=+$,;~%3C%22"));
+	assert_true(
+	    zp_slice_is(zp_buf_slice(&text), "/evil.example/%20%3Fa%25%C3%A9:@&=+$,;~%3C%22"));
 }
 
 static void
@@ -159,8 +159,8 @@ origins_match_with_one_star(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ZP_ARRAY_COUNT(rows); i++)
-		if (api__origin_matches(zp_slice_of(rows[i].pattern), zp_slice_of(rows[i].origin)) !=
-		    rows[i].matches)
+		if (api__origin_matches(zp_slice_of(rows[i].pattern),
+			zp_slice_of(rows[i].origin)) != rows[i].matches)
 			fail_msg("%s, %s", rows[i].pattern, rows[i].origin);
 }
 

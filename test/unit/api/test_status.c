@@ -1,6 +1,6 @@
 /*
- * test_status.c - the status object, byte for byte as IPFS Cluster's captures have it but for what a
- * node without Kubo can't say (ipfs_peer_id, "pinned").
+ * test_status.c - the status object, byte for byte as IPFS Cluster's captures have it but for what
+ * a node without Kubo can't say (ipfs_peer_id, "pinned").
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,16 +14,17 @@
 #define AFTER_SELF "12D3KooWJ8PGhoJ3RwdGBwhwGA5qMw1Uho3mBznLDQ4hcLULP2Ru"
 #define CID "QmNmVY8XGFNGU5wZmoqKaxVzqpGV4pL5BURyKUhWcK9Ezh"
 #define NOW_US 1795396569866489LL /* 2026-11-23T01:16:09.866489Z */
-#define CREATED 1795396566	  /* 2026-11-23T01:16:06Z */
+#define CREATED 1795396566        /* 2026-11-23T01:16:06Z */
 
 #define QUEUED_ERROR "no IPFS daemon is configured on this node; the pin waits in the queue"
-#define FOREIGN_ERROR                                                                              \
-	"this peer is not part of this cluster; `zpin peers map OLD=NEW` moves its pins to a peer " \
+#define FOREIGN_ERROR                                                                          \
+	"this peer is not part of this cluster; `zpin peers map OLD=NEW` moves its pins to a " \
+	"peer "                                                                                \
 	"that is"
 #define TAIL "\"attempt_count\":0,\"priority_pin\":false}"
 
-static const struct api_self self = {.id = (char *)SELF, .name = (char *)"peer4",
-    .name_json = (char *)"\"peer4\""};
+static const struct api_self self = {
+    .id = (char *)SELF, .name = (char *)"peer4", .name_json = (char *)"\"peer4\""};
 
 struct fixture {
 	struct zp_pin pin;
@@ -55,8 +56,8 @@ fixture_check(struct fixture *fixture, const char *expected, uint32_t bits)
 {
 	ZP_AUTO_BUF(json, 100000);
 
-	assert_int_equal(zp_pin_to_record(&fixture->pin, 0, &fixture->texts, &fixture->record, NULL),
-	    0);
+	assert_int_equal(
+	    zp_pin_to_record(&fixture->pin, 0, &fixture->texts, &fixture->record, NULL), 0);
 	assert_int_equal(api__status_json(&self, &fixture->status, &json, NULL), 0);
 	zp_buf_append_byte(&json, '\0');
 	assert_string_equal((const char *)json.data, expected);
@@ -101,8 +102,7 @@ allocated_here_and_to_foreign_peers(void **state)
 	    "\",\"" SELF "\",\"" BEFORE_SELF "\"],\"origins\":[\"/p2p/" SELF
 	    "\",\"/ip4/1.2.3.4/tcp/1/p2p/" SELF
 	    "\"],\"created\":\"2026-11-23T01:16:06Z\",\"metadata\":{\"a\":\"1\",\"x\":\"\\u0026\"},"
-	    "\"peer_map\":{\"" BEFORE_SELF
-	    "\":{\"peername\":\"\",\"status\":\"cluster_error\","
+	    "\"peer_map\":{\"" BEFORE_SELF "\":{\"peername\":\"\",\"status\":\"cluster_error\","
 	    "\"timestamp\":\"2026-11-23T01:16:09.866489Z\",\"error\":\"" FOREIGN_ERROR "\"," TAIL
 	    ",\"" SELF "\":{\"peername\":\"peer4\",\"status\":\"pin_queued\","
 	    "\"timestamp\":\"2026-11-23T01:16:06Z\",\"error\":\"" QUEUED_ERROR "\"," TAIL

@@ -111,8 +111,7 @@ rows_in_files(const struct node_fixture *fixture)
 	return facts.engines.access_rows;
 }
 
-/* ---- Off --------------------------------------------------------------------------------------
- */
+/* ---- Off ------------------------------------------------------------------------------------- */
 
 static void
 off_keeps_nothing(void **state)
@@ -153,8 +152,7 @@ off_again_keeps_what_was(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Exact ------------------------------------------------------------------------------------
- */
+/* ---- Exact ----------------------------------------------------------------------------------- */
 
 /* Each write counts once: while the node runs, and for who finds it dead at any moment: before a
  * checkpoint, behind it, with more behind that, and after merges. */
@@ -299,8 +297,7 @@ times_to_come_count_as_now(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Noted ------------------------------------------------------------------------------------
- */
+/* ---- Noted ----------------------------------------------------------------------------------- */
 
 /* Exact: all that was noted goes with the next tick; what is not pinned is counted as such. */
 static void
@@ -490,8 +487,7 @@ a_read_only_node_takes_none(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Lists and moments ------------------------------------------------------------------------
- */
+/* ---- Lists and moments ----------------------------------------------------------------------- */
 
 static void
 list_check(struct zp_node *node, uint64_t pins, uint64_t sum)

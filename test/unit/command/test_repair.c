@@ -188,8 +188,7 @@ a_repair_can_be_repeated(void **state)
 	fixture_drop(&fixture);
 }
 
-/* ---- Lists that are lost ----------------------------------------------------------------------
- */
+/* ---- Lists that are lost --------------------------------------------------------------------- */
 
 static void
 pin_allocated(struct node_fixture *fixture, uint64_t n, uint8_t peer)

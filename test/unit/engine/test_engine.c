@@ -1,9 +1,10 @@
 /*
  * test_engine.c - a shard's store against a simple map, through flushes, merges and reopening.
  *
- * Method: random changes drawn from a seed go into the engine and into a sorted array; after each step
- * gets, batches, scans and counters must agree. Then the single promises: damage stays where it is,
- * collecting keeps what a manifest names, views do not move, expiry finds what is due.
+ * Method: random changes drawn from a seed go into the engine and into a sorted array; after each
+ *         step
+ * gets, batches, scans and counters must agree. Then the single promises: damage stays where it
+ * is, collecting keeps what a manifest names, views do not move, expiry finds what is due.
  */
 #include "engine/engine.h"
 #include "engine/engine_internal.h"
@@ -48,8 +49,8 @@ draw(struct fixture *fixture)
 static int
 key_order(const void *left, const void *right)
 {
-	return zp_key_compare(&((const struct model_pin *)left)->key,
-	    &((const struct model_pin *)right)->key);
+	return zp_key_compare(
+	    &((const struct model_pin *)left)->key, &((const struct model_pin *)right)->key);
 }
 
 static void
@@ -320,12 +321,10 @@ engine_answers_as_a_map(void **state)
 			if (draw(fixture) % 2 == 0)
 				flush(fixture);
 			while (merged && draw(fixture) % 2 == 0)
-				assert_int_equal(zp_engine_merge(fixture->engine, NULL, &merged,
-						     &err),
-				    ZP_OK);
+				assert_int_equal(
+				    zp_engine_merge(fixture->engine, NULL, &merged, &err), ZP_OK);
 			if (draw(fixture) % 10 == 0)
-				assert_int_equal(seal_all(fixture->engine, NULL, &err),
-				    ZP_OK);
+				assert_int_equal(seal_all(fixture->engine, NULL, &err), ZP_OK);
 			if (draw(fixture) % 6 == 0) {
 				flush(fixture); /* what is not in files would be the journal's */
 				reopen(fixture);
@@ -344,7 +343,8 @@ engine_answers_as_a_map(void **state)
 	}
 }
 
-/* A scan opened before changes, flushes, a seal and a collection gives exactly what was there then. */
+/* A scan opened before changes, flushes, a seal and a collection gives exactly what was there then.
+ */
 static void
 a_scan_does_not_move(void **state)
 {
@@ -397,8 +397,8 @@ newest_segment(struct fixture *fixture, char *path, size_t path_bytes)
 	version__release(version);
 }
 
-/* A missing newest segment makes its keys an error; older answers are never given in its place; keys of
- * newer runs still answer. */
+/* A missing newest segment makes its keys an error; older answers are never given in its place;
+ * keys of newer runs still answer. */
 static void
 a_missing_segment_hides_nothing(void **state)
 {
@@ -447,7 +447,8 @@ a_missing_segment_hides_nothing(void **state)
 	fixture_free(fixture);
 }
 
-/* A newest manifest that is not whole is passed over with a warning, and the one before it counts. */
+/* A newest manifest that is not whole is passed over with a warning, and the one before it counts.
+ */
 static void
 a_damaged_manifest_falls_back(void **state)
 {
@@ -464,8 +465,8 @@ a_damaged_manifest_falls_back(void **state)
 	flush(fixture);
 	number = zp_engine_manifest_number(fixture->engine);
 	zp_engine_close(fixture->engine);
-	snprintf(path, sizeof(path), "%s/manifest-%016llx", fixture->path,
-	    (unsigned long long)number);
+	snprintf(
+	    path, sizeof(path), "%s/manifest-%016llx", fixture->path, (unsigned long long)number);
 	file = open(path, O_RDWR);
 	assert_true(file >= 0);
 	assert_int_equal(pwrite(file, "x", 1, 60), 1);
@@ -481,7 +482,8 @@ a_damaged_manifest_falls_back(void **state)
 	fixture_free(fixture);
 }
 
-/* Due pins are found until they are deleted, others never; an entry of a changed expiry is stale. */
+/* Due pins are found until they are deleted, others never; an entry of a changed expiry is stale.
+ */
 static void
 expiry_finds_what_is_due(void **state)
 {
@@ -503,14 +505,14 @@ expiry_finds_what_is_due(void **state)
 		for (size_t i = 0; i < KEYS; i++) {
 			uint64_t fact = fixture->pins[i].facts[ZP_FACT_EXPIRE_AT];
 
-			expected += fixture->pins[i].there && fact != 0 &&
-			    zp_unzigzag(fact - 1) <= now;
+			expected +=
+			    fixture->pins[i].there && fact != 0 && zp_unzigzag(fact - 1) <= now;
 		}
 		for (int round = 0; round < 2; round++) {
 			struct zp_view *view = zp_engine_view_get(fixture->engine);
 
-			assert_int_equal(zp_view_expired(view, now, scratch, keys, facts, KEYS,
-					     &count, &err),
+			assert_int_equal(
+			    zp_view_expired(view, now, scratch, keys, facts, KEYS, &count, &err),
 			    ZP_OK);
 			zp_view_release(view);
 			assert_int_equal(count, expected);

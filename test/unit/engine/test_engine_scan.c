@@ -186,8 +186,7 @@ fixture_free(struct fixture *fixture)
 	model_free(fixture->model);
 }
 
-/* ---- A scan beside the table ------------------------------------------------------------------
- */
+/* ---- A scan beside the table ----------------------------------------------------------------- */
 
 struct told {
 	uint64_t first[FAULTS];
@@ -471,8 +470,7 @@ what_a_damaged_scan_lacks_is_told(void **state)
 	assert_true(told > 500);
 }
 
-/* ---- Blocks that are whole and contradict themselves ------------------------------------------
- */
+/* ---- Blocks that are whole and contradict themselves ----------------------------------------- */
 
 /* Changes a byte of a block, and makes its checksum right; `before`: the file as it was. False:
  * there was no such block. */

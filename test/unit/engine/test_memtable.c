@@ -347,8 +347,7 @@ entries_are_sorted_and_newest(void **state)
 	}
 }
 
-/* ---- Rows that numbers can't tell apart any more ----------------------------------------------
- */
+/* ---- Rows that numbers can't tell apart any more --------------------------------------------- */
 
 static struct memtable *
 memtable_nearly_full(uint64_t rows_full)

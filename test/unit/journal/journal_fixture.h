@@ -68,8 +68,8 @@ fixture_batch_is(const struct zp_journal_batch *batch, uint64_t seed, uint32_t c
 
 	fixture_records(seed, count, &records);
 	return batch->kind == ZP_JOURNAL_RECORDS && batch->node == FIXTURE_NODE &&
-	    batch->origin.sequence == seed && batch->record_count == count &&
-	    zp_slice_equal(batch->records, zp_buf_slice(&records));
+	       batch->origin.sequence == seed && batch->record_count == count &&
+	       zp_slice_equal(batch->records, zp_buf_slice(&records));
 }
 
 static inline void

@@ -118,8 +118,7 @@ each_read_is_done_once(void **state)
 	forget_idle();
 }
 
-/* ---- Forbidden --------------------------------------------------------------------------------
- */
+/* ---- Forbidden ------------------------------------------------------------------------------- */
 
 static void
 deny(unsigned call)
@@ -203,8 +202,7 @@ a_lost_ring_is_done_without(void **state)
 	forget_idle();
 }
 
-/* ---- What the kernel seldom answers -----------------------------------------------------------
- */
+/* ---- What the kernel seldom answers ---------------------------------------------------------- */
 
 static void
 odd_answers_are_asked_again(void **state)

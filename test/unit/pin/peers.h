@@ -1,8 +1,8 @@
 /*
  * peers.h - the smallest registry of peers and allocation lists, for tests of whole lines.
  *
- * A list's id is its place in the order in which lists were first seen. The JSON of a list is printed
- * from the binary ids, so that both directions of peer ids are shown by a round trip.
+ * A list's id is its place in the order in which lists were first seen. The JSON of a list is
+ * printed from the binary ids, so that both directions of peer ids are shown by a round trip.
  */
 #ifndef ZP_TEST_PEERS_H
 #define ZP_TEST_PEERS_H

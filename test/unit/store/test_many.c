@@ -208,8 +208,7 @@ an_answer_ends_it(void **state)
 	zp_store_hurry(false);
 }
 
-/* ---- Faults -----------------------------------------------------------------------------------
- */
+/* ---- Faults ---------------------------------------------------------------------------------- */
 
 /* Whichever of the reads it is that fails, the others come. */
 static void
@@ -256,8 +255,7 @@ reads_are_under_way_together(void **state)
 	zp_store_hurry(false);
 }
 
-/* ---- A disk that does not answer --------------------------------------------------------------
- */
+/* ---- A disk that does not answer ------------------------------------------------------------- */
 
 #define READS_BEFORE_HANG 40u
 
