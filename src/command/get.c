@@ -15,9 +15,11 @@ zp_command_get(struct zp_node *node, const struct zp_key *key, struct zp_read_sc
 	struct zp_view *view = zp_engine_view_get(zp_shards_engine(node->shards, shard));
 	bool was_hurried = zp_store_hurry(true);
 	struct zp_record record;
-	int rc =
-	    command__damage_note(node, shard, zp_view_get(view, key, scratch, &record, err), err);
+	struct zp_err why; /* who asks need not want it: damage is told all the same */
+	int rc;
 
+	err = err != NULL ? err : &why;
+	rc = command__damage_note(node, shard, zp_view_get(view, key, scratch, &record, err), err);
 	command__pace_serve(&node->pace);
 	if (rc == ZP_E_NOT_FOUND)
 		rc = zp_fail(err, rc, "pin is not part of the pinset");
@@ -41,9 +43,12 @@ zp_command_accesses_get(struct zp_node *node, const struct zp_key *key,
 	uint32_t shard = zp_shard_map_find(zp_shards_map(node->shards), key);
 	struct zp_view *view = zp_engine_view_get(zp_shards_engine(node->shards, shard));
 	bool was_hurried = zp_store_hurry(true);
-	int rc = command__damage_note(
-	    node, shard, zp_view_accesses_get(view, key, accesses_out, err), err);
+	struct zp_err why;
+	int rc;
 
+	err = err != NULL ? err : &why;
+	rc = command__damage_note(
+	    node, shard, zp_view_accesses_get(view, key, accesses_out, err), err);
 	zp_view_release(view);
 	zp_store_hurry(was_hurried);
 	return rc;

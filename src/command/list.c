@@ -126,30 +126,37 @@ zp_list_damage(const struct zp_list *list, struct zp_err *err)
 	    (unsigned long long)list->damaged_places, list->damage.text);
 }
 
+static int
+walk_accesses_get(struct zp_list *list, struct zp_accesses *accesses_out, struct zp_err *err)
+{
+	bool was_hurried = zp_store_hurry(true);
+	int rc = ZP_OK;
+
+	if (list->accesses == NULL)
+		rc = zp_accesses_walk_open(list->view, &list->last, false, &list->accesses, err);
+	if (rc == ZP_OK)
+		rc = zp_accesses_walk_get(list->accesses, &list->last, accesses_out, err);
+	zp_store_hurry(was_hurried);
+	/* The same damage costs many pins theirs: told once. */
+	if (rc < 0 && list->accesses_damage.code == ZP_OK)
+		rc = command__damage_note(list->node, list->shard, rc, err);
+	return rc;
+}
+
 int
 zp_list_accesses_get(struct zp_list *list, struct zp_accesses *accesses_out, struct zp_err *err)
 {
 	struct zp_err why = {0};
-	bool was_hurried;
-	int rc = ZP_OK;
+	int rc;
 
 	ZP_ASSERT(list->has_last);
-	if (list->view == NULL) /* the list rests */
-		return zp_command_accesses_get(list->node, &list->last, accesses_out, err);
-	was_hurried = zp_store_hurry(true);
-	if (list->accesses == NULL)
-		rc = zp_accesses_walk_open(list->view, &list->last, false, &list->accesses, &why);
-	if (rc == ZP_OK)
-		rc = zp_accesses_walk_get(list->accesses, &list->last, accesses_out, &why);
-	zp_store_hurry(was_hurried);
+	rc = list->view == NULL /* it rests, or goes by creation */
+		 ? zp_command_accesses_get(list->node, &list->last, accesses_out, &why)
+		 : walk_accesses_get(list, accesses_out, &why);
 	if (rc == ZP_OK)
 		return ZP_OK;
-	/* The same damage costs many pins theirs: told once. */
-	if (list->accesses_damage.code == ZP_OK) {
+	if (list->accesses_damage.code == ZP_OK)
 		list->accesses_damage = why;
-		zp_ignore(command__damage_note(
-		    list->node, list->shard, rc, &list->accesses_damage)); /* kept here */
-	}
 	return zp_fail(err, rc, "%s", why.text);
 }
 

@@ -95,13 +95,16 @@ shard_whole(void *context, const char *name)
 {
 	const struct shard_scrub *scrub = context;
 	struct zp_node *node = scrub->node;
+	struct zp_engine *engine = zp_shards_engine(node->shards, scrub->index);
 	struct zp_err err = {0};
 	int rc;
 
-	if (!command__damage_has(node, scrub->index, name))
+	/* What nobody told of may be known to be damaged all the same: a read that meets several
+	 * tells of one. */
+	if (!command__damage_has(node, scrub->index, name) && !zp_engine_misses(engine, name))
 		return;
 	command__upkeep_enter(node);
-	rc = zp_engine_reopen(zp_shards_engine(node->shards, scrub->index), name, &err);
+	rc = zp_engine_reopen(engine, name, &err);
 	command__upkeep_leave(node);
 	if (rc < 0 && rc != ZP_E_NOT_FOUND) /* changed again since it was read */
 		return;

@@ -225,6 +225,10 @@ ZP_MUST_CHECK int zp_engine_scrub(struct zp_engine *engine, const struct zp_chec
  * and reads go by it from now on. ZP_E_NOT_FOUND when no run has that file. */
 ZP_MUST_CHECK int zp_engine_reopen(struct zp_engine *engine, const char *name, struct zp_err *err);
 
+/* Any thread. Whether a live segment of that file is not read by for damage that its opening, a
+ * read or a merge met: when the file is whole, it is to be opened anew. */
+bool zp_engine_misses(struct zp_engine *engine, const char *name);
+
 /* Tells each segment that could not be opened, in the words of a read that misses it. None of a
  * shard that is suspended. */
 void zp_engine_unopened(

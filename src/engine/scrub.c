@@ -264,6 +264,24 @@ live_find(struct zp_engine *engine, const struct segment_name *name, enum zp_fam
 	return found;
 }
 
+bool
+zp_engine_misses(struct zp_engine *engine, const char *name)
+{
+	struct version *version = engine__version_get(engine);
+	struct segment_name said;
+	size_t run, at;
+	bool misses = false;
+
+	if (segment__name_parse(name, &said) && version__find(version, &said, &run, &at)) {
+		const struct segment *segment = version->runs[run][at];
+
+		misses =
+		    segment == NULL || segment->is_damaged || segment__index_is_damaged(segment);
+	}
+	version__release(version);
+	return misses;
+}
+
 /* A live one is told with its keys; one that was not opened at the start as then. */
 static void
 unopened_tell(struct scrubbing *scrubbing, const struct segment_name *name, const char *why)

@@ -289,6 +289,12 @@ segment__index_bytes(const struct segment *segment)
 	return segment__index(segment) == NULL ? 0 : loaded_bytes(segment);
 }
 
+bool
+segment__index_is_damaged(const struct segment *segment)
+{
+	return atomic_load_explicit(&segment->index->is_damaged, memory_order_relaxed);
+}
+
 int
 segment__index_load(const struct segment *segment, struct zp_err *err)
 {
@@ -300,7 +306,7 @@ segment__index_load(const struct segment *segment, struct zp_err *err)
 
 	if (segment__index(segment) != NULL)
 		return 0;
-	if (atomic_load_explicit(&index->is_damaged, memory_order_relaxed))
+	if (segment__index_is_damaged(segment))
 		return segment__file_fault(family, &segment->info, "its directory is damaged", err);
 	loaded = zp_alloc(loaded_bytes(segment));
 	rc = segment->layout.is_bucketed ? bucketed_read(segment, loaded, &why)

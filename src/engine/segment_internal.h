@@ -414,7 +414,8 @@ void segment__index_close(struct segment *segment); /* also of one that did not 
 /* Reads and checks it unless that was done: before anything asks where a block is. Any thread. A
  * damaged one is read again only when the segment is opened anew. */
 ZP_MUST_CHECK int segment__index_load(const struct segment *segment, struct zp_err *err);
-uint64_t segment__index_bytes(const struct segment *segment); /* in memory now */
+uint64_t segment__index_bytes(const struct segment *segment);  /* in memory now */
+bool segment__index_is_damaged(const struct segment *segment); /* as some read has met it */
 static inline const void *
 segment__index(const struct segment *segment)
 {

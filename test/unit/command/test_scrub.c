@@ -204,6 +204,84 @@ a_file_is_found_again(void **state)
 	fixture_drop(&fixture);
 }
 
+static int
+accesses_get(struct node_fixture *fixture, uint64_t *count_out, struct zp_err *err)
+{
+	struct zp_key key = fixture_key(0);
+	struct zp_accesses accesses = {0};
+	int rc = zp_command_accesses_get(fixture->node, &key, &accesses, err);
+
+	*count_out = accesses.count;
+	return rc;
+}
+
+/* What a list by creation says at its end, of which the accesses of each pin are asked for. */
+static int
+newest_damage(struct node_fixture *fixture)
+{
+	struct zp_accesses accesses;
+	struct zp_list *list = NULL;
+	struct zp_record record;
+	struct zp_key key;
+	int rc;
+
+	assert_int_equal(zp_list_open(fixture->node, 0, NULL, &list, NULL), 0);
+	zp_list_newest_first(list, 0);
+	while ((rc = zp_list_next(list, &key, &record, NULL)) == ZP_OK || rc == ZP_SCAN_PASSED) {
+		if (rc == ZP_OK) /* the end tells */
+			zp_ignore(zp_list_accesses_get(list, &accesses, NULL));
+	}
+	rc = zp_list_damage(list, NULL);
+	zp_list_close(list);
+	return rc;
+}
+
+/* A read that meets several damaged files tells of one. When all are mended, one scrub is enough:
+ * those that nobody told of are opened anew too. */
+static void
+what_was_never_told_is_mended_too(void **state)
+{
+	struct zp_write write = {
+	    .kind = ZP_WRITE_ACCESS, .key = fixture_key(0), .accesses = {.count = 5}};
+	struct node_fixture fixture = {0};
+	struct zp_err err = {0};
+	uint64_t count;
+
+	(void)state;
+	fixture_make(&fixture, 1);
+	fixture_close(&fixture);
+	fixture.options.accesses_mode = ZP_ACCESSES_EXACT;
+	fixture_open(&fixture);
+	assert_int_equal(fixture_pin(&fixture, 0, "", NULL), 0);
+	for (unsigned i = 0; i < 2; i++) { /* a file of accesses each */
+		assert_int_equal(fixture_write(&fixture, &write, NULL), 0);
+		assert_int_equal(zp_command_checkpoint(fixture.node, NULL), 0);
+	}
+	fixture_close(&fixture);
+	/* Files of family 5: of each the directory, as its footer says, is damaged. */
+	fixture_shell(&fixture, "mkdir kept && cp -p shards/*/*.seg kept && python3 -c '"
+				"import glob, struct\n"
+				"for name in glob.glob(\"shards/*/*.seg\"):\n"
+				"    d = bytearray(open(name, \"rb\").read())\n"
+				"    at = struct.unpack_from(\"<Q\", d, len(d) - 384 + 256)[0]\n"
+				"    d[at] ^= 16 if d[20] == 5 else 0\n"
+				"    open(name + \".new\", \"wb\").write(d)' && "
+				"for file in shards/*/*.seg; do mv -f $file.new $file; done");
+	fixture_open(&fixture);
+	assert_int_equal(accesses_get(&fixture, &count, NULL), ZP_E_CORRUPT);
+	assert_int_equal(damages(&fixture), 1);
+	assert_non_null(strstr(damage_text(&fixture), ".seg (digests ")); /* though nobody asked */
+	assert_int_equal(newest_damage(&fixture), ZP_E_CORRUPT);
+	fixture_shell(&fixture, "mv -f kept/*.seg shards/*/");
+	scrub(&fixture);
+	assert_int_equal(damages(&fixture), 0);
+	if (accesses_get(&fixture, &count, &err) != ZP_OK)
+		fail_msg("%s", err.text);
+	assert_int_equal(count, 10);
+	assert_int_equal(newest_damage(&fixture), ZP_OK);
+	fixture_drop(&fixture);
+}
+
 /* Every kind of file, each in its first and last byte. The node serves all the while. */
 static void
 every_kind_of_file_is_read(void **state)
@@ -434,6 +512,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_damaged_block_is_found_and_mended),
 	    cmocka_unit_test(a_file_is_found_again),
+	    cmocka_unit_test(what_was_never_told_is_mended_too),
 	    cmocka_unit_test(every_kind_of_file_is_read),
 	    cmocka_unit_test(a_damaged_journal_is_saved),
 	    cmocka_unit_test(a_scrub_holds_nothing_up),
