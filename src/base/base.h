@@ -167,9 +167,12 @@ zp_varint_bytes(uint64_t value)
 
 /*
  * A function that is compiled for several processors; which form runs is chosen at start, and all
- * give the same. Not under sanitizers, which are not there yet when that is chosen.
+ * give the same. Not under sanitizers, which are not there yet when that is chosen. A test of one
+ * form names it, as ZP_FORM.
  */
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(ZP_FORM)
+#define ZP_CLONES __attribute__((target(ZP_FORM), optimize("O3")))
+#elif defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define ZP_CLONES __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
 #else
 #define ZP_CLONES
