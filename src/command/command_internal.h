@@ -90,6 +90,7 @@ struct command__commit {
 	int append_rc; /* of the group: an append that failed */
 	uint64_t memory_measured; /* bytes of the memtables when last looked at */
 	uint64_t memory_added;    /* about how much since */
+	uint64_t free_bytes; /* of the journal's file system, before the last group; 0: not known */
 };
 
 struct command__upkeep {
@@ -424,6 +425,10 @@ void command__commit_init(struct zp_node *node);
 void command__commit_done(struct zp_node *node);
 /* Decides, journals, applies and answers a list of batches that fits the group's limits. */
 void command__commit_group(struct zp_node *node, struct zp_write_batch *first);
+/* Commit thread. Bytes that memtables may have beyond what they have while empty: as configured,
+ * and while there is room for them on the disk, where a flush takes no more than it had in memory.
+ */
+uint64_t command__memory_limit(const struct zp_node *node);
 /* Answers them all with the same refusal. */
 void command__refuse_all(
     struct zp_node *node, struct zp_write_batch *first, int rc, const char *text);

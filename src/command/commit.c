@@ -497,6 +497,14 @@ command__refuse_all(struct zp_node *node, struct zp_write_batch *first, int rc, 
 	answer_all(node, first);
 }
 
+uint64_t
+command__memory_limit(const struct zp_node *node)
+{
+	uint64_t limit = node->options.memtable_bytes_max, room = node->commit.free_bytes;
+
+	return room == 0 ? limit : zp_min_u64(limit, room / 4 * 3);
+}
+
 /* Wakes the maintenance thread when memory or journal want a checkpoint. */
 static void
 limits_watch(struct zp_node *node)
@@ -514,7 +522,7 @@ limits_watch(struct zp_node *node)
 	}
 	memory = commit->memory_measured + commit->memory_added;
 	zp_journal_facts_get(node->journal, &facts);
-	if (memory < node->options.memtable_bytes_max / 2 + node->memory_floor &&
+	if (memory < command__memory_limit(node) / 2 + node->memory_floor &&
 	    facts.bytes < node->options.journal_bytes_max + node->journal_bytes_at_checkpoint)
 		return;
 	zp_mutex_lock(&node->queue.lock);
@@ -535,7 +543,7 @@ room_check(struct zp_node *node, const struct zp_write_batch *first, struct zp_e
 
 	for (; first != NULL; first = first->next)
 		bytes += first->bytes;
-	rc = zp_journal_room_check(node->journal, bytes, err);
+	rc = zp_journal_room_check(node->journal, bytes, &node->commit.free_bytes, err);
 	if (rc == ZP_E_NO_SPACE)
 		return rc;
 	zp_err_clear(err);

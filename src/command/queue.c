@@ -240,7 +240,7 @@ static bool
 memory_is_full(struct zp_node *node)
 {
 	struct command__commit *commit = &node->commit;
-	uint64_t limit = node->options.memtable_bytes_max + 2 * node->memory_floor;
+	uint64_t limit = command__memory_limit(node) + 2 * node->memory_floor;
 
 	if (commit->memory_measured + commit->memory_added < limit)
 		return false;

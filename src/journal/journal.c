@@ -263,7 +263,8 @@ file_begin(struct zp_journal *journal, struct zp_err *err)
 }
 
 int
-zp_journal_room_check(const struct zp_journal *journal, uint64_t bytes, struct zp_err *err)
+zp_journal_room_check(
+    const struct zp_journal *journal, uint64_t bytes, uint64_t *free_out, struct zp_err *err)
 {
 	struct zp_store_space space;
 	uint64_t reserve;
@@ -272,8 +273,11 @@ zp_journal_room_check(const struct zp_journal *journal, uint64_t bytes, struct z
 	if (rc < 0)
 		return rc;
 	reserve = zp_min_u64(space.bytes_total / 32, JOURNAL_RESERVE_BYTES_MAX);
-	if (bytes <= space.bytes_free && space.bytes_free - bytes > reserve)
+	if (bytes <= space.bytes_free && space.bytes_free - bytes > reserve) {
+		if (free_out != NULL)
+			*free_out = space.bytes_free;
 		return 0;
+	}
 	return zp_fail(err, ZP_E_NO_SPACE,
 	    "the disk is full: %" PRIu64 " KiB are free and %" PRIu64
 	    " KiB are kept for upkeep; nothing was written, and writes go on when there is space",

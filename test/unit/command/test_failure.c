@@ -306,6 +306,44 @@ sim_used(struct sim_fixture *sim)
 	return total_bytes - free_bytes;
 }
 
+/* Nothing that could be compressed, and another for each pin. */
+static void
+name_fill(char *name, size_t bytes, uint64_t n)
+{
+	for (size_t i = 0; i + 1 < bytes; i++)
+		name[i] = (char)(0x23 + zp_hash64(&i, sizeof(i), n) % 0x5b);
+	name[bytes - 1] = '\0';
+}
+
+/* Memory is flushed while there is room for that: when the disk is full the journal can be let go,
+ * and then it is not. */
+static void
+memory_is_flushed_before_the_disk_is_full(void **state)
+{
+	struct sim_fixture sim;
+	struct zp_err err = {0};
+	uint64_t pins = 0;
+	char name[4000];
+	int rc;
+
+	(void)state;
+	sim_make(&sim);
+	sim_store_space_set(sim.sim, sim_used(&sim) + (8u << 20));
+	do {
+		name_fill(name, sizeof(name), pins);
+		rc = fixture_pin(&sim.fixture, pins, name, &err);
+		pins += rc == ZP_OK;
+	} while (rc == ZP_OK);
+	assert_int_equal(rc, ZP_E_NO_SPACE);
+	for (unsigned i = 0; i < 2; i++) { /* so many are kept */
+		if (zp_command_checkpoint(sim.fixture.node, &err) < 0)
+			fail_msg("after %u pins: %s", (unsigned)pins, err.text);
+	}
+	assert_int_equal(fixture_pin(&sim.fixture, pins, "a", &err), ZP_OK);
+	assert_int_equal(fixture_list_count(&sim.fixture), pins + 1);
+	sim_drop(&sim);
+}
+
 /* Room for the journal's reserve but not for a flush: when memory is full writers are told, too. */
 static void
 memory_that_cannot_be_flushed_is_told_to_writers(void **state)
@@ -585,6 +623,7 @@ main(void)
 	    cmocka_unit_test(creating_can_be_repeated),
 	    cmocka_unit_test(the_backoff_is_bounded),
 	    cmocka_unit_test(a_full_disk_refuses_and_recovers),
+	    cmocka_unit_test(memory_is_flushed_before_the_disk_is_full),
 	    cmocka_unit_test(memory_that_cannot_be_flushed_is_told_to_writers),
 	    cmocka_unit_test(a_snapshot_stays_as_it_was),
 	    cmocka_unit_test(read_only_changes_nothing_of_a_killed_node),
