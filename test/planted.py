@@ -125,7 +125,7 @@ BUGS = [
 
 # As in test/simulate/simulate.h; what is not here needs no fault.
 EPISODES = {"power cut": 1, "crash": 1, "failed sync": 2, "failed call": 2, "full disk": 3, "hanging disk": 4, "flipped bit": 5,
-            "stale block": 5, "misdirected block": 5, "lost write": 5, "scrub": 5, "short read": 5, "read error": 5}
+            "stale block": 5, "misdirected block": 5, "lost write": 5, "scrub": 5, "short read": 2, "read error": 5}
 
 
 def fault_of(program, episode, seed):

@@ -424,6 +424,7 @@ sim_file_read(
 {
 	struct sim_store *sim = sim_of(disk);
 	struct sim_file *file;
+	uint64_t end = UINT64_MAX;
 	int rc;
 
 	lock(sim, SIM_CALL_READ);
@@ -431,12 +432,18 @@ sim_file_read(
 	rc = file_enter(sim, handle, SIM_CALL_READ, &file);
 	if (rc == 0 && file->error_length > 0 && offset < file->error_offset + file->error_length &&
 	    offset + length > file->error_offset) {
-		rc = EIO;
+		if (file->error_is_short)
+			end = file->error_offset;
+		else
+			rc = EIO;
 		if (file->error_is_once)
 			file->error_length = 0;
 	}
 	if (rc == 0) {
-		size_t there = offset < file->cache.bytes ? file->cache.bytes - offset : 0;
+		size_t there;
+
+		end = zp_min_u64(end, file->cache.bytes);
+		there = offset < end ? end - offset : 0;
 
 		*read_out = zp_min_u64(there, length);
 		if (sim->short_in > 0 && --sim->short_in == 0)

@@ -47,7 +47,8 @@ struct sim_file {
 	uint64_t error_offset; /* reads of these bytes fail */
 	uint64_t error_length;
 	bool error_is_once;
-	bool is_marked; /* while sweeping */
+	bool error_is_short; /* what is before it is given, as if the file ended there */
+	bool is_marked;      /* while sweeping */
 };
 
 struct sim_entry {

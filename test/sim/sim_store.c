@@ -264,6 +264,7 @@ sim_store_read_error(
 	file->error_offset = offset;
 	file->error_length = length;
 	file->error_is_once = false;
+	file->error_is_short = false;
 	zp_mutex_unlock(&sim->lock);
 }
 
@@ -274,6 +275,15 @@ sim_store_read_error_once(
 	sim_store_read_error(sim, path, name, offset, length);
 	zp_mutex_lock(&sim->lock);
 	file_must(sim, path, name)->error_is_once = true;
+	zp_mutex_unlock(&sim->lock);
+}
+
+void
+sim_store_short_read_at(struct sim_store *sim, const char *path, const char *name, uint64_t offset)
+{
+	sim_store_read_error_once(sim, path, name, offset, 1);
+	zp_mutex_lock(&sim->lock);
+	file_must(sim, path, name)->error_is_short = true;
 	zp_mutex_unlock(&sim->lock);
 }
 

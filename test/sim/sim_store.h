@@ -124,6 +124,9 @@ void sim_store_read_error_once(
 
 /* The `nth` read (1: the next) gives a part only, as if the file ended there. 0: takes it back. */
 void sim_store_short_read(struct sim_store *sim, uint64_t nth);
+/* The next read of file `name` that touches the byte at `offset` does, in front of it. */
+void sim_store_short_read_at(
+    struct sim_store *sim, const char *path, const char *name, uint64_t offset);
 
 /* The `nth` write (1: the next) to a file of shards or journal, but the journal's mark, is answered
  * as any other and does not arrive: reads give what was there before. SIM_MISPLACE_ELSEWHERE: it

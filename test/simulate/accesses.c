@@ -91,11 +91,12 @@ accesses_wait_written(void)
 /* ---- Read ----------------------------------------------------------------------------------- */
 
 static void
-see(uint32_t key, int rc, const struct zp_accesses *accesses, struct model_seen *seen)
+see(uint32_t key, int rc, const struct zp_accesses *accesses, const struct zp_err *err,
+    struct model_seen *seen)
 {
 	if (rc < 0) {
 		if (!fault_excuses_read(key))
-			wrong("accesses of pin %" PRIu32 " cannot be read: %d", key, rc);
+			wrong("accesses of pin %" PRIu32 " cannot be read: %s", key, err->text);
 		return;
 	}
 	seen->has_accesses = true;
@@ -107,20 +108,22 @@ void
 accesses_see(uint32_t key, struct model_seen *seen)
 {
 	struct zp_accesses accesses = {0};
+	struct zp_err err = {0};
 
 	if (seen->is_unknown ||
 	    (!model_has_accesses(&run.model, key) && random_below(NEVER_ONE_IN) != 0))
 		return;
-	see(key, zp_command_accesses_get(run.node, &run.keys[key], &accesses, NULL), &accesses,
-	    seen);
+	see(key, zp_command_accesses_get(run.node, &run.keys[key], &accesses, &err), &accesses,
+	    &err, seen);
 }
 
 void
 accesses_see_listed(uint32_t key, struct zp_list *list, struct model_seen *seen)
 {
 	struct zp_accesses accesses = {0};
+	struct zp_err err = {0};
 
-	see(key, zp_list_accesses_get(list, &accesses, NULL), &accesses, seen);
+	see(key, zp_list_accesses_get(list, &accesses, &err), &accesses, &err, seen);
 }
 
 void

@@ -17,6 +17,8 @@ enum {
 	BLOCK = 512,
 	FILES_MAX = 512,
 	DAMAGES_AT_ONCE = 4,
+	ROT_BYTES = 4096,     /* of a file that rots: one flipped bit in so many */
+	SMALL_ROT_ONE_IN = 4, /* manifests and tables: a bit of one in so many */
 };
 
 /* ---- The disk's calls ----------------------------------------------------------------------- */
@@ -157,6 +159,14 @@ block_of_another(const struct files *files, size_t index, uint8_t *block, size_t
 	memcpy(block, content.data + at, zp_min_u64(length, content.length - at));
 }
 
+static void
+bit_flip(const struct file *file, const struct zp_buf *content, uint64_t at)
+{
+	uint8_t other = (uint8_t)(content->data[at] ^ 1u << random_below(8));
+
+	sim_store_damage(run.sim, file->path, file->name, at, &other, 1);
+}
+
 static const char *
 damage_one(const struct files *files, size_t index)
 {
@@ -168,9 +178,8 @@ damage_one(const struct files *files, size_t index)
 
 	sim_store_file_get(run.sim, file->path, file->name, &content);
 	switch (random_below(5)) {
-	case 0: /* one bit */
-		block[0] = (uint8_t)(content.data[at] ^ 1u << random_below(8));
-		sim_store_damage(run.sim, file->path, file->name, at, block, 1);
+	case 0:
+		bit_flip(file, &content, at);
 		return "a flipped bit";
 	case 1: /* a few bytes */
 		length = zp_min_u64(1 + random_below(16), file->bytes - at);
@@ -231,16 +240,50 @@ damage_files(void)
 	sim_world_alone(false);
 }
 
+/* Bits here and there in the files of all shards: few enough that most of a file can be read, so
+ * many that some are where a checksum is all that tells. */
+static void
+files_rot(void)
+{
+	static struct files files;
+	uint64_t bits = 0;
+
+	files.count = 0;
+	sim_world_alone(true);
+	sim_store_files(run.sim, file_take, &files);
+	for (size_t i = 0; i < files.count; i++) {
+		const struct file *file = &files.list[i];
+		ZP_AUTO_BUF(content, 64u << 20);
+		uint64_t flips;
+
+		if (strstr(file->path, "/shards/") == NULL)
+			continue;
+		sim_store_file_get(run.sim, file->path, file->name, &content);
+		flips = strstr(file->name, ".seg") != NULL
+			    ? random_below(2 + file->bytes / ROT_BYTES)
+			    : one_in(SMALL_ROT_ONE_IN);
+		bits += flips;
+		while (flips-- > 0)
+			bit_flip(file, &content, random_below(file->bytes));
+	}
+	sim_world_alone(false);
+	run.counts[COUNT_FAULTS]++;
+	tell("  %" PRIu64 " flipped bits in files of all shards", bits);
+}
+
 static void
 damage_begin(void)
 {
 	run.faults.is_damaged = true;
-	switch (random_below(4)) {
+	switch (random_below(5)) {
 	case 0:
 	case 1:
 		damage_files();
 		break;
-	case 2: /* a write that does not arrive */
+	case 2:
+		files_rot();
+		break;
+	case 3: /* a write that does not arrive */
 		tell("  a write will go astray");
 		run.counts[COUNT_FAULTS]++;
 		sim_store_misplace(run.sim,

@@ -186,6 +186,11 @@ journal_read_fails(void)
 	run.counts[COUNT_FAULTS]++;
 	if (one_in(2)) {
 		at = newest.bytes - 1 - random_below(zp_min_u64(newest.bytes, 500));
+		if (one_in(2)) {
+			tell("  a read of %s will end at %" PRIu64, newest.name, at);
+			sim_store_short_read_at(run.sim, "node/journal", newest.name, at);
+			return;
+		}
 		tell("  %s cannot be read at %" PRIu64 " once", newest.name, at);
 		sim_store_read_error_once(run.sim, "node/journal", newest.name, at, 1);
 		return;
