@@ -69,6 +69,7 @@ pin_of(uint32_t key, const struct zp_record *record)
 	    record->facts[ZP_FACT_TYPE] != 0 ||
 	    record->facts[ZP_FACT_REPLICATION_MIN] != zp_zigzag(-1))
 		wrong("pin %" PRIu32 " is none that anybody made", key);
+	created_check(key, pin.name, zp_unzigzag(record->facts[ZP_FACT_CREATED]));
 	if (record->facts[ZP_FACT_EXPIRE_AT] != 0)
 		pin.expire_at = zp_unzigzag(record->facts[ZP_FACT_EXPIRE_AT] - 1);
 	return pin;
@@ -257,8 +258,10 @@ compare_all(void)
 			seen_check(key, &run.seen[key], "all pins");
 	}
 	for (uint32_t namespace_id = 0; namespace_id < 4; namespace_id++) {
-		if (namespace_id == 0 || run.keys_kind == KEYS_SAME)
-			compare_list(namespace_id);
+		if (namespace_id != 0 && run.keys_kind != KEYS_SAME)
+			continue;
+		compare_list(namespace_id);
+		compare_newest(namespace_id);
 	}
 	if (run.slots_count == 0 && !run.model.is_torn && !fault_excuses_any_read() &&
 	    !run.is_unknown && !sim_store_is_dead(run.sim))

@@ -94,6 +94,7 @@ change_apply(const struct model *model, struct model_pin *pins, const struct mod
 		if (pins[change->from].name == 0)
 			break;
 		*pin = pins[change->from];
+		pin->is_of_clock = true;
 		pin->accesses = kept;
 		if (!change->keeps_name)
 			pin->name = name;

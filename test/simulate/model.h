@@ -32,6 +32,7 @@ struct model_accesses {
 struct model_pin {
 	uint32_t name;     /* a number from 1; 0: there is no pin */
 	int64_t expire_at; /* seconds since 1970; 0 never */
+	bool is_of_clock;  /* it was created when the node says, not as its name says */
 	struct model_accesses accesses;
 };
 

@@ -7,6 +7,7 @@
  *   step.c      what a client and an operator do
  *   fault.c     episodes: what goes wrong, for how long, and what is excused meanwhile
  *   compare.c   what the node says against the model
+ *   newest.c    lists by time of creation
  *   accesses.c  accesses that are told, noted and read
  *   model.c     what it may say; knows nothing of the engine
  *   keys.c      friendly and hostile keys
@@ -216,6 +217,15 @@ void accesses_see_listed(uint32_t key, struct zp_list *list, struct model_seen *
 void accesses_check(uint32_t key, const struct model_seen *seen, const char *by);
 void accesses_keep_snapshot(const struct snapshot *snapshot);
 void accesses_compare_snapshot(const struct snapshot *snapshot, struct zp_node *node, uint32_t key);
+
+/* ---- newest.c ------------------------------------------------------------------------------- */
+
+/* What an import says of a pin of that name: when it was created. */
+int64_t created_of(uint32_t name);
+/* wrong() where it is neither that nor a time of the node's clock. */
+void created_check(uint32_t key, uint32_t name, int64_t created);
+/* A walk by time of creation, whole or in pages, of all or of some times. */
+void compare_newest(uint32_t namespace_id);
 
 /* ---- compare.c ------------------------------------------------------------------------------ */
 

@@ -32,6 +32,7 @@ record_fill(struct zp_record *record, const struct model_pin *pin, uint8_t *text
 	record->facts[ZP_FACT_MAX_DEPTH] = zp_zigzag(-1);
 	record->facts[ZP_FACT_REPLICATION_MIN] = zp_zigzag(-1);
 	record->facts[ZP_FACT_REPLICATION_MAX] = zp_zigzag(-1);
+	record->facts[ZP_FACT_CREATED] = zp_zigzag(created_of(pin->name));
 	if (pin->expire_at != 0)
 		record->facts[ZP_FACT_EXPIRE_AT] = zp_zigzag(pin->expire_at) + 1;
 }
@@ -80,6 +81,7 @@ change_draw(struct model_batch *batch, struct zp_write *write, uint8_t *texts)
 	    .result_texts = result_texts};
 	switch (write->kind) {
 	case ZP_WRITE_PIN:
+		change->pin.is_of_clock = true;
 		change->from = (uint32_t)random_below(run.keys_count);
 		if (one_in(5) && change->from != change->key &&
 		    may_be_copied(batch, change->from)) {
