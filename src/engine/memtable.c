@@ -171,6 +171,7 @@ memtable__new(uint64_t hash_seed, uint64_t low, unsigned prefix_bits, uint64_t e
 	log_init(&memtable->accesses.logs[0], sizeof(struct access_entry), 0);
 	log_init(&memtable->times, sizeof(struct index_row), 0);
 	log_init(&memtable->expiries, sizeof(struct index_row), 0);
+	log_init(&memtable->times_bounds, sizeof(struct moments), 0);
 	return memtable;
 }
 
@@ -393,6 +394,22 @@ memtable__put(
 	memtable->newest = number;
 }
 
+/* Behind the row: so that lists by creation pass over groups of other times. */
+static void
+times_bound(struct memtable *memtable, uint64_t moment)
+{
+	struct moments *group = &memtable->times_unbounded;
+	uint64_t count = atomic_load_explicit(&memtable->times.count, memory_order_relaxed);
+	bool is_first = count % TIMES_GROUP == 1;
+
+	group->first = is_first ? moment : zp_min_u64(group->first, moment);
+	group->last = is_first ? moment : zp_max_u64(group->last, moment);
+	if (count % TIMES_GROUP != 0)
+		return;
+	*(struct moments *)log_reserve(memtable, &memtable->times_bounds) = *group;
+	log_publish(&memtable->times_bounds);
+}
+
 void
 memtable__index_add(
     struct memtable *memtable, enum zp_family family, uint64_t moment, uint8_t operation)
@@ -406,6 +423,8 @@ memtable__index_add(
 	*row =
 	    (struct index_row){.moment = moment, .entry = memtable->newest, .operation = operation};
 	log_publish(log);
+	if (family == ZP_FAMILY_TIME)
+		times_bound(memtable, moment);
 }
 
 static const struct segment_value *

@@ -76,6 +76,13 @@ struct index_row {
 	uint32_t operation;
 };
 
+/* The least and the greatest. */
+struct moments {
+	uint64_t first;
+	uint64_t last;
+};
+#define TIMES_GROUP 1024u /* a multiple of LOG_CHUNK_ROWS */
+
 /* A log of fixed-size rows in chunks that never move. The array of chunks does when it grows: its
  * older ones stay. */
 struct log {
@@ -111,6 +118,8 @@ struct memtable {
 	uint32_t newest;       /* pin: its number */
 	struct log times;      /* struct index_row, as the next */
 	struct log expiries;
+	struct log times_bounds;             /* struct moments of each TIMES_GROUP rows of times */
+	struct moments times_unbounded;      /* of the rows behind these: owner only */
 	struct arena arenas[PARTITIONS_MAX]; /* values of pins */
 	struct arena tracks_arena;
 	struct slab *slabs;

@@ -1,17 +1,26 @@
 /*
  * memtable_times.c - which pins a memtable has that were created when: by the rows of its log, in
- * no order.
+ * no order, but with the least and greatest time of each thousand.
  *
  * Flow:   created.c. Any thread, beside the owner that adds.
  */
 #include "engine/memtable_internal.h"
 
-/* Rows of the log that lie together: of its `piece`th part. */
-static const struct index_row *
-piece_rows(const struct memtable *memtable, uint64_t piece)
+/* The rows of one chunk of the log, which lie together. */
+struct piece {
+	const struct index_row *rows;
+	size_t count;
+};
+
+/* Of `rows` that the log has, chunk `number`. */
+static struct piece
+piece_of(const struct memtable *memtable, uint64_t rows, uint64_t number)
 {
-	return (const struct index_row *)(const void *)log_at(
-	    &memtable->times, piece * LOG_CHUNK_ROWS);
+	uint64_t first = number * LOG_CHUNK_ROWS;
+
+	return (struct piece){
+	    .rows = (const struct index_row *)(const void *)log_at(&memtable->times, first),
+	    .count = (size_t)zp_min_u64(LOG_CHUNK_ROWS, rows - first)};
 }
 
 static uint64_t
@@ -20,10 +29,17 @@ pieces_count(uint64_t rows)
 	return (rows + LOG_CHUNK_ROWS - 1) / LOG_CHUNK_ROWS;
 }
 
-static size_t
-piece_count(uint64_t rows, uint64_t piece)
+/* False: no row of the group that has the chunk is of first..last. */
+static bool
+group_may_have(const struct memtable *memtable, uint64_t piece, uint64_t first, uint64_t last)
 {
-	return (size_t)zp_min_u64(LOG_CHUNK_ROWS, rows - piece * LOG_CHUNK_ROWS);
+	uint64_t group = piece / (TIMES_GROUP / LOG_CHUNK_ROWS);
+	const struct moments *bounds;
+
+	if (group >= log_count(&memtable->times_bounds))
+		return true; /* it is the last, still growing */
+	bounds = (const struct moments *)(const void *)log_at(&memtable->times_bounds, group);
+	return bounds->first <= last && bounds->last >= first;
 }
 
 static const uint8_t *
@@ -47,15 +63,20 @@ memtable__created_last(const struct memtable *memtable, uint32_t namespace_id, u
 
 	/* From the end, where the latest are as a rule: a pin's key is looked at where its time is
 	 * later than all that were found, and that costs. */
-	for (uint64_t piece = pieces_count(count); piece-- > 0;) {
-		const struct index_row *rows = piece_rows(memtable, piece);
+	for (uint64_t number = pieces_count(count);
+	     number-- > 0 && !(found && last == moment_max);) {
+		struct piece piece = piece_of(memtable, count, number);
 
-		for (size_t i = piece_count(count, piece); i-- > 0;) {
-			if (rows[i].moment > moment_max || (found && rows[i].moment <= last) ||
-			    (rows[i].operation & ZP_ROW_TOMBSTONE) != 0 ||
-			    key_namespace(row_key(memtable, &rows[i])) != namespace_id)
+		if (!group_may_have(memtable, number, found ? last + 1 : 0, moment_max))
+			continue;
+		for (size_t i = piece.count; i-- > 0;) {
+			const struct index_row *row = &piece.rows[i];
+
+			if (row->moment > moment_max || (found && row->moment <= last) ||
+			    (row->operation & ZP_ROW_TOMBSTONE) != 0 ||
+			    key_namespace(row_key(memtable, row)) != namespace_id)
 				continue;
-			last = rows[i].moment;
+			last = row->moment;
 			found = true;
 		}
 	}
@@ -79,19 +100,20 @@ memtable__created_keys(const struct memtable *memtable, const struct memtable_ti
 	uint64_t count = log_count(&memtable->times);
 	int rc = ZP_OK;
 
-	for (uint64_t piece = 0; piece < pieces_count(count); piece++) {
-		const struct index_row *rows = piece_rows(memtable, piece);
-		size_t rows_count = piece_count(count, piece);
+	for (uint64_t number = 0; rc == ZP_OK && number < pieces_count(count); number++) {
+		struct piece piece = piece_of(memtable, count, number);
 
-		for (size_t i = 0; i < rows_count && rc == ZP_OK; i++) {
-			if (rows[i].moment < wanted->first || rows[i].moment > wanted->last ||
-			    (rows[i].operation & ZP_ROW_TOMBSTONE) != 0)
+		if (!group_may_have(memtable, number, wanted->first, wanted->last))
+			continue;
+		for (size_t i = 0; i < piece.count && rc == ZP_OK; i++) {
+			const struct index_row *row = &piece.rows[i];
+
+			if (row->moment < wanted->first || row->moment > wanted->last ||
+			    (row->operation & ZP_ROW_TOMBSTONE) != 0)
 				continue;
-			if (is_wanted(wanted, row_key(memtable, &rows[i])))
-				rc = each(context, rows[i].moment, row_key(memtable, &rows[i]));
+			if (is_wanted(wanted, row_key(memtable, row)))
+				rc = each(context, row->moment, row_key(memtable, row));
 		}
-		if (rc != ZP_OK)
-			break;
 	}
 	return rc;
 }

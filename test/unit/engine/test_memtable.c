@@ -93,6 +93,91 @@ get(struct memtable *memtable, uint64_t number, struct segment_row *row_out)
 	return memtable__get(memtable, bytes, row_out);
 }
 
+/* ---- Times of creation ----------------------------------------------------------------------- */
+
+enum { TIMES = 5000 };
+static uint64_t moments[TIMES];
+
+struct moments_heard {
+	const struct memtable_times *wanted;
+	size_t count;
+	uint64_t sum;
+};
+
+static int
+moment_hear(void *context, uint64_t moment, const uint8_t key[ZP_KEY_BYTES])
+{
+	struct moments_heard *heard = context;
+
+	assert_true(moment >= heard->wanted->first && moment <= heard->wanted->last);
+	heard->count++;
+	heard->sum += zp_load_u64be(key);
+	return ZP_OK;
+}
+
+/* Of the first `count` pins, by looking at each. */
+static void
+times_check(const struct memtable *memtable, size_t count, const struct memtable_times *wanted)
+{
+	struct moments_heard heard = {.wanted = wanted};
+	uint64_t sum = 0, latest = 0, told = 0;
+	size_t wanted_count = 0;
+	bool any = false;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t head = zp_load_u64be(key_of(i).digest);
+
+		if (moments[i] <= wanted->last) {
+			latest = any && latest > moments[i] ? latest : moments[i];
+			any = true;
+		}
+		if (moments[i] < wanted->first || moments[i] > wanted->last ||
+		    head < wanted->head_first || head > wanted->head_last)
+			continue;
+		wanted_count++;
+		sum += head;
+	}
+	assert_int_equal(memtable__created_keys(memtable, wanted, moment_hear, &heard), ZP_OK);
+	assert_int_equal(heard.count, wanted_count);
+	assert_int_equal(heard.sum, sum);
+	assert_int_equal(memtable__created_last(memtable, 0, wanted->last, &told), any);
+	assert_int_equal(told, latest);
+	assert_false(memtable__created_last(memtable, 1, wanted->last, &told));
+}
+
+/* Rising, falling, all alike, anyhow, and with a group's first row the latest of it; while groups
+ * are open, and when they are full. */
+static void
+times_are_found_in_any_order(void **state)
+{
+	(void)state;
+	for (unsigned order = 0; order < 5; order++) {
+		struct memtable *memtable = memtable__new(1, 0, 0, ENTRIES_EXPECTED);
+
+		for (size_t i = 0; i < TIMES; i++) {
+			const uint64_t of_order[] = {i / 3, TIMES - i, 9, mix(i) % TIMES,
+			    i % TIMES_GROUP == 0 ? TIMES + i : i};
+
+			moments[i] = of_order[order];
+			put(memtable, i, 0);
+			memtable__index_add(memtable, ZP_FAMILY_TIME, moments[i], ZP_ROW_PUT);
+			if (i % 511 != 0 && i % TIMES_GROUP != 0)
+				continue;
+			for (uint64_t first = 0; first < TIMES; first += 700) {
+				const struct memtable_times wanted = {.first = first,
+				    .last = first + mix(i + first) % 1000,
+				    .head_first = i % 2 == 0 ? 0 : UINT64_MAX / 3,
+				    .head_last = UINT64_MAX};
+
+				times_check(memtable, i + 1, &wanted);
+			}
+			times_check(memtable, i + 1,
+			    &(struct memtable_times){.last = UINT64_MAX, .head_last = UINT64_MAX});
+		}
+		memtable__release(memtable);
+	}
+}
+
 /* ---- Owner alone ---------------------------------------------------------------------------- */
 
 /* Through many growths of table and log each key has its last record, and sorted rows have each
@@ -786,6 +871,7 @@ main(void)
 	    cmocka_unit_test(rows_begin_where_they_are_asked_to),
 	    cmocka_unit_test(rows_of_a_part_begin_anywhere),
 	    cmocka_unit_test(entries_are_sorted_and_newest),
+	    cmocka_unit_test(times_are_found_in_any_order),
 	    cmocka_unit_test(a_log_that_is_full_is_told),
 	    cmocka_unit_test(a_full_memtable_is_over_any_budget),
 	    cmocka_unit_test(chosen_keys_cost_no_more_than_random_ones),
