@@ -259,11 +259,16 @@ run_one(uint64_t seed)
 	return trace;
 }
 
-/* In a process of its own, which begins as any other does. */
+/* In a process of its own, which begins as any other does: what a node keeps from one life to the
+ * next (how many files it has opened) decides what its caches hold, so that a run behind others
+ * would not be the run of its seed. */
 static uint64_t
 run_apart(uint64_t seed)
 {
-	uint64_t trace = 0;
+	struct {
+		uint64_t trace;
+		uint64_t totals[COUNT_KINDS];
+	} told;
 	int ends[2];
 	pid_t child;
 
@@ -271,15 +276,18 @@ run_apart(uint64_t seed)
 	if (pipe(ends) != 0 || (child = fork()) < 0)
 		abort();
 	if (child == 0) {
-		trace = run_one(seed);
-		_exit(write(ends[1], &trace, sizeof(trace)) == sizeof(trace) ? 0 : 1);
+		told.trace = run_one(seed);
+		memcpy(told.totals, totals, sizeof(totals));
+		fflush(stdout);
+		_exit(write(ends[1], &told, sizeof(told)) == sizeof(told) ? 0 : 1);
 	}
 	close(ends[1]);
-	if (read(ends[0], &trace, sizeof(trace)) != sizeof(trace))
+	if (read(ends[0], &told, sizeof(told)) != sizeof(told))
 		exit(1); /* it told why */
 	close(ends[0]);
 	waitpid(child, NULL, 0);
-	return trace;
+	memcpy(totals, told.totals, sizeof(totals));
+	return told.trace;
 }
 
 /* ---- Every change --------------------------------------------------------------------------- */
@@ -371,7 +379,7 @@ kept_run(const char *path)
 
 		if (end == line)
 			continue;
-		run_one(seed);
+		run_apart(seed);
 		count++;
 	}
 	fclose(file);
@@ -445,11 +453,9 @@ main(int argument_count, char **list)
 			sweep(seed, arguments.at);
 			continue;
 		}
-		if (!arguments.twice) {
-			run_one(seed);
-			continue;
-		}
 		trace = run_apart(seed);
+		if (!arguments.twice)
+			continue;
 		if (run_apart(seed) != trace) {
 			fprintf(stderr, "seed %" PRIu64 ": it is not the same twice\n", seed);
 			return 1;

@@ -209,7 +209,8 @@ slot_take(struct slot *slot)
 		if (!fault_excuses_write())
 			wrong("a write fails without a cause: %s", slot->writes[0].err.text);
 		tell("  outcome unknown");
-		run.model.may_refuse = run.model.may_refuse || run.faults.episode == EPISODE_DAMAGE;
+		run.model.may_refuse = run.model.may_refuse || run.faults.reads_may_fail ||
+				       run.faults.episode == EPISODE_DAMAGE;
 		if (!run.is_unknown)
 			model_crashed(&run.model);
 		run.is_unknown = true;
