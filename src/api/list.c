@@ -101,6 +101,7 @@ listing_step(struct listing *listing, struct zp_buf *out, size_t bytes_max)
 {
 	struct api_call *call = listing->call;
 	int rc = listing_open(listing);
+	int64_t last_created = 0;
 	struct zp_key key, last;
 	bool has_last = false;
 	unsigned taken = 0;
@@ -110,7 +111,7 @@ listing_step(struct listing *listing, struct zp_buf *out, size_t bytes_max)
 
 		rc = zp_list_next(listing->list, &key, &record, &call->err);
 		if (rc == ZP_SCAN_PASSED) {
-			has_last = zp_list_last(listing->list, &last) || has_last;
+			has_last = zp_list_last(listing->list, &last, &last_created) || has_last;
 			taken += PINS_PER_PASS;
 			rc = 0;
 			continue;
@@ -128,13 +129,14 @@ listing_step(struct listing *listing, struct zp_buf *out, size_t bytes_max)
 		if (rc > 0 && (rc = accesses_print(listing, out)) < 0)
 			break;
 		last = key;
-		listing->last.created = zp_unzigzag(record.facts[ZP_FACT_CREATED]);
+		last_created = zp_unzigzag(record.facts[ZP_FACT_CREATED]);
 		has_last = true;
 		taken++;
 		rc = 0;
 	}
 	if (has_last) {
 		zp_key_encode(&last, listing->last.key);
+		listing->last.created = last_created;
 		listing->has_last = true;
 	}
 	listing->looked_at += taken;
@@ -269,6 +271,17 @@ page_account(struct api_call *call)
 	return atomic_fetch_add(&call->api->pages_bytes, grown) + grown <= API_PAGES_BYTES_MAX;
 }
 
+/* Early. A cursor says where it has come to, so it has to have come somewhere. */
+static bool
+page_may_end(const struct listing *listing)
+{
+	const struct api_call *call = listing->call;
+
+	return listing->has_last &&
+	       (listing->looked_at >= PAGE_PINS_MAX || call->json.length >= PAGE_BYTES_MAX ||
+		   zp_node_work_is_stopping(call->node));
+}
+
 static void
 page_step(struct zp_task *task)
 {
@@ -283,8 +296,10 @@ page_step(struct zp_task *task)
 	}
 	/* A page that is being made outlives its connection, but not the node: it ends where it is.
 	 */
-	if (listing->state != STEP_MORE || listing->looked_at >= PAGE_PINS_MAX ||
-	    call->json.length >= PAGE_BYTES_MAX || zp_node_work_is_stopping(call->node))
+	if (listing->state == STEP_MORE && !listing->has_last &&
+	    zp_node_work_is_stopping(call->node))
+		listing->state = zp_fail(&call->err, ZP_E_STOPPING, "the node is stopping");
+	if (listing->state != STEP_MORE || page_may_end(listing))
 		page_answer(listing);
 	else
 		zp_http_post(call->request, &call->task);

@@ -281,8 +281,9 @@ ZP_MUST_CHECK int zp_list_accesses_get(
 /* Whether the list so far lacks pins that could not be read: 0, or the error that comes at the end.
  */
 int zp_list_damage(const struct zp_list *list, struct zp_err *err);
-/* Where the list goes on: behind this key, which need not be a pin's. False: at its start. */
-bool zp_list_last(const struct zp_list *list, struct zp_key *key_out);
+/* Where the list goes on: behind this key, which need not be a pin's, of the newest first behind it
+ * of that time (0 of other lists). False: at its start. */
+bool zp_list_last(const struct zp_list *list, struct zp_key *key_out, int64_t *created_out);
 /* Lets go of memory and files until the next call, for a slow reader. */
 void zp_list_rest(struct zp_list *list);
 void zp_list_close(struct zp_list *list);

@@ -545,6 +545,9 @@ void newest__free(struct newest *newest); /* NULL is allowed */
  * an error. Damage is told to `fault`, and the walk goes on. */
 int newest__next(struct newest *newest, struct zp_key *key_out, struct zp_record *record_out,
     struct zp_err *err);
+/* Behind which key of which time the walk goes on, which need not be a pin's. False: at its start.
+ */
+bool newest__passed(const struct newest *newest, struct zp_key *key_out, int64_t *created_out);
 
 /* Seconds until the next try after so many failures in a row: 1, 2, 4 … to the limit. */
 uint32_t command__backoff_seconds(uint32_t failures);

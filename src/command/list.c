@@ -27,6 +27,7 @@ struct zp_list {
 	uint32_t since_clock;
 	bool has_last;
 	struct zp_key last;            /* the last key looked at: the list goes on behind it */
+	int64_t last_created;          /* of the newest first: and of that time */
 	struct newest *newest;         /* owned; NULL: in key order */
 	struct zp_err damage;          /* the first; code 0: none */
 	uint64_t damaged_places;       /* met; one perhaps more than once */
@@ -181,6 +182,7 @@ zp_list_newest_first(struct zp_list *list, int64_t after_created)
 	    .context = list};
 
 	ZP_ASSERT(list->scan == NULL && list->newest == NULL);
+	list->last_created = after_created;
 	list->newest = newest__new(list->node, &options);
 }
 
@@ -190,10 +192,8 @@ newest_next(
 {
 	int rc = newest__next(list->newest, key_out, record_out, err);
 
-	if (rc == ZP_OK) {
+	if (newest__passed(list->newest, &list->last, &list->last_created))
 		list->has_last = true;
-		list->last = *key_out;
-	}
 	if (rc == ZP_END)
 		rc = zp_list_damage(list, err);
 	else
@@ -297,9 +297,11 @@ zp_list_next(
 }
 
 bool
-zp_list_last(const struct zp_list *list, struct zp_key *key_out)
+zp_list_last(const struct zp_list *list, struct zp_key *key_out, int64_t *created_out)
 {
-	if (list->has_last)
+	if (list->has_last) {
 		*key_out = list->last;
+		*created_out = list->last_created;
+	}
 	return list->has_last;
 }

@@ -39,8 +39,11 @@ struct newest {
 	uint64_t head;  /* and of it, where digests begin that are not */
 	uint64_t width; /* seconds of the next window; */
 	uint64_t span;  /* where that is one: beginnings of digests, less 1 */
-	bool has_after; /* of its time, keys up to it are passed */
+	bool has_begun;
+	bool has_after; /* it and what comes before it are passed */
 	struct found_key after;
+	bool has_end; /* behind the present window */
+	struct found_key end;
 	struct found_key *keys; /* owned: of the window, in order */
 	size_t count;
 	size_t capacity;
@@ -51,6 +54,7 @@ struct newest {
 	struct zp_batch_answer answers[LOOKED_UP_TOGETHER]; /* of the keys before `at` */
 	size_t answer_count;
 	size_t answer_at;
+	bool has_given; /* one of them */
 };
 
 struct newest *
@@ -68,7 +72,6 @@ newest__new(struct zp_node *node, const struct newest_options *options)
 	newest->fault = options->fault;
 	newest->context = options->context;
 	newest->last = newest->wanted.created_max;
-	newest->is_over = newest->wanted.created_min > newest->last;
 	newest->width = WIDTH_FIRST;
 	newest->span = UINT64_MAX;
 	if (options->after != NULL && options->after_created <= newest->last) {
@@ -77,6 +80,7 @@ newest__new(struct zp_node *node, const struct newest_options *options)
 		newest->last = options->after_created;
 		newest->head = zp_load_u64be(options->after->digest);
 	}
+	newest->is_over = newest->wanted.created_min > newest->last;
 	newest->scratch = zp_read_scratch_new();
 	zp_buf_init(&newest->texts, LOOKED_UP_TOGETHER * (size_t)ZP_RECORD_BYTES_MAX);
 	return newest;
@@ -137,6 +141,16 @@ fault_take(void *context, const struct zp_err *why)
 	gathering->newest->fault(gathering->newest->context, gathering->shard, why);
 }
 
+/* Nothing up to there is given any more. */
+static void
+after_set(struct newest *newest, const struct found_key *found)
+{
+	if (newest->has_after && found_order(found, &newest->after) <= 0)
+		return;
+	newest->has_after = true;
+	newest->after = *found;
+}
+
 /* In order, each once. */
 static void
 keys_settle(struct newest *newest)
@@ -178,8 +192,7 @@ window_gather(struct newest *newest, const struct zp_created_range *range, struc
 		view = zp_engine_view_get(zp_shards_engine(newest->node->shards, shard));
 		rc = zp_view_created_keys(view, &wanted, &why);
 		zp_view_release(view);
-		if (rc ==
-		    ZP_E_CORRUPT) /* each place was told, a shard that is suspended by last_find */
+		if (rc == ZP_E_CORRUPT) /* each place was told */
 			rc = ZP_OK;
 		else if (rc < 0)
 			rc = zp_fail(err, rc, "%s", why.text);
@@ -189,12 +202,28 @@ window_gather(struct newest *newest, const struct zp_created_range *range, struc
 	return rc;
 }
 
+/* Of a shard that is suspended nothing is read, so no read tells it. */
+static void
+suspended_tell(struct newest *newest)
+{
+	const struct zp_shard_map *map = zp_shards_map(newest->node->shards);
+
+	for (uint32_t shard = 0; shard < map->count; shard++) {
+		const struct zp_engine *engine = zp_shards_engine(newest->node->shards, shard);
+		struct zp_err why = {0};
+
+		if (!zp_engine_is_suspended(engine))
+			continue;
+		zp_ignore(zp_fail(&why, ZP_E_CORRUPT, "%s", zp_engine_suspended_why(engine)));
+		newest->fault(newest->context, shard, &why);
+	}
+}
+
 /* Goes back to the newest time that is not passed; ZP_END: there is none. */
 static int
 last_find(struct newest *newest, struct zp_err *err)
 {
 	const struct zp_shard_map *map = zp_shards_map(newest->node->shards);
-	struct gathering gathering = {.newest = newest};
 	int64_t latest = INT64_MIN;
 	bool found = false;
 
@@ -212,10 +241,7 @@ last_find(struct newest *newest, struct zp_err *err)
 			found = true;
 			continue;
 		}
-		gathering.shard = shard;
-		if (rc == ZP_E_CORRUPT)
-			fault_take(&gathering, &why);
-		else if (rc < 0)
+		if (rc < 0 && rc != ZP_E_CORRUPT) /* of one that is suspended */
 			return zp_fail(err, rc, "%s", why.text);
 	}
 	if (!found || latest < newest->wanted.created_min)
@@ -242,9 +268,23 @@ window_range(const struct newest *newest)
 	return range;
 }
 
+/* The last place that a window may have a pin in. */
+static struct found_key
+window_end(const struct zp_created_range *range)
+{
+	struct found_key end = {.created = range->first,
+	    .key = {.kind = ZP_KIND_OTHER, .namespace_id = UINT32_MAX, .claim = UINT64_MAX}};
+
+	memset(end.key.digest, 0xff, sizeof(end.key.digest));
+	zp_store_u64be(end.key.digest, range->head_last);
+	return end;
+}
+
 static void
 window_pass(struct newest *newest, const struct zp_created_range *range)
 {
+	newest->has_end = true;
+	newest->end = window_end(range);
 	newest->head = 0;
 	if (range->head_last < UINT64_MAX)
 		newest->head = range->head_last + 1;
@@ -282,6 +322,11 @@ window_next(struct newest *newest, struct zp_err *err)
 	struct zp_created_range range;
 	int rc = newest->is_over ? ZP_END : ZP_OK;
 
+	if (!newest->has_begun)
+		suspended_tell(newest);
+	newest->has_begun = true;
+	if (newest->has_end)
+		after_set(newest, &newest->end);
 	if (rc == ZP_OK && newest->head == 0)
 		rc = last_find(newest, err);
 	if (rc != ZP_OK)
@@ -317,6 +362,7 @@ answers_get(struct newest *newest, struct zp_err *err)
 	newest->at += count;
 	newest->answer_count = count;
 	newest->answer_at = 0;
+	newest->has_given = false;
 	return rc;
 }
 
@@ -343,25 +389,41 @@ is_wanted(
 	return false;
 }
 
+/* The next of the keys that were looked up whose pin is wanted; false behind the last. */
+static bool
+answer_next(struct newest *newest, struct zp_key *key_out, struct zp_record *record_out)
+{
+	size_t first = newest->at - newest->answer_count;
+
+	while (newest->answer_at < newest->answer_count) {
+		const struct found_key *found = &newest->keys[first + newest->answer_at];
+		const struct zp_batch_answer *answer = &newest->answers[newest->answer_at++];
+
+		after_set(newest, found);
+		if (!is_wanted(newest, found, answer))
+			continue;
+		newest->has_given = true;
+		*key_out = found->key;
+		*record_out = answer->record;
+		return true;
+	}
+	return false;
+}
+
 int
 newest__next(
     struct newest *newest, struct zp_key *key_out, struct zp_record *record_out, struct zp_err *err)
 {
-	int rc = ZP_OK;
+	int rc;
 
 	for (;;) {
-		while (newest->answer_at < newest->answer_count) {
-			size_t at = newest->at - newest->answer_count + newest->answer_at;
-			const struct found_key *found = &newest->keys[at];
-			const struct zp_batch_answer *answer =
-			    &newest->answers[newest->answer_at++];
+		bool had_answers = newest->answer_count > 0;
 
-			if (!is_wanted(newest, found, answer))
-				continue;
-			*key_out = found->key;
-			*record_out = answer->record;
+		if (answer_next(newest, key_out, record_out))
 			return ZP_OK;
-		}
+		newest->answer_count = newest->answer_at = 0;
+		if (had_answers && !newest->has_given)
+			return ZP_SCAN_PASSED;
 		if (newest->at == newest->count) {
 			rc = window_next(newest, err);
 			return rc == ZP_OK ? ZP_SCAN_PASSED : rc;
@@ -370,4 +432,14 @@ newest__next(
 		if (rc < 0)
 			return rc;
 	}
+}
+
+bool
+newest__passed(const struct newest *newest, struct zp_key *key_out, int64_t *created_out)
+{
+	if (newest->has_after) {
+		*key_out = newest->after.key;
+		*created_out = newest->after.created;
+	}
+	return newest->has_after;
 }

@@ -13,6 +13,8 @@
 
 #include "node_fixture.h"
 
+#define META_EVERY 50u
+
 struct pin {
 	bool is_there;
 	int64_t created;
@@ -69,6 +71,7 @@ pin_import(struct model *model, size_t number, int64_t created)
 	struct zp_err err = {0};
 
 	write.record.facts[ZP_FACT_MAX_DEPTH] = zp_zigzag(-1);
+	write.record.facts[ZP_FACT_TYPE] = number % META_EVERY == 0 ? ZP_PIN_META : ZP_PIN_DATA;
 	write.record.facts[ZP_FACT_CREATED] = zp_zigzag(created);
 	must(fixture_write(&model->fixture, &write, &err), &err);
 	pin->is_there = true;
@@ -241,7 +244,137 @@ digests_that_begin_alike(void **state)
 	model_done(&model);
 }
 
+static bool
+is_meta(const struct model *model, const struct pin *pin)
+{
+	return (size_t)(pin - model->pins) % META_EVERY == 0;
+}
+
+/* Few pins are wanted: wherever the list says that it is, another goes on from there, and it says
+ * so often. */
+static void
+a_list_goes_on_where_it_has_passed(void **state)
+{
+	const struct zp_scan_filter filter = {.types = 1u << ZP_PIN_META};
+	uint8_t cursor[ZP_KEY_BYTES] = {0}, bytes[ZP_KEY_BYTES];
+	struct zp_record record;
+	struct zp_err err = {0};
+	struct zp_list *list;
+	struct zp_key key;
+	struct model model;
+	size_t at = 0;
+	unsigned passed = 0, waits = 0;
+	int64_t created, came_to = 0;
+	int rc;
+
+	(void)state;
+	model_init(&model, 3000, 4, 9);
+	for (size_t i = 0; i < model.count; i++)
+		pin_import(&model, i,
+		    i % 3 == 0 ? created_draw(&model) : INT64_C(1700000000) - (int64_t)(i % 2));
+	checkpoint(&model);
+	model_sort(&model);
+	must(zp_list_open(model.fixture.node, 0, NULL, &list, &err), &err);
+	zp_list_want(list, 0, &filter);
+	zp_list_newest_first(list, 0);
+	while ((rc = zp_list_next(list, &key, &record, &err)) != ZP_END) {
+		must(rc, &err);
+		while (rc == ZP_OK && !is_meta(&model, model.order[at]))
+			at++;
+		if (rc == ZP_OK)
+			assert_int_equal(zp_key_compare(&key, &model.order[at++]->key), 0);
+		passed += rc == ZP_SCAN_PASSED;
+		if (!zp_list_last(list, &key, &created)) {
+			assert_true(rc == ZP_SCAN_PASSED);
+			continue;
+		}
+		zp_key_encode(&key, bytes);
+		if (created == came_to && memcmp(bytes, cursor, sizeof(cursor)) == 0) {
+			assert_true(++waits < 3); /* a window that begins says no more */
+			continue;
+		}
+		waits = 0;
+		came_to = created;
+		memcpy(cursor, bytes, sizeof(cursor));
+		zp_list_close(list);
+		must(zp_list_open(model.fixture.node, 0, cursor, &list, &err), &err);
+		zp_list_want(list, 0, &filter);
+		zp_list_newest_first(list, created);
+	}
+	zp_list_close(list);
+	while (at < model.there)
+		assert_false(is_meta(&model, model.order[at++]));
+	assert_true(passed >= model.count / 64 / 2);
+	model_done(&model);
+}
+
+/* A cursor that no list gave: of a time before all that is asked for. */
+static void
+a_cursor_of_no_list(void **state)
+{
+	const struct zp_scan_filter filter = {
+	    .has_created = true, .created_min = 1699999990, .created_max = INT64_MAX};
+	const int64_t times[] = {INT64_MIN, INT64_MIN + 1, -1, 1699999989};
+	uint8_t cursor[ZP_KEY_BYTES];
+	struct zp_record record;
+	struct zp_err err = {0};
+	struct zp_list *list;
+	struct zp_key key;
+	struct model model;
+
+	(void)state;
+	model_init(&model, 100, 2, 10);
+	for (size_t i = 0; i < model.count; i++)
+		pin_import(&model, i, INT64_C(1700000000) - (int64_t)i);
+	zp_key_encode(&model.pins[50].key, cursor);
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(times); i++) {
+		must(zp_list_open(model.fixture.node, 0, cursor, &list, &err), &err);
+		zp_list_want(list, 0, &filter);
+		zp_list_newest_first(list, times[i]);
+		assert_int_equal(zp_list_next(list, &key, &record, &err), ZP_END);
+		zp_list_close(list);
+	}
+	model_done(&model);
+}
+
 #define SHARDS 4u
+
+/* A page may be of one second alone, and then no time is looked for. */
+static void
+a_suspended_shard_is_told_behind_a_cursor(void **state)
+{
+	const int64_t created = 1700000000;
+	const struct zp_scan_filter filter = {
+	    .has_created = true, .created_min = created, .created_max = created};
+	uint8_t cursor[ZP_KEY_BYTES];
+	struct zp_record record;
+	struct zp_err err = {0};
+	struct zp_list *list;
+	struct zp_key key;
+	struct model model;
+	int rc;
+
+	(void)state;
+	model_init(&model, 100, SHARDS, 11);
+	for (size_t i = 0; i < model.count; i++)
+		pin_import(&model, i, created);
+	checkpoint(&model);
+	fixture_close(&model.fixture);
+	fixture_shell(&model.fixture, "cd shards && truncate -s 70 $(ls | tail -n 1)/manifest-*");
+	fixture_open(&model.fixture);
+	model_sort(&model);
+	zp_key_encode(&model.order[3]->key, cursor);
+	must(zp_list_open(model.fixture.node, 0, cursor, &list, &err), &err);
+	zp_list_want(list, 0, &filter);
+	zp_list_newest_first(list, created);
+	while ((rc = zp_list_next(list, &key, &record, &err)) == ZP_SCAN_PASSED)
+		;
+	assert_int_equal(rc, ZP_OK);
+	assert_int_equal(zp_list_damage(list, &err), ZP_E_CORRUPT);
+	assert_non_null(strstr(err.text, "is suspended"));
+	zp_list_close(list);
+	model_done(&model);
+}
 
 static uint32_t
 shard_of(const struct model *model, const struct zp_key *key)
@@ -334,6 +467,9 @@ main(void)
 	    cmocka_unit_test(one_second_of_many_pins),
 	    cmocka_unit_test(digests_that_begin_alike),
 	    cmocka_unit_test(a_snapshot_by_creation),
+	    cmocka_unit_test(a_list_goes_on_where_it_has_passed),
+	    cmocka_unit_test(a_cursor_of_no_list),
+	    cmocka_unit_test(a_suspended_shard_is_told_behind_a_cursor),
 	    cmocka_unit_test(a_damaged_shard_is_told_at_the_end),
 	};
 

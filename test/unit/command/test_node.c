@@ -131,6 +131,7 @@ a_filtered_list_goes_on_where_it_has_passed(void **state)
 	uint8_t cursor[ZP_KEY_BYTES];
 	unsigned found = 0, passed = 0;
 	ZP_AUTO_BUF(texts, 64);
+	int64_t created;
 	int rc = ZP_OK;
 
 	(void)state;
@@ -156,7 +157,7 @@ a_filtered_list_goes_on_where_it_has_passed(void **state)
 			continue;
 		}
 		passed++;
-		if (!zp_list_last(list, &key))
+		if (!zp_list_last(list, &key, &created))
 			continue;
 		assert_true(zp_key_compare(&before, &key) <= 0);
 		zp_key_encode(&key, cursor);
