@@ -299,9 +299,16 @@ hang_fail(const struct directory_store *store, uint64_t since_ns, struct zp_err 
 	    store->path, (zp_clock_monotonic_ns() - since_ns) / NS_PER_SECOND);
 }
 
-/* Gives it to a reader. An error: it is freed, and nobody has it. */
+/* How far a job was when it was last seen to go on. */
+struct job_seen {
+	uint32_t came;
+	uint64_t at_ns;
+};
+
+/* Gives it to a reader, who may have to be waited for: the disk is from then on. An error: it is
+ * freed, and nobody has it. */
 static int
-job_begin(struct store_job *job, struct zp_err *err)
+job_begin(struct store_job *job, struct job_seen *seen_out, struct zp_err *err)
 {
 	struct directory_store *store = job->store;
 	struct zp_store_watch *watch = store->watch;
@@ -321,6 +328,7 @@ job_begin(struct store_job *job, struct zp_err *err)
 		zp_cond_signal(&reader->wake);
 	}
 	zp_mutex_unlock(&watch->lock);
+	*seen_out = (struct job_seen){0, zp_clock_monotonic_ns()};
 	if (rc < 0)
 		zp_free(job);
 	return rc;
@@ -332,12 +340,6 @@ job_is_ready(const struct store_job *job)
 {
 	return job->is_done || (job->came >= job->came_awaited && job->came < job->count);
 }
-
-/* How far a job was when it was last seen to go on. */
-struct job_seen {
-	uint32_t came;
-	uint64_t at_ns;
-};
 
 /*
  * Waits until some more of the job's reads came than the `taken` ones: 0 and how many there are,
@@ -384,9 +386,9 @@ job_wait(struct store_job *job, struct job_seen *seen, uint32_t taken, uint32_t 
 static int
 job_do(struct store_job *job, struct zp_err *err)
 {
-	struct job_seen seen = {0, zp_clock_monotonic_ns()};
+	struct job_seen seen;
 	uint32_t came = 0;
-	int rc = job_begin(job, err);
+	int rc = job_begin(job, &seen, err);
 
 	while (rc == 0)
 		rc = job_wait(job, &seen, came, &came, err);
@@ -448,10 +450,10 @@ store__reads_hurried(struct directory_store *store, const struct zp_store_read *
 {
 	struct store_job *job = job_new(store, reads, count);
 	bool is_told[STORE_JOB_READS_MAX] = {false};
-	struct job_seen seen = {0, zp_clock_monotonic_ns()};
+	struct job_seen seen;
 	uint32_t taken = 0, came = 0;
 	int answer = 0;
-	int rc = job_begin(job, NULL);
+	int rc = job_begin(job, &seen, NULL);
 
 	while (rc == 0) {
 		rc = job_wait(job, &seen, came, &came, NULL);

@@ -343,6 +343,49 @@ more_clients_than_readers_wait(void **state)
 	assert_int_equal(atomic_load(&fixture->calls), CLIENTS);
 }
 
+#define SLOW_US 150000u /* less than a client's patience, twice that is more */
+#define SLOW_TRIES 20u
+
+/* A sixth of it is a client's patience. */
+static int
+setup_slow(void **state)
+{
+	return fixture_open(state, false, 6 * UINT64_C(220) * 1000000);
+}
+
+static void
+on_call_slow(void *context, enum sim_call call)
+{
+	(void)context;
+	if (call == SIM_CALL_READ)
+		usleep(SLOW_US);
+}
+
+/* Who has waited for a reader has not waited for the disk yet. (A machine that is busy may be late
+ * for all: another try.) */
+static void
+who_waited_for_a_reader_waits_for_the_disk(void **state)
+{
+	struct fixture *fixture = *state;
+	struct zp_thread *threads[CLIENTS];
+	unsigned served = 0;
+
+	sim_store_on_call(fixture->sim, on_call_slow, NULL);
+	for (unsigned nth = 0; nth < SLOW_TRIES && served < CLIENTS; nth++) {
+		atomic_store(&fixture->calls, 0);
+		for (unsigned i = 0; i < CLIENTS; i++)
+			assert_int_equal(
+			    zp_thread_start("client", client_run, fixture, &threads[i], NULL), 0);
+		for (unsigned i = 0; i < CLIENTS; i++)
+			zp_thread_join(threads[i]);
+		served = atomic_load(&fixture->calls);
+		if (served < CLIENTS)
+			usleep(2 * SLOW_US); /* what was given up is back */
+	}
+	sim_store_on_call(fixture->sim, NULL, NULL);
+	assert_int_equal(served, CLIENTS);
+}
+
 #define BOTH(test)                                                              \
 	{#test " on a directory", test, setup_real, teardown, NULL},            \
 	{                                                                       \
@@ -365,6 +408,8 @@ main(void)
 	    SIMULATED(many_that_hang_are_given_up),
 	    cmocka_unit_test_setup_teardown(
 		more_clients_than_readers_wait, setup_patient, teardown),
+	    cmocka_unit_test_setup_teardown(
+		who_waited_for_a_reader_waits_for_the_disk, setup_slow, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
