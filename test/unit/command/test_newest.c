@@ -308,6 +308,79 @@ a_list_goes_on_where_it_has_passed(void **state)
 	model_done(&model);
 }
 
+struct writing {
+	struct model *model;
+	_Atomic(bool) stop;
+	_Atomic(unsigned) rounds;
+};
+
+/* Of every second pin. */
+static void
+write_run(void *context)
+{
+	struct writing *writing = context;
+	struct model *model = writing->model;
+
+	while (!writing->stop) {
+		for (size_t i = 0; i < 50; i++) {
+			size_t number = draw(model, model->count / 2) * 2 + 1;
+
+			if (draw(model, 3) == 0)
+				pin_delete(model, number);
+			else
+				pin_import(model, number, created_draw(model));
+		}
+		if (writing->rounds++ % 2 == 0)
+			checkpoint(model);
+	}
+}
+
+/* Each that nobody touches once and in order, whatever becomes of the others. */
+static void
+a_list_beside_writes(void **state)
+{
+	struct zp_thread *thread;
+	struct zp_record record;
+	struct zp_err err = {0};
+	struct zp_list *list;
+	struct zp_key key;
+	struct model model;
+	struct writing writing = {.model = &model};
+
+	(void)state;
+	model_init(&model, 800, 4, 12);
+	for (size_t i = 0; i < model.count; i += 2)
+		pin_import(&model, i, created_draw(&model));
+	model_sort(&model);
+	must(zp_thread_start("writer", write_run, &writing, &thread, &err), &err);
+	while (writing.rounds < 10) {
+		struct pin before = {.created = INT64_MAX};
+		size_t at = 0;
+		int rc;
+
+		must(zp_list_open(model.fixture.node, 0, NULL, &list, &err), &err);
+		zp_list_newest_first(list, 0);
+		while ((rc = zp_list_next(list, &key, &record, &err)) != ZP_END) {
+			struct pin pin = {.key = key};
+			const struct pin *one = &pin, *last = &before;
+
+			must(rc, &err);
+			if (rc == ZP_SCAN_PASSED)
+				continue;
+			pin.created = zp_unzigzag(record.facts[ZP_FACT_CREATED]);
+			assert_true(pin_order(&last, &one) < 0);
+			before = pin;
+			if (at < model.there && zp_key_compare(&key, &model.order[at]->key) == 0)
+				at++;
+		}
+		assert_int_equal(at, model.there);
+		zp_list_close(list);
+	}
+	writing.stop = true;
+	zp_thread_join(thread);
+	model_done(&model);
+}
+
 /* A cursor that no list gave: of a time before all that is asked for. */
 static void
 a_cursor_of_no_list(void **state)
@@ -468,6 +541,7 @@ main(void)
 	    cmocka_unit_test(digests_that_begin_alike),
 	    cmocka_unit_test(a_snapshot_by_creation),
 	    cmocka_unit_test(a_list_goes_on_where_it_has_passed),
+	    cmocka_unit_test(a_list_beside_writes),
 	    cmocka_unit_test(a_cursor_of_no_list),
 	    cmocka_unit_test(a_suspended_shard_is_told_behind_a_cursor),
 	    cmocka_unit_test(a_damaged_shard_is_told_at_the_end),
