@@ -370,10 +370,10 @@ zp_journal_trim(struct zp_journal *journal, uint64_t number, struct zp_err *err)
 		char name[JOURNAL_NAME_BYTES];
 
 		journal__name_format(journal->files[0].first_batch, name);
+		oldest_is_going(journal); /* before: who checks may be quicker */
 		rc = zp_store_remove(journal->store, name, err);
 		if (rc < 0 && rc != ZP_E_NOT_FOUND) /* an earlier trim got this far */
 			return rc;
-		oldest_is_going(journal);
 		/* Each removal before the next: one that came first would leave a hole. */
 		rc = zp_store_sync_directory(journal->store, err);
 		if (rc < 0)

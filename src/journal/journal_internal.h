@@ -89,7 +89,7 @@ struct zp_journal {
 	struct journal_chain committed; /* shared */
 	struct journal_file *files;     /* shared; oldest first */
 	size_t files_count;             /* shared */
-	bool oldest_is_going;  /* shared: its name is removed, and that is not durable yet */
+	bool oldest_is_going;  /* shared: its name goes, or went and that is not durable yet */
 	size_t files_capacity; /* shared */
 	uint64_t cut_bytes;    /* shared */
 	uint64_t syncs;        /* shared */

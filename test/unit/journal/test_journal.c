@@ -485,6 +485,26 @@ half_removed_file_is_no_damage(void **state)
 	assert_true(checked.batches > 0 && checked.damages == 0);
 }
 
+/* Nor if its name was gone before trimming knew: it is told of a failure, or who checks is quicker.
+ */
+static void
+file_that_is_being_removed_is_no_damage(void **state)
+{
+	struct fixture *fixture = *state;
+	struct zp_check check = {.damage = damage_refuse};
+	struct zp_journal_checked checked;
+
+	append_and_commit(fixture, 40);
+	assert_int_equal(zp_store_remove(fixture->store, "journal-0000000000000001.log", NULL), 0);
+	sim_store_fail(fixture->sim, SIM_CALL_REMOVE, 1, EIO);
+	assert_int_equal(zp_journal_trim(fixture->journal, 20, NULL), ZP_E_IO);
+	assert_int_equal(facts_of(fixture).first_batch, 1);
+	assert_int_equal(zp_journal_check(fixture->journal, &check, NULL, &checked, NULL), 0);
+	assert_true(checked.batches > 0 && checked.damages == 0);
+	assert_int_equal(zp_journal_trim(fixture->journal, 20, NULL), 0);
+	assert_true(facts_of(fixture).first_batch > 1);
+}
+
 /* One that is not there does no harm: the disk was full, and has room again. */
 static void
 file_that_was_not_begun_does_no_harm(void **state)
@@ -522,6 +542,7 @@ main(void)
 	    WITH(full_disk_breaks_and_heals_by_opening),
 	    WITH(half_begun_file_ends_the_journal),
 	    WITH(half_removed_file_is_no_damage),
+	    WITH(file_that_is_being_removed_is_no_damage),
 	    WITH(file_that_was_not_begun_does_no_harm),
 	};
 
