@@ -108,6 +108,7 @@ api__put_pinset(struct zp_buf *body, const struct zp_node_facts *facts)
 	api__put_u64(body, "damaged_segments", facts->engines.damaged_segments);
 	api__put_u64(body, "damaged_blocks", facts->damages);
 	api__put_u64(body, "disk_bytes", facts->engines.disk_bytes);
+	api__put_u64(body, "time_bytes", facts->engines.time_bytes);
 	api__put_u64(body, "resident_bytes", facts->engines.resident_bytes);
 	api__put_u64(body, "checkpoint_number", facts->checkpoint_number);
 	api__put_u64(body, "checkpoint_batch", facts->checkpoint_batch);

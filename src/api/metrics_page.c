@@ -72,6 +72,8 @@ engine_names(const struct zp_node_facts *facts, struct zp_buf *page)
 	    "Blocks, files and shards that are known to be damaged and not mended yet.",
 	    facts->damages);
 	zp_metric_gauge(page, "zpin_segment_bytes", "Bytes of live segments.", engines->disk_bytes);
+	zp_metric_gauge(page, "zpin_time_bytes", "Of these, what lists by time of creation take.",
+	    engines->time_bytes);
 	zp_metric_gauge(page, "zpin_memtable_bytes", "Memory of rows not yet in files.",
 	    engines->memtable_bytes);
 	zp_metric_gauge(

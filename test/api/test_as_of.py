@@ -225,6 +225,7 @@ class AsOf(NodeTest):
         self.assertGreater(listed[0]["bytes"], 1000)
         info = self.done("GET", "/info?as_of=kept").json()
         self.assertEqual((info["as_of"], info["pins"], info["time"]), ("kept", 5, listed[0]["time"]))
+        self.assertTrue(0 < info["time_bytes"] < info["disk_bytes"])
         self.assertEqual(self.manage("GET", "/info?as_of=none").status, 404)
         self.assertEqual(self.manage("GET", "/info?as_of=").status, 400)
         self.assertEqual(self.manage("DELETE", "/snapshot?name=kept", ["Origin: http://elsewhere"]).status, 403)
