@@ -495,6 +495,19 @@ passings_end(
 	return rc;
 }
 
+/* Reads where the segments' blocks are, of those that were not asked before. */
+static void
+indexes_load(const struct passing *passings, size_t count)
+{
+	const struct segment *before = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		if (passings[i].segment != before) /* what fails is met again, and told then */
+			zp_ignore(segment__index_load(passings[i].segment, NULL));
+		before = passings[i].segment;
+	}
+}
+
 /* The keys from `at` on, in one visit of the cache. */
 static int
 runs_step(struct batch *batch, size_t at, size_t count)
@@ -503,9 +516,11 @@ runs_step(struct batch *batch, size_t at, size_t count)
 	struct passing passings[ASK_STEP];
 	struct segment_probe probes[PROBE_STEP];
 	size_t passing_count = runs_ask(batch, wanted, count, passings);
-	struct block_cache_visit *visit =
-	    block_cache__enter(batch->view->engine->options.block_cache);
+	struct block_cache_visit *visit;
 	int rc = ZP_OK;
+
+	indexes_load(passings, passing_count);
+	visit = block_cache__enter(batch->view->engine->options.block_cache);
 
 	for (size_t i = 0; i < passing_count && rc == ZP_OK; i += PROBE_STEP) {
 		size_t some = zp_min_u64(PROBE_STEP, passing_count - i);

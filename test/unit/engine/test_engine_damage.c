@@ -7,6 +7,8 @@
  */
 #include "engine_model.h"
 
+#include "engine/block_cache.h"
+
 struct answers {
 	unsigned right;
 	unsigned errors;
@@ -234,6 +236,64 @@ a_read_error_is_an_error_of_its_keys(void **state)
 	}
 	assert_true(errors > 0);
 	assert_true(model_holds(model));
+	model_free(model);
+}
+
+/* Whether the cache takes blocks while the disk is asked. */
+struct looking {
+	struct zp_block_cache *cache;
+	uint64_t number;
+	unsigned reads;
+	unsigned full;
+};
+
+static void
+room_look(void *context, enum sim_call call)
+{
+	struct looking *looking = context;
+	uint8_t bytes[sizeof(struct block_cache_entry) + 64] = {0};
+	struct block_cache_entry entry = {.serial = UINT64_MAX, .bytes = 64};
+
+	if (call != SIM_CALL_READ)
+		return;
+	looking->reads++;
+	for (unsigned i = 0; i < 2 * MODEL_BLOCK_CACHE_BYTES / sizeof(bytes); i++) {
+		entry.number = looking->number++;
+		memcpy(bytes, &entry, sizeof(entry));
+		block_cache__keep(
+		    looking->cache, (const struct block_cache_entry *)(const void *)bytes);
+	}
+	looking->full += block_cache__find(looking->cache, entry.serial, entry.number) == NULL;
+}
+
+/* A batch reads directories and blocks in no visit of the cache, which makes room for nothing
+ * while there is one: the disk may be slow. */
+static void
+a_batch_waits_for_the_disk_in_no_visit(void **state)
+{
+	struct model *model = two_runs(2);
+	struct looking looking = {.cache = model->options.block_cache};
+	struct zp_batch_answer answers[MODEL_KEYS];
+	struct zp_read_scratch *scratch = zp_read_scratch_new();
+	const struct zp_key *keys[MODEL_KEYS];
+	ZP_AUTO_BUF(texts, 1 << 16);
+	struct zp_err err = {0};
+	struct zp_view *view;
+
+	(void)state;
+	model_close(model);
+	assert_int_equal(model_open(model, &err), ZP_OK);
+	view = zp_engine_view_get(model->engine);
+	for (size_t i = 0; i < MODEL_KEYS; i++)
+		keys[i] = &model->keys[i];
+	sim_store_on_call(model->sim, room_look, &looking);
+	assert_int_equal(
+	    zp_view_get_batch(view, keys, MODEL_KEYS, scratch, &texts, answers, &err), ZP_OK);
+	sim_store_on_call(model->sim, NULL, NULL);
+	assert_true(looking.reads > 4);
+	assert_int_equal(looking.full, 0);
+	zp_view_release(view);
+	zp_read_scratch_free(scratch);
 	model_free(model);
 }
 
@@ -820,6 +880,7 @@ main(void)
 	    cmocka_unit_test(any_flipped_byte_gives_no_wrong_answer),
 	    cmocka_unit_test(a_verify_ends_when_it_is_told),
 	    cmocka_unit_test(a_read_error_is_an_error_of_its_keys),
+	    cmocka_unit_test(a_batch_waits_for_the_disk_in_no_visit),
 	    cmocka_unit_test(damage_is_as_small_as_its_block),
 	    cmocka_unit_test(what_families_say_of_each_other_is_recounted),
 	    cmocka_unit_test(a_misplaced_segment_gives_no_wrong_answer),
