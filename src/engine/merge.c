@@ -319,6 +319,28 @@ output_choose(struct merging *merging, size_t family_end)
 		merging->age = runs[merging->first].age;
 }
 
+/*
+ * What the choice goes by. A run that others were merged around, and that is whole again, has a
+ * lower level than newer ones: it counts as one of theirs, or it would part them for ever. Not
+ * while there is damage: then a run of the age of what is made may have any level.
+ */
+static void
+levels_of(const struct version *version, size_t first, size_t count,
+    uint8_t levels_out[MANIFEST_RUNS_MAX])
+{
+	bool is_whole = true;
+
+	for (size_t i = 0; i < count; i++) {
+		bool run_is = run_is_whole(version, first + i);
+
+		levels_out[i] =
+		    run_is ? version->manifest.runs[first + i].level : MERGE_LEVEL_NEVER;
+		is_whole = is_whole && run_is;
+	}
+	for (size_t i = 1; is_whole && i < count; i++)
+		levels_out[i] = (uint8_t)zp_max_u64(levels_out[i], levels_out[i - 1]);
+}
+
 /* Does one merge of the family whose `count` runs begin at `first`, if it wants one. */
 static int
 family_merge(struct zp_engine *engine, const struct version *version, size_t first, size_t count,
@@ -329,10 +351,7 @@ family_merge(struct zp_engine *engine, const struct version *version, size_t fir
 	struct merge_choice choice;
 
 	ZP_ASSERT(count <= MANIFEST_RUNS_MAX);
-	for (size_t i = 0; i < count; i++)
-		levels[i] = run_is_whole(version, first + i)
-				? version->manifest.runs[first + i].level
-				: MERGE_LEVEL_NEVER;
+	levels_of(version, first, count, levels);
 	choice = merge__choose(levels, count);
 	if (choice.count == 0)
 		return ZP_OK;

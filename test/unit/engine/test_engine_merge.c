@@ -540,6 +540,47 @@ alike_digests_are_cut_too(void **state)
 	shard_end(&shard);
 }
 
+/* And when its file is whole again it is merged with those that were merged around it, also where
+ * nobody seals: until then it would keep all tombstones of its keys. */
+static void
+what_was_merged_around_is_merged_later(void **state)
+{
+	struct version *version;
+	struct zp_err err = {0};
+	struct shard shard;
+	char name[ZP_FILE_NAME_MAX];
+	uint64_t longest;
+	bool merged;
+	size_t files;
+
+	(void)state;
+	shard_begin(&shard, 0);
+	pins_put(&shard, 200);
+	version = engine__version_get(shard.engine);
+	segment__name_format(&version->manifest.runs[0].segments[0].name, name);
+	version__release(version);
+	sim_store_damage(shard.sim, "shard", name, 300, "damage", 6);
+	for (unsigned run = 0; run < 2 * MERGE_RUNS; run++) {
+		pins_put(&shard, 40);
+		do
+			zp_ignore(zp_engine_merge(shard.engine, NULL, &merged, NULL));
+		while (merged);
+	}
+	collect(&shard);
+	assert_true(sim_store_file_bytes(shard.sim, "shard", name) != SIZE_MAX);
+	sim_store_heal(shard.sim);
+	assert_int_equal(zp_engine_reopen(shard.engine, name, &err), ZP_OK);
+	for (unsigned run = 0; run < MERGE_RUNS * MERGE_RUNS; run++) {
+		pins_put(&shard, 40);
+		merge_all(&shard, false);
+	}
+	collect(&shard);
+	assert_true(sim_store_file_bytes(shard.sim, "shard", name) == SIZE_MAX);
+	assert_true(pin_files(&shard, &files, &longest) < 20);
+	pins_check(&shard, 0);
+	shard_end(&shard);
+}
+
 /* Keys of one digest that differ in their claims alone: the manifest has not so much of them, so
  * files that are cut between two of them seem to overlap. What a merge has made of them it leaves
  * alone. */
@@ -727,6 +768,7 @@ main(void)
 	    cmocka_unit_test(newer_runs_join_a_merge),
 	    cmocka_unit_test(damage_of_what_was_made_holds_nothing_up),
 	    cmocka_unit_test(a_damaged_block_holds_up_its_run_only),
+	    cmocka_unit_test(what_was_merged_around_is_merged_later),
 	    cmocka_unit_test(the_files_follow_from_the_inputs),
 	    cmocka_unit_test(alike_digests_are_cut_too),
 	    cmocka_unit_test(files_that_seem_to_overlap_are_merged_once),
