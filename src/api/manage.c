@@ -1,42 +1,18 @@
 /*
- * manage.c - what only the operator sees and does: info, checkpoint, verify, snapshots, peers.
+ * manage.c - what only the operator sees and does: info, health, scrub, metrics, and the way to
+ * snapshots.c and manage_jobs.c.
  *
- * Flow:  management listener → sign-in as for the REST API → here, or on to the REST API. Threads:
- *        workers answer; long work runs on one thread of its own and posts its answer back to the
- *        request's.
+ * Flow:    management listener → sign-in as for the REST API → here, or on to the REST API.
+ * Threads: workers answer.
  */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 #include "api/api_internal.h"
-#include "api/manage.h"
+#include "api/manage_internal.h"
 #include "api/metrics_page.h"
 
 #define ANSWER_BYTES_MAX API_MANAGE_BYTES_MAX
-#define DAMAGES_SHOWN_MAX 1000u
-#define JOB_ARGUMENTS 2u
 #define SCRUB_RATE_MAX (UINT64_C(1) << 40)
-
-struct zp_manage {
-	struct zp_manage_options options;
-	struct zp_mutex lock;     /* guards the next two */
-	struct zp_thread *worker; /* of the job under way or the last one; joined by the next */
-	bool is_busy;
-};
-
-/* One long piece of work. */
-struct job {
-	struct zp_manage *manage;
-	struct zp_http_request *request;
-	int (*run)(struct job *job, struct zp_err *err);
-	char argument[JOB_ARGUMENTS][512];
-	struct zp_buf answer; /* JSON */
-	int rc;
-	struct zp_err err;
-	uint64_t damages;
-	struct zp_task task;
-};
 
 void
 api__manage_answer(struct zp_http_request *request, unsigned status, struct zp_buf *body)
@@ -149,8 +125,8 @@ info_answer(struct zp_manage *manage, struct zp_http_request *request)
 	api__manage_answer(request, 200, &body);
 }
 
-static bool
-is_damaged(const struct zp_node_facts *facts)
+bool
+manage__is_damaged(const struct zp_node_facts *facts)
 {
 	return facts->damages > 0 || facts->engines.damaged_segments > 0 ||
 	       facts->hanging_calls > 0;
@@ -165,8 +141,8 @@ hang_text(const struct zp_node_facts *facts, const char *before, char text[ZP_ER
 
 /* The damage that is known, as members of an object: how much, of that how much is whole shards and
  * files, and the first places. */
-static void
-put_damage(struct zp_manage *manage, const struct zp_node_facts *facts, struct zp_buf *body)
+void
+manage__put_damage(struct zp_manage *manage, const struct zp_node_facts *facts, struct zp_buf *body)
 {
 	char texts[ZP_NODE_DAMAGES_MAX][ZP_ERR_TEXT_BYTES];
 	uint32_t count = zp_node_damages_get(manage->options.node, texts);
@@ -198,7 +174,7 @@ damage_answer(
 	ZP_AUTO_BUF(body, ANSWER_BYTES_MAX);
 
 	zp_buf_append_byte(&body, '{');
-	put_damage(manage, facts, &body);
+	manage__put_damage(manage, facts, &body);
 	zp_buf_append_byte(&body, '}');
 	api__manage_answer(request, 200, &body);
 }
@@ -220,7 +196,7 @@ health_answer(struct zp_manage *manage, struct zp_http_request *request)
 	else if (facts.is_full)
 		answer_error(
 		    request, 503, "the disk is full: writes are refused until there is space");
-	else if (is_damaged(&facts))
+	else if (manage__is_damaged(&facts))
 		damage_answer(manage, request, &facts);
 	else
 		zp_http_answer(request, 204, (struct zp_slice){0});
@@ -267,7 +243,7 @@ scrub_answer(struct zp_manage *manage, struct zp_http_request *request)
 	put_time(&body, "last_began", scrub.last_begun_microseconds);
 	put_time(&body, "last_ended", scrub.last_ended_microseconds);
 	put_time(&body, "next", scrub.next_microseconds);
-	put_damage(manage, &facts, &body);
+	manage__put_damage(manage, &facts, &body);
 	zp_buf_append_byte(&body, '}');
 	api__manage_answer(request, 200, &body);
 }
@@ -362,235 +338,22 @@ read_only_set(struct zp_manage *manage, struct zp_http_request *request)
 	api__manage_answer(request, 200, &body);
 }
 
-/* ---- Jobs ------------------------------------------------------------------------------------ */
-
-static void
-job_answer(struct zp_task *task)
-{
-	struct job *job = (struct job *)((char *)task - offsetof(struct job, task));
-
-	if (job->rc < 0) {
-		api__note_error(job->request, job->err.text);
-		zp_http_answer_header_text(job->request, API_ERROR_HEADER, zp_err_name(job->rc));
-	}
-	api__manage_answer(
-	    job->request, job->rc < 0 ? (unsigned)zp_err_http_status(job->rc) : 200, &job->answer);
-	zp_buf_done(&job->answer);
-	zp_free(job);
-}
-
-static void
-job_run(void *context)
-{
-	struct job *job = context;
-	struct zp_manage *manage = job->manage;
-
-	zp_buf_append_byte(&job->answer, '{');
-	job->rc = job->run(job, &job->err);
-	if (job->rc < 0) {
-		/* What the job said so far (a verify's damages) stays beside the error. */
-		api__put_u64(&job->answer, "code", (uint64_t)zp_err_http_status(job->rc));
-		api__put_text(&job->answer, "message", job->err.text);
-	}
-	zp_buf_append_byte(&job->answer, '}');
-	zp_mutex_lock(&manage->lock);
-	manage->is_busy = false;
-	zp_mutex_unlock(&manage->lock);
-	job->task.run = job_answer;
-	zp_http_post(job->request, &job->task); /* the job is the request's thread's from here */
-}
-
-/* Waits for the thread of a job that has given its answer. Under the lock. */
-static void
-worker_join(struct zp_manage *manage)
-{
-	zp_thread_join(manage->worker);
-	manage->worker = NULL;
-}
-
-/* A name that was cut would be another name. */
-static int
-arguments_take(struct job *job, const char *const names[JOB_ARGUMENTS], struct zp_err *err)
-{
-	struct zp_slice value;
-
-	for (size_t i = 0; i < JOB_ARGUMENTS; i++) {
-		if (names[i] == NULL || !zp_http_query_get(job->request, names[i], &value) ||
-		    value.length == 0)
-			continue;
-		if (value.length >= sizeof(job->argument[i]) ||
-		    memchr(value.data, '\0', value.length) != NULL)
-			return zp_fail(err, ZP_E_INVALID, "parameter %s invalid", names[i]);
-		memcpy(job->argument[i], value.data, value.length);
-	}
-	return ZP_OK;
-}
-
-/* Under the lock: makes sure that no other work is under way, and begins this. */
-static int
-worker_start(struct zp_manage *manage, struct job *job, struct zp_err *err)
-{
-	int rc;
-
-	if (manage->is_busy)
-		return zp_fail(err, ZP_E_FULL, "other long work is under way: try again later");
-	worker_join(manage);
-	rc = zp_thread_start("zp-manage", job_run, job, &manage->worker, err);
-	manage->is_busy = rc == ZP_OK;
-	return rc;
-}
-
-static void
-job_start(struct zp_manage *manage, struct zp_http_request *request,
-    int (*run)(struct job *job, struct zp_err *err), const char *const arguments[JOB_ARGUMENTS])
-{
-	struct job *job = zp_alloc_zero(1, sizeof(*job));
-	struct zp_err err = {0};
-	int rc;
-
-	job->manage = manage;
-	job->request = request;
-	job->run = run;
-	zp_buf_init(&job->answer, ANSWER_BYTES_MAX);
-	rc = arguments_take(job, arguments, &err);
-	if (rc == ZP_OK) {
-		zp_mutex_lock(&manage->lock);
-		rc = worker_start(manage, job, &err);
-		zp_mutex_unlock(&manage->lock);
-	}
-	if (rc < 0) {
-		zp_buf_done(&job->answer);
-		zp_free(job);
-		api__manage_failure(request, rc, err.text);
-	}
-}
-
-static int
-checkpoint_run(struct job *job, struct zp_err *err)
-{
-	struct zp_node_facts facts;
-	int rc = zp_command_checkpoint(job->manage->options.node, err);
-
-	if (rc < 0)
-		return rc;
-	zp_node_facts_get(job->manage->options.node, &facts);
-	api__put_u64(&job->answer, "checkpoint_number", facts.checkpoint_number);
-	api__put_u64(&job->answer, "checkpoint_batch", facts.checkpoint_batch);
-	return ZP_OK;
-}
-
-static int
-settle_run(struct job *job, struct zp_err *err)
-{
-	return zp_command_settle(job->manage->options.node, err);
-}
-
-static int
-seal_run(struct job *job, struct zp_err *err)
-{
-	struct zp_node_facts facts;
-	int rc = zp_command_seal(job->manage->options.node, err);
-
-	if (rc < 0)
-		return rc;
-	zp_node_facts_get(job->manage->options.node, &facts);
-	api__put_u64(&job->answer, "runs", facts.engines.runs);
-	api__put_u64(&job->answer, "resident_bytes", facts.engines.resident_bytes);
-	return ZP_OK;
-}
-
-static int
-snapshot_run(struct job *job, struct zp_err *err)
-{
-	struct zp_node_facts facts;
-	int rc = zp_command_snapshot(job->manage->options.node, job->argument[0], err);
-
-	if (rc < 0)
-		return rc;
-	api__put_text(&job->answer, "snapshot", job->argument[0]);
-	zp_node_facts_get(job->manage->options.node, &facts);
-	if (is_damaged(&facts)) /* and so is the snapshot, whose files are the same */
-		put_damage(job->manage, &facts, &job->answer);
-	return ZP_OK;
-}
-
-static void
-damage_add(void *context, const char *text)
-{
-	struct job *job = context;
-
-	if (job->damages++ >= DAMAGES_SHOWN_MAX)
-		return;
-	zp_json_put_comma(&job->answer);
-	zp_json_put_text(&job->answer, text);
-}
-
-static int
-verify_run(struct job *job, struct zp_err *err)
-{
-	struct zp_verify_report report = {0};
-	struct zp_verify_options options = {
-	    .deep = strcmp(job->argument[0], "true") == 0, .damage = damage_add, .context = job};
-	int rc;
-
-	zp_json_put_name(&job->answer, "damages");
-	zp_buf_append_byte(&job->answer, '[');
-	rc = zp_command_verify(job->manage->options.node, &options, &report, err);
-	zp_buf_append_byte(&job->answer, ']');
-	api__put_u64(&job->answer, "damage_count", job->damages);
-	api__put_u64(&job->answer, "segments", report.segments);
-	api__put_u64(&job->answer, "rows", report.rows);
-	api__put_u64(&job->answer, "bytes", report.bytes);
-	api__put_u64(&job->answer, "pins", report.pins);
-	api__put_u64(&job->answer, "entries", report.entries);
-	api__put_u64(&job->answer, "counters_set", report.counters_set);
-	return rc;
-}
-
-static int
-peer_move_run(struct job *job, struct zp_err *err)
-{
-	ZP_AUTO_BUF(from, ZP_PEER_ID_BYTES_MAX);
-	ZP_AUTO_BUF(to, ZP_PEER_ID_BYTES_MAX);
-	int rc = zp_peer_id_parse(zp_slice_of(job->argument[0]), &from, err);
-
-	if (rc == ZP_OK)
-		rc = zp_peer_id_parse(zp_slice_of(job->argument[1]), &to, err);
-	if (rc < 0)
-		return rc;
-	rc = zp_command_peer_move(
-	    job->manage->options.node, zp_buf_slice(&from), zp_buf_slice(&to), err);
-	if (rc == ZP_OK) {
-		api__put_text(&job->answer, "from", job->argument[0]);
-		api__put_text(&job->answer, "to", job->argument[1]);
-	}
-	return rc;
-}
-
 /* ---- Routes ---------------------------------------------------------------------------------- */
 
-/* Either answered at once, or long work with what its query says. */
+/* What is answered at once; what takes long is among the jobs. */
 static const struct manage_route {
 	enum zp_http_method method;
 	const char *path;
 	void (*answer)(struct zp_manage *manage, struct zp_http_request *request);
-	int (*run)(struct job *job, struct zp_err *err);
-	const char *arguments[JOB_ARGUMENTS];
 } routes[] = {
-    {ZP_HTTP_GET, "/metrics", metrics_answer, NULL, {NULL}},
-    {ZP_HTTP_GET, "/health", health_answer, NULL, {NULL}},
-    {ZP_HTTP_GET, "/info", info_answer, NULL, {NULL}},
-    {ZP_HTTP_GET, "/scrub", scrub_answer, NULL, {NULL}},
-    {ZP_HTTP_POST, "/scrub", scrub_act, NULL, {NULL}},
-    {ZP_HTTP_GET, "/snapshots", snapshots_answer, NULL, {NULL}},
-    {ZP_HTTP_DELETE, "/snapshot", snapshot_remove, NULL, {NULL}},
-    {ZP_HTTP_POST, "/read-only", read_only_set, NULL, {NULL}},
-    {ZP_HTTP_POST, "/checkpoint", NULL, checkpoint_run, {NULL}},
-    {ZP_HTTP_POST, "/settle", NULL, settle_run, {NULL}},
-    {ZP_HTTP_POST, "/seal", NULL, seal_run, {NULL}},
-    {ZP_HTTP_POST, "/verify", NULL, verify_run, {"deep", NULL}},
-    {ZP_HTTP_POST, "/snapshot", NULL, snapshot_run, {"name", NULL}},
-    {ZP_HTTP_POST, "/peers/move", NULL, peer_move_run, {"from", "to"}},
+    {ZP_HTTP_GET, "/metrics", metrics_answer},
+    {ZP_HTTP_GET, "/health", health_answer},
+    {ZP_HTTP_GET, "/info", info_answer},
+    {ZP_HTTP_GET, "/scrub", scrub_answer},
+    {ZP_HTTP_POST, "/scrub", scrub_act},
+    {ZP_HTTP_GET, "/snapshots", snapshots_answer},
+    {ZP_HTTP_DELETE, "/snapshot", snapshot_remove},
+    {ZP_HTTP_POST, "/read-only", read_only_set},
 };
 
 static const struct manage_route *
@@ -613,16 +376,18 @@ manage_admitted(struct api_call *call)
 	struct zp_http_request *request = call->request;
 	const struct manage_route *route =
 	    route_find(zp_http_method(request), zp_http_path(request));
+	const struct manage_job_kind *job =
+	    manage__job_find(zp_http_method(request), zp_http_path(request));
 
-	if (route == NULL) {
+	if (route == NULL && job == NULL) {
 		api__serve(call);
 		return;
 	}
 	api__call_put(call);
-	if (route->method != ZP_HTTP_GET && api__browser_is_elsewhere(request))
+	if ((job != NULL || route->method != ZP_HTTP_GET) && api__browser_is_elsewhere(request))
 		answer_error(request, 403, "not for pages of other sites");
-	else if (route->run != NULL)
-		job_start(manage, request, route->run, route->arguments);
+	else if (job != NULL)
+		manage__job_start(manage, request, job);
 	else
 		route->answer(manage, request);
 }
@@ -677,7 +442,7 @@ zp_manage_free(struct zp_manage *manage)
 {
 	if (manage == NULL)
 		return;
-	worker_join(manage);
+	manage__worker_join(manage);
 	zp_mutex_done(&manage->lock);
 	zp_free((char *)manage->options.root);
 	zp_free((char *)manage->options.version);

@@ -5,71 +5,12 @@
  * Threads: one thread adds and finds; any thread reads JSON. An id is published by the atomic
  *          count behind it, JSON texts by an atomic pointer; nothing that was handed out moves or
  *          is freed before the tables are.
- * Format:  docs/formats.md, "Tables".
  */
-#include "engine/engine_internal.h"
+#include "engine/tables_internal.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 
-enum {
-	CHUNK_ENTRIES = 4096,
-	PEER_CHUNKS = ZP_PEERS_MAX / CHUNK_ENTRIES,
-	LIST_CHUNKS = ZP_ALLOCATION_LISTS_MAX / CHUNK_ENTRIES,
-	TAG_PEER = 1,
-	TAG_LIST = 2,
-	TAG_MOVED = 3,
-	ENVELOPE_BYTES = 56,
-	FIELD_BYTES = 12, /* of a field: its header and the id */
-};
-
-struct peer {
-	uint8_t *binary; /* owned */
-	uint32_t length;
-	_Atomic(uint32_t) moved_to; /* 0: not moved */
-};
-
-struct list {
-	uint32_t *peers; /* owned */
-	uint32_t count;
-	_Atomic(struct zp_buf *) json; /* the present text; old ones are in `retired` */
-};
-
-/* Open addressing over ids, for finding by content; the adder's only. */
-struct index {
-	uint32_t *slots; /* id, 0 empty */
-	uint32_t mask;
-	uint32_t used;
-};
-
-struct zp_tables {
-	struct peer *peers[PEER_CHUNKS + 1];
-	struct list *lists[LIST_CHUNKS + 1];
-	_Atomic(uint32_t) peer_count; /* ids 1 … count are there */
-	_Atomic(uint32_t) list_count;
-	_Atomic(uint64_t) generation;
-	_Atomic(uint64_t)
-	    moves;           /* rises behind each move: who copies them sees whether they changed */
-	uint64_t file_bytes; /* of the file form, kept below TABLES_BYTES_MAX */
-	struct index peer_index;
-	struct index list_index;
-	struct zp_buf **retired; /* JSON texts that a move replaced; readers may still hold them */
-	size_t retired_count;
-};
-
 static const struct zp_buf empty_list_json = {.data = (uint8_t *)"[]", .length = 2};
-
-static struct peer *
-peer_at(const struct zp_tables *tables, uint32_t id)
-{
-	return &tables->peers[id / CHUNK_ENTRIES][id % CHUNK_ENTRIES];
-}
-
-static struct list *
-list_at(const struct zp_tables *tables, uint32_t id)
-{
-	return &tables->lists[id / CHUNK_ENTRIES][id % CHUNK_ENTRIES];
-}
 
 struct zp_tables *
 zp_tables_new(void)
@@ -111,23 +52,6 @@ zp_tables_free(struct zp_tables *tables)
 }
 
 /* ---- Finding by content ---------------------------------------------------------------------- */
-
-static struct zp_slice
-peer_content(const struct zp_tables *tables, uint32_t id)
-{
-	const struct peer *peer = peer_at(tables, id);
-
-	return (struct zp_slice){.data = peer->binary, .length = peer->length};
-}
-
-static struct zp_slice
-list_content(const struct zp_tables *tables, uint32_t id)
-{
-	const struct list *list = list_at(tables, id);
-
-	return (struct zp_slice){
-	    .data = (const uint8_t *)list->peers, .length = list->count * sizeof(uint32_t)};
-}
 
 typedef struct zp_slice content_of(const struct zp_tables *tables, uint32_t id);
 
@@ -492,9 +416,8 @@ zp_tables_list_add(
 	return ZP_OK;
 }
 
-/* The move without its effect on the lists' texts. */
-static int
-move_set(struct zp_tables *tables, uint32_t from, uint32_t to, struct zp_err *err)
+int
+tables__move_set(struct zp_tables *tables, uint32_t from, uint32_t to, struct zp_err *err)
 {
 	size_t file_bytes = FIELD_BYTES + sizeof(uint32_t);
 	int rc;
@@ -524,7 +447,7 @@ zp_tables_peer_move(struct zp_tables *tables, uint32_t from, uint32_t to, struct
 	if (from != 0 && from <= tables->peer_count && to != 0 &&
 	    peer_at(tables, from)->moved_to == to)
 		return ZP_OK;
-	rc = move_set(tables, from, to, err);
+	rc = tables__move_set(tables, from, to, err);
 	if (rc < 0)
 		return rc;
 	for (uint32_t id = 1; id <= tables->list_count; id++) {
@@ -552,137 +475,8 @@ zp_tables_allocations_json(const struct zp_tables *tables, uint64_t allocations,
 	return ZP_OK;
 }
 
-/* ---- The file -------------------------------------------------------------------------------- */
-
-/*
- * Moves are single steps, so a copy made while one came in is as the moves were before or after it.
- * Of a copy made over several that cannot be said (it may even go in a circle): it is made again.
- */
-static void
-moves_encode(const struct zp_tables *tables, uint32_t peer_count, struct zp_buf *file)
-{
-	size_t begin = file->length;
-	uint64_t moves;
-
-	do {
-		moves = tables->moves;
-		if (!file->overflow)
-			file->length = begin;
-		for (uint32_t id = 1; id <= peer_count; id++) {
-			uint32_t to = peer_at(tables, id)->moved_to;
-			uint8_t field[8];
-
-			if (to == 0 || to > peer_count) /* later than this copy: in the next */
-				continue;
-			zp_store_u32le(field, id);
-			zp_store_u32le(field + 4, to);
-			zp_envelope_field(file, TAG_MOVED, field, sizeof(field));
-		}
-	} while (tables->moves != moves);
-}
-
 void
-zp_tables_encode(const struct zp_tables *tables, struct zp_buf *file)
-{
-	ZP_AUTO_BUF(field, (ZP_ALLOCATIONS_COUNT_MAX + 1) * sizeof(uint32_t));
-	/* Lists first: every peer that a list names was there before the list. */
-	uint32_t list_count = tables->list_count;
-	uint32_t peer_count = tables->peer_count;
-
-	zp_envelope_begin(file, "ZPINtabl");
-	for (uint32_t id = 1; id <= peer_count; id++) {
-		zp_buf_clear(&field);
-		zp_buf_append_u32le(&field, id);
-		zp_buf_append_slice(&field, peer_content(tables, id));
-		zp_envelope_field(file, TAG_PEER, field.data, field.length);
-	}
-	for (uint32_t id = 1; id <= list_count; id++) {
-		zp_buf_clear(&field);
-		zp_buf_append_u32le(&field, id);
-		zp_buf_append_slice(&field, list_content(tables, id));
-		zp_envelope_field(file, TAG_LIST, field.data, field.length);
-	}
-	moves_encode(tables, peer_count, file);
-	if (!file->overflow) /* the caller checks */
-		zp_envelope_end(file);
-}
-
-struct decoding {
-	struct zp_tables *tables;
-	uint32_t moved_last;
-};
-
-/* Ids stand once each and rise by one, as they are written. */
-static int
-id_check(uint32_t id, uint32_t next, const char *what, struct zp_err *err)
-{
-	if (id != next)
-		return zp_fail(
-		    err, ZP_E_CORRUPT, "%s %u stands where %u should be", what, id, next);
-	return ZP_OK;
-}
-
-static int
-peer_decode(struct zp_tables *tables, struct zp_slice field, struct zp_err *err)
-{
-	uint32_t id = zp_load_u32le(field.data);
-	int rc = id_check(id, zp_tables_peer_next(tables), "peer", err);
-
-	return rc < 0 ? rc
-		      : zp_tables_peer_add(
-			    tables, id, (struct zp_slice){field.data + 4, field.length - 4}, err);
-}
-
-static int
-list_decode(struct zp_tables *tables, struct zp_slice field, struct zp_err *err)
-{
-	uint32_t id = zp_load_u32le(field.data), peers[ZP_ALLOCATIONS_COUNT_MAX];
-	size_t count = (field.length - 4) / 4;
-	int rc = id_check(id, zp_tables_list_next(tables), "allocation list", err);
-
-	if (rc < 0)
-		return rc;
-	if (field.length % 4 != 0 || count > ZP_ALLOCATIONS_COUNT_MAX)
-		return zp_fail(err, ZP_E_CORRUPT, "an allocation list of %zu bytes", field.length);
-	for (size_t i = 0; i < count; i++)
-		peers[i] = zp_load_u32le(field.data + 4 + 4 * i);
-	return zp_tables_list_add(tables, id, peers, count, err);
-}
-
-static int
-moved_decode(struct decoding *decoding, struct zp_slice field, struct zp_err *err)
-{
-	uint32_t from = zp_load_u32le(field.data);
-
-	if (field.length != 8)
-		return zp_fail(err, ZP_E_CORRUPT, "a moved peer of %zu bytes", field.length);
-	if (from <= decoding->moved_last)
-		return zp_fail(err, ZP_E_CORRUPT, "moved peer %u stands behind %u", from,
-		    decoding->moved_last);
-	decoding->moved_last = from;
-	return move_set(decoding->tables, from, zp_load_u32le(field.data + 4), err);
-}
-
-static int
-field_decode(struct decoding *decoding, uint16_t tag, struct zp_slice field, struct zp_err *err)
-{
-	if (field.length < 4)
-		return zp_fail(err, ZP_E_CORRUPT, "field %u is too short", tag);
-	switch (tag) {
-	case TAG_PEER:
-		return peer_decode(decoding->tables, field, err);
-	case TAG_LIST:
-		return list_decode(decoding->tables, field, err);
-	case TAG_MOVED:
-		return moved_decode(decoding, field, err);
-	default:
-		return zp_fail(err, ZP_E_VERSION, "field %u was written by a newer zpin", tag);
-	}
-}
-
-/* Lists were made before the moves behind them in the file; nobody reads these texts yet. */
-static void
-texts_renew(struct zp_tables *tables)
+tables__texts_renew(struct zp_tables *tables)
 {
 	for (uint32_t id = 1; id <= tables->list_count; id++) {
 		struct list *list = list_at(tables, id);
@@ -693,32 +487,4 @@ texts_renew(struct zp_tables *tables)
 		if (moved)
 			json_free(atomic_exchange(&list->json, list_json(tables, list)));
 	}
-}
-
-int
-zp_tables_decode(struct zp_slice file, struct zp_tables **tables_out, struct zp_err *err)
-{
-	struct zp_envelope_reader reader;
-	struct decoding decoding = {0};
-	struct zp_err why = {0};
-	struct zp_slice field;
-	uint16_t tag;
-	int rc = zp_envelope_open(file, "ZPINtabl", "tables", &reader, err);
-
-	if (rc < 0)
-		return rc;
-	decoding.tables = zp_tables_new();
-	while ((rc = zp_envelope_next(&reader, &tag, &field, &why)) == ZP_OK) {
-		rc = field_decode(&decoding, tag, field, &why);
-		if (rc < 0)
-			break;
-	}
-	if (rc < 0) {
-		zp_tables_free(decoding.tables);
-		/* A file that says such a thing is damaged, whatever the reason, or newer. */
-		return zp_fail(err, rc == ZP_E_VERSION ? rc : ZP_E_CORRUPT, "tables: %s", why.text);
-	}
-	texts_renew(decoding.tables);
-	*tables_out = decoding.tables;
-	return ZP_OK;
 }
