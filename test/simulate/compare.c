@@ -315,6 +315,25 @@ name_keep(void *context, const char *name, struct zp_err *err)
 	return ZP_OK;
 }
 
+static bool
+has_name(const struct verifying *names, const char *name)
+{
+	for (size_t i = 0; i < names->planted_count; i++) {
+		if (strcmp(names->planted[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+damaged_take(void *context, const char *path, const char *name, uint64_t offset, size_t length)
+{
+	(void)path, (void)offset, (void)length;
+	/* One may have many. */
+	if (!has_name(context, name))
+		zp_ignore(name_keep(context, name, NULL)); /* never fails */
+}
+
 /* The damages of files that the newest manifests name, before; after, those of them that are still
  * so must have been told. */
 static void
@@ -346,7 +365,7 @@ is_count(const char *text)
 void
 compare_verify(void)
 {
-	static struct verifying verifying;
+	static struct verifying verifying, damaged;
 	struct zp_verify_options options = {
 	    .deep = one_in(2), .damage = damage_hear, .context = &verifying};
 	struct zp_verify_report report;
@@ -367,6 +386,8 @@ compare_verify(void)
 		if (!fault_excuses_upkeep())
 			wrong("the files of a shard: %s", err.text);
 	}
+	memset(&damaged, 0, sizeof(damaged));
+	sim_store_damages(run.sim, damaged_take, &damaged);
 	rc = zp_command_verify(run.node, &options, &report, &err);
 	run.counts[COUNT_UPKEEP]++;
 	if (run.faults.episode == EPISODE_NONE && !run.is_unknown)
@@ -378,8 +399,8 @@ compare_verify(void)
 	if (rc < 0 && verifying.count == 0 && !fault_excuses_any_read())
 		wrong("verify: %s", err.text);
 	if ((rc == ZP_OK || rc == ZP_E_CORRUPT) && run.faults.is_damaged) {
-		/* Merges may have done away with some meanwhile; those that stay live were there.
-		 */
+		/* Merges may have done away with some meanwhile, and a write of theirs may have
+		 * gone astray into others; those that stay live were there. */
 		struct verifying now = {0};
 
 		for (uint32_t i = 0; i < run.shards; i++) {
@@ -393,7 +414,7 @@ compare_verify(void)
 
 			for (size_t k = 0; k < now.planted_count && !stays; k++)
 				stays = strcmp(verifying.planted[i], now.planted[k]) == 0;
-			if (!stays)
+			if (!stays || !has_name(&damaged, verifying.planted[i]))
 				verifying.planted[i][0] = '\0';
 		}
 		sim_store_damages(run.sim, damage_meet, &verifying);
@@ -401,16 +422,6 @@ compare_verify(void)
 }
 
 /* ---- Scrub ---------------------------------------------------------------------------------- */
-
-static bool
-has_name(const struct verifying *names, const char *name)
-{
-	for (size_t i = 0; i < names->planted_count; i++) {
-		if (strcmp(names->planted[i], name) == 0)
-			return true;
-	}
-	return false;
-}
 
 static void
 names_take(struct verifying *names)
@@ -424,13 +435,6 @@ names_take(struct verifying *names)
 		if (!zp_engine_is_suspended(engine))
 			zp_ignore(zp_engine_files(engine, name_keep, names, &err)); /* few */
 	}
-}
-
-static void
-damaged_take(void *context, const char *path, const char *name, uint64_t offset, size_t length)
-{
-	(void)path, (void)offset, (void)length;
-	zp_ignore(name_keep(context, name, NULL)); /* never fails */
 }
 
 /* Of a file that was live before and after the pass, and damaged before: what goes astray may be a
