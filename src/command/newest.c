@@ -18,7 +18,8 @@
 #define KEYS_WANTED 4096u   /* of a window */
 #define KEYS_MAX (1u << 18) /* that one second and first 8 bytes of a digest may have */
 #define LOOKED_UP_TOGETHER 64u
-#define WIDTH_FIRST 64u /* seconds */
+#define SHARDS_TOGETHER 16u /* until others have their turn: cold ones wait for the disk */
+#define WIDTH_FIRST 64u     /* seconds */
 #define WIDTH_MAX \
 	(UINT64_C(1) << 62) /* of them: where entries cannot be read, all times are walked */
 #define NARROWER 16u        /* times, when a window has too many; */
@@ -27,6 +28,12 @@
 struct found_key {
 	int64_t created;
 	struct zp_key key;
+};
+
+enum phase {
+	PHASE_GIVING, /* what the window has; when there is no more, the next one begins */
+	PHASE_FINDING,
+	PHASE_GATHERING,
 };
 
 struct newest {
@@ -40,7 +47,12 @@ struct newest {
 	uint64_t width; /* seconds of the next window; */
 	uint64_t span;  /* where that is one: beginnings of digests, less 1 */
 	bool has_begun;
-	bool has_after; /* it and what comes before it are passed */
+	enum phase phase;
+	uint32_t shard; /* that is looked at next, while finding or gathering */
+	bool has_latest;
+	int64_t latest;                /* of the shards before, while finding */
+	struct zp_created_range range; /* while gathering: what the window will be */
+	bool has_after;                /* it and what comes before it are passed */
 	struct found_key after;
 	bool has_end; /* behind the present window */
 	struct found_key end;
@@ -166,42 +178,6 @@ keys_settle(struct newest *newest)
 	newest->count = kept;
 }
 
-/* ZP_E_FULL: there are too many. */
-static int
-window_gather(struct newest *newest, const struct zp_created_range *range, struct zp_err *err)
-{
-	const struct zp_shard_map *map = zp_shards_map(newest->node->shards);
-	struct gathering gathering = {.newest = newest};
-	struct zp_created_wanted wanted = {
-	    .range = *range, .each = key_take, .fault = fault_take, .context = &gathering};
-	int rc = ZP_OK;
-
-	newest->count = 0;
-	newest->at = 0;
-	newest->answer_count = newest->answer_at = 0;
-	newest->keys_max =
-	    range->first == range->last && newest->span == 0 ? KEYS_MAX : 4 * KEYS_WANTED;
-	for (uint32_t shard = 0; rc == ZP_OK && shard < map->count; shard++) {
-		struct zp_err why = {0};
-		struct zp_view *view;
-
-		if (zp_load_u64be(map->ranges[shard].low) > range->head_last ||
-		    zp_load_u64be(map->ranges[shard].high) < range->head_first)
-			continue;
-		gathering.shard = shard;
-		view = zp_engine_view_get(zp_shards_engine(newest->node->shards, shard));
-		rc = zp_view_created_keys(view, &wanted, &why);
-		zp_view_release(view);
-		if (rc == ZP_E_CORRUPT) /* each place was told */
-			rc = ZP_OK;
-		else if (rc < 0)
-			rc = zp_fail(err, rc, "%s", why.text);
-	}
-	if (rc == ZP_OK)
-		keys_settle(newest);
-	return rc;
-}
-
 /* Of a shard that is suspended nothing is read, so no read tells it. */
 static void
 suspended_tell(struct newest *newest)
@@ -219,34 +195,43 @@ suspended_tell(struct newest *newest)
 	}
 }
 
-/* Goes back to the newest time that is not passed; ZP_END: there is none. */
+static void
+find_begin(struct newest *newest)
+{
+	newest->phase = PHASE_FINDING;
+	newest->shard = 0;
+	newest->has_latest = false;
+}
+
+/* Goes back to the newest time that is not passed, by some more shards; ZP_SCAN_PASSED: there are
+ * others; ZP_END: there is no such time. */
 static int
-last_find(struct newest *newest, struct zp_err *err)
+find_some(struct newest *newest, struct zp_err *err)
 {
 	const struct zp_shard_map *map = zp_shards_map(newest->node->shards);
-	int64_t latest = INT64_MIN;
-	bool found = false;
 
-	for (uint32_t shard = 0; shard < map->count; shard++) {
-		struct zp_view *view =
-		    zp_engine_view_get(zp_shards_engine(newest->node->shards, shard));
+	for (unsigned looked_at = 0; newest->shard < map->count; newest->shard++) {
 		struct zp_err why = {0};
+		struct zp_view *view;
 		int64_t created;
-		int rc = zp_view_created_last(
-		    view, newest->wanted.namespace_id, newest->last, &created, &why);
+		int rc;
 
+		if (looked_at++ == SHARDS_TOGETHER)
+			return ZP_SCAN_PASSED;
+		view = zp_engine_view_get(zp_shards_engine(newest->node->shards, newest->shard));
+		rc = zp_view_created_last(
+		    view, newest->wanted.namespace_id, newest->last, &created, &why);
 		zp_view_release(view);
-		if (rc == ZP_OK) {
-			latest = found && latest > created ? latest : created;
-			found = true;
-			continue;
-		}
-		if (rc < 0 && rc != ZP_E_CORRUPT) /* of one that is suspended */
+		if (rc == ZP_OK && (!newest->has_latest || created > newest->latest)) {
+			newest->latest = created;
+			newest->has_latest = true;
+		} else if (rc < 0 && rc != ZP_E_CORRUPT) { /* of one that is suspended */
 			return zp_fail(err, rc, "%s", why.text);
+		}
 	}
-	if (!found || latest < newest->wanted.created_min)
+	if (!newest->has_latest || newest->latest < newest->wanted.created_min)
 		return ZP_END;
-	newest->last = latest;
+	newest->last = newest->latest;
 	return ZP_OK;
 }
 
@@ -281,8 +266,64 @@ window_end(const struct zp_created_range *range)
 }
 
 static void
-window_pass(struct newest *newest, const struct zp_created_range *range)
+gather_begin(struct newest *newest)
 {
+	newest->phase = PHASE_GATHERING;
+	newest->range = window_range(newest);
+	newest->shard = 0;
+	newest->count = 0;
+	newest->at = 0;
+	newest->keys_max = newest->range.first == newest->range.last && newest->span == 0
+			       ? KEYS_MAX
+			       : 4 * KEYS_WANTED;
+}
+
+static bool
+shard_may_have(const struct zp_shard_range *shard, const struct zp_created_range *range)
+{
+	return zp_load_u64be(shard->low) <= range->head_last &&
+	       zp_load_u64be(shard->high) >= range->head_first;
+}
+
+/* Of some more shards the keys that they have; ZP_SCAN_PASSED: there are others; ZP_E_FULL: there
+ * are too many keys. */
+static int
+gather_some(struct newest *newest, struct zp_err *err)
+{
+	const struct zp_shard_map *map = zp_shards_map(newest->node->shards);
+	struct gathering gathering = {.newest = newest};
+	struct zp_created_wanted wanted = {
+	    .range = newest->range, .each = key_take, .fault = fault_take, .context = &gathering};
+	int rc = ZP_OK;
+
+	for (unsigned looked_at = 0; rc == ZP_OK && newest->shard < map->count; newest->shard++) {
+		struct zp_err why = {0};
+		struct zp_view *view;
+
+		if (!shard_may_have(&map->ranges[newest->shard], &newest->range))
+			continue;
+		if (looked_at++ == SHARDS_TOGETHER)
+			return ZP_SCAN_PASSED;
+		gathering.shard = newest->shard;
+		view = zp_engine_view_get(zp_shards_engine(newest->node->shards, newest->shard));
+		rc = zp_view_created_keys(view, &wanted, &why);
+		zp_view_release(view);
+		if (rc == ZP_E_CORRUPT) /* each place was told */
+			rc = ZP_OK;
+		else if (rc < 0)
+			rc = zp_fail(err, rc, "%s", why.text);
+	}
+	if (rc == ZP_OK)
+		keys_settle(newest);
+	return rc;
+}
+
+static void
+window_pass(struct newest *newest)
+{
+	const struct zp_created_range *range = &newest->range;
+
+	newest->phase = PHASE_GIVING;
 	newest->has_end = true;
 	newest->end = window_end(range);
 	newest->head = 0;
@@ -303,8 +344,9 @@ window_pass(struct newest *newest, const struct zp_created_range *range)
 
 /* False: it cannot be narrower. */
 static bool
-window_narrow(struct newest *newest, const struct zp_created_range *range)
+window_narrow(struct newest *newest)
 {
+	const struct zp_created_range *range = &newest->range;
 	uint64_t width = (uint64_t)range->last - (uint64_t)range->first + 1;
 	bool can = width > 1 || newest->span > 0;
 
@@ -315,35 +357,47 @@ window_narrow(struct newest *newest, const struct zp_created_range *range)
 	return can;
 }
 
-/* The keys of the next window, which may be none; ZP_END behind the last. */
+/* Behind the present window. */
 static int
-window_next(struct newest *newest, struct zp_err *err)
+window_begin(struct newest *newest)
 {
-	struct zp_created_range range;
-	int rc = newest->is_over ? ZP_END : ZP_OK;
-
 	if (!newest->has_begun)
 		suspended_tell(newest);
 	newest->has_begun = true;
 	if (newest->has_end)
 		after_set(newest, &newest->end);
-	if (rc == ZP_OK && newest->head == 0)
-		rc = last_find(newest, err);
-	if (rc != ZP_OK)
-		return rc;
-	for (;;) {
-		range = window_range(newest);
-		rc = window_gather(newest, &range, err);
-		if (rc != ZP_E_FULL)
-			break;
-		if (!window_narrow(newest, &range))
-			return zp_fail(err, ZP_E_TOO_LARGE,
-			    "more than %u pins of one second have digests that begin alike",
-			    KEYS_MAX);
+	if (newest->is_over)
+		return ZP_END;
+	if (newest->head == 0)
+		find_begin(newest);
+	else
+		gather_begin(newest);
+	return ZP_OK;
+}
+
+/* Goes on to the keys of the next window, which may be none. ZP_SCAN_PASSED: it is under way;
+ * ZP_END behind the last. */
+static int
+window_next(struct newest *newest, struct zp_err *err)
+{
+	int rc = newest->phase == PHASE_GIVING ? window_begin(newest) : ZP_OK;
+
+	if (rc == ZP_OK && newest->phase == PHASE_FINDING) {
+		rc = find_some(newest, err);
+		if (rc == ZP_OK)
+			gather_begin(newest);
 	}
 	if (rc == ZP_OK)
-		window_pass(newest, &range);
-	return rc;
+		rc = gather_some(newest, err);
+	if (rc == ZP_OK)
+		window_pass(newest);
+	if (rc != ZP_E_FULL)
+		return rc;
+	if (!window_narrow(newest))
+		return zp_fail(err, ZP_E_TOO_LARGE,
+		    "more than %u pins of one second have digests that begin alike", KEYS_MAX);
+	gather_begin(newest);
+	return ZP_SCAN_PASSED;
 }
 
 /* ---- Pins ------------------------------------------------------------------------------------ */
@@ -424,7 +478,7 @@ newest__next(
 		newest->answer_count = newest->answer_at = 0;
 		if (had_answers && !newest->has_given)
 			return ZP_SCAN_PASSED;
-		if (newest->at == newest->count) {
+		if (newest->phase != PHASE_GIVING || newest->at == newest->count) {
 			rc = window_next(newest, err);
 			return rc == ZP_OK ? ZP_SCAN_PASSED : rc;
 		}
