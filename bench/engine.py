@@ -75,6 +75,7 @@ ROWS = {
     "space_30_snapshots_most": ("times", None),
     "space_30_snapshots_all": ("times", None),
     "space_30_snapshots_all_most": ("times", None),
+    "rewritten_twice": ("times", None),
     "runs_most": ("runs", None),
 }
 PINS_A_DAY = 2000

@@ -17,6 +17,7 @@
 
 #define SNAPSHOTS 30u /* that are kept */
 #define FILES_MAX 65536u
+#define FLUSHED_MAX 8u /* families, and more */
 /* Files are cut as those of a shard with a thousand times the pins. */
 #define SEGMENT_BYTES_A_PIN 512u
 
@@ -38,6 +39,11 @@ struct days {
 	double *spaces;      /* of each day, the files of snapshots and shard over the shard's */
 	uint64_t merged_all; /* the last day on which most of the shard was written anew */
 	uint64_t fresh;      /* bytes of files that yesterday's snapshot does not have */
+	char flushed[FLUSHED_MAX][ZP_FILE_NAME_MAX]; /* today's files, before merges */
+	size_t flushed_count;
+	uint64_t fresh_merged; /* of the fresh, those of merges */
+	uint64_t merged;       /* bytes that merges have written up to yesterday */
+	uint64_t twice;        /* in files that no snapshot has, since they were merged again */
 	uint64_t runs_most;
 };
 
@@ -84,6 +90,41 @@ pins_add(struct days *days)
 	}
 }
 
+static size_t
+file_find(const struct days *days, const char *name)
+{
+	size_t at = 0;
+
+	while (at < days->file_count && strcmp(days->files[at].name, name) != 0)
+		at++;
+	return at;
+}
+
+/* A file that yesterday's snapshot does not have. */
+static int
+flushed_note(void *context, const char *name, struct zp_err *err)
+{
+	struct days *days = context;
+
+	(void)err;
+	if (strstr(name, ".seg") == NULL || file_find(days, name) < days->file_count)
+		return ZP_OK;
+	if (days->flushed_count == FLUSHED_MAX)
+		bench_fail("a flush makes more than %u files", FLUSHED_MAX);
+	snprintf(days->flushed[days->flushed_count++], sizeof(days->flushed[0]), "%s", name);
+	return ZP_OK;
+}
+
+static bool
+is_flushed(const struct days *days, const char *name)
+{
+	for (size_t i = 0; i < days->flushed_count; i++) {
+		if (strcmp(days->flushed[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 merge(struct days *days)
 {
@@ -93,6 +134,8 @@ merge(struct days *days)
 	zp_engine_applied_set(days->engine, 0, 1, days->day + 1);
 	zp_engine_freeze(days->engine);
 	check(zp_engine_flush(days->engine, days->tables, &err), &err);
+	days->flushed_count = 0;
+	check(zp_engine_files(days->engine, flushed_note, days, &err), &err);
 	while (merged) {
 		check(zp_engine_merge(days->engine, NULL, &merged, &err), &err);
 		check(
@@ -108,13 +151,12 @@ file_note(void *context, const char *name, struct zp_err *err)
 	struct days *days = context;
 	struct stat facts;
 	char path[4096];
-	size_t at = 0;
+	size_t at;
 
 	(void)err;
 	if (strstr(name, ".seg") == NULL)
 		return ZP_OK;
-	while (at < days->file_count && strcmp(days->files[at].name, name) != 0)
-		at++;
+	at = file_find(days, name);
 	if (at == FILES_MAX)
 		bench_fail("more than %u files", FILES_MAX);
 	if (at == days->file_count) {
@@ -124,6 +166,7 @@ file_note(void *context, const char *name, struct zp_err *err)
 		snprintf(days->files[at].name, sizeof(days->files[at].name), "%s", name);
 		days->files[at].bytes = (uint64_t)facts.st_size;
 		days->fresh += days->files[at].bytes;
+		days->fresh_merged += is_flushed(days, name) ? 0 : days->files[at].bytes;
 		days->file_count++;
 	}
 	days->files[at].day = days->day;
@@ -139,7 +182,7 @@ snapshot(struct days *days)
 	struct zp_err err = {0};
 	size_t kept = 0;
 
-	days->fresh = 0;
+	days->fresh = days->fresh_merged = 0;
 	check(zp_engine_files(days->engine, file_note, days, &err), &err);
 	for (size_t i = 0; i < days->file_count; i++) {
 		const struct file *file = &days->files[i];
@@ -154,6 +197,8 @@ snapshot(struct days *days)
 	if (days->fresh > live / 2)
 		days->merged_all = days->day;
 	zp_engine_facts_get(days->engine, &facts);
+	days->twice += facts.merged_bytes - days->merged - days->fresh_merged;
+	days->merged = facts.merged_bytes;
 	if (facts.runs > days->runs_most)
 		days->runs_most = facts.runs;
 	days->spaces[days->day] = (double)all / (double)live;
@@ -201,6 +246,8 @@ main(int argc, char **argv)
 	spaces_print(&days, "space_30_snapshots_all", SNAPSHOTS, last);
 	if (last > days.merged_all + SNAPSHOTS)
 		spaces_print(&days, "space_30_snapshots", days.merged_all + SNAPSHOTS, last);
+	bench_print(
+	    "days", "rewritten_twice", (double)days.twice / (double)facts.flushed_bytes, "times");
 	bench_print("days", "runs_most", (double)days.runs_most, "runs");
 	zp_engine_close(days.engine);
 	zp_tables_free(days.tables);

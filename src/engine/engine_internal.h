@@ -162,13 +162,19 @@ void index__apply(struct memtable *memtable, const struct zp_change *change);
 
 /* ---- merge.c --------------------------------------------------------------------------------- */
 
-/* Which runs of one family to merge: `levels` newest first. count 0: nothing. Pure. */
+/* Which runs of one family to merge: `runs` newest first. count 0: nothing. Of several levels at
+ * once where one merge would make the next one due and all have at most `step_bytes`. Pure. */
+struct merge_candidate {
+	uint8_t level;
+	uint64_t bytes;
+};
 struct merge_choice {
 	size_t first; /* index of the newest input */
 	size_t count;
 	uint8_t level; /* of the output */
 };
-struct merge_choice merge__choose(const uint8_t *levels, size_t count);
+struct merge_choice merge__choose(
+    const struct merge_candidate *runs, size_t count, uint64_t step_bytes);
 
 /* The id of a segment that is made from the given things, the `part`th of these; docs/formats.md,
  * "Segment". */

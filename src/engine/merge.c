@@ -13,23 +13,51 @@
 #include "engine/merge_internal.h"
 #include "engine/segment_internal.h"
 
-struct merge_choice
-merge__choose(const uint8_t *levels, size_t count)
+/* The runs from `first` on that are of that level. */
+static size_t
+level_runs(const struct merge_candidate *runs, size_t count, size_t first, uint8_t level)
 {
+	size_t end = first;
+
+	while (end < count && runs[end].level == level)
+		end++;
+	return end - first;
+}
+
+static uint64_t
+bytes_sum(const struct merge_candidate *runs, size_t first, size_t count)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = first; i < first + count; i++)
+		bytes += runs[i].bytes;
+	return bytes;
+}
+
+struct merge_choice
+merge__choose(const struct merge_candidate *runs, size_t count, uint64_t step_bytes)
+{
+	struct merge_choice choice = {0};
+
 	/* Newest first, levels never fall with age: so the runs of one level stand together. One
 	 * that cannot be read stays where it is and parts them. */
-	for (size_t first = 0; first < count;) {
-		size_t end = first;
-
-		while (end < count && levels[end] == levels[first])
-			end++;
-		if (end - first >= MERGE_RUNS && levels[first] < MERGE_LEVEL_NEVER)
-			return (struct merge_choice){.first = end - MERGE_RUNS,
+	for (size_t first = 0, alike; first < count && choice.count == 0; first += alike) {
+		alike = level_runs(runs, count, first, runs[first].level);
+		if (alike >= MERGE_RUNS && runs[first].level < MERGE_LEVEL_NEVER)
+			choice = (struct merge_choice){.first = first + alike - MERGE_RUNS,
 			    .count = MERGE_RUNS,
-			    .level = (uint8_t)(levels[first] + 1)};
-		first = end;
+			    .level = (uint8_t)(runs[first].level + 1)};
 	}
-	return (struct merge_choice){0};
+	/* What would be made is the last that the next merge waits for: written to be read and
+	 * written again. Long runs are merged a span at a time, which short ones lie across. */
+	while (
+	    choice.count > 0 && choice.level < MERGE_LEVEL_NEVER &&
+	    level_runs(runs, count, choice.first + choice.count, choice.level) == MERGE_RUNS - 1 &&
+	    bytes_sum(runs, choice.first, choice.count + MERGE_RUNS - 1) <= step_bytes) {
+		choice.count += MERGE_RUNS - 1;
+		choice.level++;
+	}
+	return choice;
 }
 
 struct zp_hash128
@@ -65,6 +93,13 @@ merge__segment_id(const struct zp_engine *engine, enum zp_family family, enum se
 }
 
 /* ---- The merge ------------------------------------------------------------------------------- */
+
+/* The room that one step should do with. */
+static uint64_t
+step_bytes(const struct zp_engine *engine)
+{
+	return MERGE_RUNS * merge__segment_bytes(engine);
+}
 
 /* What is to be merged: runs [first, first + count) of the version into one of `level`. */
 struct merging {
@@ -191,7 +226,7 @@ span_step(const struct merging *merging, const struct merge_plan *plan, struct m
     struct merge_files *files, struct zp_err *err)
 {
 	const struct merge_span *span = plan->span;
-	uint64_t bytes = MERGE_RUNS * merge__segment_bytes(merging->engine);
+	uint64_t bytes = step_bytes(merging->engine);
 	struct merge_span part;
 	struct merge_cuts cuts;
 	int rc;
@@ -325,20 +360,23 @@ output_choose(struct merging *merging, size_t family_end)
  * while there is damage: then a run of the age of what is made may have any level.
  */
 static void
-levels_of(const struct version *version, size_t first, size_t count,
-    uint8_t levels_out[MANIFEST_RUNS_MAX])
+candidates_of(const struct version *version, size_t first, size_t count,
+    struct merge_candidate candidates_out[MANIFEST_RUNS_MAX])
 {
 	bool is_whole = true;
 
 	for (size_t i = 0; i < count; i++) {
+		const struct manifest_run *run = &version->manifest.runs[first + i];
 		bool run_is = run_is_whole(version, first + i);
 
-		levels_out[i] =
-		    run_is ? version->manifest.runs[first + i].level : MERGE_LEVEL_NEVER;
+		candidates_out[i] =
+		    (struct merge_candidate){.level = run_is ? run->level : MERGE_LEVEL_NEVER,
+			.bytes = manifest__run_sum(run).bytes};
 		is_whole = is_whole && run_is;
 	}
 	for (size_t i = 1; is_whole && i < count; i++)
-		levels_out[i] = (uint8_t)zp_max_u64(levels_out[i], levels_out[i - 1]);
+		candidates_out[i].level =
+		    (uint8_t)zp_max_u64(candidates_out[i].level, candidates_out[i - 1].level);
 }
 
 /* Does one merge of the family whose `count` runs begin at `first`, if it wants one. */
@@ -346,13 +384,13 @@ static int
 family_merge(struct zp_engine *engine, const struct version *version, size_t first, size_t count,
     const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err)
 {
-	uint8_t levels[MANIFEST_RUNS_MAX];
+	struct merge_candidate candidates[MANIFEST_RUNS_MAX];
 	struct merging merging = {.engine = engine, .version = version, .stop = stop};
 	struct merge_choice choice;
 
 	ZP_ASSERT(count <= MANIFEST_RUNS_MAX);
-	levels_of(version, first, count, levels);
-	choice = merge__choose(levels, count);
+	candidates_of(version, first, count, candidates);
+	choice = merge__choose(candidates, count, step_bytes(engine));
 	if (choice.count == 0)
 		return ZP_OK;
 	merging.first = first + choice.first;

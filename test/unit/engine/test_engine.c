@@ -528,6 +528,19 @@ expiry_finds_what_is_due(void **state)
 	fixture_free(fixture);
 }
 
+/* What is chosen of runs of these levels, newest first, each of one byte. */
+static struct merge_choice
+choice_of(const char *levels, uint64_t step_bytes)
+{
+	struct merge_candidate runs[64];
+	size_t count = strlen(levels);
+
+	assert_true(count <= ZP_ARRAY_COUNT(runs));
+	for (size_t i = 0; i < count; i++)
+		runs[i] = (struct merge_candidate){.level = (uint8_t)(levels[i] - '0'), .bytes = 1};
+	return merge__choose(runs, count, step_bytes);
+}
+
 /* Eight runs of a level become one of the next; less is left alone; only neighbours are merged. */
 static void
 merge_choice_is_tiered(void **state)
@@ -535,15 +548,41 @@ merge_choice_is_tiered(void **state)
 	struct merge_choice choice;
 
 	(void)state;
-	choice = merge__choose((const uint8_t[]){0, 0, 0, 0, 0, 0, 0}, 7);
+	choice = choice_of("0000000", 100);
 	assert_int_equal(choice.count, 0);
-	choice = merge__choose((const uint8_t[]){0, 0, 0, 0, 0, 0, 0, 0, 0}, 9);
+	choice = choice_of("000000000", 100);
 	assert_int_equal(choice.first, 1);
 	assert_int_equal(choice.count, 8);
 	assert_int_equal(choice.level, 1);
-	choice = merge__choose((const uint8_t[]){0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2}, 11);
+	choice = choice_of("00111111112", 100);
 	assert_int_equal(choice.first, 2);
 	assert_int_equal(choice.level, 2);
+}
+
+/* Nothing is written that the next merge, due by it, would write again, where there is room. */
+static void
+merges_that_follow_each_other_are_one(void **state)
+{
+	struct merge_choice choice;
+
+	(void)state;
+	choice = choice_of("000000000111111123", 15);
+	assert_int_equal(choice.first, 1);
+	assert_int_equal(choice.count, 15);
+	assert_int_equal(choice.level, 2);
+	choice = choice_of("00000000111111122222223", 22);
+	assert_int_equal(choice.first, 0);
+	assert_int_equal(choice.count, 22);
+	assert_int_equal(choice.level, 3);
+	choice = choice_of("00000000111111122222223", 21);
+	assert_int_equal(choice.count, 15);
+	assert_int_equal(choice.level, 2);
+	choice = choice_of("00000000111111122222223", 14);
+	assert_int_equal(choice.count, 8);
+	assert_int_equal(choice.level, 1);
+	choice = choice_of("00000000111111", 100);
+	assert_int_equal(choice.count, 8);
+	assert_int_equal(choice.level, 1);
 }
 
 /* Every flipped byte of a manifest is reported, and nothing is made of it. */
@@ -587,6 +626,7 @@ main(void)
 	    cmocka_unit_test(a_damaged_manifest_falls_back),
 	    cmocka_unit_test(expiry_finds_what_is_due),
 	    cmocka_unit_test(merge_choice_is_tiered),
+	    cmocka_unit_test(merges_that_follow_each_other_are_one),
 	    cmocka_unit_test(any_flipped_byte_of_a_manifest_is_reported),
 	};
 
