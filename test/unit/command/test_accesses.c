@@ -87,7 +87,10 @@ count_after_crash(const struct node_fixture *fixture, uint64_t n)
 	uint64_t count = 0;
 
 	snprintf(root, sizeof(root), "%s.crashed", fixture->root);
+	/* No checkpoint comes or goes meanwhile, which cp would stumble over. */
+	command__upkeep_enter(fixture->node);
 	fixture_shell(fixture, "cp -r . \"$PWD.crashed\"");
+	command__upkeep_leave(fixture->node);
 	options.root = root;
 	options.log = NULL;
 	for (int again = 0; again < 2; again++) { /* the second time from a checkpoint */
