@@ -107,8 +107,9 @@ struct command__upkeep {
 	struct command__expiry *expiry;
 	/* With upkeep_lock. Files that were merged go when no checkpoint that is kept names them.
 	 */
-	uint64_t merged_bytes;    /* by merges since the last checkpoint */
-	uint8_t checkpoints_owed; /* until the inputs of all merges can go */
+	uint64_t merged_bytes;        /* by merges since the last checkpoint */
+	uint8_t checkpoints_owed;     /* until the inputs of all merges can go */
+	_Atomic(uint64_t) merge_room; /* bytes of the disk that writes leave for merges */
 };
 
 #define COMMAND__MERGED_BYTES_MAX (UINT64_C(4) << 30) /* then a checkpoint is due */

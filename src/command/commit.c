@@ -543,7 +543,8 @@ room_check(struct zp_node *node, const struct zp_write_batch *first, struct zp_e
 
 	for (; first != NULL; first = first->next)
 		bytes += first->bytes;
-	rc = zp_journal_room_check(node->journal, bytes, &node->commit.free_bytes, err);
+	rc = zp_journal_room_check(
+	    node->journal, bytes, node->upkeep.merge_room, &node->commit.free_bytes, err);
 	if (rc == ZP_E_NO_SPACE)
 		return rc;
 	zp_err_clear(err);

@@ -30,8 +30,10 @@ static bool
 is_full(struct zp_node *node)
 {
 	bool was_hurried = zp_store_hurry(true);
-	int rc =
-	    node->journal == NULL ? ZP_OK : zp_journal_room_check(node->journal, 0, NULL, NULL);
+	int rc = ZP_OK;
+
+	if (node->journal != NULL)
+		rc = zp_journal_room_check(node->journal, 0, node->upkeep.merge_room, NULL, NULL);
 
 	zp_store_hurry(was_hurried);
 	return rc == ZP_E_NO_SPACE;

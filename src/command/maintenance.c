@@ -109,6 +109,22 @@ command__upkeep_stop(struct zp_node *node)
 
 /* ---- The jobs ------------------------------------------------------------------------------- */
 
+/* What writes are to leave for merges: those of all shards, as far as they go before a checkpoint
+ * lets go of what they have replaced. */
+static void
+merge_room_look(struct zp_node *node)
+{
+	uint64_t sum = 0, most = 0;
+
+	for (uint32_t i = 0; i < zp_shards_map(node->shards)->count; i++) {
+		uint64_t room = zp_engine_merge_room(zp_shards_engine(node->shards, i));
+
+		sum += room;
+		most = zp_max_u64(most, room);
+	}
+	node->upkeep.merge_room = zp_min_u64(sum, COMMAND__MERGED_BYTES_MAX + most);
+}
+
 static void
 checkpoint_job(struct zp_node *node)
 {
@@ -119,6 +135,7 @@ checkpoint_job(struct zp_node *node)
 	command__upkeep_enter(node);
 	rc = command__checkpoint(node, &err);
 	command__upkeep_leave(node);
+	merge_room_look(node);
 	if (rc == ZP_OK) {
 		upkeep->failures = 0;
 		upkeep->retry_at_ns = 0;
@@ -218,6 +235,7 @@ merge_job(struct zp_node *node)
 			      is_checkpoint_due(node, zp_clock_monotonic_ns());
 		zp_mutex_unlock(&node->queue.lock);
 	}
+	merge_room_look(node);
 	if (merged || interrupted) {
 		zp_mutex_lock(&node->queue.lock);
 		node->upkeep.merge_due = true;

@@ -172,6 +172,10 @@ ZP_MUST_CHECK int zp_engine_flush(
 ZP_MUST_CHECK int zp_engine_merge(
     struct zp_engine *engine, const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err);
 
+/* Any thread. Room on the disk that merges take, until their inputs can be collected, which are due
+ * now or when one more run of each family is there: of one step of each family. 0: none are. */
+uint64_t zp_engine_merge_room(struct zp_engine *engine);
+
 /* The same towards one run a family, without tombstones or filters. */
 ZP_MUST_CHECK int zp_engine_seal(
     struct zp_engine *engine, const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err);

@@ -433,6 +433,43 @@ zp_engine_merge(
 			       : ZP_OK;
 }
 
+/* ---- Room ------------------------------------------------------------------------------------ */
+
+/* Of the family whose `count` runs begin at `first`, with one more in front of them. */
+static uint64_t
+family_room(
+    const struct zp_engine *engine, const struct version *version, size_t first, size_t count)
+{
+	struct merge_candidate candidates[MANIFEST_RUNS_MAX + 1] = {0};
+	struct merge_choice choice;
+
+	ZP_ASSERT(count <= MANIFEST_RUNS_MAX);
+	candidates_of(version, first, count, candidates + 1);
+	choice = merge__choose(candidates, count + 1, step_bytes(engine));
+	/* Longer ones are parted. */
+	return zp_min_u64(
+	    bytes_sum(candidates, choice.first, choice.count), 2 * step_bytes(engine));
+}
+
+uint64_t
+zp_engine_merge_room(struct zp_engine *engine)
+{
+	struct version *version;
+	uint64_t room = 0;
+
+	if (zp_engine_is_suspended(engine))
+		return 0;
+	version = engine__version_get(engine);
+	for (size_t first = 0; first < version->manifest.run_count;) {
+		size_t count = family_runs(&version->manifest, first);
+
+		room += family_room(engine, version, first, count);
+		first += count;
+	}
+	version__release(version);
+	return room;
+}
+
 /* ---- Seal ------------------------------------------------------------------------------------ */
 
 /* One level above the oldest run, and there it stays when there is none above. That of the merge

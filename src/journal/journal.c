@@ -263,8 +263,8 @@ file_begin(struct zp_journal *journal, struct zp_err *err)
 }
 
 int
-zp_journal_room_check(
-    const struct zp_journal *journal, uint64_t bytes, uint64_t *free_out, struct zp_err *err)
+zp_journal_room_check(const struct zp_journal *journal, uint64_t bytes, uint64_t upkeep_bytes,
+    uint64_t *free_out, struct zp_err *err)
 {
 	struct zp_store_space space;
 	uint64_t reserve;
@@ -272,7 +272,8 @@ zp_journal_room_check(
 
 	if (rc < 0)
 		return rc;
-	reserve = zp_min_u64(space.bytes_total / 32, JOURNAL_RESERVE_BYTES_MAX);
+	reserve =
+	    zp_min_u64(space.bytes_total / 32, zp_max_u64(JOURNAL_RESERVE_BYTES, upkeep_bytes));
 	if (bytes <= space.bytes_free && space.bytes_free - bytes > reserve) {
 		if (free_out != NULL)
 			*free_out = space.bytes_free;

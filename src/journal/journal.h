@@ -134,12 +134,13 @@ ZP_MUST_CHECK int zp_journal_append(struct zp_journal *journal, enum zp_journal_
 
 /*
  * Whether `bytes` more may be committed with a reserve left over, which flushes and merges need to
- * make room again: a 32nd of the file system, at most 64 MiB. ZP_E_NO_SPACE says how much is free,
- * as does *free_out (may be NULL) where there is room. To be asked before a group is decided: a
- * commit that meets the end of the disk breaks the journal. Any thread.
+ * make room again: 64 MiB, or `upkeep_bytes` where that is more, but at most a 32nd of the file
+ * system. ZP_E_NO_SPACE says how much is free, as does *free_out (may be NULL) where there is room.
+ * To be asked before a group is decided: a commit that meets the end of the disk breaks the
+ * journal. Any thread.
  */
-ZP_MUST_CHECK int zp_journal_room_check(
-    const struct zp_journal *journal, uint64_t bytes, uint64_t *free_out, struct zp_err *err);
+ZP_MUST_CHECK int zp_journal_room_check(const struct zp_journal *journal, uint64_t bytes,
+    uint64_t upkeep_bytes, uint64_t *free_out, struct zp_err *err);
 
 /* Writes all gathered batches with one write and one sync (two more where a new file begins: its
  * header's and the directory's). Nothing gathered: does nothing. */

@@ -22,7 +22,7 @@
 #define JOURNAL_BATCH_HEADER_BYTES 112u
 #define JOURNAL_VERSION 1u
 #define JOURNAL_FILE_BYTES_DEFAULT (64u << 20)
-#define JOURNAL_RESERVE_BYTES_MAX (UINT64_C(64) << 20)
+#define JOURNAL_RESERVE_BYTES (UINT64_C(64) << 20)
 #define JOURNAL_MARK_NAME "mark"
 #define JOURNAL_NAME_BYTES sizeof("journal-0123456789abcdef.log")
 #define JOURNAL_TORN 2 /* a scan's answer beside 0 and ZP_END: no whole batch stands here */

@@ -239,6 +239,51 @@ a_merge_takes_little_room(void **state)
 	shard_end(&shard);
 }
 
+static uint64_t
+live_bytes(struct shard *shard)
+{
+	struct zp_engine_facts facts;
+
+	zp_engine_facts_get(shard->engine, &facts);
+	return facts.disk_bytes;
+}
+
+/* What a merge takes is known when one more flush makes it due, so that it can be left free. */
+static void
+the_room_of_a_merge_is_known_before(void **state)
+{
+	struct shard shard;
+
+	(void)state;
+	shard_begin(&shard, 1u << 20);
+	for (unsigned run = 1; run < 64; run++) {
+		uint64_t room = zp_engine_merge_room(shard.engine), before;
+
+		pins_put(&shard, FLUSH_PINS);
+		collect(&shard);
+		/* Of the run that came, the rest was told. */
+		assert_true(run % 8 != 0 || room >= live_bytes(&shard) * 7 / (8 * ((run + 7) / 8)));
+		before = sim_store_bytes(shard.sim);
+		room = zp_engine_merge_room(shard.engine);
+		shard.bytes_most = 0;
+		merge_all(&shard, false);
+		assert_true(shard.bytes_most <= before + room);
+		if (run == 63) /* the next makes all of them one */
+			assert_int_equal(zp_engine_merge_room(shard.engine), live_bytes(&shard));
+		else if (run % 8 != 7)
+			assert_int_equal(zp_engine_merge_room(shard.engine), 0);
+	}
+	shard_end(&shard);
+	/* Long ones go by steps. */
+	shard_begin(&shard, FILE_BYTES);
+	while (shard.made < PINS) {
+		pins_put(&shard, FLUSH_PINS);
+		assert_true(zp_engine_merge_room(shard.engine) <= 2 * 2 * MERGE_RUNS * FILE_BYTES);
+		merge_all(&shard, false);
+	}
+	shard_end(&shard);
+}
+
 /* Also where runs of one level are of very different lengths: files of the short ones, which lie
  * across all of the long one's, are cut first. */
 static void
@@ -762,6 +807,7 @@ main(void)
 	    cmocka_unit_test(spans_are_what_overlaps),
 	    cmocka_unit_test(a_span_is_parted_where_the_longest_run_is),
 	    cmocka_unit_test(a_merge_takes_little_room),
+	    cmocka_unit_test(the_room_of_a_merge_is_known_before),
 	    cmocka_unit_test(short_runs_beside_a_long_one_take_little_room),
 	    cmocka_unit_test(sealing_takes_little_room),
 	    cmocka_unit_test(a_merge_goes_on_where_it_was),

@@ -414,6 +414,34 @@ found_after_a_failed_sync_is_durable(void **state)
 	}
 }
 
+/* A 32nd of the disk at most is kept, of which 64 MiB always, and more for upkeep that needs more.
+ */
+static void
+what_is_kept_free(void **state)
+{
+	const uint64_t mib = 1u << 20;
+	const struct {
+		uint64_t total_mib, upkeep_mib, kept_mib;
+	} disks[] = {{320, 0, 10}, {320, 500, 10}, {32000, 0, 64}, {32000, 63, 64},
+	    {32000, 900, 900}, {32000, 2000, 1000}};
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < ZP_ARRAY_COUNT(disks); i++) {
+		uint64_t upkeep = disks[i].upkeep_mib * mib, free_bytes, fits;
+
+		sim_store_space_set(fixture->sim, disks[i].total_mib * mib);
+		assert_int_equal(
+		    zp_journal_room_check(fixture->journal, 0, upkeep, &free_bytes, NULL), ZP_OK);
+		fits = free_bytes - disks[i].kept_mib * mib - 1;
+		assert_int_equal(
+		    zp_journal_room_check(fixture->journal, fits, upkeep, NULL, NULL), ZP_OK);
+		assert_int_equal(
+		    zp_journal_room_check(fixture->journal, fits + 1, upkeep, NULL, NULL),
+		    ZP_E_NO_SPACE);
+	}
+	sim_store_space_set(fixture->sim, 0);
+}
+
 /* A full disk breaks the journal with a reason; with space again, opening goes on where it was. */
 static void
 full_disk_breaks_and_heals_by_opening(void **state)
@@ -539,6 +567,7 @@ main(void)
 	    WITH(read_only_changes_nothing),
 	    WITH(failed_sync_is_never_acknowledged),
 	    WITH(found_after_a_failed_sync_is_durable),
+	    WITH(what_is_kept_free),
 	    WITH(full_disk_breaks_and_heals_by_opening),
 	    WITH(half_begun_file_ends_the_journal),
 	    WITH(half_removed_file_is_no_damage),
