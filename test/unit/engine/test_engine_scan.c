@@ -10,6 +10,7 @@
  */
 #include "engine_model.h"
 
+#include "engine/pin_source.h"
 #include "engine/segment_internal.h"
 
 enum {
@@ -579,11 +580,82 @@ a_block_that_contradicts_itself_is_damaged(void **state)
 	assert_true(found > 40);
 }
 
+/* ---- Columns --------------------------------------------------------------------------------- */
+
+/* Of all blocks of all runs the columns that a scan unpacks, though they vary; *varying_out: those
+ * that do. */
+static uint32_t
+columns_unpacked(struct model *model, const struct zp_scan_options *options, uint32_t *varying_out,
+    bool *digests_out)
+{
+	struct version *version = engine__version_get(model->engine);
+	uint32_t unpacked = 0;
+
+	*varying_out = 0;
+	*digests_out = false;
+	for (size_t i = 0; i < version->manifest.run_count; i++) {
+		struct pin_source source = {0};
+		struct pin_wanted wanted = {0};
+
+		if (version->manifest.runs[i].family != ZP_FAMILY_PIN)
+			continue;
+		pin_wanted__init(&wanted, options);
+		pin_source__of_run(&source, version, i);
+		for (;;) {
+			pin_source__load(&source, &wanted);
+			if (source.over)
+				break;
+			assert_true(source.is_excluded || (pin_source__test(&source, &wanted) &&
+							      pin_source__ready(&source, &wanted)));
+			*varying_out |= source.batch->varying;
+			unpacked |= source.batch->there & source.batch->varying;
+			*digests_out = *digests_out || source.batch->has_digests;
+			source.at = source.batch->count;
+		}
+		pin_source__done(&source);
+	}
+	version__release(version);
+	return unpacked;
+}
+
+/* A scan unpacks what it was asked for, and what its filter looks at, and nothing else. */
+static void
+only_what_is_wanted_is_unpacked(void **state)
+{
+	const uint32_t size = BATCH_COLUMN(PIN_FACTS + ZP_FACT_SIZE),
+		       created = BATCH_COLUMN(PIN_FACTS + ZP_FACT_CREATED), key = BATCH_KEY_COLUMNS,
+		       deletes = BATCH_COLUMN(PIN_OPERATION); /* are always looked at */
+	struct zp_scan_options options = {.columns = ZP_SCAN_FACT(ZP_FACT_SIZE)};
+	struct fixture fixture = fixture_make(5, 4);
+	uint32_t varying, unpacked;
+	bool has_digests;
+
+	(void)state;
+	unpacked = columns_unpacked(fixture.model, &options, &varying, &has_digests);
+	assert_int_equal(unpacked, size | deletes);
+	assert_false(has_digests);
+	assert_true((varying & created) != 0 && (varying & key) != 0);
+	options.filter = (struct zp_scan_filter){.has_created = true, .created_max = 700};
+	unpacked = columns_unpacked(fixture.model, &options, &varying, &has_digests);
+	assert_int_equal(unpacked, size | created | deletes);
+	assert_false(has_digests);
+	options.filter = (struct zp_scan_filter){0};
+	options.columns |= ZP_SCAN_KEYS;
+	unpacked = columns_unpacked(fixture.model, &options, &varying, &has_digests);
+	assert_int_equal(unpacked & ~key, size | deletes);
+	assert_true(has_digests);
+	options.columns = 0;
+	unpacked = columns_unpacked(fixture.model, &options, &varying, &has_digests);
+	assert_true((unpacked & (size | created)) == (size | created));
+	fixture_free(&fixture);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_scan_gives_what_the_table_has),
+	    cmocka_unit_test(only_what_is_wanted_is_unpacked),
 	    cmocka_unit_test(what_a_damaged_scan_lacks_is_told),
 	    cmocka_unit_test(a_block_that_contradicts_itself_is_damaged),
 	};
