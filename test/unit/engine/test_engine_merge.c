@@ -557,6 +557,99 @@ the_files_follow_from_the_inputs(void **state)
 	manifest__done(&manifests[1]);
 }
 
+static bool
+has_segment(const struct manifest *manifest, const struct segment_name *name)
+{
+	for (size_t i = 0; i < manifest->run_count; i++) {
+		for (size_t j = 0; j < manifest->runs[i].segment_count; j++) {
+			if (memcmp(&manifest->runs[i].segments[j].name, name, sizeof(*name)) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What is of `before` and not of `after` was merged, and what was merged is not of `after`. */
+static void
+edit_check(const struct manifest *before, const struct manifest *after)
+{
+	size_t gone = 0;
+
+	for (size_t i = 0; i < before->run_count; i++) {
+		for (size_t j = 0; j < before->runs[i].segment_count; j++)
+			gone += !has_segment(after, &before->runs[i].segments[j].name);
+	}
+	assert_int_equal(gone, after->merged_count);
+	for (size_t i = 0; i < after->merged_count; i++) {
+		assert_true(has_segment(before, &after->merged[i]));
+		assert_false(has_segment(after, &after->merged[i]));
+	}
+}
+
+/* A step of a merge, and the manifest that it comes to with what it came from. */
+static bool
+step_take(struct shard *shard, struct manifest *before_out, struct version **after_out)
+{
+	struct version *version = engine__version_get(shard->engine);
+	struct zp_err err = {0};
+	bool merged;
+
+	manifest__next(&version->manifest, before_out);
+	version__release(version);
+	assert_int_equal(zp_engine_merge(shard->engine, NULL, &merged, &err), ZP_OK);
+	*after_out = engine__version_get(shard->engine);
+	return merged;
+}
+
+/* Each step of a merge is an edit that a manifest tells, and who repeats it where the same inputs
+ * are comes to the same manifest. */
+static void
+a_merge_is_repeated_elsewhere(void **state)
+{
+	struct shard shards[2];
+	unsigned steps = 0;
+	bool merged = true;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++)
+		shard_begin(&shards[i], FILE_BYTES / 4);
+	for (unsigned run = 0; run < 80 || merged;) {
+		struct manifest before[2];
+		struct version *after[2];
+
+		for (size_t i = 0; i < 2 && !merged; i++)
+			pins_put(&shards[i], 40);
+		run += !merged;
+		merged = step_take(&shards[0], &before[0], &after[0]);
+		assert_int_equal(step_take(&shards[1], &before[1], &after[1]), merged);
+		assert_int_equal(after[0]->manifest.merged_count, after[1]->manifest.merged_count);
+		if (merged) {
+			steps++;
+			assert_memory_equal(after[0]->manifest.merged, after[1]->manifest.merged,
+			    after[0]->manifest.merged_count * sizeof(struct segment_name));
+			edit_check(&before[0], &after[0]->manifest);
+			edit_check(&before[1], &after[1]->manifest);
+		}
+		assert_int_equal(after[0]->manifest.run_count, after[1]->manifest.run_count);
+		for (size_t i = 0; i < after[0]->manifest.run_count; i++) {
+			const struct manifest_run *a = &after[0]->manifest.runs[i],
+						  *b = &after[1]->manifest.runs[i];
+
+			assert_true(a->level == b->level && a->age == b->age);
+			assert_int_equal(a->segment_count, b->segment_count);
+			assert_memory_equal(
+			    a->segments, b->segments, a->segment_count * sizeof(a->segments[0]));
+		}
+		for (size_t i = 0; i < 2; i++) {
+			manifest__done(&before[i]);
+			version__release(after[i]);
+		}
+	}
+	assert_true(steps > 20);
+	for (size_t i = 0; i < 2; i++)
+		shard_end(&shards[i]);
+}
+
 /* Digests that share their first bits all: no prefix parts them, and files end all the same. */
 static void
 alike_digests_are_cut_too(void **state)
@@ -816,6 +909,7 @@ main(void)
 	    cmocka_unit_test(a_damaged_block_holds_up_its_run_only),
 	    cmocka_unit_test(what_was_merged_around_is_merged_later),
 	    cmocka_unit_test(the_files_follow_from_the_inputs),
+	    cmocka_unit_test(a_merge_is_repeated_elsewhere),
 	    cmocka_unit_test(alike_digests_are_cut_too),
 	    cmocka_unit_test(files_that_seem_to_overlap_are_merged_once),
 	    cmocka_unit_test(files_that_seem_to_overlap_are_sealed_once),
