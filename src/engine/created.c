@@ -64,10 +64,15 @@ memory_keys(struct search *search)
 
 /* ---- Pins that an entry may be of ------------------------------------------------------------ */
 
+/* A pin whose newest row says another time is not of the entry, and one whose older row does may
+ * be: then that newer row is found. */
 static bool
-is_of_entry(const struct zp_key *key, const uint64_t *entry)
+is_of_entry(const struct segment_row *row, const uint64_t *entry)
 {
-	return zp_load_u64be(key->digest) == entry[TIME_HEAD] &&
+	const struct zp_key *key = &row->key;
+
+	return index__created(&row->record) == entry[TIME_CREATED] &&
+	       zp_load_u64be(key->digest) == entry[TIME_HEAD] &&
 	       ((uint64_t)key->kind << 8 | key->version) == entry[TIME_KIND] &&
 	       key->codec == entry[TIME_CODEC] && key->namespace_id == entry[TIME_NAMESPACE] &&
 	       key->claim == entry[TIME_CLAIM];
@@ -90,7 +95,7 @@ segment_keys(struct search *search, struct segment *segment, const struct zp_key
 	}
 	while (told == ZP_OK && (rc = segment__iterator_next(iterator, &row, &why)) == ZP_OK &&
 	       zp_load_u64be(row.key.digest) <= entry[TIME_HEAD]) {
-		if (row.operation != ZP_ROW_TOMBSTONE && is_of_entry(&row.key, entry))
+		if (row.operation != ZP_ROW_TOMBSTONE && is_of_entry(&row, entry))
 			told = search->wanted->each(search->wanted->context,
 			    segment__time_of_column(entry[TIME_CREATED]), &row.key);
 	}

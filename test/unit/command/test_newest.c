@@ -244,6 +244,39 @@ digests_that_begin_alike(void **state)
 	model_done(&model);
 }
 
+/* Chosen digests: each entry of time may be of any of the pins that begin so, and only the one that
+ * was created then is looked up. */
+static void
+alike_digests_of_many_times_cost_little(void **state)
+{
+	unsigned passed = 0;
+	struct zp_record record;
+	struct zp_err err = {0};
+	struct zp_list *list;
+	struct model model;
+	struct zp_key key;
+	int rc;
+
+	(void)state;
+	model_init(&model, 1000, 1, 6);
+	for (size_t i = 0; i < model.count; i++) {
+		memset(model.pins[i].key.digest, 0x5a, 8);
+		pin_import(&model, i, 1700000000 + (int64_t)i);
+	}
+	checkpoint(&model);
+	model_sort(&model);
+	list_check(&model, model.fixture.node, 0, NULL);
+	must(zp_list_open(model.fixture.node, 0, NULL, &list, &err), &err);
+	zp_list_newest_first(list, 0);
+	while ((rc = zp_list_next(list, &key, &record, &err)) != ZP_END) {
+		must(rc, &err);
+		passed += rc == ZP_SCAN_PASSED;
+	}
+	zp_list_close(list);
+	assert_true(passed < 100);
+	model_done(&model);
+}
+
 static bool
 is_meta(const struct model *model, const struct pin *pin)
 {
@@ -539,6 +572,7 @@ main(void)
 	    cmocka_unit_test(lists_are_the_pins_in_order),
 	    cmocka_unit_test(one_second_of_many_pins),
 	    cmocka_unit_test(digests_that_begin_alike),
+	    cmocka_unit_test(alike_digests_of_many_times_cost_little),
 	    cmocka_unit_test(a_snapshot_by_creation),
 	    cmocka_unit_test(a_list_goes_on_where_it_has_passed),
 	    cmocka_unit_test(a_list_beside_writes),
