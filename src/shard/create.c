@@ -8,28 +8,7 @@
  */
 #include "shard/shard_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-#define PATH_BYTES 4096u
-
-static int
-directory_make(const struct zp_shards_options *options, const char *name, struct zp_err *err)
-{
-	struct zp_store_directory_options directory = {
-	    .create = true, .no_sync = options->no_sync, .disk = options->disk};
-	struct zp_store *store;
-	char path[PATH_BYTES];
-	int length = snprintf(path, sizeof(path), "%s/%s", options->root, name);
-	int rc;
-
-	if (length < 0 || length >= (int)sizeof(path))
-		return zp_fail(err, ZP_E_INVALID, "the path of the node is too long");
-	rc = zp_store_directory_open(path, &directory, &store, err);
-	if (rc == ZP_OK)
-		zp_store_close(store);
-	return rc;
-}
 
 static int
 compare_checkpoint_shards(const void *a, const void *b)
@@ -76,6 +55,7 @@ int
 zp_shards_create(const struct zp_shards_options *options, const struct zp_shard_map *map,
     uint64_t epoch, int64_t now_microseconds, struct zp_err *err)
 {
+	struct zp_store *store;
 	uint64_t number;
 	size_t count;
 	int rc = shard__numbers_list(options->store, "checkpoint", &number, 1, &count, err);
@@ -83,7 +63,9 @@ zp_shards_create(const struct zp_shards_options *options, const struct zp_shard_
 	if (rc == ZP_OK && count > 0)
 		rc = zp_fail(err, ZP_E_EXISTS, "%s is a node already", options->root);
 	if (rc == ZP_OK)
-		rc = directory_make(options, "shards", err);
+		rc = shard__directory_open(options, "shards", true, &store, err);
+	if (rc == ZP_OK)
+		zp_store_close(store);
 	for (uint32_t i = 0; rc == ZP_OK && i < map->count; i++)
 		rc = shard__member_create(options, map, i, err);
 	if (rc == ZP_OK)

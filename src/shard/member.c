@@ -12,7 +12,7 @@
 #define PATH_BYTES 4096u
 
 int
-shard__store_open(const struct zp_shards_options *options, uint64_t shard_id, bool create,
+shard__directory_open(const struct zp_shards_options *options, const char *name, bool create,
     struct zp_store **store_out, struct zp_err *err)
 {
 	struct zp_store_directory_options directory = {.create = create,
@@ -21,12 +21,21 @@ shard__store_open(const struct zp_shards_options *options, uint64_t shard_id, bo
 	    .disk = options->disk,
 	    .watch = options->watch};
 	char path[PATH_BYTES];
-	int length = snprintf(
-	    path, sizeof(path), "%s/shards/%016llx", options->root, (unsigned long long)shard_id);
+	int length = snprintf(path, sizeof(path), "%s/%s", options->root, name);
 
 	if (length < 0 || length >= (int)sizeof(path))
 		return zp_fail(err, ZP_E_INVALID, "the path of the node is too long");
 	return zp_store_directory_open(path, &directory, store_out, err);
+}
+
+int
+shard__store_open(const struct zp_shards_options *options, uint64_t shard_id, bool create,
+    struct zp_store **store_out, struct zp_err *err)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "shards/%016llx", (unsigned long long)shard_id);
+	return shard__directory_open(options, name, create, store_out, err);
 }
 
 /* Incarnation 0 takes any: what differs from the map is judged by shard__member_open, which can say

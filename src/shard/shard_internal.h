@@ -64,6 +64,9 @@ struct zp_shards {
 /* Index of the member with that id, or -1. */
 int64_t shard__find_id(const struct zp_shards *shards, uint64_t shard_id);
 
+/* A folder below the node's root. */
+ZP_MUST_CHECK int shard__directory_open(const struct zp_shards_options *options, const char *name,
+    bool create, struct zp_store **store_out, struct zp_err *err);
 /* The shard's folder; its files as the map has it, made and opened (member.c). */
 ZP_MUST_CHECK int shard__store_open(const struct zp_shards_options *options, uint64_t shard_id,
     bool create, struct zp_store **store_out, struct zp_err *err);
