@@ -94,11 +94,18 @@ merge__segment_id(const struct zp_engine *engine, enum zp_family family, enum se
 
 /* ---- The merge ------------------------------------------------------------------------------- */
 
-/* The room that one step should do with. */
+/* The room that one step should do with, */
 static uint64_t
 step_bytes(const struct zp_engine *engine)
 {
 	return MERGE_RUNS * merge__segment_bytes(engine);
+}
+
+/* and what it takes at most: a longer span is parted. */
+static uint64_t
+step_bytes_max(const struct zp_engine *engine)
+{
+	return 2 * step_bytes(engine);
 }
 
 /* What is to be merged: runs [first, first + count) of the version into one of `level`. */
@@ -226,12 +233,12 @@ span_step(const struct merging *merging, const struct merge_plan *plan, struct m
     struct merge_files *files, struct zp_err *err)
 {
 	const struct merge_span *span = plan->span;
-	uint64_t bytes = step_bytes(merging->engine);
 	struct merge_span part;
 	struct merge_cuts cuts;
 	int rc;
 
-	if (span->bytes <= 2 * bytes || !merge_span__part(span, bytes, &part, &cuts))
+	if (span->bytes <= step_bytes_max(merging->engine) ||
+	    !merge_span__part(span, step_bytes(merging->engine), &part, &cuts))
 		return span_merge(merging, plan, manifest, files, err);
 	rc = segment_cut(plan, &part, &cuts, manifest, files, err);
 	merge_span__done(&part);
@@ -446,9 +453,8 @@ family_room(
 	ZP_ASSERT(count <= MANIFEST_RUNS_MAX);
 	candidates_of(version, first, count, candidates + 1);
 	choice = merge__choose(candidates, count + 1, step_bytes(engine));
-	/* Longer ones are parted. */
 	return zp_min_u64(
-	    bytes_sum(candidates, choice.first, choice.count), 2 * step_bytes(engine));
+	    bytes_sum(candidates, choice.first, choice.count), step_bytes_max(engine));
 }
 
 uint64_t

@@ -521,7 +521,6 @@ runs_step(struct batch *batch, size_t at, size_t count)
 
 	indexes_load(passings, passing_count);
 	visit = block_cache__enter(batch->view->engine->options.block_cache);
-
 	for (size_t i = 0; i < passing_count && rc == ZP_OK; i += PROBE_STEP) {
 		size_t some = zp_min_u64(PROBE_STEP, passing_count - i);
 

@@ -485,13 +485,26 @@ damage_of_what_was_made_holds_nothing_up(void **state)
 	shard_end(&shard);
 }
 
+/* A shard of one run, whose file, of that name, has damage in a block. */
+static void
+damaged_begin(struct shard *shard, char name[ZP_FILE_NAME_MAX])
+{
+	struct version *version;
+
+	shard_begin(shard, 0);
+	pins_put(shard, 200);
+	version = engine__version_get(shard->engine);
+	segment__name_format(&version->manifest.runs[0].segments[0].name, name);
+	version__release(version);
+	sim_store_damage(shard->sim, "shard", name, 300, "damage", 6);
+}
+
 /* A block that cannot be read is met by the merge alone: it is told once, and then the other runs
  * are merged around the one that has it. When the file is whole again, and opened anew, it is
  * merged too. */
 static void
 a_damaged_block_holds_up_its_run_only(void **state)
 {
-	struct version *version;
 	struct zp_err err = {0};
 	struct shard shard;
 	char name[ZP_FILE_NAME_MAX];
@@ -501,12 +514,7 @@ a_damaged_block_holds_up_its_run_only(void **state)
 	size_t files;
 
 	(void)state;
-	shard_begin(&shard, 0);
-	pins_put(&shard, 200);
-	version = engine__version_get(shard.engine);
-	segment__name_format(&version->manifest.runs[0].segments[0].name, name);
-	version__release(version);
-	sim_store_damage(shard.sim, "shard", name, 300, "damage", 6);
+	damaged_begin(&shard, name);
 	for (unsigned run = 0; run < 80; run++) {
 		pins_put(&shard, 40);
 		do
@@ -521,6 +529,21 @@ a_damaged_block_holds_up_its_run_only(void **state)
 	assert_int_equal(pin_files(&shard, &files, &longest), 1);
 	pins_check(&shard, 0);
 	shard_end(&shard);
+}
+
+/* They have the same files in the same runs. */
+static void
+runs_compare(const struct manifest *left, const struct manifest *right)
+{
+	assert_int_equal(left->run_count, right->run_count);
+	for (size_t i = 0; i < left->run_count; i++) {
+		const struct manifest_run *a = &left->runs[i], *b = &right->runs[i];
+
+		assert_true(a->level == b->level && a->age == b->age);
+		assert_int_equal(a->segment_count, b->segment_count);
+		assert_memory_equal(
+		    a->segments, b->segments, a->segment_count * sizeof(a->segments[0]));
+	}
 }
 
 /* The same inputs give the same files. */
@@ -544,15 +567,8 @@ the_files_follow_from_the_inputs(void **state)
 		version__release(version);
 		shard_end(&shard);
 	}
-	assert_int_equal(manifests[0].run_count, manifests[1].run_count);
 	assert_true(manifests[0].runs[0].segment_count > 4);
-	for (size_t i = 0; i < manifests[0].run_count; i++) {
-		const struct manifest_run *a = &manifests[0].runs[i], *b = &manifests[1].runs[i];
-
-		assert_int_equal(a->segment_count, b->segment_count);
-		assert_memory_equal(
-		    a->segments, b->segments, a->segment_count * sizeof(a->segments[0]));
-	}
+	runs_compare(&manifests[0], &manifests[1]);
 	manifest__done(&manifests[0]);
 	manifest__done(&manifests[1]);
 }
@@ -630,16 +646,7 @@ a_merge_is_repeated_elsewhere(void **state)
 			edit_check(&before[0], &after[0]->manifest);
 			edit_check(&before[1], &after[1]->manifest);
 		}
-		assert_int_equal(after[0]->manifest.run_count, after[1]->manifest.run_count);
-		for (size_t i = 0; i < after[0]->manifest.run_count; i++) {
-			const struct manifest_run *a = &after[0]->manifest.runs[i],
-						  *b = &after[1]->manifest.runs[i];
-
-			assert_true(a->level == b->level && a->age == b->age);
-			assert_int_equal(a->segment_count, b->segment_count);
-			assert_memory_equal(
-			    a->segments, b->segments, a->segment_count * sizeof(a->segments[0]));
-		}
+		runs_compare(&after[0]->manifest, &after[1]->manifest);
 		for (size_t i = 0; i < 2; i++) {
 			manifest__done(&before[i]);
 			version__release(after[i]);
@@ -683,7 +690,6 @@ alike_digests_are_cut_too(void **state)
 static void
 what_was_merged_around_is_merged_later(void **state)
 {
-	struct version *version;
 	struct zp_err err = {0};
 	struct shard shard;
 	char name[ZP_FILE_NAME_MAX];
@@ -692,12 +698,7 @@ what_was_merged_around_is_merged_later(void **state)
 	size_t files;
 
 	(void)state;
-	shard_begin(&shard, 0);
-	pins_put(&shard, 200);
-	version = engine__version_get(shard.engine);
-	segment__name_format(&version->manifest.runs[0].segments[0].name, name);
-	version__release(version);
-	sim_store_damage(shard.sim, "shard", name, 300, "damage", 6);
+	damaged_begin(&shard, name);
 	for (unsigned run = 0; run < 2 * MERGE_RUNS; run++) {
 		pins_put(&shard, 40);
 		do
