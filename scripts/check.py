@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the tests of one or more build folders and prints the sum as 'N passed, N failed'.
 
-Usage: check.py FOLDER[:SUITE,SUITE…] …   A test that is skipped is named, with its reason.
+Usage: check.py FOLDER[:SUITE,SUITE…] …   A test that is skipped is named, with its reason; what those that failed said is
+printed last.
 """
 import json
 import pathlib
@@ -12,9 +13,11 @@ import sys
 # The times of the tests are those of an idle machine: they end what hangs, and say nothing of what is slow.
 PATIENCE = 5
 
+OUTPUT_BYTES_MAX = 4000
 
-def run(folder, suites):
-    command = ["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", f"--timeout-multiplier={PATIENCE}"]
+
+def run(folder, suites, failures):
+    command = ["meson", "test", "-C", folder, "--no-rebuild", f"--timeout-multiplier={PATIENCE}"]
     for suite in suites:
         command += ["--suite", suite]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -29,20 +32,25 @@ def run(folder, suites):
             print(f"skipped: {result['name']}: {result['stdout'].strip().splitlines()[-1:]}")
         else:
             counts["failed"] += 1
-            print(f"FAILED ({folder}): {result['name']}")
-    if counts["failed"] or done.returncode != 0 or not results:
-        print(done.stdout[-20000:])
-        counts["failed"] = max(counts["failed"], 1)
+            how = f"{result['result']}, exit {result['returncode']}"
+            failures.append((f"{result['name']} ({folder}; {how})", result.get("stdout", "") + result.get("stderr", "")))
+    if not counts["failed"] and (done.returncode != 0 or not results):
+        counts["failed"] = 1
+        failures.append((folder, done.stdout))
     print(f"{folder}: {counts['passed']} of {len(results)} tests passed")
     return counts
 
 
 def main():
     total = {"passed": 0, "failed": 0, "skipped": 0}
+    failures = []
     for argument in sys.argv[1:]:
         folder, _, suites = argument.partition(":")
-        for key, value in run(folder, suites.split(",") if suites else []).items():
+        for key, value in run(folder, suites.split(",") if suites else [], failures).items():
             total[key] += value
+    # Last, where whoever looks at the end of a long log finds it; the end of each, for it has the reason.
+    for name, output in failures:
+        print(f"\nFAILED: {name}\n{output[-OUTPUT_BYTES_MAX:].rstrip()}\n")
     skipped = f", {total['skipped']} skipped" if total["skipped"] else ""
     print(f"{total['passed']} passed, {total['failed']} failed{skipped}")
     return 1 if total["failed"] or not total["passed"] else 0
