@@ -77,17 +77,22 @@ command__checkpoint(struct zp_node *node, struct zp_err *err)
 {
 	struct zp_err failure = {0};
 	struct zp_journal_facts facts;
+	bool is_whole;
 	int rc;
 
 	if (node->options.read_only)
 		return zp_fail(err, ZP_E_READ_ONLY, "the node was opened read-only");
+	/* Whoever opens the node next needs what is in memory as well now. */
+	is_whole = zp_shards_records_are_whole(node->shards);
+	if (!is_whole)
+		zp_shards_map_renew(node->shards);
 	zp_journal_facts_get(node->journal, &facts);
 	/* Without writes or merges a second one is still of use, and only that: the older of the
 	 * two kept ones is then at the end too, and the journal and what was merged can go. */
-	if (node->upkeep.checkpoints_owed == 0 &&
+	if (is_whole && node->upkeep.checkpoints_owed == 0 &&
 	    facts.last_batch == zp_shards_newest(node->shards)->batch &&
 	    facts.last_batch == zp_shards_older(node->shards)->batch)
-		return ZP_OK;
+		return zp_shards_manifests_renew(node->shards, err);
 	rc = checkpoint_do(node, &failure);
 	memory_freed(node, rc, &failure);
 	if (rc == ZP_OK) {

@@ -304,6 +304,8 @@ void command__damage_note_node(struct zp_node *node, const char *text);
 uint32_t command__damage_round(struct zp_node *node);
 /* They were: what was not met in it is not there any more. */
 void command__damage_sweep(struct zp_node *node, uint32_t shard, uint32_t round);
+/* Whether anything of the node's own files was met in it. */
+bool command__damage_met(struct zp_node *node, uint32_t round);
 /* Whether something of the shard whose text has `name` is known to be damaged; and is not. */
 bool command__damage_has(struct zp_node *node, uint32_t shard, const char *name);
 void command__damage_forget(struct zp_node *node, uint32_t shard, const char *name);
@@ -509,6 +511,8 @@ void command__upkeep_leave(struct zp_node *node);
 void command__scrub_init(struct zp_node *node);
 void command__scrub_run(void *context); /* the scrub thread's loop */
 void command__scrub_stop(struct zp_node *node);
+/* A damaged newest manifest is written again from memory, and told. */
+void command__manifest_renew(struct zp_node *node, uint32_t index);
 
 void command__scrub_state_read(struct zp_node *node, struct command__scrub_state *state_out);
 void command__scrub_state_write(struct zp_node *node, const struct command__scrub_state *state);

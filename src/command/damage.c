@@ -80,7 +80,7 @@ command__damage_note_node(struct zp_node *node, const char *text)
 	const char *advice = strncmp(text, "journal-", 8) == 0 || strncmp(text, "mark", 4) == 0
 				 ? "the running node has what it says: do not stop it before `zpin "
 				   "checkpoint` has succeeded twice"
-				 : "restore the file from a snapshot or copy";
+				 : "what it says is known: a node that runs writes it again";
 
 	zp_ignore(zp_fail(&why, ZP_E_CORRUPT, "%s: %s", text, advice)); /* its text */
 	note(node, COMMAND__DAMAGE_NODE, why.text);
@@ -97,6 +97,20 @@ command__damage_round(struct zp_node *node)
 	round = ++node->damage.round;
 	zp_mutex_unlock(&node->damage.lock);
 	return round;
+}
+
+bool
+command__damage_met(struct zp_node *node, uint32_t round)
+{
+	struct command__damage *damage = &node->damage;
+	bool met = false;
+
+	zp_mutex_lock(&damage->lock);
+	for (uint32_t i = 0; !met && i < damage->count; i++)
+		met = damage->places[i].shard == COMMAND__DAMAGE_NODE &&
+		      damage->places[i].round >= round;
+	zp_mutex_unlock(&damage->lock);
+	return met;
 }
 
 /* Those of the shard that were not met since `round` and whose text has `name`. Their order stays.

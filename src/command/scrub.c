@@ -114,6 +114,30 @@ shard_whole(void *context, const char *name)
 	command__upkeep_poke(node); /* its run can be merged again */
 }
 
+void
+command__manifest_renew(struct zp_node *node, uint32_t index)
+{
+	struct zp_engine *engine = zp_shards_engine(node->shards, index);
+	unsigned long long id = zp_shards_map(node->shards)->ranges[index].id;
+	struct zp_err err = {0};
+	bool renewed;
+	int rc;
+
+	if (node->is_broken)
+		return;
+	command__upkeep_enter(node);
+	rc = zp_engine_manifest_renew(engine, &renewed, &err);
+	command__upkeep_leave(node);
+	if (rc < 0)
+		command__log(node, 3,
+		    "shard %016llx: the newest manifest is damaged and cannot be written again: "
+		    "%s: do not stop the node before it can",
+		    id, err.text);
+	else if (renewed)
+		command__log(node, 2,
+		    "shard %016llx: the newest manifest was damaged and is written again", id);
+}
+
 /* 0, or that the pass ends; what else goes wrong is damage. */
 static int
 shard_scrub(struct zp_node *node, uint32_t index, struct zp_err *err)
@@ -135,6 +159,8 @@ shard_scrub(struct zp_node *node, uint32_t index, struct zp_err *err)
 		shard_damage(&scrub, why.text);
 	else
 		command__damage_sweep(node, index, round);
+	if (report.damages > 0)
+		command__manifest_renew(node, index);
 	return ZP_OK;
 }
 
@@ -147,56 +173,67 @@ node_damage(void *context, const char *text)
 }
 
 static int
-journal_file_end(struct zp_node *node, void *context, struct zp_err *err)
+journal_renew(struct zp_node *node, void *context, struct zp_err *err)
 {
+	int rc = zp_journal_file_end(node->journal, err);
+
 	(void)context;
-	return zp_journal_file_end(node->journal, err);
+	return rc < 0 ? rc : zp_journal_mark_renew(node->journal, err);
 }
 
 /*
- * What the journal lost is in memory as long as the node runs, and a start would need it: two
- * checkpoints later it does not, and the damaged file goes.
+ * What these files lost is in memory as long as the node runs, and a start would need it: two
+ * checkpoints later it does not, and the damaged files are replaced or go.
  */
 static void
-journal_save(struct zp_node *node)
+node_mend(struct zp_node *node)
 {
 	struct zp_err err = {0};
-	int rc = command__errand_run(node, journal_file_end, NULL, &err);
+	int rc = command__errand_run(node, journal_renew, NULL, &err);
 
 	for (int i = 0; rc == ZP_OK && i < 2; i++)
 		rc = zp_command_checkpoint(node, &err);
 	if (rc == ZP_OK)
 		command__log(node, 2,
-		    "the journal is damaged: what it had is in the shards' files now, as of a "
-		    "checkpoint");
+		    "the journal or what stands beside it is damaged: what it had is in the "
+		    "shards' files now, as of a checkpoint");
 	else
 		command__log(node, 3,
-		    "the journal is damaged and no checkpoint can be written: %s: do not stop the "
-		    "node before `zpin checkpoint` has succeeded twice",
+		    "the journal or what stands beside it is damaged and no checkpoint can be "
+		    "written: %s: do not stop the node before `zpin checkpoint` has succeeded "
+		    "twice",
 		    err.text);
 }
 
-/* The node's own files: journal and mark, checkpoints, map. What the journal lost is saved first.
- */
+/* Journal and mark, checkpoints, map. */
 static int
-node_scrub(struct zp_node *node, struct zp_err *err)
+node_check(struct zp_node *node, struct zp_err *err)
 {
 	struct zp_check check = {.damage = node_damage, .step = step, .context = node};
-	uint32_t round = command__damage_round(node);
 	struct zp_journal_checked checked;
 	int rc = zp_journal_check(node->journal, &check, NULL, &checked, err);
 
-	if (rc == ZP_OK && checked.damages > 0 && !node->is_broken) {
-		journal_save(node);
-		round = command__damage_round(node);
-		rc = zp_journal_check(node->journal, &check, NULL, &checked, err);
-	}
 	if (rc < 0)
 		return rc;
 	check.step = NULL; /* small files, under the lock */
 	command__upkeep_enter(node);
 	rc = zp_shards_records_check(node->shards, &check, err);
 	command__upkeep_leave(node);
+	return rc;
+}
+
+/* The node's own files. What they lost is saved before it is told what they lack. */
+static int
+node_scrub(struct zp_node *node, struct zp_err *err)
+{
+	uint32_t round = command__damage_round(node);
+	int rc = node_check(node, err);
+
+	if (rc == ZP_OK && !node->is_broken && command__damage_met(node, round)) {
+		node_mend(node);
+		round = command__damage_round(node);
+		rc = node_check(node, err);
+	}
 	if (rc == ZP_OK)
 		command__damage_sweep(node, COMMAND__DAMAGE_NODE, round);
 	return rc;

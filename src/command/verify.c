@@ -71,6 +71,8 @@ shard_verify(struct verifying *verifying, uint32_t index, struct zp_err *err)
 	else
 		rc = zp_engine_verify(engine, verifying->options->deep, &check, &report, err);
 	command__upkeep_leave(node);
+	if (report.damages > 0 && verifying->may_write)
+		command__manifest_renew(node, index);
 	sum->segments += report.segments;
 	sum->rows += report.rows;
 	sum->bytes += report.bytes;

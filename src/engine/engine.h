@@ -185,6 +185,11 @@ ZP_MUST_CHECK int zp_engine_seal(
 ZP_MUST_CHECK int zp_engine_collect(
     struct zp_engine *engine, uint64_t manifest_min, struct zp_err *err);
 
+/* Maintenance. What the newest manifest says is in memory too: where its file is gone or damaged an
+ * equal one is published. */
+ZP_MUST_CHECK int zp_engine_manifest_renew(
+    struct zp_engine *engine, bool *renewed_out, struct zp_err *err);
+
 /* Publishes a manifest with a higher incarnation that says `applied` of the lane is in: what a
  * rollback or a restore does, so that replay cannot undo it. The shard is what its files are: what
  * was only in memory is void, as it is in the journal. The owner must not write meanwhile. */
@@ -238,7 +243,8 @@ bool zp_engine_misses(struct zp_engine *engine, const char *name);
 void zp_engine_unopened(
     struct zp_engine *engine, void (*each)(void *context, const char *text), void *context);
 
-/* Reads every byte of every segment, checks it, and recounts the pins against the counters. `deep`:
+/* Reads every byte of every segment, checks it, and recounts the pins against the counters; looks
+ * whether the shard's files are still there, and its manifests whole. `deep`:
  * and what families and tables say of each other, in memory of a fixed size: each pin has its
  * entries of time and expiry and each entry its pin, each list of allocations is in the tables,
  * each key in the shard. ZP_E_CORRUPT where there is damage. `check` may be NULL; when it ends the

@@ -374,3 +374,51 @@ zp_engine_scrub(struct zp_engine *engine, const struct zp_check *check,
 	zp_free(scrubbing.piece);
 	return rc;
 }
+
+/* ---- Verify ---------------------------------------------------------------------------------- */
+
+struct lacking {
+	struct scrubbing *scrubbing;
+	const struct version *version;
+	const struct names *listed;
+};
+
+/* What is open is read all the same, but not by whoever opens the shard next. */
+static int
+lacking_tell(void *context, const char *name, struct zp_err *err)
+{
+	const struct lacking *lacking = context;
+	struct segment_name said;
+	size_t run, at;
+
+	if (names_have(lacking->listed, name) || !segment__name_parse(name, &said))
+		return ZP_OK; /* tables are read by their name */
+	if (!version__find(lacking->version, &said, &run, &at) ||
+	    lacking->version->runs[run][at] == NULL)
+		return ZP_OK; /* told with the segments */
+	return segment_locate(lacking->scrubbing, name, &said, err);
+}
+
+int
+engine__names_verify(struct zp_engine *engine, const struct version *version,
+    const struct zp_check *check, struct zp_err *err)
+{
+	struct zp_scrub_report report = {0};
+	struct scrubbing scrubbing = {.engine = engine, .told = check, .report = &report};
+	struct names listed = {0}, files = {0};
+	struct manifests manifests = {.files = &listed};
+	struct lacking lacking = {.scrubbing = &scrubbing, .version = version, .listed = &listed};
+	int rc;
+
+	scrubbing.check =
+	    (struct zp_check){.damage = damage_count, .step = step_count, .context = &scrubbing};
+	rc = manifests_scrub(&scrubbing, &files, err);
+	if (rc == ZP_OK)
+		rc = zp_store_list(engine->options.store, directory_add, &manifests, err);
+	if (rc == ZP_OK)
+		rc = engine__manifest_files(&version->manifest, lacking_tell, &lacking, err);
+	zp_free(manifests.names.items);
+	zp_free(listed.items);
+	zp_free(files.items);
+	return rc;
+}

@@ -22,10 +22,12 @@ struct found_files {
 
 struct collecting {
 	uint64_t manifest_min;
+	uint64_t newest;              /* the manifest that is in force */
 	struct found_files manifests; /* below manifest_min: to go */
 	struct found_files files;     /* segments and tables, all */
 	uint64_t *kept;               /* numbers of the manifests that stay */
 	size_t kept_count;
+	bool has_newest; /* which is one of them, unless somebody removed it */
 };
 
 static void
@@ -59,6 +61,7 @@ collecting_add(void *context, const char *name, struct zp_err *err)
 		collecting->kept = zp_realloc(
 		    collecting->kept, (collecting->kept_count + 1) * sizeof(collecting->kept[0]));
 		collecting->kept[collecting->kept_count++] = number;
+		collecting->has_newest |= number == collecting->newest;
 	} else if (ends_with(name, ".seg") || ends_with(name, ".tab")) {
 		found_add(&collecting->files, name);
 	}
@@ -109,10 +112,29 @@ file_keep(void *context, const char *name, struct zp_err *err)
 	return ZP_OK;
 }
 
+/* What is in force is known from memory, whatever somebody did to its manifest. */
+static int
+newest_keep(struct zp_engine *engine, struct collecting *collecting, struct zp_err *err)
+{
+	struct version *version = engine__version_get(engine);
+	char name[ZP_FILE_NAME_MAX];
+	int rc = engine__manifest_files(&version->manifest, file_keep, collecting, err);
+
+	version__release(version);
+	if (rc < 0 || collecting->has_newest)
+		return rc;
+	manifest__name_format(collecting->newest, name);
+	return zp_fail(err, ZP_E_CORRUPT, "no file is removed while %s is gone", name);
+}
+
 static int
 files_keep(struct zp_engine *engine, struct collecting *collecting, struct zp_err *err)
 {
 	ZP_AUTO_BUF(file, MANIFEST_BYTES_MAX);
+	int newest_rc = newest_keep(engine, collecting, err);
+
+	if (newest_rc < 0)
+		return newest_rc;
 
 	for (size_t i = 0; i < collecting->kept_count; i++) {
 		struct manifest manifest = {0};
@@ -221,6 +243,16 @@ twin_publish(struct zp_engine *engine, struct zp_err *err)
 	return engine__publish(engine, &manifest, false, err);
 }
 
+int
+zp_engine_manifest_renew(struct zp_engine *engine, bool *renewed_out, struct zp_err *err)
+{
+	*renewed_out = false;
+	if (zp_engine_is_suspended(engine) || newest_is_whole(engine))
+		return ZP_OK;
+	*renewed_out = true;
+	return twin_publish(engine, err);
+}
+
 /* What is removed and comes back after a power cut is removed again: no sync. */
 static int
 found_remove(struct zp_engine *engine, const struct found_files *files, struct zp_err *err)
@@ -237,8 +269,9 @@ found_remove(struct zp_engine *engine, const struct found_files *files, struct z
 int
 zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min, struct zp_err *err)
 {
+	uint64_t newest = zp_engine_manifest_number(engine);
 	struct collecting collecting = {
-	    .manifest_min = zp_min_u64(manifest_min, zp_engine_manifest_number(engine))};
+	    .manifest_min = zp_min_u64(manifest_min, newest), .newest = newest};
 	bool has_twin = true;
 	int rc;
 
@@ -439,6 +472,8 @@ verify(struct zp_engine *engine, bool deep, bool sets_counters, const struct zp_
 	    (struct zp_check){.damage = damage_count, .step = step_pass, .context = &verifying};
 	*report_out = (struct zp_verify_report){0};
 	rc = segments_verify(version, &verifying, err);
+	if (rc == ZP_OK && !zp_engine_is_suspended(engine))
+		rc = engine__names_verify(engine, version, &verifying.check, err);
 	if (rc == ZP_OK)
 		rc = engine__recount(
 		    engine, version, sets_counters, &verifying.check, report_out, err);

@@ -137,10 +137,17 @@ files_copy(struct zp_journal *journal, size_t *count_out)
 static void
 mark_check(struct checking *checking)
 {
+	struct zp_journal *journal = checking->journal;
 	struct zp_err why = {0};
 	int rc = ZP_E_CORRUPT;
+	bool has_mark;
 
-	if (checking->journal->no_mark || checking->journal->mark_log == NULL)
+	zp_mutex_lock(&journal->lock);
+	has_mark = journal->mark_log != NULL;
+	zp_mutex_unlock(&journal->lock);
+	if (journal->read_only) /* then none is open */
+		has_mark = journal->mark_was_lost;
+	if (journal->no_mark || !has_mark)
 		return;
 	for (unsigned i = 0; rc < 0 && i < MARK_LOOKS; i++) {
 		zp_err_clear(&why);

@@ -186,6 +186,9 @@ ZP_MUST_CHECK int zp_journal_check(struct zp_journal *journal, const struct zp_c
  * nothing needs it. For the owner, with nothing gathered. */
 ZP_MUST_CHECK int zp_journal_file_end(struct zp_journal *journal, struct zp_err *err);
 
+/* A mark whose file is gone or damaged is written again. For the owner. */
+ZP_MUST_CHECK int zp_journal_mark_renew(struct zp_journal *journal, struct zp_err *err);
+
 /* ---- A journal that does not open ------------------------------------------------------------ */
 
 struct zp_journal_salvage {

@@ -102,6 +102,8 @@ journal__mark_look(const struct zp_journal *journal, struct zp_err *err)
 	struct journal_mark mark;
 	int rc = zp_store_read_all(journal->store, JOURNAL_MARK_NAME, MARK_BYTES, &file, err);
 
+	if (rc == ZP_E_NOT_FOUND)
+		rc = zp_fail(err, ZP_E_CORRUPT, "%s: the file is gone", JOURNAL_MARK_NAME);
 	if (rc == 0 && file.length != MARK_BYTES)
 		rc = zp_fail(err, ZP_E_CORRUPT, "%s has a wrong length", JOURNAL_MARK_NAME);
 	if (rc < 0)
@@ -142,6 +144,26 @@ journal__mark_open(struct zp_journal *journal, bool is_there, struct zp_err *err
 	if (rc == 0)
 		journal__mark_set(journal);
 	return rc;
+}
+
+int
+zp_journal_mark_renew(struct zp_journal *journal, struct zp_err *err)
+{
+	struct zp_store_log *log, *before = journal->mark_log;
+	int rc;
+
+	if (before == NULL || journal__mark_look(journal, NULL) == 0)
+		return 0;
+	rc = mark_create(journal, err);
+	if (rc == 0)
+		rc = zp_store_log_open(journal->store, JOURNAL_MARK_NAME, false, &log, err);
+	if (rc < 0)
+		return rc;
+	zp_mutex_lock(&journal->lock); /* who checks looks whether there is one */
+	journal->mark_log = log;
+	zp_mutex_unlock(&journal->lock);
+	zp_store_log_close(before);
+	return 0;
 }
 
 void

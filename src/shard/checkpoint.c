@@ -124,13 +124,17 @@ collect(struct zp_shards *shards)
 		rc = old_files_remove(shards, "map", map_keep, &err);
 	if (rc == ZP_OK)
 		rc = old_files_remove(shards, SHARD__MAP_COPY, map_keep, &err);
-	for (uint32_t i = 0; rc == ZP_OK && i < shards->older.shards_count; i++) {
+	/* Where it fails in one shard it may be needed in the next; the first is told. */
+	for (uint32_t i = 0; i < shards->older.shards_count; i++) {
 		const struct zp_checkpoint_shard *entry = &shards->older.shards[i];
 		int64_t index = shard__find_id(shards, entry->id);
+		struct zp_err why = {0};
+		int shard_rc = index < 0 ? ZP_OK
+					 : zp_engine_collect(shards->members[index].engine,
+					       entry->manifest_number, &why);
 
-		if (index >= 0)
-			rc = zp_engine_collect(
-			    shards->members[index].engine, entry->manifest_number, &err);
+		if (shard_rc < 0 && rc == ZP_OK)
+			rc = zp_fail(&err, shard_rc, "%s", why.text);
 	}
 	if (rc < 0)
 		shard__warn(shards, "files that are not needed any more stay: %s", err.text);
@@ -159,6 +163,23 @@ zp_shards_checkpoint(
 	collect(shards);
 	*trim_out = zp_checkpoint_trim(&shards->older);
 	return ZP_OK;
+}
+
+int
+zp_shards_manifests_renew(struct zp_shards *shards, struct zp_err *err)
+{
+	int rc = ZP_OK;
+
+	for (uint32_t i = 0; rc == ZP_OK && i < shards->map.count; i++) {
+		bool renewed;
+
+		rc = zp_engine_manifest_renew(shards->members[i].engine, &renewed, err);
+		if (renewed)
+			shard__warn(shards,
+			    "shard %016llx: the newest manifest was damaged and is written again",
+			    (unsigned long long)shards->map.ranges[i].id);
+	}
+	return rc;
 }
 
 /* The shard's files first: cut short between the two, opening finds the files ahead and takes the

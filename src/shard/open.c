@@ -95,6 +95,13 @@ map_twin_renew(struct zp_shards *shards, const char *prefix)
 		shard__warn(shards, "there is one whole copy of the map only: %s", why.text);
 }
 
+void
+zp_shards_map_renew(struct zp_shards *shards)
+{
+	map_twin_renew(shards, "map");
+	map_twin_renew(shards, SHARD__MAP_COPY);
+}
+
 /* The highest, from its file or from the copy. */
 static int
 map_read(struct zp_shards *shards, struct zp_err *err)

@@ -276,10 +276,16 @@ ZP_MUST_CHECK int zp_shards_renew(struct zp_shards *shards, uint32_t index, stru
 ZP_MUST_CHECK int zp_shards_renewed_end(
     struct zp_shards *shards, uint32_t index, uint64_t epoch, uint64_t batch, struct zp_err *err);
 
-/* Maintenance: reads both kept checkpoints, the map and its copy again. Damage is told to `check`,
- * whose step is asked once. */
+/* Maintenance: reads checkpoints, the map and its copy again, those that are there and those that
+ * should be. Damage is told to `check`, whose step is asked once. */
 ZP_MUST_CHECK int zp_shards_records_check(
     struct zp_shards *shards, const struct zp_check *check, struct zp_err *err);
+bool zp_shards_records_are_whole(struct zp_shards *shards);
+
+/* Maintenance. Writes the map and its copy again, from memory, where either is not whole; and the
+ * newest manifest of each shard. */
+void zp_shards_map_renew(struct zp_shards *shards);
+ZP_MUST_CHECK int zp_shards_manifests_renew(struct zp_shards *shards, struct zp_err *err);
 
 /* After a shard's files were rolled back or restored: it counts as having everything up to `batch`
  * with one incarnation more, and the map says so too. Maintenance, without writers. */

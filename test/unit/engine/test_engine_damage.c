@@ -699,6 +699,41 @@ the_newest_manifest_has_a_twin(void **state)
 	model_free(model);
 }
 
+/* Of the two, how many somebody removed under a running node: no file goes along, and the newest is
+ * written again. */
+static void
+newest_manifests_go(unsigned gone)
+{
+	struct model *model = two_runs(12);
+	struct zp_err err = {0};
+	uint64_t numbers[8], newest;
+
+	assert_int_equal(zp_engine_collect(model->engine, UINT64_MAX, &err), ZP_OK);
+	newest = zp_engine_manifest_number(model->engine);
+	assert_int_equal(model_manifests(model, numbers, ZP_ARRAY_COUNT(numbers)), 2);
+	for (unsigned i = 0; i < gone; i++) {
+		char name[ZP_FILE_NAME_MAX];
+
+		manifest__name_format(newest - i, name);
+		sim_store_file_remove(model->sim, MODEL_PATH, name);
+	}
+	assert_int_equal(zp_engine_collect(model->engine, UINT64_MAX, &err), ZP_E_CORRUPT);
+	assert_int_equal(zp_engine_manifest_number(model->engine), newest + 1);
+	assert_int_equal(zp_engine_collect(model->engine, UINT64_MAX, &err), ZP_OK);
+	assert_int_equal(model_manifests(model, numbers, ZP_ARRAY_COUNT(numbers)), 2);
+	reopen(model);
+	assert_true(model_holds(model));
+	model_free(model);
+}
+
+static void
+a_newest_manifest_that_is_gone_costs_nothing(void **state)
+{
+	(void)state;
+	newest_manifests_go(1);
+	newest_manifests_go(2);
+}
+
 /* A manifest of another shard, another cluster, other bounds, or another number is refused, not
  * used. */
 static void
@@ -888,6 +923,7 @@ main(void)
 	    cmocka_unit_test(damage_in_one_family_lets_the_others_merge),
 	    cmocka_unit_test(a_flush_stops_before_no_reader_takes_it),
 	    cmocka_unit_test(the_newest_manifest_has_a_twin),
+	    cmocka_unit_test(a_newest_manifest_that_is_gone_costs_nothing),
 	    cmocka_unit_test(a_manifest_of_elsewhere_is_refused),
 	    cmocka_unit_test(tables_are_what_their_name_says),
 	    cmocka_unit_test(a_due_pin_behind_a_freeze_is_not_forgotten),
