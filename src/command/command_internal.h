@@ -91,6 +91,7 @@ struct command__commit {
 	uint64_t memory_measured; /* bytes of the memtables when last looked at */
 	uint64_t memory_added;    /* about how much since */
 	uint64_t free_bytes; /* of the journal's file system, before the last group; 0: not known */
+	uint64_t room_at_ns; /* when a refused write may ask for a checkpoint again */
 };
 
 struct command__upkeep {
@@ -107,9 +108,12 @@ struct command__upkeep {
 	struct command__expiry *expiry;
 	/* With upkeep_lock. Files that were merged go when no checkpoint that is kept names them.
 	 */
-	uint64_t merged_bytes;        /* by merges since the last checkpoint */
-	uint8_t checkpoints_owed;     /* until the inputs of all merges can go */
-	_Atomic(uint64_t) merge_room; /* bytes of the disk that writes leave for merges */
+	uint64_t merged_bytes;          /* by merges since the last checkpoint */
+	uint8_t checkpoints_owed;       /* until the inputs of all merges can go */
+	_Atomic(uint64_t) merge_room;   /* bytes of the disk that writes leave for merges, */
+	_Atomic(uint64_t) merge_taking; /* and that the one under way may take yet */
+	bool room_lacks;                /* for a merge; it was told */
+	bool room_wanted;               /* by a write that was refused; with queue.lock */
 };
 
 #define COMMAND__MERGED_BYTES_MAX (UINT64_C(4) << 30) /* then a checkpoint is due */
@@ -432,6 +436,8 @@ void command__commit_group(struct zp_node *node, struct zp_write_batch *first);
  * and while there is room for them on the disk, where a flush takes no more than it had in memory.
  */
 uint64_t command__memory_limit(const struct zp_node *node);
+/* Any thread. Whether the disk has no room for the smallest write. */
+bool command__is_full(struct zp_node *node);
 /* Answers them all with the same refusal. */
 void command__refuse_all(
     struct zp_node *node, struct zp_write_batch *first, int rc, const char *text);

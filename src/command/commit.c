@@ -16,6 +16,7 @@
 #define MEMORY_LOOKS 32u /* at the memtables while their budget fills, */
 /* and more often where it is large: a shard may say that it can take no more (engine.h). */
 #define MEMORY_LOOK_BYTES (UINT64_C(256) << 20)
+#define ROOM_EVERY_NS (UINT64_C(5) * 1000000000) /* checkpoints are asked for by refused writes */
 
 void
 command__commit_init(struct zp_node *node)
@@ -533,20 +534,66 @@ limits_watch(struct zp_node *node)
 	zp_mutex_unlock(&node->queue.lock);
 }
 
+/* What a merge under way takes is as good as gone; it is what was kept for merges. */
+static int
+room_check(struct zp_node *node, uint64_t bytes, uint64_t *free_out, struct zp_err *err)
+{
+	uint64_t taking = node->upkeep.merge_taking;
+	uint64_t free_bytes = 0;
+	int rc = zp_journal_room_check(node->journal, bytes + taking,
+	    taking > 0 ? 0 : (uint64_t)node->upkeep.merge_room, &free_bytes, err);
+
+	*free_out = free_bytes - zp_min_u64(free_bytes, taking);
+	return rc;
+}
+
+bool
+command__is_full(struct zp_node *node)
+{
+	bool was_hurried = zp_store_hurry(true);
+	uint64_t free_bytes;
+	int rc = ZP_OK;
+
+	if (node->journal != NULL)
+		rc = room_check(node, 0, &free_bytes, NULL);
+	zp_store_hurry(was_hurried);
+	return rc == ZP_E_NO_SPACE;
+}
+
+/* The journal and files that were merged go with checkpoints, which no write would bring about any
+ * more. */
+static void
+room_make(struct zp_node *node)
+{
+	uint64_t now_ns = zp_clock_monotonic_ns();
+
+	if (now_ns < node->commit.room_at_ns)
+		return;
+	node->commit.room_at_ns = now_ns + ROOM_EVERY_NS;
+	zp_mutex_lock(&node->queue.lock);
+	node->upkeep.room_wanted = true;
+	node->upkeep.checkpoint_due = true;
+	zp_cond_signal(&node->upkeep.wake);
+	zp_mutex_unlock(&node->queue.lock);
+}
+
 /* Before anything is decided, so that a refusal has nothing to take back. A file system that cannot
  * say how full it is refuses nothing: the commit will tell. */
 static int
-room_check(struct zp_node *node, const struct zp_write_batch *first, struct zp_err *err)
+group_room_check(struct zp_node *node, const struct zp_write_batch *first, struct zp_err *err)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, free_bytes;
 	int rc;
 
 	for (; first != NULL; first = first->next)
 		bytes += first->bytes;
-	rc = zp_journal_room_check(
-	    node->journal, bytes, node->upkeep.merge_room, &node->commit.free_bytes, err);
-	if (rc == ZP_E_NO_SPACE)
+	rc = room_check(node, bytes, &free_bytes, err);
+	if (rc == ZP_E_NO_SPACE) {
+		room_make(node);
 		return rc;
+	}
+	if (rc == ZP_OK)
+		node->commit.free_bytes = free_bytes;
 	zp_err_clear(err);
 	return ZP_OK;
 }
@@ -562,7 +609,7 @@ command__commit_group(struct zp_node *node, struct zp_write_batch *first)
 	command__pace_serve(&node->pace);
 	commit->now_microseconds = zp_clock_realtime_us();
 	commit->append_rc = ZP_OK;
-	rc = room_check(node, first, &err);
+	rc = group_room_check(node, first, &err);
 	if (rc == ZP_OK) {
 		bool was_hurried = zp_store_hurry(true);
 

@@ -26,19 +26,6 @@ engines_add(struct zp_engine_facts *sum, const struct zp_engine_facts *facts)
 	sum->merged_bytes += facts->merged_bytes;
 }
 
-static bool
-is_full(struct zp_node *node)
-{
-	bool was_hurried = zp_store_hurry(true);
-	int rc = ZP_OK;
-
-	if (node->journal != NULL)
-		rc = zp_journal_room_check(node->journal, 0, node->upkeep.merge_room, NULL, NULL);
-
-	zp_store_hurry(was_hurried);
-	return rc == ZP_E_NO_SPACE;
-}
-
 int
 zp_node_free_bytes(struct zp_node *node, uint64_t *bytes_out, struct zp_err *err)
 {
@@ -69,7 +56,7 @@ zp_node_facts_get(struct zp_node *node, struct zp_node_facts *facts_out)
 	    .read_only = node->read_only,
 	    .merge_pauses = node->pace.pauses,
 	    .merge_paused_ns = node->pace.paused_ns,
-	    .is_full = is_full(node),
+	    .is_full = command__is_full(node),
 	    .is_broken = node->is_broken,
 	};
 	for (uint32_t i = 0; i < facts_out->shards; i++) {

@@ -11,6 +11,7 @@
 #include "command/command_internal.h"
 
 #define SECOND_NS UINT64_C(1000000000)
+#define MARGIN (UINT64_C(16) << 20) /* bytes for small files, and for what is measured roughly */
 
 uint32_t
 command__backoff_seconds(uint32_t failures)
@@ -28,12 +29,31 @@ after_seconds(uint64_t seconds)
 	return zp_clock_monotonic_ns() + seconds * SECOND_NS;
 }
 
+/* What writes are to leave for merges: those of all shards, as far as they go before a checkpoint
+ * lets go of what they have replaced. */
+static void
+merge_room_look(struct zp_node *node)
+{
+	uint64_t sum = 0, most = 0;
+
+	for (uint32_t i = 0; i < zp_shards_map(node->shards)->count; i++) {
+		struct zp_merge_room room =
+		    zp_engine_merge_room(zp_shards_engine(node->shards, i), ZP_MERGE_COMING);
+
+		sum += room.all;
+		most = zp_max_u64(most, room.most);
+	}
+	/* A second checkpoint is what removes the files. */
+	node->upkeep.merge_room = zp_min_u64(sum, 2 * COMMAND__MERGED_BYTES_MAX + most);
+}
+
 void
 command__upkeep_init(struct zp_node *node)
 {
 	struct command__upkeep *upkeep = &node->upkeep;
 
 	zp_cond_init(&upkeep->wake);
+	merge_room_look(node);
 	upkeep->merge_gave_way =
 	    zp_alloc_zero(zp_shards_map(node->shards)->count, sizeof(*upkeep->merge_gave_way));
 	if (node->options.offline)
@@ -109,33 +129,28 @@ command__upkeep_stop(struct zp_node *node)
 
 /* ---- The jobs ------------------------------------------------------------------------------- */
 
-/* What writes are to leave for merges: those of all shards, as far as they go before a checkpoint
- * lets go of what they have replaced. */
-static void
-merge_room_look(struct zp_node *node)
+static int
+checkpoint_once(struct zp_node *node, struct zp_err *err)
 {
-	uint64_t sum = 0, most = 0;
-
-	for (uint32_t i = 0; i < zp_shards_map(node->shards)->count; i++) {
-		uint64_t room = zp_engine_merge_room(zp_shards_engine(node->shards, i));
-
-		sum += room;
-		most = zp_max_u64(most, room);
-	}
-	node->upkeep.merge_room = zp_min_u64(sum, COMMAND__MERGED_BYTES_MAX + most);
-}
-
-static void
-checkpoint_job(struct zp_node *node)
-{
-	struct command__upkeep *upkeep = &node->upkeep;
-	struct zp_err err = {0};
 	int rc;
 
 	command__upkeep_enter(node);
-	rc = command__checkpoint(node, &err);
+	rc = command__checkpoint(node, err);
 	command__upkeep_leave(node);
 	merge_room_look(node);
+	return rc;
+}
+
+static void
+checkpoint_job(struct zp_node *node, bool room_wanted)
+{
+	struct command__upkeep *upkeep = &node->upkeep;
+	struct zp_err err = {0};
+	int rc = checkpoint_once(node, &err);
+
+	/* What the first one has replaced goes with the second and third. */
+	for (int i = 0; i < 2 && rc == ZP_OK && room_wanted && command__is_full(node); i++)
+		rc = checkpoint_once(node, &err);
 	if (rc == ZP_OK) {
 		upkeep->failures = 0;
 		upkeep->retry_at_ns = 0;
@@ -153,15 +168,48 @@ checkpoint_job(struct zp_node *node)
 	zp_mutex_unlock(&node->queue.lock);
 }
 
+/*
+ * Memory must get into files whatever a merge takes: a disk that is full with memory unwritten has
+ * no way back, since its checkpoints would have made room. So a step that might take that room does
+ * not begin, and writes count what it takes as gone while it is under way.
+ */
+static int
+merge_room_take(struct zp_node *node, struct zp_engine *engine, bool seals, struct zp_err *err)
+{
+	uint64_t bytes = zp_engine_merge_room(engine, seals ? ZP_MERGE_SEAL : ZP_MERGE_DUE).most;
+	uint64_t memory_bytes;
+	struct zp_store_space space;
+
+	if (bytes == 0)
+		return ZP_OK;
+	node->upkeep.merge_taking = bytes; /* before the look: no write gets between */
+	memory_bytes = zp_shards_memory_bytes(node->shards);
+	/* A file system that does not say how full it is: the merge will tell. */
+	if (zp_store_space_get(node->journal_store, &space, NULL) < 0 ||
+	    space.bytes_free >= bytes + memory_bytes + zp_min_u64(space.bytes_total / 64, MARGIN))
+		return ZP_OK;
+	node->upkeep.merge_taking = 0;
+	return zp_fail(err, ZP_E_NO_SPACE,
+	    "a step takes up to %llu KiB and what is in memory %llu KiB, and %llu KiB of the disk "
+	    "are free",
+	    (unsigned long long)bytes >> 10, (unsigned long long)memory_bytes >> 10,
+	    (unsigned long long)space.bytes_free >> 10);
+}
+
 int
 command__merge(struct zp_node *node, uint32_t index, bool seals, const _Atomic(bool) *stop,
     bool *merged_out, struct zp_err *err)
 {
 	struct zp_engine *engine = zp_shards_engine(node->shards, index);
 	uint64_t bytes = zp_engine_merged_bytes(engine);
-	int rc = seals ? zp_engine_seal(engine, stop, merged_out, err)
-		       : zp_engine_merge(engine, stop, merged_out, err);
+	int rc = merge_room_take(node, engine, seals, err);
 
+	*merged_out = false;
+	if (rc < 0)
+		return rc;
+	rc = seals ? zp_engine_seal(engine, stop, merged_out, err)
+		   : zp_engine_merge(engine, stop, merged_out, err);
+	node->upkeep.merge_taking = 0;
 	if (*merged_out) {
 		node->upkeep.merged_bytes += zp_engine_merged_bytes(engine) - bytes;
 		node->upkeep.checkpoints_owed = 2; /* so many are kept */
@@ -194,7 +242,8 @@ merge_shard(struct zp_node *node, uint32_t index)
 	node->merge_may_stop = !*gave_way;
 	zp_mutex_unlock(&node->queue.lock);
 	rc = command__merge(node, index, false, &node->merge_stop, &merged, &err);
-	room_wanted = is_room_wanted(node);
+	room_wanted =
+	    is_room_wanted(node) || (rc == ZP_E_NO_SPACE && node->upkeep.checkpoints_owed > 0);
 	node->merge_may_stop = false;
 	node->upkeep_working = false;
 	zp_mutex_unlock(&node->upkeep_lock);
@@ -204,9 +253,12 @@ merge_shard(struct zp_node *node, uint32_t index)
 		node->upkeep.checkpoint_due = true;
 		zp_mutex_unlock(&node->queue.lock);
 	}
-	if (rc < 0 && rc != ZP_E_STOPPING)
+	/* Once, not of each shard and try. */
+	if (rc < 0 && rc != ZP_E_STOPPING && !(rc == ZP_E_NO_SPACE && node->upkeep.room_lacks))
 		command__log(node, 3, "merge of shard %016llx: %s",
 		    (unsigned long long)zp_shards_map(node->shards)->ranges[index].id, err.text);
+	if (merged || rc == ZP_E_NO_SPACE)
+		node->upkeep.room_lacks = rc == ZP_E_NO_SPACE;
 	return merged || rc == ZP_E_STOPPING;
 }
 
@@ -282,6 +334,7 @@ command__upkeep_run(void *context)
 		bool expire = upkeep->expire_at_ns != 0 && now_ns >= upkeep->expire_at_ns;
 		bool accesses = upkeep->accesses_at_ns != 0 && now_ns >= upkeep->accesses_at_ns;
 		bool merge = upkeep->merge_due && !node->is_broken && node->upkeep_waiting == 0;
+		bool room_wanted = upkeep->room_wanted;
 
 		if (!checkpoint && !expire && !accesses && !merge) {
 			sleep_until_due(node);
@@ -289,12 +342,12 @@ command__upkeep_run(void *context)
 		}
 		/* Taken back before the work: what comes up meanwhile is not lost. */
 		if (checkpoint)
-			upkeep->checkpoint_due = false;
+			upkeep->checkpoint_due = upkeep->room_wanted = false;
 		if (merge)
 			upkeep->merge_due = false;
 		zp_mutex_unlock(&node->queue.lock);
 		if (checkpoint)
-			checkpoint_job(node);
+			checkpoint_job(node, room_wanted);
 		if (expire)
 			command__expire_tick(node);
 		if (accesses)
@@ -317,8 +370,13 @@ shard_merge(struct zp_node *node, uint32_t index, bool seals, struct zp_err *err
 
 	while (rc == ZP_OK && merged) {
 		rc = command__merge(node, index, seals, &node->work_stop, &merged, err);
-		if (rc == ZP_OK && is_room_wanted(node))
+		if (rc == ZP_E_NO_SPACE && node->upkeep.checkpoints_owed > 0) {
+			zp_err_clear(err);
 			rc = command__checkpoint(node, err);
+			merged = true; /* there may be room now */
+		} else if (rc == ZP_OK && is_room_wanted(node)) {
+			rc = command__checkpoint(node, err);
+		}
 	}
 	return rc;
 }

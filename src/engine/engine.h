@@ -172,13 +172,24 @@ ZP_MUST_CHECK int zp_engine_flush(
 ZP_MUST_CHECK int zp_engine_merge(
     struct zp_engine *engine, const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err);
 
-/* Any thread. Room on the disk that merges take, until their inputs can be collected, which are due
- * now or when one more run of each family is there: of one step of each family. 0: none are. */
-uint64_t zp_engine_merge_room(struct zp_engine *engine);
-
 /* The same towards one run a family, without tombstones or filters. */
 ZP_MUST_CHECK int zp_engine_seal(
     struct zp_engine *engine, const _Atomic(bool) *stop, bool *merged_out, struct zp_err *err);
+
+enum zp_merge_kind {
+	ZP_MERGE_DUE,    /* zp_engine_merge */
+	ZP_MERGE_COMING, /* the same, now or when one more run of each family is there */
+	ZP_MERGE_SEAL,   /* zp_engine_seal */
+};
+
+/* Bytes of the disk that one step takes, at most, until its inputs can be collected. */
+struct zp_merge_room {
+	uint64_t all;  /* of each family */
+	uint64_t most; /* of one family: what a single call takes. 0: nothing is due */
+};
+
+/* Any thread. */
+struct zp_merge_room zp_engine_merge_room(struct zp_engine *engine, enum zp_merge_kind kind);
 
 /* Removes manifests below `manifest_min` and every file that no manifest which stays names. Two
  * always stay: where only one would, its twin, an equal manifest, does or is made. */

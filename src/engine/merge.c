@@ -442,34 +442,39 @@ zp_engine_merge(
 
 /* ---- Room ------------------------------------------------------------------------------------ */
 
-/* Of the family whose `count` runs begin at `first`, with one more in front of them. */
+/* Of the family whose `count` runs begin at `first`. */
 static uint64_t
-family_room(
-    const struct zp_engine *engine, const struct version *version, size_t first, size_t count)
+family_room(const struct zp_engine *engine, const struct version *version, size_t first,
+    size_t count, enum zp_merge_kind kind)
 {
-	struct merge_candidate candidates[MANIFEST_RUNS_MAX + 1] = {0};
-	struct merge_choice choice;
+	struct merge_candidate candidates[MANIFEST_RUNS_MAX + 1];
+	size_t coming = kind == ZP_MERGE_COMING;
+	struct merge_choice choice = {.count = count >= 2 ? count : 0};
 
 	ZP_ASSERT(count <= MANIFEST_RUNS_MAX);
-	candidates_of(version, first, count, candidates + 1);
-	choice = merge__choose(candidates, count + 1, step_bytes(engine));
+	candidates[0] = (struct merge_candidate){0}; /* how long it will be nobody knows */
+	candidates_of(version, first, count, candidates + coming);
+	if (kind != ZP_MERGE_SEAL)
+		choice = merge__choose(candidates, coming + count, step_bytes(engine));
 	return zp_min_u64(
 	    bytes_sum(candidates, choice.first, choice.count), step_bytes_max(engine));
 }
 
-uint64_t
-zp_engine_merge_room(struct zp_engine *engine)
+struct zp_merge_room
+zp_engine_merge_room(struct zp_engine *engine, enum zp_merge_kind kind)
 {
+	struct zp_merge_room room = {0};
 	struct version *version;
-	uint64_t room = 0;
 
 	if (zp_engine_is_suspended(engine))
-		return 0;
+		return room;
 	version = engine__version_get(engine);
 	for (size_t first = 0; first < version->manifest.run_count;) {
 		size_t count = family_runs(&version->manifest, first);
+		uint64_t bytes = family_room(engine, version, first, count, kind);
 
-		room += family_room(engine, version, first, count);
+		room.all += bytes;
+		room.most = zp_max_u64(room.most, bytes);
 		first += count;
 	}
 	version__release(version);

@@ -280,9 +280,10 @@ zp_journal_room_check(const struct zp_journal *journal, uint64_t bytes, uint64_t
 		return 0;
 	}
 	return zp_fail(err, ZP_E_NO_SPACE,
-	    "the disk is full: %" PRIu64 " KiB are free and %" PRIu64
-	    " KiB are kept for upkeep; nothing was written, and writes go on when there is space",
-	    space.bytes_free >> 10, reserve >> 10);
+	    "the disk is full: of %" PRIu64 " KiB that are free %" PRIu64
+	    " KiB are kept for flushes and merges, and %" PRIu64
+	    " KiB are wanted; nothing was written, and writes go on when there is space",
+	    space.bytes_free >> 10, reserve >> 10, (bytes + 1023) >> 10);
 }
 
 int

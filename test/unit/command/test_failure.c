@@ -344,6 +344,96 @@ memory_is_flushed_before_the_disk_is_full(void **state)
 	sim_drop(&sim);
 }
 
+/* The same node with a maintenance thread. */
+static void
+sim_serve(struct sim_fixture *sim)
+{
+	struct zp_err err = {0};
+
+	zp_node_close(sim->fixture.node);
+	sim->fixture.options.offline = false;
+	if (command__node_open(&sim->fixture.options, &sim->seam, &sim->fixture.node, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+/* Nobody asks for a checkpoint, and the journal that fills the disk goes all the same. */
+static void
+a_full_disk_makes_room_by_itself(void **state)
+{
+	struct sim_fixture sim;
+	struct zp_err err = {0};
+	uint64_t pins = 0;
+	char name[4000];
+	int rc;
+
+	(void)state;
+	sim_make(&sim);
+	sim_serve(&sim);
+	sim_store_space_set(sim.sim, sim_used(&sim) + (8u << 20));
+	do {
+		name_fill(name, sizeof(name), pins);
+		rc = fixture_pin(&sim.fixture, pins, name, &err);
+		pins += rc == ZP_OK;
+	} while (rc == ZP_OK);
+	assert_int_equal(rc, ZP_E_NO_SPACE);
+	for (unsigned i = 0; i < 6000 && rc == ZP_E_NO_SPACE; i++) {
+		usleep(10000);
+		zp_err_clear(&err);
+		rc = fixture_pin(&sim.fixture, pins, "a", &err);
+	}
+	if (rc < 0)
+		fail_msg("after %u pins: %s", (unsigned)pins, err.text);
+	assert_int_equal(fixture_list_count(&sim.fixture), pins + 1);
+	sim_drop(&sim);
+}
+
+/* A merge takes no room that memory needs to get into files: it does not begin, and says so. */
+static void
+a_merge_leaves_room_for_memory(void **state)
+{
+	enum { RUNS = 8, PINS = 200 };
+	struct sim_fixture sim;
+	struct zp_err err = {0};
+	struct zp_node_facts facts;
+	char name[4000];
+	uint64_t used, least = UINT64_MAX;
+
+	(void)state;
+	sim_make(&sim);
+	for (unsigned n = 0; n < RUNS * PINS; n++) {
+		name_fill(name, sizeof(name), n);
+		assert_int_equal(fixture_pin(&sim.fixture, n, name, NULL), ZP_OK);
+		if (n % PINS == PINS - 1)
+			assert_int_equal(zp_command_checkpoint(sim.fixture.node, NULL), ZP_OK);
+	}
+	assert_int_equal(zp_command_checkpoint(sim.fixture.node, NULL), ZP_OK);
+	for (unsigned n = 0; n < PINS; n++) { /* to stay in memory */
+		name_fill(name, sizeof(name), RUNS * PINS + n);
+		assert_int_equal(fixture_pin(&sim.fixture, RUNS * PINS + n, name, NULL), ZP_OK);
+	}
+	for (uint32_t i = 0; i < sim.fixture.options.shards; i++)
+		least = zp_min_u64(
+		    least, zp_engine_merge_room(
+			       zp_shards_engine(sim.fixture.node->shards, i), ZP_MERGE_DUE)
+			       .most);
+	zp_node_facts_get(sim.fixture.node, &facts);
+	used = sim_used(&sim);
+	/* As much as the merge, not as memory besides. */
+	sim_store_space_set(sim.sim, used + least + facts.engines.memtable_bytes / 2);
+	assert_int_equal(zp_command_settle(sim.fixture.node, &err), ZP_E_NO_SPACE);
+	assert_non_null(strstr(err.text, "a step takes up to"));
+	assert_int_equal(sim_used(&sim), used);
+	zp_err_clear(&err);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(zp_command_checkpoint(sim.fixture.node, &err), ZP_OK);
+	/* The journal is gone, and there is room. */
+	if (zp_command_settle(sim.fixture.node, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_true(sim_used(&sim) < used);
+	assert_int_equal(fixture_list_count(&sim.fixture), (RUNS + 1) * PINS);
+	sim_drop(&sim);
+}
+
 /* Room for the journal's reserve but not for a flush: when memory is full writers are told, too. */
 static void
 memory_that_cannot_be_flushed_is_told_to_writers(void **state)
@@ -624,6 +714,8 @@ main(void)
 	    cmocka_unit_test(the_backoff_is_bounded),
 	    cmocka_unit_test(a_full_disk_refuses_and_recovers),
 	    cmocka_unit_test(memory_is_flushed_before_the_disk_is_full),
+	    cmocka_unit_test(a_full_disk_makes_room_by_itself),
+	    cmocka_unit_test(a_merge_leaves_room_for_memory),
 	    cmocka_unit_test(memory_that_cannot_be_flushed_is_told_to_writers),
 	    cmocka_unit_test(a_snapshot_stays_as_it_was),
 	    cmocka_unit_test(read_only_changes_nothing_of_a_killed_node),

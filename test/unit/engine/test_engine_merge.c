@@ -248,6 +248,12 @@ live_bytes(struct shard *shard)
 	return facts.disk_bytes;
 }
 
+static uint64_t
+room_coming(struct shard *shard)
+{
+	return zp_engine_merge_room(shard->engine, ZP_MERGE_COMING).all;
+}
+
 /* What a merge takes is known when one more flush makes it due, so that it can be left free. */
 static void
 the_room_of_a_merge_is_known_before(void **state)
@@ -257,28 +263,30 @@ the_room_of_a_merge_is_known_before(void **state)
 	(void)state;
 	shard_begin(&shard, 1u << 20);
 	for (unsigned run = 1; run < 64; run++) {
-		uint64_t room = zp_engine_merge_room(shard.engine), before;
+		uint64_t room = room_coming(&shard), before;
 
 		pins_put(&shard, FLUSH_PINS);
 		collect(&shard);
 		/* Of the run that came, the rest was told. */
 		assert_true(run % 8 != 0 || room >= live_bytes(&shard) * 7 / (8 * ((run + 7) / 8)));
 		before = sim_store_bytes(shard.sim);
-		room = zp_engine_merge_room(shard.engine);
+		room = room_coming(&shard);
 		shard.bytes_most = 0;
+		assert_int_equal(
+		    zp_engine_merge_room(shard.engine, ZP_MERGE_DUE).all > 0, run % 8 == 0);
 		merge_all(&shard, false);
 		assert_true(shard.bytes_most <= before + room);
 		if (run == 63) /* the next makes all of them one */
-			assert_int_equal(zp_engine_merge_room(shard.engine), live_bytes(&shard));
+			assert_int_equal(room_coming(&shard), live_bytes(&shard));
 		else if (run % 8 != 7)
-			assert_int_equal(zp_engine_merge_room(shard.engine), 0);
+			assert_int_equal(room_coming(&shard), 0);
 	}
 	shard_end(&shard);
 	/* Long ones go by steps. */
 	shard_begin(&shard, FILE_BYTES);
 	while (shard.made < PINS) {
 		pins_put(&shard, FLUSH_PINS);
-		assert_true(zp_engine_merge_room(shard.engine) <= 2 * 2 * MERGE_RUNS * FILE_BYTES);
+		assert_true(room_coming(&shard) <= 2 * 2 * MERGE_RUNS * FILE_BYTES);
 		merge_all(&shard, false);
 	}
 	shard_end(&shard);
