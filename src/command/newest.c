@@ -5,17 +5,18 @@
  * Owner:  the list's.
  *
  * Walks a window of time after the other, back from the newest pin: all shards' keys of a window
- * are gathered, put in order and looked up. A window is made as wide as gives some thousand keys;
- * of a second that has more than that (an import), it is a range of digests. No view is held
- * between two windows: when a pin was created does not change, so one that nobody touches appears
- * exactly once, and one that is written anew meanwhile as the pin that it is then, or not at all
- * where that is newer than what was listed.
+ * are gathered, put in order and looked up. A window is made as wide as gives some dozen keys at
+ * first, for who wants one page, and then some thousand; of a second that has more than that (an
+ * import), it is a range of digests. No view is held between two windows: when a pin was created
+ * does not change, so one that nobody touches appears exactly once, and one that is written anew
+ * meanwhile as the pin that it is then, or not at all where that is newer than what was listed.
  */
 #include "command/command_internal.h"
 
 #include <stdlib.h>
 
-#define KEYS_WANTED 4096u   /* of a window */
+#define KEYS_FIRST 64u      /* of the first window, */
+#define KEYS_WANTED 1024u   /* and of later ones, or as many as there are shards */
 #define KEYS_MAX (1u << 18) /* that one second and first 8 bytes of a digest may have */
 #define LOOKED_UP_TOGETHER 64u
 #define SHARDS_TOGETHER 16u /* until others have their turn: cold ones wait for the disk */
@@ -59,6 +60,7 @@ struct newest {
 	struct found_key *keys; /* owned: of the window, in order */
 	size_t count;
 	size_t capacity;
+	size_t keys_wanted;
 	size_t keys_max;
 	size_t at; /* the next to look up */
 	struct zp_read_scratch *scratch;
@@ -85,6 +87,7 @@ newest__new(struct zp_node *node, const struct newest_options *options)
 	newest->context = options->context;
 	newest->last = newest->wanted.created_max;
 	newest->width = WIDTH_FIRST;
+	newest->keys_wanted = KEYS_FIRST;
 	newest->span = UINT64_MAX;
 	if (options->after != NULL && options->after_created <= newest->last) {
 		newest->has_after = true;
@@ -138,7 +141,7 @@ key_take(void *context, int64_t created, const struct zp_key *key)
 	if (newest->count == newest->keys_max)
 		return ZP_E_FULL;
 	if (newest->count == newest->capacity) {
-		newest->capacity = 2 * newest->capacity + KEYS_WANTED;
+		newest->capacity = 2 * newest->capacity + KEYS_FIRST;
 		newest->keys = zp_realloc(newest->keys, newest->capacity * sizeof(newest->keys[0]));
 	}
 	newest->keys[newest->count++] = found;
@@ -275,7 +278,7 @@ gather_begin(struct newest *newest)
 	newest->at = 0;
 	newest->keys_max = newest->range.first == newest->range.last && newest->span == 0
 			       ? KEYS_MAX
-			       : 4 * KEYS_WANTED;
+			       : 4 * newest->keys_wanted;
 }
 
 static bool
@@ -305,6 +308,7 @@ gather_some(struct newest *newest, struct zp_err *err)
 		if (looked_at++ == SHARDS_TOGETHER)
 			return ZP_SCAN_PASSED;
 		gathering.shard = newest->shard;
+		wanted.keys_max = newest->keys_max - newest->count;
 		view = zp_engine_view_get(zp_shards_engine(newest->node->shards, newest->shard));
 		rc = zp_view_created_keys(view, &wanted, &why);
 		zp_view_release(view);
@@ -333,7 +337,9 @@ window_pass(struct newest *newest)
 		newest->is_over = true;
 	else
 		newest->last = range->first - 1;
-	if (newest->count >= KEYS_WANTED / WIDER)
+	newest->keys_wanted = zp_min_u64(WIDER * newest->keys_wanted,
+	    zp_max_u64(KEYS_WANTED, zp_shards_map(newest->node->shards)->count));
+	if (newest->count >= newest->keys_wanted / WIDER)
 		return;
 	if (newest->span < UINT64_MAX)
 		newest->span =

@@ -11,6 +11,10 @@
 #include "engine/entry_walk.h"
 #include "engine/times.h"
 
+#include <stdlib.h>
+
+#define HEAD_BYTES 8u /* of a digest, that an entry has */
+
 enum time_column { TIME_NAMESPACE, TIME_CREATED, TIME_HEAD, TIME_KIND, TIME_CODEC, TIME_CLAIM };
 
 struct search {
@@ -62,26 +66,23 @@ memory_keys(struct search *search)
 	return rc;
 }
 
-/* ---- Pins that an entry may be of ------------------------------------------------------------ */
+/* ---- Pins whose digests begin so ------------------------------------------------------------- */
 
-/* A pin whose newest row says another time is not of the entry, and one whose older row does may
- * be: then that newer row is found. */
+/* A pin whose newest row says another time is not wanted, and one whose older row does may be
+ * given: then that newer row is found. */
 static bool
-is_of_entry(const struct segment_row *row, const uint64_t *entry)
+is_in_range(const struct segment_row *row, const struct zp_created_range *range)
 {
-	const struct zp_key *key = &row->key;
+	uint64_t created = index__created(&row->record);
 
-	return index__created(&row->record) == entry[TIME_CREATED] &&
-	       zp_load_u64be(key->digest) == entry[TIME_HEAD] &&
-	       ((uint64_t)key->kind << 8 | key->version) == entry[TIME_KIND] &&
-	       key->codec == entry[TIME_CODEC] && key->namespace_id == entry[TIME_NAMESPACE] &&
-	       key->claim == entry[TIME_CLAIM];
+	return row->operation != ZP_ROW_TOMBSTONE && row->key.namespace_id == range->namespace_id &&
+	       created >= segment__time_column(range->first) &&
+	       created <= segment__time_column(range->last);
 }
 
 /* Those that the segment has from `from` on, the first key of all whose digests begin so. */
 static int
-segment_keys(struct search *search, struct segment *segment, const struct zp_key *from,
-    const uint64_t *entry)
+segment_keys(struct search *search, struct segment *segment, const struct zp_key *from)
 {
 	struct segment_iterator *iterator;
 	struct segment_row row;
@@ -94,10 +95,10 @@ segment_keys(struct search *search, struct segment *segment, const struct zp_key
 		return ZP_OK;
 	}
 	while (told == ZP_OK && (rc = segment__iterator_next(iterator, &row, &why)) == ZP_OK &&
-	       zp_load_u64be(row.key.digest) <= entry[TIME_HEAD]) {
-		if (row.operation != ZP_ROW_TOMBSTONE && is_of_entry(&row, entry))
+	       memcmp(row.key.digest, from->digest, HEAD_BYTES) == 0) {
+		if (is_in_range(&row, &search->wanted->range))
 			told = search->wanted->each(search->wanted->context,
-			    segment__time_of_column(entry[TIME_CREATED]), &row.key);
+			    zp_unzigzag(row.record.facts[ZP_FACT_CREATED]), &row.key);
 	}
 	segment__iterator_close(iterator);
 	if (rc < 0)
@@ -123,23 +124,23 @@ segment_of_head(const struct manifest_run *run, uint64_t head)
 }
 
 static int
-run_keys(struct search *search, size_t run_at, const uint64_t *entry)
+run_keys(struct search *search, size_t run_at, uint64_t head)
 {
 	const struct version *version = search->view->version;
 	const struct manifest_run *run = &version->manifest.runs[run_at];
 	struct zp_key from = {0};
 	int rc = ZP_OK;
 
-	zp_store_u64be(from.digest, entry[TIME_HEAD]);
-	for (size_t at = segment_of_head(run, entry[TIME_HEAD]);
+	zp_store_u64be(from.digest, head);
+	for (size_t at = segment_of_head(run, head);
 	     rc == ZP_OK && at < run->segment_count &&
-	     zp_load_u64be(run->segments[at].first_key) <= entry[TIME_HEAD];
+	     zp_load_u64be(run->segments[at].first_key) <= head;
 	     at++) {
 		struct segment *segment = version->runs[run_at][at];
 		struct zp_err why = {0};
 
 		if (segment != NULL) {
-			rc = segment_keys(search, segment, &from, entry);
+			rc = segment_keys(search, segment, &from);
 			continue;
 		}
 		zp_ignore(segment__unopened_fault(ZP_FAMILY_PIN, &run->segments[at], &why));
@@ -149,19 +150,49 @@ run_keys(struct search *search, size_t run_at, const uint64_t *entry)
 }
 
 static int
-entry_keys(struct search *search, const uint64_t *entry)
+head_keys(struct search *search, uint64_t head)
 {
 	const struct manifest *manifest = &search->view->version->manifest;
 	int rc = ZP_OK;
 
 	for (size_t i = 0; rc == ZP_OK && i < manifest->run_count; i++) {
 		if (manifest->runs[i].family == ZP_FAMILY_PIN)
-			rc = run_keys(search, i, entry);
+			rc = run_keys(search, i, head);
 	}
 	return rc;
 }
 
 /* ---- Entries in files ------------------------------------------------------------------------ */
+
+/* Beginnings of digests. However many pins, or entries, have one: it is looked for once. */
+struct heads {
+	uint64_t *items; /* owned */
+	size_t count;
+	size_t capacity;
+};
+
+static int
+heads_add(struct heads *heads, uint64_t head, size_t heads_max)
+{
+	if (heads->count > 0 && heads->items[heads->count - 1] == head)
+		return ZP_OK;
+	if (heads->count == heads_max)
+		return ZP_E_FULL;
+	if (heads->count == heads->capacity) {
+		heads->capacity = 2 * heads->capacity + 64;
+		heads->items = zp_realloc(heads->items, heads->capacity * sizeof(heads->items[0]));
+	}
+	heads->items[heads->count++] = head;
+	return ZP_OK;
+}
+
+static int
+head_compare(const void *left, const void *right)
+{
+	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+
+	return (a > b) - (a < b);
+}
 
 /* How many pins want the entry that comes next, as far as the files know. */
 static int64_t
@@ -179,7 +210,7 @@ present_pins(const struct entry_walk *walk)
 }
 
 static int
-file_keys(struct search *search)
+heads_gather(struct search *search, struct heads *heads)
 {
 	const struct zp_created_range *range = &search->wanted->range;
 	const uint64_t from[SEGMENT_KEY_COLUMNS_MAX] = {
@@ -199,10 +230,27 @@ file_keys(struct search *search)
 	       segment__columns_compare(present->entry.columns, end, SEGMENT_TIME_COLUMNS) <= 0) {
 		/* Where rows cannot be read, those that are there do not say how many pins. */
 		if (walk.wanted.damage.code != ZP_OK || present_pins(&walk) > 0)
-			rc = entry_keys(search, present->entry.columns);
+			rc = heads_add(
+			    heads, present->entry.columns[TIME_HEAD], search->wanted->keys_max);
 		entry_walk__next(&walk);
 	}
 	entry_walk__done(&walk);
+	return rc;
+}
+
+static int
+file_keys(struct search *search)
+{
+	struct heads heads = {0};
+	int rc = heads_gather(search, &heads);
+
+	if (heads.count > 0)
+		qsort(heads.items, heads.count, sizeof(heads.items[0]), head_compare);
+	for (size_t i = 0; rc == ZP_OK && i < heads.count; i++) {
+		if (i == 0 || heads.items[i] != heads.items[i - 1])
+			rc = head_keys(search, heads.items[i]);
+	}
+	zp_free(heads.items);
 	return rc;
 }
 

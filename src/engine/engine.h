@@ -436,6 +436,7 @@ struct zp_created_range {
 };
 struct zp_created_wanted {
 	struct zp_created_range range;
+	size_t keys_max; /* where there are more, ZP_E_FULL, before they are looked for */
 	/* With keys in no order, one perhaps several times. What is not 0 ends that and is
 	 * returned. */
 	int (*each)(void *context, int64_t created, const struct zp_key *key);
