@@ -127,7 +127,7 @@ struct command__upkeep {
 struct command__damage_place {
 	uint32_t shard; /* index */
 	uint32_t round; /* when it was met last */
-	uint64_t hash;  /* of the text */
+	uint64_t hash;  /* command__damage_hash of the text */
 	char *text;     /* owned */
 };
 
@@ -301,6 +301,8 @@ void command__log(struct zp_node *node, int level, const char *format, ...)
  * and what to do. Returns rc.
  */
 int command__damage_note(struct zp_node *node, uint32_t shard, int rc, struct zp_err *err);
+/* Of the place that the text names, whoever met it. */
+uint64_t command__damage_hash(uint32_t shard, const char *text);
 /* The same for a file of the node itself, `text` naming it. */
 void command__damage_note_node(struct zp_node *node, const char *text);
 /* All files of a shard, or the node's own, are about to be read: what is met from now on is of this

@@ -8,11 +8,24 @@
  */
 #include "command/command_internal.h"
 
+#define ADVICE ": restore the file from a snapshot or copy"
+
+uint64_t
+command__damage_hash(uint32_t shard, const char *text)
+{
+	/* What met it stands before the place, and what to do behind it. */
+	const char *place = strstr(text, "segment "), *end;
+
+	place = place != NULL ? place : text;
+	end = strstr(place, ADVICE);
+	return zp_hash64(place, end != NULL ? (size_t)(end - place) : strlen(place), shard);
+}
+
 /* Whether it is the first time; in it goes. With the lock held. */
 static bool
 is_new(struct command__damage *damage, uint32_t shard, const char *text)
 {
-	uint64_t hash = zp_hash64(text, strlen(text), 0);
+	uint64_t hash = command__damage_hash(shard, text);
 
 	for (uint32_t i = 0; i < damage->count; i++) {
 		if (damage->places[i].hash == hash) {
@@ -52,8 +65,9 @@ shard_name(const struct zp_node *node, uint32_t shard, int rc, const char *text,
 		    "shard %016llx is suspended: %s: mount or restore it, then start again; "
 		    "without any copy: zpin repair --give-up-shard %016llx",
 		    id, suspended, id);
-	return zp_fail(
-	    err, rc, "shard %016llx: %s: restore the file from a snapshot or copy", id, text);
+	if (strstr(text, ADVICE) != NULL) /* it comes from here */
+		return zp_fail(err, rc, "%s", text);
+	return zp_fail(err, rc, "shard %016llx: %s" ADVICE, id, text);
 }
 
 int

@@ -15,6 +15,8 @@
 #define VIEW_NS_MAX (ZP_VIEW_AGE_SECONDS_MAX * UINT64_C(1000000000))
 #define LOOK_AT_CLOCK_EVERY 1024u
 
+#define PLACES_KNOWN 64u
+
 struct zp_list {
 	struct zp_node *node;
 	struct zp_scan_options wanted;
@@ -30,7 +32,8 @@ struct zp_list {
 	int64_t last_created;          /* of the newest first: and of that time */
 	struct newest *newest;         /* owned; NULL: in key order */
 	struct zp_err damage;          /* the first; code 0: none */
-	uint64_t damaged_places;       /* met; one perhaps more than once */
+	uint64_t damaged_places;       /* met; behind many one perhaps more than once */
+	uint64_t places[PLACES_KNOWN]; /* command__damage_hash of the first of them */
 	struct zp_err accesses_damage; /* likewise of what was asked for beside the pins */
 };
 
@@ -105,8 +108,16 @@ fault_take(void *context, const struct zp_err *why)
 {
 	struct zp_list *list = context;
 	struct zp_err named = *why;
+	uint64_t hash;
 
 	zp_ignore(command__damage_note(list->node, list->shard, why->code, &named)); /* kept here */
+	hash = command__damage_hash(list->shard, named.text);
+	for (size_t i = 0; i < zp_min_u64(list->damaged_places, PLACES_KNOWN); i++) {
+		if (list->places[i] == hash)
+			return;
+	}
+	if (list->damaged_places < PLACES_KNOWN)
+		list->places[list->damaged_places] = hash;
 	if (list->damaged_places++ == 0)
 		list->damage = named;
 }

@@ -202,8 +202,11 @@ command__merge(struct zp_node *node, uint32_t index, bool seals, const _Atomic(b
 {
 	struct zp_engine *engine = zp_shards_engine(node->shards, index);
 	uint64_t bytes = zp_engine_merged_bytes(engine);
-	int rc = merge_room_take(node, engine, seals, err);
+	struct zp_err why = {0};
+	int rc;
 
+	err = err != NULL ? err : &why; /* its text names the damage */
+	rc = merge_room_take(node, engine, seals, err);
 	*merged_out = false;
 	if (rc < 0)
 		return rc;

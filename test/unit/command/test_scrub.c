@@ -119,6 +119,27 @@ shard_pattern(const struct node_fixture *fixture, const char *files, char patter
 	    (unsigned long long)zp_shards_map(fixture->node->shards)->ranges[DAMAGED].id, files);
 }
 
+/* What a list by creation says at its end, of which the accesses of each pin are asked for. */
+static int
+newest_damage(struct node_fixture *fixture)
+{
+	struct zp_accesses accesses;
+	struct zp_list *list = NULL;
+	struct zp_record record;
+	struct zp_key key;
+	int rc;
+
+	assert_int_equal(zp_list_open(fixture->node, 0, NULL, &list, NULL), 0);
+	zp_list_newest_first(list, 0);
+	while ((rc = zp_list_next(list, &key, &record, NULL)) == ZP_OK || rc == ZP_SCAN_PASSED) {
+		if (rc == ZP_OK) /* the end tells */
+			zp_ignore(zp_list_accesses_get(list, &accesses, NULL));
+	}
+	rc = zp_list_damage(list, NULL);
+	zp_list_close(list);
+	return rc;
+}
+
 /* ---- Tests ---------------------------------------------------------------------------------- */
 
 /* In a block of a file that is open: told with shard, file, block and digests, of which exactly
@@ -127,6 +148,7 @@ static void
 a_damaged_block_is_found_and_mended(void **state)
 {
 	struct node_fixture fixture;
+	struct zp_verify_report report;
 	unsigned long long first, last;
 	char pattern[64], shard[64];
 	const char *text, *digests;
@@ -158,7 +180,12 @@ a_damaged_block_is_found_and_mended(void **state)
 	}
 	assert_in_range(lost, 1, 255);
 	scrub(&fixture);
-	assert_int_equal(damages(&fixture), 1); /* it is the same, for reads too */
+	assert_int_equal(newest_damage(&fixture), ZP_E_CORRUPT);
+	assert_int_equal(zp_command_verify(fixture.node, NULL, &report, NULL), ZP_E_CORRUPT);
+	for (uint64_t n = PINS; n < PINS + 50; n++) /* so that there is something to seal */
+		zp_ignore(fixture_pin(&fixture, n, "", NULL));
+	assert_int_equal(zp_command_seal(fixture.node, NULL), ZP_E_CORRUPT);
+	assert_int_equal(damages(&fixture), 1); /* it is the same, whoever meets it */
 	mend(&fixture);
 	scrub(&fixture);
 	assert_int_equal(damages(&fixture), 0);
@@ -212,27 +239,6 @@ accesses_get(struct node_fixture *fixture, uint64_t *count_out, struct zp_err *e
 	int rc = zp_command_accesses_get(fixture->node, &key, &accesses, err);
 
 	*count_out = accesses.count;
-	return rc;
-}
-
-/* What a list by creation says at its end, of which the accesses of each pin are asked for. */
-static int
-newest_damage(struct node_fixture *fixture)
-{
-	struct zp_accesses accesses;
-	struct zp_list *list = NULL;
-	struct zp_record record;
-	struct zp_key key;
-	int rc;
-
-	assert_int_equal(zp_list_open(fixture->node, 0, NULL, &list, NULL), 0);
-	zp_list_newest_first(list, 0);
-	while ((rc = zp_list_next(list, &key, &record, NULL)) == ZP_OK || rc == ZP_SCAN_PASSED) {
-		if (rc == ZP_OK) /* the end tells */
-			zp_ignore(zp_list_accesses_get(list, &accesses, NULL));
-	}
-	rc = zp_list_damage(list, NULL);
-	zp_list_close(list);
 	return rc;
 }
 
