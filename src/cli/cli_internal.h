@@ -206,6 +206,7 @@ ZP_MUST_CHECK int cli__url_end(struct zp_buf *url, struct zp_err *err);
 /* Cuts blocks at newlines and hands on whole lines without them; blank lines are dropped. */
 struct cli_lines {
 	struct zp_buf partial;
+	uint64_t number; /* of the present line, from 1 on, those that are empty too */
 	int (*line)(void *context, struct zp_slice line, struct zp_err *err);
 	void *context;
 };

@@ -7,6 +7,7 @@
 #include "cli/cli_internal.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/json.h"
 
@@ -18,7 +19,9 @@ struct noting {
 	struct cli_call *call;
 	struct zp_buf body;
 	size_t body_sent;
-	uint64_t lines; /* in the body */
+	uint64_t lines;              /* in the body */
+	uint64_t numbers[LINES_MAX]; /* of each of them in the input */
+	struct cli_lines lines_in;
 	uint64_t noted;
 	uint64_t unknown;
 };
@@ -56,6 +59,23 @@ answer_line(void *context, struct zp_slice line, struct zp_err *err)
 	return rc;
 }
 
+/* "line 3: why" is the third of the request. */
+static void
+line_number_set(const struct noting *noting, struct zp_err *err)
+{
+	static const char before[] = "line ";
+	struct zp_err why = *err;
+	char *end;
+	unsigned long long line;
+
+	if (strncmp(why.text, before, strlen(before)) != 0)
+		return;
+	line = strtoull(why.text + strlen(before), &end, 10);
+	if (*end == ':' && line > 0 && line <= noting->lines)
+		zp_ignore(zp_fail(err, why.code, "%s%" PRIu64 "%s", before,
+		    noting->numbers[line - 1], end)); /* the same */
+}
+
 static int
 body_send(struct noting *noting, struct zp_err *err)
 {
@@ -77,6 +97,8 @@ body_send(struct noting *noting, struct zp_err *err)
 	rc = cli__request(noting->call, &request);
 	if (rc == 0)
 		rc = cli__lines_end(&lines, err);
+	else
+		line_number_set(noting, err);
 	cli__lines_done(&lines);
 	zp_buf_clear(&noting->body);
 	noting->lines = 0;
@@ -105,7 +127,7 @@ line_add(void *context, struct zp_slice line, struct zp_err *err)
 		zp_buf_append_byte(body, '}');
 	}
 	zp_buf_append_byte(body, '\n');
-	noting->lines++;
+	noting->numbers[noting->lines++] = noting->lines_in.number;
 	if (noting->lines == LINES_MAX || body->length >= BODY_BYTES_FULL)
 		return body_send(noting, err);
 	return zp_buf_check(body, "a request", err);
@@ -115,22 +137,22 @@ static int
 input_add(struct noting *noting)
 {
 	struct zp_err *err = &noting->call->err;
+	struct cli_lines *lines = &noting->lines_in;
 	struct cli_input *input = NULL;
-	struct cli_lines lines;
 	size_t length = 1;
 	int rc = cli__input_open("-", &input, err);
 
-	cli__lines_init(&lines, line_add, noting);
+	cli__lines_init(lines, line_add, noting);
 	while (rc == 0 && length > 0) {
 		uint8_t block[READ_BYTES];
 
 		rc = cli__input_read(input, block, sizeof(block), &length, err);
 		if (rc == 0)
-			rc = cli__lines_add(&lines, (struct zp_slice){block, length}, err);
+			rc = cli__lines_add(lines, (struct zp_slice){block, length}, err);
 	}
 	if (rc == 0)
-		rc = cli__lines_end(&lines, err);
-	cli__lines_done(&lines);
+		rc = cli__lines_end(lines, err);
+	cli__lines_done(lines);
 	cli__input_close(input);
 	return rc;
 }
@@ -146,8 +168,10 @@ cli__cmd_access_note(struct cli_call *call)
 	if (parsed->arguments_count == 1 && strcmp(parsed->arguments[0], "-") == 0)
 		rc = input_add(&noting);
 	else
-		for (size_t i = 0; rc == 0 && i < parsed->arguments_count; i++)
+		for (size_t i = 0; rc == 0 && i < parsed->arguments_count; i++) {
+			noting.lines_in.number = i + 1;
 			rc = line_add(&noting, zp_slice_of(parsed->arguments[i]), &call->err);
+		}
 	if (rc == 0)
 		rc = body_send(&noting, &call->err);
 	zp_buf_done(&noting.body);

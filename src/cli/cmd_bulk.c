@@ -21,6 +21,7 @@ struct bulk {
 	struct cli_lines lines_in;
 	struct zp_buf members; /* what the options say, as the beginning of each line's object */
 	struct zp_buf ready;   /* NDJSON not yet sent */
+	uint64_t lines;        /* of the request so far */
 	uint64_t done;
 	uint64_t failed;
 };
@@ -143,6 +144,10 @@ line_in(void *context, struct zp_slice line, struct zp_err *err)
 {
 	struct bulk *bulk = context;
 
+	/* Lines are numbered as those of the input, of which the empty ones are not handed on. */
+	for (; bulk->lines + 1 < bulk->lines_in.number; bulk->lines++)
+		zp_buf_append_byte(&bulk->ready, '\n');
+	bulk->lines++;
 	zp_buf_append_slice(&bulk->ready, zp_buf_slice(&bulk->members));
 	if (line.data[0] == '{') {
 		if (bulk->members.length > 1)

@@ -327,7 +327,7 @@ const struct cli_command cli__commands[] = {
     {NULL, "seal", "", 0, 0, "merge the files of every shard to one run",
 	"For a pinset that is done growing, or before it is copied: lookups then ask one file, "
 	"deleted pins take no space, and directories need least memory. Every file is written "
-	"anew, which takes as much space again for the largest shard; the node does not need it.",
+	"anew, some 4 GiB at a time, which is the space it takes; the node does not need it.",
 	NULL, "zpin seal\n", "", cli__cmd_seal},
     {NULL, "snapshot", "NAME", 1, 1, "keep the data as it is now under a name",
 	"A checkpoint, then hard links of all files in the directory snapshots/NAME of the node's "

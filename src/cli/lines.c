@@ -16,6 +16,7 @@ cli__lines_init(struct cli_lines *lines,
 static int
 hand_on(struct cli_lines *lines, struct zp_slice line, struct zp_err *err)
 {
+	lines->number++;
 	while (line.length > 0 &&
 	       (line.data[line.length - 1] == '\r' || line.data[line.length - 1] == ' '))
 		line.length--;

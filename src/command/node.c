@@ -70,22 +70,18 @@ map_create(uint32_t shards, struct zp_shard_map *map_out, struct zp_err *err)
 }
 
 static int
-create_locked(
-    const struct zp_node_options *options, const struct command__seam *seam, struct zp_err *err)
+create_locked(const struct zp_node_options *options, const struct command__seam *seam,
+    const struct zp_shard_map *map, struct zp_err *err)
 {
 	struct zp_store_directory_options directory = {
 	    .create = true, .no_sync = options->no_sync, .disk = seam->disk};
 	struct zp_shards_options shards = {
 	    .root = options->root, .no_sync = options->no_sync, .disk = seam->disk};
-	struct zp_shard_map map = {0};
 	int rc = directory_open(options->root, "journal", &directory, &shards.store, err);
 
 	if (rc < 0)
 		return rc;
-	rc = map_create(options->shards, &map, err);
-	if (rc == ZP_OK)
-		rc = zp_shards_create(&shards, &map, 1, zp_clock_realtime_us(), err);
-	zp_shard_map_done(&map);
+	rc = zp_shards_create(&shards, map, 1, zp_clock_realtime_us(), err);
 	zp_store_close(shards.store);
 	return rc;
 }
@@ -97,21 +93,24 @@ command__node_create(
 	struct zp_store_directory_options directory = {
 	    .create = true, .no_sync = options->no_sync, .disk = seam->disk};
 	struct zp_store_lock *lock = NULL;
+	struct zp_shard_map map = {0};
 	struct zp_store *root;
 	char path[PATH_BYTES];
 	int rc = path_make(options->root, "lock", path, err);
 
+	if (rc == ZP_OK) /* before anything is made */
+		rc = map_create(options->shards, &map, err);
 	if (rc == ZP_OK)
 		rc = directory_open(options->root, "", &directory, &root, err);
-	if (rc < 0)
-		return rc;
-	zp_store_close(root);
-	if (seam->disk == NULL)
-		rc = zp_store_lock_take(path, &lock, err);
-	if (rc < 0)
-		return rc;
-	rc = create_locked(options, seam, err);
-	zp_store_lock_release(lock);
+	if (rc == ZP_OK) {
+		zp_store_close(root);
+		if (seam->disk == NULL)
+			rc = zp_store_lock_take(path, &lock, err);
+		if (rc == ZP_OK)
+			rc = create_locked(options, seam, &map, err);
+		zp_store_lock_release(lock);
+	}
+	zp_shard_map_done(&map);
 	return rc < 0 ? zp_wrap(err, rc, "create node") : ZP_OK;
 }
 

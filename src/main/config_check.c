@@ -224,7 +224,11 @@ static void
 storage_check(struct check *check)
 {
 	uint64_t memory_bytes = check->config->storage.memory_bytes;
+	uint64_t shards = check->config->storage.shards;
 
+	if ((shards & (shards - 1)) != 0)
+		fault_at(
+		    check, place_of(check, "storage", "shards"), "storage.shards: a power of two");
 	if (memory_bytes != 0 && memory_bytes < MEMORY_BYTES_MIN)
 		fault_at(check, place_of(check, "storage", "memory"),
 		    "storage.memory: at least 64MiB, or 0 for a quarter of the machine");

@@ -336,8 +336,8 @@ listen_management(struct daemon *daemon, struct zp_err *err)
 
 		zp_manage_listen(daemon->manage, &listen);
 		rc = zp_http_server_listen(daemon->server, &listen, &listener, err);
-		if (rc < 0)
-			return zp_wrap(err, rc,
+		if (rc < 0) /* nor is it a node that is not there */
+			return zp_wrap(err, rc == ZP_E_NOT_FOUND ? ZP_E_INVALID : rc,
 			    "management.socket (set it to another path, or to \"\" for none)");
 		zp_log(ZP_LOG_INFO, "management on %s", config->management.socket);
 	}

@@ -59,6 +59,8 @@ class Commands(Case):
         self.assertEqual(self.json("pin", "update", CID_A, cid_of(3), "-n", "x")[0]["name"], "x")
         self.assertEqual(self.ok("pin", "rm", CID_A), f"unpinned {CID_A} first\n")
         self.assertEqual(self.json("pin", "rm", CID_B)[0]["cid"], CID_B)
+        # Lines are those of the input, also of empty ones and of what goes in several requests.
+        self.fails(1, "line 4: ", "pin", "add", "-", stdin=f"{CID_C}\n\n\nbad\n".encode())
         out = self.ok("pin", "rm", "-", stdin=f"{cid_of(2)}\n{cid_of(3)}\n".encode())
         self.assertEqual(len(out.splitlines()), 2)
         self.assertEqual(len(self.ok("pin", "ls").splitlines()), 2)
@@ -214,6 +216,8 @@ class Accesses(Case):
         many = "".join(f"{CID_A}\n" for _ in range(2500))
         self.assertEqual(self.ok("access", "note", "-", stdin=many.encode()), "noted 2500\n")
         self.assertEqual(self.json("pin", "get", CID_A, "--access")[0]["access_count"], 2506)
+        unknown = "".join(f"{cid_of(9)}\n" for _ in range(2500))
+        self.fails(2, "line 2503: ", "access", "note", "-", stdin=f"\n\n{unknown}nonsense\n".encode())
         self.fails(2, "line 1: invalid cid", "access", "note", "nonsense")
         self.node.end()
         self.fails(2, "not with --offline", "export", "--offline", "--access")

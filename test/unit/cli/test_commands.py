@@ -570,6 +570,8 @@ class Commands(unittest.TestCase):
             handler.send_header("Transfer-Encoding", "chunked")
             handler.end_headers()
             for number, line in enumerate(handler.body_lines(), 1):
+                if not line.strip():
+                    continue
                 bodies.append(json.loads(line))
                 cid = bodies[-1]["cid"]
                 handler.chunk(json.dumps({"line": number, "error": "no such"}) + "\n"
@@ -582,7 +584,7 @@ class Commands(unittest.TestCase):
             stdin=b'one\n\n  \nbad\r\n{"cid":"three","name":"own"}\nlast')
         self.assertEqual(code, 1)
         self.assertEqual(out, "pinned one\npinned three\npinned last\n")
-        self.assertEqual(err, "zpin: line 2: no such\nzpin: 1 of 4 lines were not pinned\n")
+        self.assertEqual(err, "zpin: line 4: no such\nzpin: 1 of 4 lines were not pinned\n")
         self.assertEqual(bodies[0], {"name": "n", "mode": "direct", "replication_factor_min": 2,
                                      "replication_factor_max": 2, "origins": ["/a", "/b"],
                                      "metadata": {"k": "v"}, "cid": "one"})

@@ -49,6 +49,8 @@ static const struct {
     {"api: {tls_key: k}", "must be given together", NULL},
     {"node: {data: \"\"}", "node.data: needs a directory", NULL},
     {"storage: {memory: 1MiB}", "at least 64MiB", NULL},
+    {"storage: {shards: 48}", "a power of two", NULL},
+    {"storage: {shards: 64}", NULL, NULL},
     {"storage: {sync: false}", NULL, "a crash may lose acknowledged writes"},
     {"replication: {factor_min: 0}", "keep no copy", NULL},
     {"replication: {factor_min: 2}", "must be -1 when one of them is", NULL},
