@@ -33,8 +33,9 @@ header_check(struct zp_journal *journal, struct journal_scan *scan, uint64_t fir
 	int rc;
 
 	if (scan->limit < JOURNAL_HEADER_BYTES)
-		return zp_fail(
-		    err, ZP_E_CORRUPT, "the file has no whole header; restore it from a copy");
+		return zp_fail(err, ZP_E_CORRUPT,
+		    "the file has no whole header: restore it from a copy, or see `zpin repair "
+		    "--help`");
 	rc = journal__scan_bytes(scan, 0, JOURNAL_HEADER_BYTES, &bytes, err);
 	if (rc == 0)
 		rc = journal__header_decode(bytes, &header, err);

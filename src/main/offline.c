@@ -4,6 +4,7 @@
  * Flow: cli → here → a node in this process that does not listen. Owner: the main thread.
  */
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -21,6 +22,27 @@
 #define READ_BYTES 262144u
 #define MAP_MAX 4096u
 #define SOCKET_PATH_BYTES_MAX sizeof(((struct sockaddr_un *)NULL)->sun_path)
+
+/* What root writes into another user's folder that user, whose node it is, cannot open again. */
+static int
+owner_check(const char *root, struct zp_err *err)
+{
+	const struct passwd *owner;
+	struct stat found;
+
+	if (geteuid() != 0 || stat(root, &found) != 0 || found.st_uid == 0)
+		return ZP_OK;
+	owner = getpwuid(found.st_uid);
+	if (owner == NULL)
+		return zp_fail(err, ZP_E_DENIED,
+		    "%s belongs to user id %u, who could not read what root writes there: run this "
+		    "as that user (sudo -u '#%u' zpin ...)",
+		    root, (unsigned)found.st_uid, (unsigned)found.st_uid);
+	return zp_fail(err, ZP_E_DENIED,
+	    "%s belongs to %s, who could not read what root writes there: run this as that user "
+	    "(sudo -u %s zpin ...)",
+	    root, owner->pw_name, owner->pw_name);
+}
 
 /* ---- Init ------------------------------------------------------------------------------------ */
 
@@ -112,6 +134,8 @@ zp_node_init(const char *config_path, const char *directory, bool as_json, struc
 	if (directory != NULL)
 		rc = directory_set(&config, directory, err);
 	if (rc == ZP_OK)
+		rc = owner_check(config.node.data, err);
+	if (rc == ZP_OK)
 		rc = main__node_make(&config, &made, err);
 	main__identity_path(&config, path, sizeof(path));
 	if (rc == ZP_OK)
@@ -165,6 +189,9 @@ offline_open(struct offline *offline, const char *config_path, bool read_only, c
 	if (rc == ZP_OK) {
 		options.offline = true;
 		options.read_only = read_only;
+		rc = read_only ? ZP_OK : owner_check(options.root, err);
+	}
+	if (rc == ZP_OK) {
 		rc = node_open(&options, as_of, &offline->node, err);
 	}
 	if (rc < 0)
@@ -533,6 +560,8 @@ zp_node_mend(const char *config_path, struct zp_cli_repair *repair, struct zp_er
 			    "`zpin "
 			    "verify --offline` tells",
 			    options.root);
+		if (rc == ZP_OK)
+			rc = owner_check(options.root, err);
 		if (rc == ZP_OK)
 			rc = zp_node_repair(&options, &how, &report, err);
 		zp_config_done(&config);

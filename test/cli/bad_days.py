@@ -267,6 +267,25 @@ class Damage(Case):
         self.assertEqual((answer["snapshot"], answer["damaged_blocks"]), ("s2", 1))
 
 
+class Removed(Case):
+    """Somebody removes files under a running node, which has in memory what they say."""
+
+    def test_no_other_file_goes_and_they_come_back(self):
+        self.ok("import", "--offline", MIXED)
+        before = self.exported("--offline")
+        for pattern, command in [("shards/*/manifest-*", ["verify", "--deep"]), ("shards/*/manifest-*", ["checkpoint"]),
+                                 ("journal/*map-*", ["checkpoint"]), ("journal/checkpoint-*", []), ("journal/*map-*", [])]:
+            self.node.start()
+            for path in list(self.node.folder.glob(pattern)):
+                path.unlink()
+            if command:
+                self.node.run(*command)
+            self.assertEqual(self.exported(), before)
+            self.node.end()
+            self.assertRegex(self.ok("verify", "--offline", "--deep"), "^6000 pins .* no damage")
+            self.assertEqual(self.exported("--offline"), before)
+
+
 class SuspendedShard(Case):
     keys = {"storage__shards": "4"}
 
@@ -496,6 +515,18 @@ class Mounts(Case):
         code, _, err = self.node.run("import", "--offline", MIXED)
         self.assertEqual(code, 1)
         self.assertIn("Read-only file system", err)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root may write what others cannot read")
+    def test_root_writes_no_files_into_another_users_node(self):
+        stranger = 64321
+        for path in [self.node.folder, *self.node.folder.rglob("*")]:
+            os.chown(path, stranger, stranger)
+        before = sorted(self.node.folder.rglob("*"))
+        self.fails(1, f"belongs to user id {stranger}.* run this as that user", "import", "--offline", MIXED)
+        self.fails(1, "run this as that user", "repair")
+        self.fails(1, "run this as that user", "init", self.node.folder)
+        self.assertEqual(sorted(self.node.folder.rglob("*")), before)
+        self.ok("verify", "--offline")
 
     def test_a_node_elsewhere_on_it_is_seen(self):
         other = self.path("other")
