@@ -248,10 +248,14 @@ reader_get(struct zp_store_watch *watch, struct store_reader **reader_out, struc
 {
 	uint64_t until_ns = zp_clock_monotonic_ns() + patience_ns(watch);
 	int rc = reader_idle(watch, reader_out, err);
+	bool in_time = true;
 
-	while (rc == ZP_E_TIMEOUT && watch->stuck < STORE_READERS_MAX &&
-	       zp_cond_wait_until(&watch->idle, &watch->lock, until_ns))
+	/* Also behind the last wait: what woke it may have been a reader, and the time come since.
+	 */
+	while (rc == ZP_E_TIMEOUT && watch->stuck < STORE_READERS_MAX && in_time) {
+		in_time = zp_cond_wait_until(&watch->idle, &watch->lock, until_ns);
 		rc = reader_idle(watch, reader_out, err);
+	}
 	return rc;
 }
 

@@ -226,7 +226,7 @@ counters_compare(void)
 		return;
 	if (!fault_excuses_write())
 		wrong("the node is broken: %s", facts.broken_text);
-	run.is_unknown = true; /* a write of the node's own, a due pin's: no client was told */
+	outcomes_unknown(); /* a write of the node's own, a due pin's: no client was told */
 }
 
 void

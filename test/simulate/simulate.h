@@ -166,6 +166,8 @@ void life_end(void);
 void step_any(void);
 void writes_send(void);
 void writes_wait_all(void);
+/* Of the batches that have no answer yet, and of what follows until the node is opened again. */
+void outcomes_unknown(void);
 void list_close(void);
 
 /* ---- fault.c -------------------------------------------------------------------------------- */

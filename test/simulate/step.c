@@ -197,6 +197,14 @@ is_outcome_unknown(const struct slot *slot)
 	return slot->batch.count > 0;
 }
 
+void
+outcomes_unknown(void)
+{
+	if (!run.is_unknown)
+		model_crashed(&run.model);
+	run.is_unknown = true;
+}
+
 /* What became of the oldest batch, which was answered. */
 static void
 slot_take(struct slot *slot)
@@ -211,9 +219,7 @@ slot_take(struct slot *slot)
 		tell("  outcome unknown");
 		run.model.may_refuse = run.model.may_refuse || run.faults.reads_may_fail ||
 				       run.faults.episode == EPISODE_DAMAGE;
-		if (!run.is_unknown)
-			model_crashed(&run.model);
-		run.is_unknown = true;
+		outcomes_unknown();
 		return;
 	}
 	for (size_t i = 0; i < slot->batch.count; i++) {
@@ -293,7 +299,8 @@ writes_send(void)
 			wrong("a batch is refused: %s", err.text);
 		run.slots_count--;
 		model_batch_take_back(&run.model);
-		run.is_unknown = run.is_unknown || rc == ZP_E_IO;
+		if (rc == ZP_E_IO)
+			outcomes_unknown();
 	}
 }
 
