@@ -112,8 +112,8 @@ struct command__upkeep {
 	uint8_t checkpoints_owed;       /* until the inputs of all merges can go */
 	_Atomic(uint64_t) merge_room;   /* bytes of the disk that writes leave for merges, */
 	_Atomic(uint64_t) merge_taking; /* and that the one under way may take yet */
-	bool room_lacks;                /* for a merge; it was told */
-	bool room_wanted;               /* by a write that was refused; with queue.lock */
+	bool merge_lacks_room;          /* it was told */
+	bool write_lacks_room;          /* one was refused; with queue.lock */
 };
 
 #define COMMAND__MERGED_BYTES_MAX (UINT64_C(4) << 30) /* then a checkpoint is due */

@@ -571,7 +571,7 @@ room_make(struct zp_node *node)
 		return;
 	node->commit.room_at_ns = now_ns + ROOM_EVERY_NS;
 	zp_mutex_lock(&node->queue.lock);
-	node->upkeep.room_wanted = true;
+	node->upkeep.write_lacks_room = true;
 	node->upkeep.checkpoint_due = true;
 	zp_cond_signal(&node->upkeep.wake);
 	zp_mutex_unlock(&node->queue.lock);

@@ -257,11 +257,12 @@ merge_shard(struct zp_node *node, uint32_t index)
 		zp_mutex_unlock(&node->queue.lock);
 	}
 	/* Once, not of each shard and try. */
-	if (rc < 0 && rc != ZP_E_STOPPING && !(rc == ZP_E_NO_SPACE && node->upkeep.room_lacks))
+	if (rc < 0 && rc != ZP_E_STOPPING &&
+	    !(rc == ZP_E_NO_SPACE && node->upkeep.merge_lacks_room))
 		command__log(node, 3, "merge of shard %016llx: %s",
 		    (unsigned long long)zp_shards_map(node->shards)->ranges[index].id, err.text);
 	if (merged || rc == ZP_E_NO_SPACE)
-		node->upkeep.room_lacks = rc == ZP_E_NO_SPACE;
+		node->upkeep.merge_lacks_room = rc == ZP_E_NO_SPACE;
 	return merged || rc == ZP_E_STOPPING;
 }
 
@@ -337,7 +338,7 @@ command__upkeep_run(void *context)
 		bool expire = upkeep->expire_at_ns != 0 && now_ns >= upkeep->expire_at_ns;
 		bool accesses = upkeep->accesses_at_ns != 0 && now_ns >= upkeep->accesses_at_ns;
 		bool merge = upkeep->merge_due && !node->is_broken && node->upkeep_waiting == 0;
-		bool room_wanted = upkeep->room_wanted;
+		bool room_wanted = upkeep->write_lacks_room;
 
 		if (!checkpoint && !expire && !accesses && !merge) {
 			sleep_until_due(node);
@@ -345,7 +346,7 @@ command__upkeep_run(void *context)
 		}
 		/* Taken back before the work: what comes up meanwhile is not lost. */
 		if (checkpoint)
-			upkeep->checkpoint_due = upkeep->room_wanted = false;
+			upkeep->checkpoint_due = upkeep->write_lacks_room = false;
 		if (merge)
 			upkeep->merge_due = false;
 		zp_mutex_unlock(&node->queue.lock);

@@ -73,11 +73,10 @@ memory_keys(struct search *search)
 static bool
 is_in_range(const struct segment_row *row, const struct zp_created_range *range)
 {
-	uint64_t created = index__created(&row->record);
+	int64_t created = zp_unzigzag(row->record.facts[ZP_FACT_CREATED]);
 
 	return row->operation != ZP_ROW_TOMBSTONE && row->key.namespace_id == range->namespace_id &&
-	       created >= segment__time_column(range->first) &&
-	       created <= segment__time_column(range->last);
+	       created >= range->first && created <= range->last;
 }
 
 /* Those that the segment has from `from` on, the first key of all whose digests begin so. */

@@ -105,12 +105,12 @@ void view__change(struct zp_engine *engine, struct version *version, bool freeze
 /* The present version, held. */
 struct version *engine__version_get(struct zp_engine *engine);
 
-/* Calls for the name of every segment and tables file of a manifest. */
 /* Tells manifests that are damaged or gone, and files of the version that are gone while they are
  * open (scrub.c). */
 ZP_MUST_CHECK int engine__names_verify(struct zp_engine *engine, const struct version *version,
     const struct zp_check *check, struct zp_err *err);
 
+/* Calls for the name of every segment and tables file of a manifest. */
 ZP_MUST_CHECK int engine__manifest_files(const struct manifest *manifest,
     int (*each)(void *context, const char *name, struct zp_err *err), void *context,
     struct zp_err *err);

@@ -131,9 +131,8 @@ const struct config_key config__keys[] = {
     CHOICE(storage, "kind", kind, "directory", "directory",
 	"How shards are kept: `directory` is plain directories with hard-link snapshots."),
     COUNT(storage, "shards", shards, "16", 1, ZP_SHARDS_MAX,
-	"How many shards the key space is cut into, a power of two. Read when the data directory "
-	"is "
-	"made and never again."),
+	"How many shards the key space is cut into, a power of two. Read when the data "
+	"directory is made and never again."),
     BOOL(storage, "sync", sync, "true",
 	"Acknowledge a write when the disk has it. false: a crash may lose acknowledged writes."),
     SIZE(storage, "memory", memory_bytes, "0", 0, 64 * TIB,

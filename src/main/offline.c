@@ -191,9 +191,8 @@ offline_open(struct offline *offline, const char *config_path, bool read_only, c
 		options.read_only = read_only;
 		rc = read_only ? ZP_OK : owner_check(options.root, err);
 	}
-	if (rc == ZP_OK) {
+	if (rc == ZP_OK)
 		rc = node_open(&options, as_of, &offline->node, err);
-	}
 	if (rc < 0)
 		zp_config_done(&offline->config);
 	return rc;
