@@ -72,6 +72,16 @@ checkpoint_do(struct zp_node *node, struct zp_err *err)
 	return ZP_OK;
 }
 
+static int
+manifests_renew(struct zp_node *node, struct zp_err *err)
+{
+	int rc = ZP_OK;
+
+	for (uint32_t i = 0; rc == ZP_OK && i < zp_shards_map(node->shards)->count; i++)
+		rc = zp_shards_manifest_renew(node->shards, i, err);
+	return rc;
+}
+
 int
 command__checkpoint(struct zp_node *node, struct zp_err *err)
 {
@@ -92,7 +102,7 @@ command__checkpoint(struct zp_node *node, struct zp_err *err)
 	if (is_whole && node->upkeep.checkpoints_owed == 0 &&
 	    facts.last_batch == zp_shards_newest(node->shards)->batch &&
 	    facts.last_batch == zp_shards_older(node->shards)->batch)
-		return zp_shards_manifests_renew(node->shards, err);
+		return manifests_renew(node, err);
 	rc = checkpoint_do(node, &failure);
 	memory_freed(node, rc, &failure);
 	if (rc == ZP_OK) {

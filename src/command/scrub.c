@@ -117,25 +117,19 @@ shard_whole(void *context, const char *name)
 void
 command__manifest_renew(struct zp_node *node, uint32_t index)
 {
-	struct zp_engine *engine = zp_shards_engine(node->shards, index);
-	unsigned long long id = zp_shards_map(node->shards)->ranges[index].id;
 	struct zp_err err = {0};
-	bool renewed;
 	int rc;
 
 	if (node->is_broken)
 		return;
 	command__upkeep_enter(node);
-	rc = zp_engine_manifest_renew(engine, &renewed, &err);
+	rc = zp_shards_manifest_renew(node->shards, index, &err);
 	command__upkeep_leave(node);
 	if (rc < 0)
 		command__log(node, 3,
 		    "shard %016llx: the newest manifest is damaged and cannot be written again: "
 		    "%s: do not stop the node before it can",
-		    id, err.text);
-	else if (renewed)
-		command__log(node, 2,
-		    "shard %016llx: the newest manifest was damaged and is written again", id);
+		    (unsigned long long)zp_shards_map(node->shards)->ranges[index].id, err.text);
 }
 
 /* 0, or that the pass ends; what else goes wrong is damage. */

@@ -166,19 +166,15 @@ zp_shards_checkpoint(
 }
 
 int
-zp_shards_manifests_renew(struct zp_shards *shards, struct zp_err *err)
+zp_shards_manifest_renew(struct zp_shards *shards, uint32_t index, struct zp_err *err)
 {
-	int rc = ZP_OK;
+	bool renewed;
+	int rc = zp_engine_manifest_renew(shards->members[index].engine, &renewed, err);
 
-	for (uint32_t i = 0; rc == ZP_OK && i < shards->map.count; i++) {
-		bool renewed;
-
-		rc = zp_engine_manifest_renew(shards->members[i].engine, &renewed, err);
-		if (renewed)
-			shard__warn(shards,
-			    "shard %016llx: the newest manifest was damaged and is written again",
-			    (unsigned long long)shards->map.ranges[i].id);
-	}
+	if (renewed && rc == ZP_OK)
+		shard__warn(shards,
+		    "shard %016llx: the newest manifest was damaged and is written again",
+		    (unsigned long long)shards->map.ranges[index].id);
 	return rc;
 }
 

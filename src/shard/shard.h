@@ -283,9 +283,10 @@ ZP_MUST_CHECK int zp_shards_records_check(
 bool zp_shards_records_are_whole(struct zp_shards *shards);
 
 /* Maintenance. Writes the map and its copy again, from memory, where either is not whole; and the
- * newest manifest of each shard. */
+ * newest manifest of a shard. */
 void zp_shards_map_renew(struct zp_shards *shards);
-ZP_MUST_CHECK int zp_shards_manifests_renew(struct zp_shards *shards, struct zp_err *err);
+ZP_MUST_CHECK int zp_shards_manifest_renew(
+    struct zp_shards *shards, uint32_t index, struct zp_err *err);
 
 /* After a shard's files were rolled back or restored: it counts as having everything up to `batch`
  * with one incarnation more, and the map says so too. Maintenance, without writers. */
