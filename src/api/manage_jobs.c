@@ -202,10 +202,12 @@ static int
 verify_run(struct job *job, struct zp_err *err)
 {
 	struct zp_verify_report report = {0};
-	struct zp_verify_options options = {
-	    .deep = strcmp(job->argument[0], "true") == 0, .damage = damage_add, .context = job};
+	bool deep = strcmp(job->argument[0], "true") == 0;
+	struct zp_verify_options options = {.deep = deep, .damage = damage_add, .context = job};
 	int rc;
 
+	if (!deep && job->argument[0][0] != '\0' && strcmp(job->argument[0], "false") != 0)
+		return zp_fail(err, ZP_E_INVALID, "say deep=true or deep=false");
 	zp_json_put_name(&job->answer, "damages");
 	zp_buf_append_byte(&job->answer, '[');
 	rc = zp_command_verify(job->manage->options.node, &options, &report, err);

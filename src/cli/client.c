@@ -167,7 +167,8 @@ status_error(struct transfer *transfer, long status, const char *base, struct zp
 	    (status != 404 || transfer->error_code < 0 ||
 		!zp_slice_is(zp_buf_slice(&message), "not found"))) {
 		cli__text_fit(zp_buf_slice(&message), 400, &shown);
-		rc = zp_fail(err, rc, "%.*s", (int)shown.length, (const char *)shown.data);
+		rc = zp_fail(err, rc, "%.*s%s", (int)shown.length, (const char *)shown.data,
+		    status == 401 ? " (--credentials or ZPIN_CREDENTIALS say who asks)" : "");
 	} else if (status == 401) {
 		rc = zp_fail(err, rc, "not permitted; give --credentials or ZPIN_CREDENTIALS");
 	} else if (status == 404) { /* of no pin: an API says what is not found */

@@ -106,7 +106,7 @@ expiry_put(const struct cli_parsed *parsed, struct zp_buf *json, struct zp_err *
 	int rc;
 
 	text_put(parsed, "expire-at", "expire_at", json);
-	if (duration == NULL || cli__has(parsed, "expire-at"))
+	if (duration == NULL)
 		return 0;
 	rc = zp_duration_parse(zp_slice_of(duration), &nanoseconds, err);
 	if (rc < 0)

@@ -516,7 +516,7 @@ health_damage(struct cli_call *call, const struct zp_buf *body)
 {
 	return body->length == 0 ? 0
 				 : cli__damage_judge(call, line_of(body),
-				       "the node answers, but not for all pins");
+				       "the node answers, but not all is well");
 }
 
 /* What the node says of itself where only its operator asks. One that keeps that address closed can

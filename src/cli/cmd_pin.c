@@ -151,6 +151,10 @@ options_check(struct cli_call *call)
 		return zp_fail(&call->err, ZP_E_INVALID,
 		    "zpin pin %s: --replication-min %s is larger than --replication-max %s",
 		    call->parsed->command->name, minimum, maximum);
+	if (expiry != NULL && cli__has(call->parsed, "expire-in"))
+		return zp_fail(&call->err, ZP_E_INVALID,
+		    "zpin pin %s: --expire-in or --expire-at, one of them",
+		    call->parsed->command->name);
 	if (expiry != NULL &&
 	    zp_time_parse(zp_slice_of(expiry), &seconds, &nanoseconds, NULL) == 0 &&
 	    seconds < (int64_t)time(NULL))

@@ -129,8 +129,8 @@ run_open(struct zp_engine *engine, struct manifest_run *run, const struct versio
 		if (old != NULL || rc == ZP_E_VERSION)
 			return zp_fail(err, rc, "%s", why.text);
 		engine__warn(engine,
-		    "shard %016llx: %s; its pins cannot be read: restore the file from a snapshot "
-		    "or copy",
+		    "shard %016llx: %s; what is in it cannot be read: restore the file from a "
+		    "snapshot or copy",
 		    (unsigned long long)engine->options.shard_id, why.text);
 	}
 	return ZP_OK;

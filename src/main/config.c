@@ -100,7 +100,7 @@ secret_file_check(const char *path, struct zp_err *err)
 		return file_fail(path, err);
 	if (!S_ISREG(facts.st_mode) || (facts.st_mode & S_IROTH) == 0)
 		return 0;
-	return zp_fail(err, ZP_E_DENIED,
+	return zp_fail(err, ZP_E_INVALID,
 	    "%s holds accounts and everyone can read it (mode %04o): chmod o-rwx %s", path,
 	    (unsigned)(facts.st_mode & 07777), path);
 }

@@ -1,6 +1,7 @@
 /*
  * config_check.c - what no single key can say: public addresses need accounts or a word that they
- * need none, TLS needs both files, replication factors fit each other, accounts are complete.
+ * need none, no two listeners have one address, TLS needs both files, replication factors fit each
+ * other, accounts are complete.
  *
  * Flow: config.c, when every value is good. Pure. Owner: the main thread.
  */
@@ -121,6 +122,49 @@ exposure_check(struct check *check)
 	else if (public_address(&config->management.listen) != NULL)
 		warn(check, "management.listen: has no TLS of its own, so passwords cross the "
 			    "network in clear unless a proxy adds it");
+}
+
+/* One that both have, or that one list has twice; NULL: none. Port 0 is another one each time. */
+static const struct zp_config_address *
+address_twice(
+    const struct zp_config_addresses *a, const struct zp_config_addresses *b, bool is_one_list)
+{
+	for (size_t i = 0; i < a->count; i++) {
+		for (size_t j = is_one_list ? i + 1 : 0; j < b->count; j++) {
+			if (a->items[i].port == b->items[j].port && a->items[i].port != 0 &&
+			    strcmp(a->items[i].host, b->items[j].host) == 0)
+				return &b->items[j];
+		}
+	}
+	return NULL;
+}
+
+/* The later of two listeners with one address, which else only the start would refuse. */
+static void
+addresses_check(struct check *check)
+{
+	const struct {
+		const char *section;
+		const struct zp_config_addresses *addresses;
+	} listeners[] = {
+	    {"api", &check->config->api.listen},
+	    {"management", &check->config->management.listen},
+	    {"metrics", &check->config->metrics.listen},
+	};
+	const size_t count = ZP_ARRAY_COUNT(listeners);
+
+	for (size_t i = 0; i < count; i++) {
+		for (size_t j = 0; j <= i; j++) {
+			const struct zp_config_address *twice =
+			    address_twice(listeners[j].addresses, listeners[i].addresses, i == j);
+
+			if (twice != NULL)
+				fault_at(check, place_of(check, listeners[i].section, "listen"),
+				    "%s.listen: %s.listen has %s port %u, too",
+				    listeners[i].section, listeners[j].section, twice->host,
+				    twice->port);
+		}
+	}
 }
 
 /* ---- Accounts ------------------------------------------------------------------------------- */
@@ -246,6 +290,7 @@ config__check(
 	storage_check(&check);
 	accounts_check(&check);
 	exposure_check(&check);
+	addresses_check(&check);
 	replication_check(&check);
 }
 

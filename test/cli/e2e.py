@@ -169,6 +169,8 @@ class Commands(Case):
         self.fails(2, "Cid", "pin", "get", "no-cid")
         self.fails(2, "Cid", "pin", "add", "no-cid")
         self.fails(2, "[Ee]xpir", "pin", "add", CID_A, "--expire-at", "never")
+        for cids in [CID_A, "-"]:
+            self.fails(2, "one of them", "pin", "add", cids, "--expire-at", "2999-01-01T00:00:00Z", "--expire-in", "1h")
         self.fails(2, "unknown command", "pins")
         self.fails(2, "unknown option", "pin", "ls", "--no-such")
         self.fails(2, "needs", "pin", "get")
@@ -777,7 +779,9 @@ class Accounts(Case):
         code, out, _ = self.node.run("checkpoint", "--management", self.node.urls["management"],
                                      ZPIN_CREDENTIALS="alice:secret words")
         self.assertEqual((code, out[:11]), (0, "checkpoint "))
-        self.fails(1, "unauthorized", "verify", "--management", self.node.urls["management"])
+        self.assertEqual(self.node.request("management", "POST", "/verify?deep=yes", alice)[0], 400)
+        self.assertEqual(self.node.request("management", "POST", "/verify?deep=false", alice)[0], 200)
+        self.fails(1, "unauthorized.*ZPIN_CREDENTIALS", "verify", "--management", self.node.urls["management"])
 
     def test_what_stays_open(self):
         self.assertEqual(self.node.request("metrics", "GET", "/metrics")[0], 200)

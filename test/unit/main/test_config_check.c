@@ -45,6 +45,13 @@ static const struct {
     {"api: {listen: \"*:9094\", tls_certificate: c, tls_key: k}\n"
      "access: {accounts: [{name: a, " HASH ", " SECRET "}]}",
 	NULL, NULL},
+    {"api: {listen: \"127.0.0.1:5\"}\nmetrics: {listen: [\"127.0.0.1:4\", \"127.0.0.1:5\"]}",
+	"metrics.listen: api.listen has 127.0.0.1 port 5, too", NULL},
+    {"management: {listen: [\"[::1]:5\", \"127.0.0.1:5\", \"[::1]:5\"]}",
+	"management.listen: management.listen has ::1 port 5, too", NULL},
+    {"metrics: {listen: \"127.0.0.1:9094\"}", "metrics.listen: api.listen has", NULL},
+    {"api: {listen: \"127.0.0.1:0\"}\nmanagement: {listen: [\"127.0.0.1:0\", \"127.0.0.1:0\"]}",
+	NULL, NULL},
     {"api: {tls_certificate: c}", "must be given together", NULL},
     {"api: {tls_key: k}", "must be given together", NULL},
     {"node: {data: \"\"}", "node.data: needs a directory", NULL},

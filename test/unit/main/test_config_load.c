@@ -187,12 +187,12 @@ secrets_that_everyone_can_read_are_refused(void **state)
 	assert_int_equal(
 	    zp_config_load(file_write("c.yaml", 0644, "access: {accounts: [" ACCOUNT "]}\n"), NULL,
 		&config, &err),
-	    ZP_E_DENIED);
+	    ZP_E_INVALID);
 	assert_non_null(strstr(err.text, "(mode 0644): chmod o-rwx "));
 	snprintf(yaml, sizeof(yaml), "access: {accounts_file: %s}\n",
 	    file_write("accounts.yaml", 0604, "[" ACCOUNT "]"));
 	assert_int_equal(
-	    zp_config_load(file_write("c.yaml", 0644, yaml), NULL, &config, &err), ZP_E_DENIED);
+	    zp_config_load(file_write("c.yaml", 0644, yaml), NULL, &config, &err), ZP_E_INVALID);
 	assert_non_null(strstr(err.text, "accounts.yaml"));
 }
 
