@@ -138,15 +138,22 @@ members_make(const struct cli_parsed *parsed, struct zp_buf *json, struct zp_err
 
 /* ---- Lines in ------------------------------------------------------------------------------- */
 
+/* Lines are numbered as those of the input, of which the empty ones are not handed on: they go in
+ * as such. */
+static void
+empty_lines_put(struct bulk *bulk, uint64_t end)
+{
+	for (; bulk->lines < end; bulk->lines++)
+		zp_buf_append_byte(&bulk->ready, '\n');
+}
+
 /* Members of a JSON line come behind those of the options, so that the line's own count. */
 static int
 line_in(void *context, struct zp_slice line, struct zp_err *err)
 {
 	struct bulk *bulk = context;
 
-	/* Lines are numbered as those of the input, of which the empty ones are not handed on. */
-	for (; bulk->lines + 1 < bulk->lines_in.number; bulk->lines++)
-		zp_buf_append_byte(&bulk->ready, '\n');
+	empty_lines_put(bulk, bulk->lines_in.number - 1);
 	bulk->lines++;
 	zp_buf_append_slice(&bulk->ready, zp_buf_slice(&bulk->members));
 	if (line.data[0] == '{') {
@@ -178,6 +185,8 @@ body_read(void *context, uint8_t *to, size_t bytes, size_t *length_out, struct z
 			rc = cli__lines_end(&bulk->lines_in, err);
 		if (rc < 0)
 			return rc;
+		if (length > 0 && bulk->ready.length == 0)
+			empty_lines_put(bulk, bulk->lines_in.number);
 	}
 	length = zp_min_u64(bytes, bulk->ready.length);
 	if (length > 0)

@@ -48,6 +48,22 @@ command__checkpoint_facts_set(struct zp_node *node)
 	node->checkpoint_time = newest->time_microseconds;
 }
 
+/* Of all shards; the first failure is told. */
+static int
+manifests_renew(struct zp_node *node, struct zp_err *err)
+{
+	int rc = ZP_OK;
+
+	for (uint32_t i = 0; i < zp_shards_map(node->shards)->count; i++) {
+		struct zp_err why = {0};
+		int shard_rc = zp_shards_manifest_renew(node->shards, i, &why);
+
+		if (shard_rc < 0 && rc == ZP_OK)
+			rc = zp_fail(err, shard_rc, "%s", why.text);
+	}
+	return rc;
+}
+
 static int
 checkpoint_do(struct zp_node *node, struct zp_err *err)
 {
@@ -64,22 +80,17 @@ checkpoint_do(struct zp_node *node, struct zp_err *err)
 		rc = zp_shards_checkpoint(node->shards, zp_clock_realtime_us(), &trim_to, err);
 	if (rc < 0)
 		return rc;
+	command__checkpoint_facts_set(node);
+	/* It needs less of the journal only where it can be read what it goes by. */
+	rc = manifests_renew(node, err);
+	if (rc < 0)
+		return rc;
 	/* The checkpoint stands whether or not old journal files can go. */
 	if (command__errand_run(node, trim, &trim_to, &trim_err) < 0)
 		command__log(
 		    node, 2, "the journal keeps files that are not needed: %s", trim_err.text);
 	command__checkpoint_facts_set(node);
 	return ZP_OK;
-}
-
-static int
-manifests_renew(struct zp_node *node, struct zp_err *err)
-{
-	int rc = ZP_OK;
-
-	for (uint32_t i = 0; rc == ZP_OK && i < zp_shards_map(node->shards)->count; i++)
-		rc = zp_shards_manifest_renew(node->shards, i, err);
-	return rc;
 }
 
 int
@@ -96,6 +107,8 @@ command__checkpoint(struct zp_node *node, struct zp_err *err)
 	is_whole = zp_shards_records_are_whole(node->shards);
 	if (!is_whole)
 		zp_shards_map_renew(node->shards);
+	if (command__is_full(node))
+		command__leftovers_owe(node);
 	zp_journal_facts_get(node->journal, &facts);
 	/* Without writes or merges a second one is still of use, and only that: the older of the
 	 * two kept ones is then at the end too, and the journal and what was merged can go. */

@@ -108,15 +108,17 @@ struct command__upkeep {
 	struct command__expiry *expiry;
 	/* With upkeep_lock. Files that were merged go when no checkpoint that is kept names them.
 	 */
-	uint64_t merged_bytes;          /* by merges since the last checkpoint */
-	uint8_t checkpoints_owed;       /* until the inputs of all merges can go */
-	_Atomic(uint64_t) merge_room;   /* bytes of the disk that writes leave for merges, */
+	uint64_t merged_bytes;        /* by merges since the last checkpoint */
+	uint8_t checkpoints_owed;     /* until the inputs of all merges can go */
+	bool has_leftovers;           /* of merges before the start, which may be owed some, too */
+	_Atomic(uint64_t) merge_room; /* bytes of the disk that writes leave for merges, */
 	_Atomic(uint64_t) merge_taking; /* and that the one under way may take yet */
 	bool merge_lacks_room;          /* it was told */
 	bool write_lacks_room;          /* one was refused; with queue.lock */
 };
 
 #define COMMAND__MERGED_BYTES_MAX (UINT64_C(4) << 30) /* then a checkpoint is due */
+#define COMMAND__CHECKPOINTS_KEPT 2u /* so many later nothing names what was merged before */
 
 /* ---- What could not be read (damage.c) ------------------------------------------------------ */
 
@@ -506,6 +508,9 @@ bool command__allocation_has_self(struct zp_node *node, uint64_t fact);
 
 /* ---- Upkeep (maintenance.c, expire.c, checkpoint.c) ----------------------------------------- */
 
+/* Under upkeep_lock, where room is wanted: what merges replaced before the start, or had not made
+ * to the end, is to go like what they replace now. An idle node makes no checkpoints for it. */
+void command__leftovers_owe(struct zp_node *node);
 void command__upkeep_init(struct zp_node *node);
 void command__upkeep_done(struct zp_node *node);
 void command__upkeep_run(void *context); /* the maintenance thread's loop */
@@ -515,6 +520,10 @@ void command__upkeep_enter(struct zp_node *node); /* takes upkeep_lock; a merge 
 void command__upkeep_leave(struct zp_node *node);
 
 /* ---- Scrub (scrub.c, scrub_state.c) --------------------------------------------------------- */
+
+/* Under upkeep_lock: what the journal had gets into files, so that none of its old files is needed;
+ * they go, and a mark is there again. */
+ZP_MUST_CHECK int command__journal_renew(struct zp_node *node, struct zp_err *err);
 
 void command__scrub_init(struct zp_node *node);
 void command__scrub_run(void *context); /* the scrub thread's loop */
@@ -530,7 +539,7 @@ ZP_MUST_CHECK int command__scrub_state_decode(
 void command__scrub_state_done(struct command__scrub_state *state); /* NULL is allowed */
 
 /* What a merge calls between its rows: takes a pause while clients are served. */
-void command__pace_turn(void *context);
+void command__pace_turn(void *context, uint64_t bytes);
 /* With upkeep_lock held, before a flush adds runs: merges first where there are too many. */
 void command__pace_catch_up(struct zp_node *node);
 

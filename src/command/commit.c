@@ -534,14 +534,14 @@ limits_watch(struct zp_node *node)
 	zp_mutex_unlock(&node->queue.lock);
 }
 
-/* What a merge under way takes is as good as gone; it is what was kept for merges. */
+/* What a merge under way may take yet is as good as gone; it is of what is kept for merges. */
 static int
 room_check(struct zp_node *node, uint64_t bytes, uint64_t *free_out, struct zp_err *err)
 {
-	uint64_t taking = node->upkeep.merge_taking;
+	uint64_t taking = node->upkeep.merge_taking, room = node->upkeep.merge_room;
 	uint64_t free_bytes = 0;
-	int rc = zp_journal_room_check(node->journal, bytes + taking,
-	    taking > 0 ? 0 : (uint64_t)node->upkeep.merge_room, &free_bytes, err);
+	int rc = zp_journal_room_check(
+	    node->journal, bytes + taking, room - zp_min_u64(room, taking), &free_bytes, err);
 
 	*free_out = free_bytes - zp_min_u64(free_bytes, taking);
 	return rc;

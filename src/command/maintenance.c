@@ -29,6 +29,14 @@ after_seconds(uint64_t seconds)
 	return zp_clock_monotonic_ns() + seconds * SECOND_NS;
 }
 
+void
+command__leftovers_owe(struct zp_node *node)
+{
+	if (node->upkeep.has_leftovers)
+		node->upkeep.checkpoints_owed = COMMAND__CHECKPOINTS_KEPT;
+	node->upkeep.has_leftovers = false;
+}
+
 /* What writes are to leave for merges: those of all shards, as far as they go before a checkpoint
  * lets go of what they have replaced. */
 static void
@@ -59,6 +67,7 @@ command__upkeep_init(struct zp_node *node)
 	if (node->options.offline)
 		return;
 	upkeep->merge_due = true;
+	upkeep->has_leftovers = true;
 	if (node->options.checkpoint_interval_seconds > 0)
 		upkeep->checkpoint_at_ns = after_seconds(node->options.checkpoint_interval_seconds);
 	if (node->options.expiry_interval_seconds > 0)
@@ -148,11 +157,11 @@ checkpoint_job(struct zp_node *node, bool room_wanted)
 	struct zp_err err = {0};
 	int rc = checkpoint_once(node, &err);
 
+	upkeep->failures = rc == ZP_OK ? 0 : upkeep->failures;
 	/* What the first one has replaced goes with the second and third. */
 	for (int i = 0; i < 2 && rc == ZP_OK && room_wanted && command__is_full(node); i++)
 		rc = checkpoint_once(node, &err);
 	if (rc == ZP_OK) {
-		upkeep->failures = 0;
 		upkeep->retry_at_ns = 0;
 	} else {
 		upkeep->failures++;
@@ -215,7 +224,7 @@ command__merge(struct zp_node *node, uint32_t index, bool seals, const _Atomic(b
 	node->upkeep.merge_taking = 0;
 	if (*merged_out) {
 		node->upkeep.merged_bytes += zp_engine_merged_bytes(engine) - bytes;
-		node->upkeep.checkpoints_owed = 2; /* so many are kept */
+		node->upkeep.checkpoints_owed = COMMAND__CHECKPOINTS_KEPT;
 	}
 	return command__damage_note(node, index, rc, err);
 }
@@ -245,6 +254,8 @@ merge_shard(struct zp_node *node, uint32_t index)
 	node->merge_may_stop = !*gave_way;
 	zp_mutex_unlock(&node->queue.lock);
 	rc = command__merge(node, index, false, &node->merge_stop, &merged, &err);
+	if (rc == ZP_E_NO_SPACE)
+		command__leftovers_owe(node);
 	room_wanted =
 	    is_room_wanted(node) || (rc == ZP_E_NO_SPACE && node->upkeep.checkpoints_owed > 0);
 	node->merge_may_stop = false;

@@ -461,11 +461,21 @@ zp_node_open_as_of(const struct zp_node_options *options, const char *as_of,
 
 /* ---- Closing -------------------------------------------------------------------------------- */
 
+/* What a failure costs is a longer start: the journal has everything. Where it has not, because
+ * files of it are gone, no start may need them. */
+static void
+last_checkpoint(struct zp_node *node)
+{
+	struct zp_err err = {0};
+	int rc = zp_journal_is_there(node->journal) ? command__checkpoint(node, &err)
+						    : command__journal_renew(node, &err);
+	if (rc < 0)
+		command__log(node, 3, "at the stop: %s", err.text);
+}
+
 void
 zp_node_close(struct zp_node *node)
 {
-	struct zp_err err = {0};
-
 	if (node == NULL)
 		return;
 	node->work_stop = true;
@@ -481,9 +491,8 @@ zp_node_close(struct zp_node *node)
 	zp_thread_join(node->upkeep_thread);
 	zp_thread_join(node->scrub_thread); /* it may have waited for either */
 	command__accesses_drain(node);
-	/* What a failed checkpoint costs is a longer start: the journal has everything. */
-	if (!node->options.read_only && !node->is_broken && command__checkpoint(node, &err) < 0)
-		command__log(node, 3, "at the stop: %s", err.text);
+	if (!node->options.read_only && !node->is_broken)
+		last_checkpoint(node);
 	command__expire_done(node);
 	command__accesses_done(node);
 	command__upkeep_done(node);

@@ -39,13 +39,26 @@ pause(struct zp_node *node, uint64_t ns)
 	node->pace.paused_ns += zp_clock_monotonic_ns() - began_ns;
 }
 
+/* What is on the disk is not free any more, and taken no second time. */
+static void
+room_use(_Atomic(uint64_t) *room, uint64_t bytes)
+{
+	uint64_t before = *room;
+
+	while (!atomic_compare_exchange_weak(room, &before, before - zp_min_u64(before, bytes)))
+		;
+}
+
 void
-command__pace_turn(void *context)
+command__pace_turn(void *context, uint64_t bytes)
 {
 	struct zp_node *node = context;
 	struct command__pace *pace = &node->pace;
 	uint64_t now_ns = zp_clock_monotonic_ns();
 	uint64_t worked_ns = now_ns - pace->turn_ns;
+
+	room_use(&node->upkeep.merge_taking, bytes);
+	room_use(&node->upkeep.merge_room, bytes);
 
 	if (worked_ns < SLICE_NS)
 		return;

@@ -167,12 +167,31 @@ node_damage(void *context, const char *text)
 }
 
 static int
-journal_renew(struct zp_node *node, void *context, struct zp_err *err)
+file_end(struct zp_node *node, void *context, struct zp_err *err)
 {
+	struct zp_err why = {0};
 	int rc = zp_journal_file_end(node->journal, err);
 
 	(void)context;
-	return rc < 0 ? rc : zp_journal_mark_renew(node->journal, err);
+	/* A start that finds none makes one, so that checkpoints need not wait for it. */
+	if (zp_journal_mark_renew(node->journal, &why) < 0)
+		command__log(node, 3, "the journal's mark cannot be written again: %s", why.text);
+	return rc;
+}
+
+int
+command__journal_renew(struct zp_node *node, struct zp_err *err)
+{
+	struct zp_err why = {0};
+	int rc = command__errand_run(node, file_end, NULL, &why);
+	int rc_checkpoint = ZP_OK;
+
+	/* What it had gets into files also where no new file of the journal can be begun. */
+	for (uint32_t i = 0; rc_checkpoint == ZP_OK && i < COMMAND__CHECKPOINTS_KEPT; i++)
+		rc_checkpoint = command__checkpoint(node, err);
+	if (rc_checkpoint < 0)
+		return rc_checkpoint;
+	return rc < 0 ? zp_fail(err, rc, "%s", why.text) : ZP_OK;
 }
 
 /*
@@ -183,19 +202,20 @@ static void
 node_mend(struct zp_node *node)
 {
 	struct zp_err err = {0};
-	int rc = command__errand_run(node, journal_renew, NULL, &err);
+	int rc;
 
-	for (int i = 0; rc == ZP_OK && i < 2; i++)
-		rc = zp_command_checkpoint(node, &err);
+	command__upkeep_enter(node);
+	rc = command__journal_renew(node, &err);
+	command__upkeep_leave(node);
+	command__upkeep_poke(node);
 	if (rc == ZP_OK)
 		command__log(node, 2,
 		    "the journal or what stands beside it is damaged: what it had is in the "
 		    "shards' files now, as of a checkpoint");
 	else
 		command__log(node, 3,
-		    "the journal or what stands beside it is damaged and no checkpoint can be "
-		    "written: %s: do not stop the node before `zpin checkpoint` has succeeded "
-		    "twice",
+		    "the journal or what stands beside it is damaged and cannot be written again: "
+		    "%s: do not stop the node before `zpin checkpoint` has succeeded twice",
 		    err.text);
 }
 

@@ -60,9 +60,10 @@ struct zp_engine_options {
 	uint64_t segment_bytes; /* merges cut their files to about so much at most; 0: 512 MiB */
 	bool without_filters;   /* they stay on the disk, and a lookup asks every run: for what is
 				 * seldom asked and shall take little memory */
-	/* Called by a merge again and again, each time after some thousand rows: it may take a
-	 * pause there, so that others get their turn. May be NULL. */
-	void (*merge_turn)(void *context);
+	/* Called by a merge again and again, each time after some thousand rows, with the bytes of
+	 * the files that it has ended since: it may take a pause there, so that others get their
+	 * turn. May be NULL. */
+	void (*merge_turn)(void *context, uint64_t bytes);
 	void *merge_turn_context;
 	/* Where damage and fallbacks are told; may be NULL. Called by the opening thread. */
 	void (*warn)(void *context, const char *text);

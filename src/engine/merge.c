@@ -340,6 +340,17 @@ run_is_whole(const struct version *version, size_t run)
 	return true;
 }
 
+/* Whether run `next`, behind the inputs of a merge to that level, is what a merge of other inputs
+ * has made under the age of the oldest. */
+static bool
+is_output(const struct manifest *manifest, size_t next, size_t family_end, uint8_t level)
+{
+	const struct manifest_run *runs = manifest->runs;
+
+	return next < family_end && runs[next].age == runs[next - 1].age &&
+	       runs[next].level == level;
+}
+
 /*
  * The new run has the age of the oldest input. What a merge of other inputs has made under that age
  * is merged too where newer rows of its keys have come since; where it is damaged, another age is
@@ -352,8 +363,7 @@ output_choose(struct merging *merging, size_t family_end)
 	size_t next = merging->first + merging->count;
 
 	merging->age = runs[next - 1].age;
-	if (next == family_end || runs[next].age != merging->age ||
-	    runs[next].level != merging->level)
+	if (!is_output(&merging->version->manifest, next, family_end, merging->level))
 		return;
 	if (run_is_whole(merging->version, next))
 		merging->count++;
@@ -450,12 +460,17 @@ family_room(const struct zp_engine *engine, const struct version *version, size_
 	struct merge_candidate candidates[MANIFEST_RUNS_MAX + 1];
 	size_t coming = kind == ZP_MERGE_COMING;
 	struct merge_choice choice = {.count = count >= 2 ? count : 0};
+	size_t next;
 
 	ZP_ASSERT(count <= MANIFEST_RUNS_MAX);
 	candidates[0] = (struct merge_candidate){0}; /* how long it will be nobody knows */
 	candidates_of(version, first, count, candidates + coming);
 	if (kind != ZP_MERGE_SEAL)
 		choice = merge__choose(candidates, coming + count, step_bytes(engine));
+	next = first + choice.first + choice.count - coming;
+	if (choice.count > 0 &&
+	    is_output(&version->manifest, next, first + count, choice.level)) /* then it goes in */
+		choice.count++;
 	return zp_min_u64(
 	    bytes_sum(candidates, choice.first, choice.count), step_bytes_max(engine));
 }

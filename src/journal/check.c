@@ -157,6 +157,25 @@ mark_check(struct checking *checking)
 		damage_tell(checking, why.text);
 }
 
+bool
+zp_journal_is_there(const struct zp_journal *journal)
+{
+	bool is_there = journal->mark_log == NULL || journal__mark_look(journal, NULL) == 0;
+
+	for (size_t i = journal->oldest_is_going; is_there && i < journal->files_count; i++) {
+		struct zp_store_file *file;
+		char name[JOURNAL_NAME_BYTES];
+
+		journal__name_format(journal->files[i].first_batch, name);
+		is_there = zp_store_file_open(journal->store, name, &file, NULL) == 0;
+		if (is_there) {
+			is_there = zp_store_file_bytes(file) >= journal->files[i].bytes;
+			zp_store_file_close(file);
+		}
+	}
+	return is_there;
+}
+
 int
 zp_journal_check(struct zp_journal *journal, const struct zp_check *check,
     int (*each)(void *context, const struct zp_journal_batch *batch, struct zp_err *err),

@@ -182,6 +182,10 @@ ZP_MUST_CHECK int zp_journal_check(struct zp_journal *journal, const struct zp_c
     int (*each)(void *context, const struct zp_journal_batch *batch, struct zp_err *err),
     struct zp_journal_checked *checked_out, struct zp_err *err);
 
+/* Whether all files that it needs, and the mark, are found and as long as they should be, which is
+ * what is known without reading them. For the owner. */
+bool zp_journal_is_there(const struct zp_journal *journal);
+
 /* What is appended next goes into a new file, so that the present one can be trimmed as soon as
  * nothing needs it. For the owner, with nothing gathered. */
 ZP_MUST_CHECK int zp_journal_file_end(struct zp_journal *journal, struct zp_err *err);

@@ -131,10 +131,9 @@ zp_node_init(const char *config_path, const char *directory, bool as_json, struc
 
 	if (rc < 0)
 		return rc;
-	if (directory != NULL)
+	rc = owner_check(directory != NULL ? directory : config.node.data, err);
+	if (rc == ZP_OK && directory != NULL)
 		rc = directory_set(&config, directory, err);
-	if (rc == ZP_OK)
-		rc = owner_check(config.node.data, err);
 	if (rc == ZP_OK)
 		rc = main__node_make(&config, &made, err);
 	main__identity_path(&config, path, sizeof(path));

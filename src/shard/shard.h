@@ -146,7 +146,7 @@ struct zp_shards_options {
 	struct zp_store_watch *watch;       /* of the shards' stores; NULL: none */
 	struct zp_texts_cache *texts_cache; /* of the engines; borrowed; NULL: none */
 	struct zp_block_cache *block_cache; /* likewise */
-	void (*merge_turn)(void *context);  /* of the engines, as its context */
+	void (*merge_turn)(void *context, uint64_t bytes); /* of the engines, as its context */
 	void *merge_turn_context;
 	uint64_t segment_bytes;    /* of the engines */
 	uint64_t memory_bytes_max; /* replay flushes when the memtables hold this much */

@@ -526,6 +526,11 @@ class Mounts(Case):
         self.fails(1, "run this as that user", "repair")
         self.fails(1, "run this as that user", "init", self.node.folder)
         self.assertEqual(sorted(self.node.folder.rglob("*")), before)
+        empty = self.path("empty")
+        empty.mkdir()
+        os.chown(empty, stranger, stranger)
+        self.fails(1, "run this as that user", "init", empty)
+        self.assertEqual(list(empty.iterdir()), [])
         self.ok("verify", "--offline")
 
     def test_a_node_elsewhere_on_it_is_seen(self):

@@ -385,6 +385,74 @@ a_full_disk_makes_room_by_itself(void **state)
 	sim_drop(&sim);
 }
 
+/* What merges replaced before a stop takes room as well, and nobody has written since. */
+static void
+a_full_disk_makes_room_behind_a_restart(void **state)
+{
+	enum { RUNS = 8, PINS = 100 };
+	struct sim_fixture sim;
+	unsigned tries = 0;
+	char name[4000];
+	bool merged;
+	uint64_t used;
+	int rc;
+
+	(void)state;
+	sim_make(&sim);
+	for (unsigned n = 0; n < RUNS * PINS; n++) {
+		name_fill(name, sizeof(name), n);
+		assert_int_equal(fixture_pin(&sim.fixture, n, name, NULL), ZP_OK);
+		if (n % PINS == PINS - 1)
+			assert_int_equal(zp_command_checkpoint(sim.fixture.node, NULL), ZP_OK);
+	}
+	assert_int_equal(zp_command_checkpoint(sim.fixture.node, NULL), ZP_OK);
+	for (uint32_t i = 0; i < sim.fixture.options.shards; i++) {
+		do {
+			assert_int_equal(
+			    command__merge(sim.fixture.node, i, false, NULL, &merged, NULL), ZP_OK);
+		} while (merged);
+	}
+	sim_serve(&sim);
+	used = sim_used(&sim);
+	sim_store_space_set(sim.sim, used * 32 / 31 - 1000);
+	while ((rc = fixture_pin(&sim.fixture, 0, "a", NULL)) == ZP_E_NO_SPACE && tries++ < 3000)
+		usleep(10000);
+	assert_true(tries > 0);
+	assert_int_equal(rc, ZP_OK);
+	assert_true(sim_used(&sim) < used / 2 + 100000);
+	assert_int_equal(fixture_list_count(&sim.fixture), RUNS * PINS);
+	sim_drop(&sim);
+}
+
+/* What it has written is on the disk and is not taken again; it is of what is kept for merges. */
+static void
+a_merge_under_way_is_counted_once(void **state)
+{
+	const uint64_t total = UINT64_C(4) << 30, reserve = UINT64_C(100) << 20, merge = 10u << 20;
+	struct sim_fixture sim;
+	struct command__upkeep *upkeep;
+	uint64_t taking;
+
+	(void)state;
+	sim_make(&sim);
+	upkeep = &sim.fixture.node->upkeep;
+	sim_store_space_set(sim.sim, total);
+	taking = total - sim_used(&sim) - reserve;
+	upkeep->merge_taking = taking;
+	upkeep->merge_room = taking + reserve - 1;
+	assert_false(command__is_full(sim.fixture.node));
+	upkeep->merge_room = taking + reserve;
+	assert_true(command__is_full(sim.fixture.node));
+	sim_store_space_set(sim.sim, total - merge);
+	command__pace_turn(sim.fixture.node, merge - 1);
+	assert_true(command__is_full(sim.fixture.node));
+	command__pace_turn(sim.fixture.node, 2);
+	assert_int_equal(upkeep->merge_taking, taking - merge - 1);
+	assert_false(command__is_full(sim.fixture.node));
+	upkeep->merge_taking = upkeep->merge_room = 0;
+	sim_drop(&sim);
+}
+
 /* A merge takes no room that memory needs to get into files: it does not begin, and says so. */
 static void
 a_merge_leaves_room_for_memory(void **state)
@@ -713,6 +781,8 @@ main(void)
 	    cmocka_unit_test(a_full_disk_refuses_and_recovers),
 	    cmocka_unit_test(memory_is_flushed_before_the_disk_is_full),
 	    cmocka_unit_test(a_full_disk_makes_room_by_itself),
+	    cmocka_unit_test(a_full_disk_makes_room_behind_a_restart),
+	    cmocka_unit_test(a_merge_under_way_is_counted_once),
 	    cmocka_unit_test(a_merge_leaves_room_for_memory),
 	    cmocka_unit_test(memory_that_cannot_be_flushed_is_told_to_writers),
 	    cmocka_unit_test(a_snapshot_stays_as_it_was),

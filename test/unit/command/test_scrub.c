@@ -376,6 +376,67 @@ what_is_removed_comes_back(void **state)
 	fixture_drop(&fixture);
 }
 
+/* Also of the journal itself: the newest of several files, none of which a checkpoint covers. */
+static void
+a_removed_journal_comes_back(void **state)
+{
+	struct command__seam seam = {.journal_file_bytes = 4096};
+	struct node_fixture fixture;
+
+	(void)state;
+	fixture_make(&fixture, SHARDS);
+	for (unsigned round = 0; round < 2; round++) {
+		fixture_close(&fixture);
+		assert_int_equal(
+		    command__node_open(&fixture.options, &seam, &fixture.node, NULL), ZP_OK);
+		for (uint64_t n = 0; n < PINS / 10; n++)
+			assert_int_equal(fixture_pin(&fixture, n, round == 0 ? "a" : "b", NULL), 0);
+		fixture_shell(&fixture, "test $(ls journal/journal-* | wc -l) -gt 2");
+		fixture_shell(&fixture, round == 0
+					    ? "rm $(ls journal/journal-* | tail -1)"
+					    : "truncate -s 100 $(ls journal/journal-* | tail -1)");
+		fixture_close(&fixture);
+		fixture_open(&fixture);
+		assert_int_equal(fixture_count(&fixture), PINS / 10);
+		assert_string_equal(fixture_name(&fixture, PINS / 10 - 1), round == 0 ? "a" : "b");
+	}
+	fixture_drop(&fixture);
+}
+
+/* A checkpoint that cannot write a shard's newest manifest again says so, and the journal stays. */
+static void
+the_journal_stays_while_a_manifest_is_gone(void **state)
+{
+	struct node_fixture fixture;
+	struct zp_engine *engine;
+	unsigned long long shard, number;
+
+	(void)state;
+	node_make(&fixture);
+	engine = zp_shards_engine(fixture.node->shards, 0);
+	shard = zp_shards_map(fixture.node->shards)->ranges[0].id;
+	number = zp_engine_manifest_number(engine);
+	/* Nothing can get the names that would be next. */
+	for (unsigned i = 1; i < 10; i++)
+		fixture_shell(
+		    &fixture, "mkdir -p shards/%016llx/manifest-%016llx/x", shard, number + i);
+	fixture_shell(&fixture,
+	    "rm shards/%016llx/manifest-%016llx && ls journal/journal-* > before", shard, number);
+	for (unsigned i = 0; i < 4; i++) {
+		struct zp_err err = {0};
+
+		assert_true(zp_command_checkpoint(fixture.node, &err) < 0);
+		assert_non_null(strstr(err.text, "manifest"));
+	}
+	fixture_shell(&fixture, "ls journal/journal-* | diff - before");
+	fixture_shell(&fixture, "rm -r shards/%016llx/manifest-*/", shard);
+	assert_int_equal(zp_command_checkpoint(fixture.node, NULL), ZP_OK);
+	fixture_close(&fixture);
+	fixture_open(&fixture);
+	assert_int_equal(unreadable(&fixture), 0);
+	fixture_drop(&fixture);
+}
+
 /* The journal has what memory has and no file yet. A batch of it that is damaged is saved by the
  * scrub: the node as it then stands on the disk opens, with every pin. */
 static void
@@ -573,6 +634,8 @@ main(void)
 	    cmocka_unit_test(what_was_never_told_is_mended_too),
 	    cmocka_unit_test(every_kind_of_file_is_read),
 	    cmocka_unit_test(what_is_removed_comes_back),
+	    cmocka_unit_test(a_removed_journal_comes_back),
+	    cmocka_unit_test(the_journal_stays_while_a_manifest_is_gone),
 	    cmocka_unit_test(a_damaged_journal_is_saved),
 	    cmocka_unit_test(a_scrub_holds_nothing_up),
 	    cmocka_unit_test(a_scrub_leaves_the_caches_alone),
