@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import mutate  # noqa: E402
 
 PROGRAM = "test/simulate/simulate"
-RUNS = 60
+RUNS = 200
 FIRST_SEED = 5000
 
 # the fault that shows it, what is wrong, file, line, line in its place
