@@ -469,6 +469,7 @@ last_checkpoint(struct zp_node *node)
 	struct zp_err err = {0};
 	int rc = zp_journal_is_there(node->journal) ? command__checkpoint(node, &err)
 						    : command__journal_renew(node, &err);
+
 	if (rc < 0)
 		command__log(node, 3, "at the stop: %s", err.text);
 }

@@ -59,7 +59,6 @@ command__pace_turn(void *context, uint64_t bytes)
 
 	room_use(&node->upkeep.merge_taking, bytes);
 	room_use(&node->upkeep.merge_room, bytes);
-
 	if (worked_ns < SLICE_NS)
 		return;
 	if (atomic_exchange(&pace->was_served, false) && !is_awaited(node))
