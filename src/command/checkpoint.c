@@ -80,17 +80,14 @@ checkpoint_do(struct zp_node *node, struct zp_err *err)
 		rc = zp_shards_checkpoint(node->shards, zp_clock_realtime_us(), &trim_to, err);
 	if (rc < 0)
 		return rc;
-	command__checkpoint_facts_set(node);
 	/* It needs less of the journal only where it can be read what it goes by. */
 	rc = manifests_renew(node, err);
-	if (rc < 0)
-		return rc;
 	/* The checkpoint stands whether or not old journal files can go. */
-	if (command__errand_run(node, trim, &trim_to, &trim_err) < 0)
+	if (rc == ZP_OK && command__errand_run(node, trim, &trim_to, &trim_err) < 0)
 		command__log(
 		    node, 2, "the journal keeps files that are not needed: %s", trim_err.text);
 	command__checkpoint_facts_set(node);
-	return ZP_OK;
+	return rc;
 }
 
 int

@@ -157,7 +157,8 @@ checkpoint_job(struct zp_node *node, bool room_wanted)
 	struct zp_err err = {0};
 	int rc = checkpoint_once(node, &err);
 
-	upkeep->failures = rc == ZP_OK ? 0 : upkeep->failures;
+	if (rc == ZP_OK)
+		upkeep->failures = 0;
 	/* What the first one has replaced goes with the second and third. */
 	for (int i = 0; i < 2 && rc == ZP_OK && room_wanted && command__is_full(node); i++)
 		rc = checkpoint_once(node, &err);

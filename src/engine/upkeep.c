@@ -281,12 +281,8 @@ zp_engine_collect(struct zp_engine *engine, uint64_t manifest_min, struct zp_err
 	if (collecting.files.count > 1)
 		qsort(collecting.files.items, collecting.files.count,
 		    sizeof(collecting.files.items[0]), found_compare);
-	if (rc == ZP_OK) {
+	if (rc == ZP_OK)
 		rc = files_keep(engine, &collecting, err);
-		/* What it says is known here alone, and the journal goes by it. */
-		if (rc < 0 && !newest_is_whole(engine))
-			zp_ignore(twin_publish(engine, NULL)); /* why nothing goes is told */
-	}
 	if (rc == ZP_OK)
 		twin_keep(engine, &collecting, &has_twin);
 	/* Manifests first, durably: one that is still there must have its files. An earlier call

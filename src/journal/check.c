@@ -163,15 +163,13 @@ zp_journal_is_there(const struct zp_journal *journal)
 	bool is_there = journal->mark_log == NULL || journal__mark_look(journal, NULL) == 0;
 
 	for (size_t i = journal->oldest_is_going; is_there && i < journal->files_count; i++) {
-		struct zp_store_file *file;
-		char name[JOURNAL_NAME_BYTES];
+		const struct journal_file *file = &journal->files[i];
+		struct journal_scan scan;
 
-		journal__name_format(journal->files[i].first_batch, name);
-		is_there = zp_store_file_open(journal->store, name, &file, NULL) == 0;
-		if (is_there) {
-			is_there = zp_store_file_bytes(file) >= journal->files[i].bytes;
-			zp_store_file_close(file);
-		}
+		is_there =
+		    journal__scan_open(&scan, journal->store, file->first_batch, NULL) == 0 &&
+		    scan.limit >= file->bytes;
+		journal__scan_close(&scan);
 	}
 	return is_there;
 }

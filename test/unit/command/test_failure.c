@@ -385,6 +385,21 @@ a_full_disk_makes_room_by_itself(void **state)
 	sim_drop(&sim);
 }
 
+/* So many runs of so many pins each, and a checkpoint more, which needs nothing of the journal. */
+static void
+runs_make(struct sim_fixture *sim, unsigned runs, unsigned pins)
+{
+	char name[4000];
+
+	for (unsigned n = 0; n < runs * pins; n++) {
+		name_fill(name, sizeof(name), n);
+		assert_int_equal(fixture_pin(&sim->fixture, n, name, NULL), ZP_OK);
+		if (n % pins == pins - 1)
+			assert_int_equal(zp_command_checkpoint(sim->fixture.node, NULL), ZP_OK);
+	}
+	assert_int_equal(zp_command_checkpoint(sim->fixture.node, NULL), ZP_OK);
+}
+
 /* What merges replaced before a stop takes room as well, and nobody has written since. */
 static void
 a_full_disk_makes_room_behind_a_restart(void **state)
@@ -392,20 +407,13 @@ a_full_disk_makes_room_behind_a_restart(void **state)
 	enum { RUNS = 8, PINS = 100 };
 	struct sim_fixture sim;
 	unsigned tries = 0;
-	char name[4000];
 	bool merged;
 	uint64_t used;
 	int rc;
 
 	(void)state;
 	sim_make(&sim);
-	for (unsigned n = 0; n < RUNS * PINS; n++) {
-		name_fill(name, sizeof(name), n);
-		assert_int_equal(fixture_pin(&sim.fixture, n, name, NULL), ZP_OK);
-		if (n % PINS == PINS - 1)
-			assert_int_equal(zp_command_checkpoint(sim.fixture.node, NULL), ZP_OK);
-	}
-	assert_int_equal(zp_command_checkpoint(sim.fixture.node, NULL), ZP_OK);
+	runs_make(&sim, RUNS, PINS);
 	for (uint32_t i = 0; i < sim.fixture.options.shards; i++) {
 		do {
 			assert_int_equal(
@@ -466,13 +474,7 @@ a_merge_leaves_room_for_memory(void **state)
 
 	(void)state;
 	sim_make(&sim);
-	for (unsigned n = 0; n < RUNS * PINS; n++) {
-		name_fill(name, sizeof(name), n);
-		assert_int_equal(fixture_pin(&sim.fixture, n, name, NULL), ZP_OK);
-		if (n % PINS == PINS - 1)
-			assert_int_equal(zp_command_checkpoint(sim.fixture.node, NULL), ZP_OK);
-	}
-	assert_int_equal(zp_command_checkpoint(sim.fixture.node, NULL), ZP_OK);
+	runs_make(&sim, RUNS, PINS);
 	for (unsigned n = 0; n < PINS; n++) { /* to stay in memory */
 		name_fill(name, sizeof(name), RUNS * PINS + n);
 		assert_int_equal(fixture_pin(&sim.fixture, RUNS * PINS + n, name, NULL), ZP_OK);

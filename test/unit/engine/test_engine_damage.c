@@ -707,6 +707,7 @@ newest_manifests_go(unsigned gone)
 	struct model *model = two_runs(12);
 	struct zp_err err = {0};
 	uint64_t numbers[8], newest;
+	bool renewed;
 
 	assert_int_equal(zp_engine_collect(model->engine, UINT64_MAX, &err), ZP_OK);
 	newest = zp_engine_manifest_number(model->engine);
@@ -718,6 +719,8 @@ newest_manifests_go(unsigned gone)
 		sim_store_file_remove(model->sim, MODEL_PATH, name);
 	}
 	assert_int_equal(zp_engine_collect(model->engine, UINT64_MAX, &err), ZP_E_CORRUPT);
+	assert_int_equal(zp_engine_manifest_renew(model->engine, &renewed, &err), ZP_OK);
+	assert_true(renewed);
 	assert_int_equal(zp_engine_manifest_number(model->engine), newest + 1);
 	assert_int_equal(zp_engine_collect(model->engine, UINT64_MAX, &err), ZP_OK);
 	assert_int_equal(model_manifests(model, numbers, ZP_ARRAY_COUNT(numbers)), 2);
