@@ -83,7 +83,8 @@ checkpoint_do(struct zp_node *node, struct zp_err *err)
 	/* It needs less of the journal only where it can be read what it goes by. */
 	rc = manifests_renew(node, err);
 	/* The checkpoint stands whether or not old journal files can go. */
-	if (rc == ZP_OK && command__errand_run(node, trim, &trim_to, &trim_err) < 0)
+	node->upkeep.trim_owed = rc < 0 || command__errand_run(node, trim, &trim_to, &trim_err) < 0;
+	if (rc == ZP_OK && node->upkeep.trim_owed)
 		command__log(
 		    node, 2, "the journal keeps files that are not needed: %s", trim_err.text);
 	command__checkpoint_facts_set(node);
@@ -109,7 +110,7 @@ command__checkpoint(struct zp_node *node, struct zp_err *err)
 	zp_journal_facts_get(node->journal, &facts);
 	/* Without writes or merges a second one is still of use, and only that: the older of the
 	 * two kept ones is then at the end too, and the journal and what was merged can go. */
-	if (is_whole && node->upkeep.checkpoints_owed == 0 &&
+	if (is_whole && node->upkeep.checkpoints_owed == 0 && !node->upkeep.trim_owed &&
 	    facts.last_batch == zp_shards_newest(node->shards)->batch &&
 	    facts.last_batch == zp_shards_older(node->shards)->batch)
 		return manifests_renew(node, err);

@@ -111,10 +111,12 @@ struct command__upkeep {
 	uint64_t merged_bytes;        /* by merges since the last checkpoint */
 	uint8_t checkpoints_owed;     /* until the inputs of all merges can go */
 	bool has_leftovers;           /* of merges before the start, which may be owed some, too */
+	bool trim_owed;               /* the last checkpoint could not let the journal go */
 	_Atomic(uint64_t) merge_room; /* bytes of the disk that writes leave for merges, */
-	_Atomic(uint64_t) merge_taking; /* and that the one under way may take yet */
-	bool merge_lacks_room;          /* it was told */
-	bool write_lacks_room;          /* one was refused; with queue.lock */
+	_Atomic(uint64_t) merge_taking;  /* of these, what the one under way takes in all, */
+	_Atomic(uint64_t) merge_written; /* and what it has on the disk already */
+	bool merge_lacks_room;           /* it was told */
+	bool write_lacks_room;           /* one was refused; with queue.lock */
 };
 
 #define COMMAND__MERGED_BYTES_MAX (UINT64_C(4) << 30) /* then a checkpoint is due */

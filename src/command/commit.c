@@ -539,9 +539,11 @@ static int
 room_check(struct zp_node *node, uint64_t bytes, uint64_t *free_out, struct zp_err *err)
 {
 	uint64_t taking = node->upkeep.merge_taking, room = node->upkeep.merge_room;
-	uint64_t free_bytes = 0;
-	int rc = zp_journal_room_check(
-	    node->journal, bytes + taking, room - zp_min_u64(room, taking), &free_bytes, err);
+	uint64_t others = room - zp_min_u64(room, taking), free_bytes = 0;
+	int rc;
+
+	taking -= zp_min_u64(taking, node->upkeep.merge_written);
+	rc = zp_journal_room_check(node->journal, bytes + taking, others, &free_bytes, err);
 
 	*free_out = free_bytes - zp_min_u64(free_bytes, taking);
 	return rc;

@@ -192,13 +192,13 @@ merge_room_take(struct zp_node *node, struct zp_engine *engine, bool seals, stru
 
 	if (bytes == 0)
 		return ZP_OK;
+	node->upkeep.merge_written = 0;
 	node->upkeep.merge_taking = bytes; /* before the look: no write gets between */
 	memory_bytes = zp_shards_memory_bytes(node->shards);
 	/* A file system that does not say how full it is: the merge will tell. */
 	if (zp_store_space_get(node->journal_store, &space, NULL) < 0 ||
 	    space.bytes_free >= bytes + memory_bytes + zp_min_u64(space.bytes_total / 64, MARGIN))
 		return ZP_OK;
-	node->upkeep.merge_taking = 0;
 	return zp_fail(err, ZP_E_NO_SPACE,
 	    "a step takes up to %llu KiB and what is in memory %llu KiB, and %llu KiB of the disk "
 	    "are free",
@@ -218,11 +218,12 @@ command__merge(struct zp_node *node, uint32_t index, bool seals, const _Atomic(b
 	err = err != NULL ? err : &why; /* its text names the damage */
 	rc = merge_room_take(node, engine, seals, err);
 	*merged_out = false;
-	if (rc < 0)
-		return rc;
-	rc = seals ? zp_engine_seal(engine, stop, merged_out, err)
-		   : zp_engine_merge(engine, stop, merged_out, err);
+	if (rc == ZP_OK)
+		rc = seals ? zp_engine_seal(engine, stop, merged_out, err)
+			   : zp_engine_merge(engine, stop, merged_out, err);
 	node->upkeep.merge_taking = 0;
+	if (rc == ZP_E_NO_SPACE)
+		command__leftovers_owe(node);
 	if (*merged_out) {
 		node->upkeep.merged_bytes += zp_engine_merged_bytes(engine) - bytes;
 		node->upkeep.checkpoints_owed = COMMAND__CHECKPOINTS_KEPT;
@@ -255,8 +256,6 @@ merge_shard(struct zp_node *node, uint32_t index)
 	node->merge_may_stop = !*gave_way;
 	zp_mutex_unlock(&node->queue.lock);
 	rc = command__merge(node, index, false, &node->merge_stop, &merged, &err);
-	if (rc == ZP_E_NO_SPACE)
-		command__leftovers_owe(node);
 	room_wanted =
 	    is_room_wanted(node) || (rc == ZP_E_NO_SPACE && node->upkeep.checkpoints_owed > 0);
 	node->merge_may_stop = false;

@@ -39,16 +39,6 @@ pause(struct zp_node *node, uint64_t ns)
 	node->pace.paused_ns += zp_clock_monotonic_ns() - began_ns;
 }
 
-/* What is on the disk is not free any more, and taken no second time. */
-static void
-room_use(_Atomic(uint64_t) *room, uint64_t bytes)
-{
-	uint64_t before = *room;
-
-	while (!atomic_compare_exchange_weak(room, &before, before - zp_min_u64(before, bytes)))
-		;
-}
-
 void
 command__pace_turn(void *context, uint64_t bytes)
 {
@@ -57,8 +47,7 @@ command__pace_turn(void *context, uint64_t bytes)
 	uint64_t now_ns = zp_clock_monotonic_ns();
 	uint64_t worked_ns = now_ns - pace->turn_ns;
 
-	room_use(&node->upkeep.merge_taking, bytes);
-	room_use(&node->upkeep.merge_room, bytes);
+	node->upkeep.merge_written = bytes; /* not free any more, and taken no second time */
 	if (worked_ns < SLICE_NS)
 		return;
 	if (atomic_exchange(&pace->was_served, false) && !is_awaited(node))

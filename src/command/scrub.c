@@ -186,6 +186,7 @@ command__journal_renew(struct zp_node *node, struct zp_err *err)
 	int rc = command__errand_run(node, file_end, NULL, &why);
 	int rc_checkpoint = ZP_OK;
 
+	node->upkeep.trim_owed = true; /* also where all of it was in files before */
 	/* What it had gets into files also where no new file of the journal can be begun. */
 	for (uint32_t i = 0; rc_checkpoint == ZP_OK && i < COMMAND__CHECKPOINTS_KEPT; i++)
 		rc_checkpoint = command__checkpoint(node, err);

@@ -61,7 +61,7 @@ struct zp_engine_options {
 	bool without_filters;   /* they stay on the disk, and a lookup asks every run: for what is
 				 * seldom asked and shall take little memory */
 	/* Called by a merge again and again, each time after some thousand rows, with the bytes of
-	 * the files that it has ended since: it may take a pause there, so that others get their
+	 * the files that it has ended so far: it may take a pause there, so that others get their
 	 * turn. May be NULL. */
 	void (*merge_turn)(void *context, uint64_t bytes);
 	void *merge_turn_context;

@@ -34,7 +34,6 @@ struct merge {
 	uint64_t written;
 	uint64_t rows_dropped; /* that say nothing: tombstones with nothing to hide, sums of 0 */
 	uint32_t rows_since_turn;
-	uint64_t bytes_at_turn; /* of the files that were done then */
 };
 
 uint64_t
@@ -251,9 +250,7 @@ turn_take(struct merge *merge)
 		return;
 	merge->rows_since_turn = 0;
 	if (options->merge_turn != NULL)
-		options->merge_turn(
-		    options->merge_turn_context, merge->files.bytes - merge->bytes_at_turn);
-	merge->bytes_at_turn = merge->files.bytes;
+		options->merge_turn(options->merge_turn_context, merge->files.bytes);
 }
 
 /* Of accesses all rows of the key count: what they come to. */

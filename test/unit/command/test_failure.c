@@ -452,11 +452,13 @@ a_merge_under_way_is_counted_once(void **state)
 	upkeep->merge_room = taking + reserve;
 	assert_true(command__is_full(sim.fixture.node));
 	sim_store_space_set(sim.sim, total - merge);
-	command__pace_turn(sim.fixture.node, merge - 1);
+	command__pace_turn(sim.fixture.node, merge);
 	assert_true(command__is_full(sim.fixture.node));
-	command__pace_turn(sim.fixture.node, 2);
-	assert_int_equal(upkeep->merge_taking, taking - merge - 1);
+	command__pace_turn(sim.fixture.node, merge + 1);
 	assert_false(command__is_full(sim.fixture.node));
+	/* What was thrown away is to be taken again. */
+	command__pace_turn(sim.fixture.node, 0);
+	assert_true(command__is_full(sim.fixture.node));
 	upkeep->merge_taking = upkeep->merge_room = 0;
 	sim_drop(&sim);
 }

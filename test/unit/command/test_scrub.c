@@ -431,6 +431,7 @@ the_journal_stays_while_a_manifest_is_gone(void **state)
 	fixture_shell(&fixture, "ls journal/journal-* | diff - before");
 	fixture_shell(&fixture, "rm -r shards/%016llx/manifest-*/", shard);
 	assert_int_equal(zp_command_checkpoint(fixture.node, NULL), ZP_OK);
+	fixture_shell(&fixture, "! ls journal/journal-* | diff -q - before"); /* then it goes */
 	fixture_close(&fixture);
 	fixture_open(&fixture);
 	assert_int_equal(unreadable(&fixture), 0);
